@@ -1,0 +1,161 @@
+"""Closing: from what was touched to all that must stay, each path with its evidence.
+
+A rule is a pure function from a kept entry and the world (root file system, packages, configuration, trace) to
+claims on further paths. A worklist runs all rules over every kept entry until nothing new is claimed; the
+result does not depend on the order of rules, entries or claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
+
+from debloat.debian.packages import Packages
+from debloat.model import Closure, Entry, Evidence, ImageConfig, Level, Trace, Want
+from debloat.rootfs import Rootfs, matcher
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user decided: the level, exceptions from it by path, and globs kept and dropped by hand.
+
+    `levels` are (glob, level) pairs; the last that matches a path decides which rules look at it.
+    """
+
+    level: Level = Level.SAFE
+    levels: tuple[tuple[str, Level], ...] = ()
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    keep_packages: tuple[str, ...] = ()
+
+    def level_of(self, path: str) -> Level:
+        for glob, level in reversed(self.levels):
+            if matcher((glob,))(path):
+                return level
+        return self.level
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a rule may look at. Nothing in it changes, so a rule can be pure."""
+
+    rootfs: Rootfs
+    packages: Packages
+    config: ImageConfig
+    trace: Trace = Trace()
+    policy: Policy = Policy()
+    history: tuple[str, ...] = ()
+    architecture: str = "amd64"
+    _derived: dict[Callable[[World], Any], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def derived(self, derive: Callable[[World], T]) -> T:
+        """`derive(world)`, computed once: for tables that a rule makes of the whole world."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        result: T = self._derived[derive]
+        return result
+
+
+class Rule:
+    """One piece of knowledge. Subclasses override `seeds`, `wants`, or both, and keep no state.
+
+    `name` stands in every piece of evidence (`elf.needed`); `level` is the lowest at which the rule runs.
+    """
+
+    name: ClassVar[str]
+    level: ClassVar[Level] = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        """Claims that follow from the world as a whole, before anything is kept."""
+        return ()
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        """Claims that follow from `entry`, a kept entry (never a symlink's target: the entry itself).
+
+        The contents of kept regular files have been fetched when this is called. Called once per entry.
+        """
+        return ()
+
+    def want(self, path: str, source: str, detail: str = "") -> Want:
+        return Want(path, self.name, source, detail)
+
+
+def close(world: World, rules: Sequence[Rule], seeds: Iterable[Want] = ()) -> Closure:
+    """The smallest set of paths that holds the seeds and satisfies every rule, with the evidence.
+
+    Links on the way to a wanted path, and the parent directories of all that is kept, are part of it.
+    """
+    worklist = _Worklist(world)
+    for rule in rules:
+        if world.policy.level >= rule.level or any(level >= rule.level for _, level in world.policy.levels):
+            for want in rule.seeds(world):
+                worklist.claim(want)
+    for want in seeds:
+        worklist.claim(want)
+    for glob in world.policy.keep:
+        for path in _keep(world.rootfs, glob):
+            worklist.claim(Want(path, "keep", f"keep:{glob}", follow=True))
+    while new := worklist.take():
+        world.rootfs.fetch(entry.path for entry in new)
+        for entry in new:
+            level = world.policy.level_of(entry.path) if world.policy.levels else world.policy.level
+            for rule in rules:
+                if level >= rule.level:
+                    for want in rule.wants(entry, world):
+                        worklist.claim(want)
+    return worklist.closure()
+
+
+def _keep(rootfs: Rootfs, glob: str) -> Iterable[str]:
+    """What `--keep GLOB` names: the paths that match and, for directories, everything below."""
+    for path in rootfs.glob(glob):
+        yield path
+        if rootfs.is_dir(path):
+            yield from (entry.path for entry in rootfs.walk(path))
+
+
+class _Worklist:
+    """Kept paths with their evidence, and those that no rule has looked at yet."""
+
+    def __init__(self, world: World) -> None:
+        self._rootfs = world.rootfs
+        self._dropped = matcher(world.policy.drop) if world.policy.drop else None
+        self._evidence: dict[str, set[Evidence]] = {}
+        self._new: list[Entry] = []
+
+    def claim(self, want: Want) -> None:
+        found = self._rootfs.resolve(want.path, follow=want.follow)
+        if found.path is None:
+            return
+        evidence = Evidence(want.rule, want.source, want.detail)
+        if self._keep(found.path, evidence):
+            for link in found.links:
+                self._keep(link, Evidence("link", found.path, f"link to it in {want.path}"))
+
+    def _keep(self, path: str, evidence: Evidence) -> bool:
+        if self._dropped is not None and self._dropped(path):
+            return False
+        known = self._evidence.get(path)
+        if known is None:
+            entry = self._rootfs.get(path)
+            if entry is None:
+                return False
+            self._evidence[path] = {evidence}
+            self._new.append(entry)
+            if path != "/":
+                self._keep(path.rpartition("/")[0] or "/", Evidence("parent", path))
+        elif evidence.source != path:
+            known.add(evidence)
+        return True
+
+    def take(self) -> list[Entry]:
+        """The entries that were kept since the last call, sorted."""
+        new, self._new = sorted(self._new, key=lambda e: e.path), []
+        return new
+
+    def closure(self) -> Closure:
+        return Closure(MappingProxyType({p: tuple(sorted(ev)) for p, ev in sorted(self._evidence.items())}))

@@ -1,0 +1,78 @@
+"""The dpkg database of an image, read from its root file system: which package owns a path, and what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A stanza of `/var/lib/dpkg/status` of an installed package.
+
+    `name` is how dpkg names its info files: `libc6:amd64` for a Multi-Arch: same package, else the bare name.
+    `depends` are the alternatives of Depends and Pre-Depends, bare names, as written: `(("a",), ("b", "c"))`.
+    """
+
+    name: str
+    package: str
+    version: str
+    architecture: str
+    source: str
+    section: str = ""
+    essential: bool = False
+    depends: tuple[tuple[str, ...], ...] = ()
+    provides: tuple[str, ...] = ()
+
+
+class Packages(Protocol):
+    """Which package owns what. Paths given and returned are real paths of the root file system."""
+
+    def owners(self, path: str) -> tuple[str, ...]:
+        """Names of the packages that list this path, sorted; () for a file that no package brought.
+
+        Merged `/usr`, diversions and alternatives are seen through.
+        """
+
+    def files(self, name: str) -> tuple[str, ...]:
+        """The real paths that a package lists and that exist, sorted, directories included; () if unknown."""
+
+    def get(self, name: str) -> Package | None:
+        """A package by its dpkg name or by its bare name."""
+
+    def names(self) -> tuple[str, ...]:
+        """The dpkg names of all installed packages, sorted."""
+
+    def providers(self, bare: str) -> tuple[str, ...]:
+        """dpkg names of the installed packages that are, or provide, the bare name."""
+
+    def conffile(self, path: str) -> bool:
+        """Whether a package declares the path as its configuration file."""
+
+    def modified(self, path: str) -> bool:
+        """Whether an owned regular file differs from what its package installed (md5sums, conffiles)."""
+
+
+class NoPackages:
+    """The database of an image that has none."""
+
+    def owners(self, path: str) -> tuple[str, ...]:
+        return ()
+
+    def files(self, name: str) -> tuple[str, ...]:
+        return ()
+
+    def get(self, name: str) -> Package | None:
+        return None
+
+    def names(self) -> tuple[str, ...]:
+        return ()
+
+    def providers(self, bare: str) -> tuple[str, ...]:
+        return ()
+
+    def conffile(self, path: str) -> bool:
+        return False
+
+    def modified(self, path: str) -> bool:
+        return False

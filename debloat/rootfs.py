@@ -1,0 +1,267 @@
+"""A root file system as a value: names, metadata, contents on demand, and the one resolver of paths.
+
+Everything that asks "what does this path lead to" asks here: links, `..`, merged `/usr` and loops are handled
+in one place, and nothing ever leaves the root.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from debloat.model import Entry
+
+MAX_LINKS = 40
+"""Links followed before a path counts as a loop: the kernel's limit (path_resolution(7))."""
+
+
+class Contents(Protocol):
+    """Where the bytes of files come from; paths are real ones of regular files."""
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Bring the contents near, in one batch; those already near cost nothing."""
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """The first `limit` bytes of a file, or all of them."""
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The content in pieces, so that memory does not grow with the file."""
+
+
+class MemoryContents:
+    """Contents held in a mapping: for tests and for small images."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        pass
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        return self._files[path][:limit]
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        yield self._files[path]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where a path leads: the real path it ends at, or None, and every link on the way, in order.
+
+    `broken` is the path of the first component that does not exist (real as far as it could be resolved),
+    for a missing path; it says which directories and links were consulted in vain.
+    """
+
+    path: str | None
+    links: tuple[str, ...] = ()
+    broken: str = ""
+
+
+class Rootfs:
+    """The names of an image with their metadata; immutable once built."""
+
+    def __init__(self, entries: Iterable[Entry], contents: Contents) -> None:
+        self._entries: dict[str, Entry] = {e.path: e for e in sorted(entries, key=lambda e: e.path)}
+        self._contents = contents
+        self._resolved: dict[str, Resolution] = {}
+        self._globs: dict[str, tuple[str, ...]] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """All paths, sorted, the root `/` included."""
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def get(self, path: str) -> Entry | None:
+        """The entry of exactly this name; no link is followed, nothing is normalised."""
+        return self._entries.get(path)
+
+    @functools.cached_property
+    def _children(self) -> dict[str, list[str]]:
+        children: dict[str, list[str]] = {}
+        for path in self._entries:
+            if path != "/":
+                parent, _, name = path.rpartition("/")
+                children.setdefault(parent or "/", []).append(name)
+        return children
+
+    def names(self, directory: str) -> tuple[str, ...]:
+        """The names in a real directory, sorted; empty where it has none or is no directory."""
+        return tuple(self._children.get(directory, ()))
+
+    def children(self, directory: str) -> Iterator[Entry]:
+        """The entries in the directory that `directory` leads to, sorted by name."""
+        real = self.resolve(directory).path
+        if real is None:
+            return
+        for name in self._children.get(real, ()):
+            yield self._entries[f"/{name}" if real == "/" else f"{real}/{name}"]
+
+    def walk(self, directory: str) -> Iterator[Entry]:
+        """Everything below the directory that `directory` leads to, parents first; links are not entered."""
+        for entry in self.children(directory):
+            yield entry
+            if entry.is_dir:
+                yield from self.walk(entry.path)
+
+    def resolve(self, path: str, *, follow: bool = True) -> Resolution:
+        """Follow `path` from the root as the kernel would (path_resolution(7)).
+
+        `..` at the root stays there. With `follow` false a link in the last place is not followed,
+        unless a slash follows it.
+        """
+        entry = self._entries.get(path)
+        if entry is not None and not (follow and entry.is_symlink):
+            return Resolution(path)
+        key = path if follow else path + "\0"
+        found = self._resolved.get(key)
+        if found is None:
+            found = self._resolved[key] = self._walk_path(path, follow)
+        return found
+
+    def _walk_path(self, path: str, follow: bool) -> Resolution:
+        todo = path.split("/")[::-1]
+        must_be_dir = path.endswith(("/", "/."))
+        here, links = "/", list[str]()
+        while todo:
+            name = todo.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                here = here.rpartition("/")[0] or "/"
+                continue
+            step = f"/{name}" if here == "/" else f"{here}/{name}"
+            entry = self._entries.get(step)
+            if entry is None:
+                return Resolution(None, tuple(links), step)
+            last = not any(todo) and not must_be_dir
+            if entry.is_symlink and (follow or not last):
+                if len(links) >= MAX_LINKS:
+                    return Resolution(None, tuple(links), step)
+                links.append(step)
+                if entry.target.startswith("/"):
+                    here = "/"
+                todo.extend(entry.target.split("/")[::-1])
+                continue
+            if any(t not in ("", ".") for t in todo) and not entry.is_dir:
+                return Resolution(None, tuple(links), step)
+            here = step
+        if must_be_dir and not self._entries[here].is_dir:
+            return Resolution(None, tuple(links), here)
+        return Resolution(here, tuple(links))
+
+    def lookup(self, path: str) -> Entry | None:
+        """The entry that `path` leads to, links followed; None where it leads nowhere."""
+        real = self.resolve(path).path
+        return None if real is None else self._entries[real]
+
+    def is_file(self, path: str) -> bool:
+        entry = self.lookup(path)
+        return entry is not None and entry.is_file
+
+    def is_dir(self, path: str) -> bool:
+        entry = self.lookup(path)
+        return entry is not None and entry.is_dir
+
+    def glob(self, pattern: str) -> tuple[str, ...]:
+        """Paths of entries that match, sorted. `*` and `?` stop at `/`, `**` does not, `[...]` is a set.
+
+        The directory part before the first wildcard may lead through links; the rest is matched against real paths.
+        """
+        found = self._globs.get(pattern)
+        if found is None:
+            found = self._globs[pattern] = tuple(self._glob(pattern))
+        return found
+
+    def _glob(self, pattern: str) -> Iterator[str]:
+        parts = pattern.split("/")
+        fixed = next((i for i, p in enumerate(parts) if any(c in p for c in "*?[")), len(parts))
+        base = "/".join(parts[:fixed])
+        real = self.resolve(base or "/").path
+        if real is None:
+            return
+        if fixed == len(parts):
+            yield real
+            return
+        yield from self._glob_below(real, parts[fixed:])
+
+    def _glob_below(self, directory: str, parts: list[str]) -> Iterator[str]:
+        head, rest = parts[0], parts[1:]
+        prefix = "/" if directory == "/" else directory + "/"
+        if head == "**":
+            match = glob_regex("/".join(parts)).fullmatch
+            for entry in self.walk(directory):
+                if match(entry.path[len(prefix) :]):
+                    yield entry.path
+            return
+        names = self._children.get(directory, ())
+        for name in fnmatch.filter(names, head) if any(c in head for c in "*?[") else [n for n in names if n == head]:
+            step = prefix + name
+            if not rest:
+                yield step
+                continue
+            real = self.resolve(step).path
+            if real is not None and self._entries[real].is_dir:
+                yield from self._glob_below(real, rest)
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Bring the contents of these regular files near in one batch."""
+        self._contents.fetch(p for p in paths if (e := self._entries.get(p)) is not None and e.is_file)
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """The content of the regular file that `path` leads to; KeyError where there is none."""
+        return self._contents.read(self._real_file(path), limit)
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        return self._contents.chunks(self._real_file(path))
+
+    def text(self, path: str) -> str:
+        """The file as text, undecodable bytes as surrogates; empty where there is no such file."""
+        return self.read(path).decode("utf-8", "surrogateescape") if self.is_file(path) else ""
+
+    def _real_file(self, path: str) -> str:
+        entry = self.lookup(path)
+        if entry is None or not entry.is_file:
+            raise KeyError(path)
+        return entry.path
+
+
+@functools.lru_cache(maxsize=4096)
+def glob_regex(pattern: str) -> re.Pattern[str]:
+    """A glob as a regular expression: `**/` any directories, `**` anything, `*` and `?` within a name."""
+    out, i = [], 0
+    while i < len(pattern):
+        char = pattern[i]
+        if pattern.startswith("**/", i):
+            out.append("(?:.*/)?")
+            i += 3
+            continue
+        if pattern.startswith("**", i):
+            out.append(".*")
+            i += 2
+            continue
+        if char == "[" and (end := pattern.find("]", i + 2)) > 0:
+            body = pattern[i + 1 : end].replace("\\", "\\\\")
+            out.append("[" + ("^" + body[1:] if body[0] == "!" else body) + "]")
+            i = end + 1
+            continue
+        out.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
+        i += 1
+    return re.compile("".join(out), re.DOTALL)
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """A predicate: does a path match any of these globs? A pattern names the path itself or a directory above it."""
+    compiled = [glob_regex(p.rstrip("/") + suffix) for p in patterns for suffix in ("", "/**")]
+    return lambda path: any(c.fullmatch(path) for c in compiled)

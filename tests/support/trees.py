@@ -1,0 +1,100 @@
+"""Root file systems written as tables, and closures read back as tables.
+
+    tree({"/usr/bin/tool": "#!/bin/sh", "/bin": "-> usr/bin", "/var/empty/": "", "/x": ("0755 1:2", b"..")})
+
+A path that ends in `/` is a directory, a text `-> target` a symlink, a pair (`MODE [UID:GID]`, content) sets
+metadata. Parent directories come by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from debloat.closure import Policy, Rule, World, close
+from debloat.debian.packages import NoPackages, Package, Packages
+from debloat.model import Closure, Entry, ImageConfig, Kind, Level, Trace, Want
+from debloat.rootfs import MemoryContents, Rootfs
+
+NOTHING_TRACED = Trace()
+
+Table = Mapping[str, "str | bytes | tuple[str, str | bytes]"]
+
+
+def tree(table: Table) -> Rootfs:
+    """The root file system that a table describes."""
+    entries: dict[str, Entry] = {"/": Entry("/", Kind.DIR, 0o755)}
+    files: dict[str, bytes] = {}
+    for key, value in table.items():
+        path = key.rstrip("/") or "/"
+        spec, content = value if isinstance(value, tuple) else ("", value)
+        words = spec.split()
+        mode = int(words[0], 8) if words else (0o755 if key.endswith("/") else 0o644)
+        uid, gid = (int(n) for n in words[1].split(":")) if len(words) > 1 else (0, 0)
+        parent = path.rpartition("/")[0]
+        while parent and parent not in entries:
+            entries[parent] = Entry(parent, Kind.DIR, 0o755)
+            parent = parent.rpartition("/")[0]
+        if key.endswith("/"):
+            entries[path] = Entry(path, Kind.DIR, mode, uid, gid)
+        elif isinstance(content, str) and content.startswith("-> "):
+            entries[path] = Entry(path, Kind.SYMLINK, 0o777, uid, gid, target=content[3:])
+        else:
+            data = content.encode() if isinstance(content, str) else content
+            files[path] = data
+            entries[path] = Entry(path, Kind.FILE, mode, uid, gid, len(data))
+    return Rootfs(entries.values(), MemoryContents(files))
+
+
+class FakePackages(NoPackages):
+    """A package database given as {package: [paths]}; a path ending in `/` claims all below it is not supported."""
+
+    def __init__(self, owned: Mapping[str, Sequence[str]]) -> None:
+        self._owned = {name: tuple(sorted(paths)) for name, paths in owned.items()}
+
+    def owners(self, path: str) -> tuple[str, ...]:
+        return tuple(sorted(n for n, paths in self._owned.items() if path in paths))
+
+    def files(self, name: str) -> tuple[str, ...]:
+        return self._owned.get(name, ())
+
+    def get(self, name: str) -> Package | None:
+        return Package(name, name, "1", "all", name) if name in self._owned else None
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._owned))
+
+    def providers(self, bare: str) -> tuple[str, ...]:
+        return (bare,) if bare in self._owned else ()
+
+
+def world(
+    table: Table,
+    *,
+    owned: Mapping[str, Sequence[str]] | None = None,
+    config: Mapping[str, object] | None = None,
+    trace: Trace = NOTHING_TRACED,
+    level: Level = Level.SAFE,
+    history: tuple[str, ...] = (),
+) -> World:
+    """A world around a table, at a level."""
+    packages: Packages = FakePackages(owned or {})
+    return World(tree(table), packages, ImageConfig(config or {}), trace, Policy(level), history)
+
+
+def closed(world: World, rules: Sequence[Rule], *seeds: str) -> Closure:
+    """The closure of some paths under some rules."""
+    return close(world, rules, [Want(s, "seed", "probe:test") for s in seeds])
+
+
+def paths(closure: Closure, below: str = "/") -> list[str]:
+    """The kept paths, parent directories and root left out unless nothing else kept them."""
+    return [
+        path
+        for path, evidence in closure.evidence.items()
+        if path.startswith(below) and any(e.rule != "parent" for e in evidence)
+    ]
+
+
+def rules_for(closure: Closure, path: str) -> Iterable[str]:
+    """Names of the rules that wanted a path, sorted and unique."""
+    return sorted({e.rule for e in closure.evidence.get(path, ())})
