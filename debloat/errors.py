@@ -54,7 +54,7 @@ class MinimalFails(DebloatError):
     exit_code = 5
 
 
-class Interrupted(DebloatError):  # noqa: N818 - it says what happened; nothing is wrong with the run
+class Interrupted(DebloatError):
     """SIGINT or SIGTERM arrived."""
 
     exit_code = 130
