@@ -12,6 +12,7 @@ class Package:
 
     `name` is how dpkg names its info files: `libc6:amd64` for a Multi-Arch: same package, else the bare name.
     `depends` are the alternatives of Depends and Pre-Depends, bare names, as written: `(("a",), ("b", "c"))`.
+    `installed` is false for a removed package of which configuration files stay (`config-files`).
     """
 
     name: str
@@ -23,6 +24,7 @@ class Package:
     essential: bool = False
     depends: tuple[tuple[str, ...], ...] = ()
     provides: tuple[str, ...] = ()
+    installed: bool = True
 
 
 class Packages(Protocol):

@@ -1,0 +1,193 @@
+"""The text formats of dpkg's database, read: pure, bounded, and silent about garbage.
+
+Sources: deb822(5), dpkg(1) FILES, dpkg-divert(1), update-alternatives(1) and, for the layout of
+`/var/lib/dpkg/alternatives`, the "backend storage format" that update-alternatives(1) speaks of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from debloat.debian.packages import Package
+
+ON_DISK = frozenset(
+    {"installed", "unpacked", "half-installed", "half-configured", "triggers-awaited", "triggers-pending"}
+)
+"""States of a package whose files are unpacked (dpkg(1), PACKAGE STATES); `config-files` left its conffiles only."""
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+.\-]*")
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+
+
+def text(data: bytes) -> str:
+    """Bytes of a database file as text: names keep bytes that are not UTF-8 as surrogates."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Stanza:
+    """A stanza of `status`: its bytes without the blank lines around it, and what it says of a package.
+
+    `conffiles` are pairs of a path and the MD5 digest of the file as it was shipped.
+    """
+
+    raw: bytes
+    package: Package
+    conffiles: tuple[tuple[str, str], ...] = ()
+
+
+def stanzas(data: bytes) -> tuple[Stanza, ...]:
+    """The stanzas of packages that have files in the image, in the order of the file.
+
+    A stanza without Package is dropped; one without Status counts as installed, as in distroless `status.d`.
+    """
+    found = (_stanza(raw.strip(b"\n")) for raw in data.split(b"\n\n"))
+    return tuple(stanza for stanza in found if stanza is not None)
+
+
+def _stanza(raw: bytes) -> Stanza | None:
+    fields = _fields(raw)
+    bare = fields.get("Package", "").strip()
+    state = fields.get("Status", "install ok installed").split()[-1:]
+    if not _NAME.fullmatch(bare) or state not in ([s] for s in (*ON_DISK, "config-files")):
+        return None
+    architecture = fields.get("Architecture", "").strip()
+    same = fields.get("Multi-Arch", "").strip() == "same"
+    depends = ", ".join(fields[name] for name in ("Pre-Depends", "Depends") if name in fields)
+    package = Package(
+        name=f"{bare}:{architecture}" if same and architecture else bare,
+        package=bare,
+        version=fields.get("Version", "").strip(),
+        architecture=architecture,
+        source=(fields.get("Source", "").split() or [bare])[0],
+        section=fields.get("Section", "").strip(),
+        essential=fields.get("Essential", "").strip() == "yes",
+        depends=relations(depends),
+        provides=tuple(name for group in relations(fields.get("Provides", "")) for name in group),
+        installed=state[0] in ON_DISK,
+    )
+    return Stanza(raw, package, tuple(_conffile_digests(fields.get("Conffiles", ""))))
+
+
+def _fields(raw: bytes) -> Mapping[str, str]:
+    """The fields of a stanza. python-debian is loaded here, since an image without packages needs none of it."""
+    from debian.deb822 import Deb822
+
+    try:
+        return dict(Deb822(text(raw).split("\n")))
+    except (ValueError, UnicodeError):
+        return {}
+
+
+def relations(field: str) -> tuple[tuple[str, ...], ...]:
+    """The bare names in a relationship field, alternatives grouped: `a (>= 1), b | c:any` is ((a,), (b, c))."""
+    groups = (
+        tuple(m.group() for word in group.split("|") if (m := _NAME.match(word.strip()))) for group in field.split(",")
+    )
+    return tuple(group for group in groups if group)
+
+
+def _conffile_digests(field: str) -> Iterator[tuple[str, str]]:
+    """Pairs of the `Conffiles` field: lines `PATH DIGEST [obsolete] [remove-on-upgrade]`; a path may hold spaces."""
+    for line in field.split("\n"):
+        words = line.strip().split(" ")
+        while words and words[-1] in ("obsolete", "remove-on-upgrade"):
+            words.pop()
+        if len(words) > 1 and words[0].startswith("/"):
+            yield " ".join(words[:-1]), words[-1]
+
+
+def listed(data: bytes) -> tuple[str, ...]:
+    """The paths of an `info/*.list`; the root, written `/.`, is `/`."""
+    lines = text(data).split("\n")
+    return tuple("/" if line == "/." else line for line in lines if line.startswith("/"))
+
+
+def md5sums(data: bytes) -> tuple[tuple[str, str], ...]:
+    """Pairs (digest, path with its leading slash) of an `info/*.md5sums`, whose lines are `DIGEST  PATH`."""
+    return tuple(
+        (line[:32], "/" + line[34:].removeprefix("./").lstrip("/"))
+        for line in text(data).split("\n")
+        if len(line) > 34 and line[32] == " " and line[33] in " *" and _DIGEST.match(line)
+    )
+
+
+def conffiles(data: bytes) -> tuple[str, ...]:
+    """The paths of an `info/*.conffiles`, without those that are only to be removed (deb-conffiles(5))."""
+    return tuple(line.rstrip() for line in text(data).split("\n") if line.startswith("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Diversion:
+    """A file that dpkg puts elsewhere: what any package but `package` ships as `path` is installed as `to`.
+
+    `package` is ":" for a local diversion, which moves the file of every package.
+    """
+
+    path: str
+    to: str
+    package: str
+
+
+def diversions(data: bytes) -> tuple[Diversion, ...]:
+    """The entries of `/var/lib/dpkg/diversions`: three lines each."""
+    lines = text(data).split("\n")
+    triples = zip(lines[::3], lines[1::3], lines[2::3], strict=False)
+    return tuple(Diversion(*t) for t in triples if t[0].startswith("/") and t[1].startswith("/") and t[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A group of `/var/lib/dpkg/alternatives`: its links, and the choices for them.
+
+    `mode` is `auto` or `manual`, `links` are pairs of a name and the link, the master first, `choices` pairs of a
+    priority and one path per link ("" where the choice has none for it).
+    """
+
+    mode: str
+    links: tuple[tuple[str, str], ...]
+    choices: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def render(self) -> bytes:
+        """The group as a file of the database."""
+        (_, master), *slaves = self.links
+        lines = [self.mode, master, *(word for pair in slaves for word in pair), ""]
+        for priority, (path, *others) in self.choices:
+            lines += [path, priority, *others]
+        return "\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+
+
+def alternative(name: str, data: bytes) -> Alternative | None:
+    """A file of `/var/lib/dpkg/alternatives`; None where it is none.
+
+    Mode, the link, then pairs of name and link of the slaves up to an empty line; then per choice its path,
+    its priority and a path for each slave (empty where the choice has none), up to an empty line.
+    """
+    lines = text(data).split("\n")
+    if len(lines) < 3 or lines[0] not in ("auto", "manual") or not lines[1].startswith("/"):
+        return None
+    try:
+        end = lines.index("", 2)
+    except ValueError:
+        return None
+    links = ((name, lines[1]), *zip(lines[2:end:2], lines[3:end:2], strict=False))
+    step = len(links) + 1
+    choices: list[tuple[str, tuple[str, ...]]] = []
+    for at in range(end + 1, len(lines), step):
+        chunk = lines[at : at + step]
+        if len(chunk) < step or not chunk[0].startswith("/"):
+            break
+        choices.append((chunk[1], (chunk[0], *chunk[2:])))
+    return Alternative(lines[0], links, tuple(choices))
+
+
+def by_bare_name(packages: Iterable[Package]) -> dict[str, tuple[str, ...]]:
+    """For each bare name, real or virtual, the dpkg names of the installed packages that provide it, sorted."""
+    found: dict[str, set[str]] = {}
+    for package in packages:
+        if package.installed:
+            for bare in (package.package, *package.provides):
+                found.setdefault(bare, set()).add(package.name)
+    return {bare: tuple(sorted(names)) for bare, names in found.items()}

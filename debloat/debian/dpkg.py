@@ -1,0 +1,258 @@
+"""The dpkg database of a root file system: `read(rootfs)` and the questions of `Packages` answered from it.
+
+Paths in the database are those of the packages (`/lib/x86_64-linux-gnu/libc.so.6`); here they become real paths of
+the root file system: diversions applied (dpkg-divert(1)), then the links of the directories followed, so that
+merged `/usr` is seen through. Distroless images have no `status` but a stanza per file in `status.d`; it is read
+the same way.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from debloat.debian import control
+from debloat.debian.control import Stanza
+from debloat.debian.packages import NoPackages, Package, Packages
+from debloat.rootfs import Rootfs
+
+ADMIN = "/var/lib/dpkg"
+INFO = f"{ADMIN}/info"
+LIMIT = 64 << 20
+"""Bytes read of one database file at most; the largest real `status` files have about 5 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry of the database: the stanza, the file it stands in, and the stem of its info files.
+
+    `info` is a path such as `/var/lib/dpkg/info/libc6:amd64`, to which `.list` is appended.
+    """
+
+    stanza: Stanza
+    origin: str
+    info: str
+
+    @property
+    def package(self) -> Package:
+        return self.stanza.package
+
+
+def read(rootfs: Rootfs) -> Packages:
+    """The database of an image; one that owns nothing where the image has none."""
+    origins = _status_files(rootfs)
+    if not origins:
+        return NoPackages()
+    rootfs.fetch((*origins, *_info_files(rootfs), *rootfs.glob(f"{ADMIN}/status.d/*.md5sums")))
+    records: dict[str, Record] = {}
+    for origin in origins:
+        for stanza in control.stanzas(rootfs.read(origin, LIMIT)):
+            record = Record(stanza, origin, _info_stem(rootfs, origin, stanza.package))
+            known = records.setdefault(stanza.package.name, record)
+            if stanza.package.installed and not known.package.installed:
+                records[stanza.package.name] = record
+    return Database(rootfs, records) if records else NoPackages()
+
+
+def _status_files(rootfs: Rootfs) -> tuple[str, ...]:
+    """Where the stanzas are: `status`, and the files of `status.d` that are no lists of digests."""
+    places = (f"{ADMIN}/status", *rootfs.glob(f"{ADMIN}/status.d/*"))
+    found = {real for p in places if not p.endswith(".md5sums") and (real := _file(rootfs, p))}
+    return tuple(sorted(found))
+
+
+def _info_files(rootfs: Rootfs) -> Iterator[str]:
+    for suffix in ("list", "md5sums", "conffiles"):
+        yield from rootfs.glob(f"{INFO}/*.{suffix}")
+    yield from rootfs.glob(f"{ADMIN}/diversions")
+    yield from rootfs.glob(f"{ADMIN}/alternatives/*")
+
+
+def _file(rootfs: Rootfs, path: str) -> str:
+    """The real path of the regular file that `path` leads to, or nothing."""
+    entry = rootfs.lookup(path)
+    return entry.path if entry is not None and entry.is_file else ""
+
+
+def _info_stem(rootfs: Rootfs, origin: str, package: Package) -> str:
+    """Where a package's info files are; the name is arch-qualified for Multi-Arch: same (dpkg-query(1), -c)."""
+    if not origin.endswith("/status"):
+        return origin
+    stems = (package.name, package.package, f"{package.package}:{package.architecture}")
+    found = (s for s in stems for suffix in ("list", "md5sums") if rootfs.is_file(f"{INFO}/{s}.{suffix}"))
+    return f"{INFO}/{next(found, package.name)}"
+
+
+class Database(Packages):
+    """A dpkg database with all its paths resolved in the root file system."""
+
+    def __init__(self, rootfs: Rootfs, records: Mapping[str, Record]) -> None:
+        self.rootfs = rootfs
+        self.records: Mapping[str, Record] = MappingProxyType({name: records[name] for name in sorted(records)})
+        self._places: dict[str, str | None] = {}
+        self._diverted: dict[str, list[control.Diversion]] = {}
+        for diversion in control.diversions(self.content(f"{ADMIN}/diversions")):
+            self._diverted.setdefault(diversion.path, []).append(diversion)
+        self._lists = {name: self._listed(record) for name, record in self.records.items()}
+        self._directories = {line.rpartition("/")[0] for lines in self._lists.values() for line in lines}
+        self._shared = self._shared_lines()
+        self._files: dict[str, tuple[str, ...]] = {}
+        self._owners: dict[str, tuple[str, ...]] = {}
+        self._index()
+
+    def content(self, path: str) -> bytes:
+        """The bytes of a database file; none where there is no such file."""
+        return self.rootfs.read(path, LIMIT) if self.rootfs.is_file(path) else b""
+
+    def _listed(self, record: Record) -> tuple[str, ...]:
+        """The paths of a package as it wrote them; where there is no `.list`, those of its digests."""
+        lines = control.listed(self.content(f"{record.info}.list"))
+        return lines or tuple(path for _, path in self.digests(record.package.name))
+
+    def _shared_lines(self) -> frozenset[str]:
+        """Paths that several packages list: directories, but for the twins of Multi-Arch: same."""
+        first: dict[str, str] = {}
+        shared: set[str] = set()
+        for name, lines in self._lists.items():
+            bare = self.records[name].package.package
+            shared.update(line for line in lines if first.setdefault(line, bare) != bare)
+        return frozenset(shared)
+
+    def _index(self) -> None:
+        owners: dict[str, list[str]] = {}
+        for name, lines in self._lists.items():
+            real = {place for line in lines if (place := self.place(name, line)) is not None}
+            links = {self._in_parent(line) for line in lines if line in self._directories or line in self._shared}
+            for path in real | {link for link in links - real if link is not None and self.rootfs.is_dir(link)}:
+                owners.setdefault(path, []).append(name)
+            self._files[name] = tuple(sorted(real))
+        self._owners = {path: tuple(sorted(names)) for path, names in owners.items()}
+
+    def _in_parent(self, line: str) -> str | None:
+        """The real path of a name: links in the directory part followed, the last place as it is."""
+        parent, _, base = line.rpartition("/")
+        if base in ("", ".", ".."):
+            return self.rootfs.resolve(line, follow=False).path
+        if parent not in self._places:
+            self._places[parent] = self.rootfs.resolve(parent or "/").path
+        real = self._places[parent]
+        if real is None:
+            return None
+        path = f"/{base}" if real == "/" else f"{real}/{base}"
+        return path if path in self.rootfs else None
+
+    def place(self, name: str, line: str) -> str | None:
+        """Where the path that a package ships is in the image; None if it is not there.
+
+        A directory of the package that the image has as a link (merged `/usr`) is what the link leads to.
+        """
+        path = self._in_parent(self._after_diversion(name, line))
+        if path is None:
+            return None
+        entry = self.rootfs.get(path)
+        if entry is not None and entry.is_symlink and (line in self._directories or line in self._shared):
+            target = self.rootfs.lookup(path)
+            return target.path if target is not None and target.is_dir else path
+        return path
+
+    def _after_diversion(self, name: str, line: str) -> str:
+        for diversion in self._diverted.get(line, ()):
+            if diversion.package != self.records[name].package.package:
+                return diversion.to
+        return line
+
+    def listed(self, name: str) -> tuple[str, ...]:
+        """The paths of a package's `.list`, as they stand there (the root as `/`)."""
+        return self._lists.get(name, ())
+
+    def digests(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Pairs (digest, path as the package ships it) of a package's `.md5sums`."""
+        return control.md5sums(self.content(f"{self.records[name].info}.md5sums"))
+
+    def owners(self, path: str) -> tuple[str, ...]:
+        found = self._owners.get(path)
+        if found is None and path in self.alternatives:
+            real = self.rootfs.resolve(path).path
+            return self._owners.get(real, ()) if real is not None else ()
+        return found or ()
+
+    @functools.cached_property
+    def alternatives(self) -> Mapping[str, str]:
+        """The links that update-alternatives made (`/usr/bin/awk`, `/etc/alternatives/awk`), by real path.
+
+        Each with the file of its group in `/var/lib/dpkg/alternatives`, "" where there is none.
+        """
+        links = {path: "" for path in self.rootfs.glob("/etc/alternatives/*") if self._is_link(path)}
+        for path in self.rootfs.glob(f"{ADMIN}/alternatives/*"):
+            group = control.alternative(path.rpartition("/")[2], self.content(path))
+            for name, link in group.links if group is not None else ():
+                for place in (self._in_parent(link), self._in_parent(f"/etc/alternatives/{name}")):
+                    if place is not None and self._is_link(place):
+                        links[place] = path
+        return MappingProxyType(links)
+
+    def _is_link(self, path: str) -> bool:
+        entry = self.rootfs.get(path)
+        return entry is not None and entry.is_symlink
+
+    def files(self, name: str) -> tuple[str, ...]:
+        package = self.get(name)
+        return self._files.get(package.name, ()) if package is not None else ()
+
+    def get(self, name: str) -> Package | None:
+        record = self.records.get(name) or self.records.get(self._first_twin.get(name, ""))
+        return record.package if record is not None else None
+
+    @functools.cached_property
+    def _first_twin(self) -> dict[str, str]:
+        """Bare names with the first dpkg name that has it."""
+        return {record.package.package: name for name, record in sorted(self.records.items(), reverse=True)}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, record in self.records.items() if record.package.installed)
+
+    @functools.cached_property
+    def _by_bare_name(self) -> dict[str, tuple[str, ...]]:
+        return control.by_bare_name(record.package for record in self.records.values())
+
+    def providers(self, bare: str) -> tuple[str, ...]:
+        return self._by_bare_name.get(bare, ())
+
+    @functools.cached_property
+    def conffiles(self) -> Mapping[str, frozenset[str]]:
+        """Real paths of the configuration files, each with the digests that its packages shipped."""
+        found: dict[str, set[str]] = {}
+        for name, record in self.records.items():
+            declared = control.conffiles(self.content(f"{record.info}.conffiles"))
+            for line, digest in (*((path, "") for path in declared), *record.stanza.conffiles):
+                place = self.place(name, line)
+                if place is not None:
+                    found.setdefault(place, set()).update({digest} - {""})
+        return MappingProxyType({path: frozenset(digests) for path, digests in sorted(found.items())})
+
+    def conffile(self, path: str) -> bool:
+        return path in self.conffiles
+
+    @functools.cached_property
+    def _shipped(self) -> Mapping[str, frozenset[str]]:
+        """Real paths with the digests of what packages shipped there."""
+        found: dict[str, set[str]] = {}
+        for name in self.records:
+            for digest, line in self.digests(name):
+                place = self.place(name, line)
+                if place is not None:
+                    found.setdefault(place, set()).add(digest)
+        return {**self.conffiles, **{path: frozenset(digests) for path, digests in found.items()}}
+
+    def modified(self, path: str) -> bool:
+        entry = self.rootfs.get(path)
+        digests = self._shipped.get(path)
+        if entry is None or not entry.is_file or not digests:
+            return False
+        digest = hashlib.md5(usedforsecurity=False)
+        for chunk in self.rootfs.chunks(path):
+            digest.update(chunk)
+        return digest.hexdigest() not in digests

@@ -1,0 +1,266 @@
+"""The package database of a minimal image: what stays in it, and what its files say.
+
+A stanza stays iff a file of the package other than documentation and directories stays; its text is never edited.
+`.list`, `.md5sums`, `.conffiles`, `diversions`, `statoverride` and `alternatives/*` speak of what stays only.
+Not kept, since nothing reads them in a running container: maintainer scripts, `triggers`, `shlibs`, `symbols`,
+`templates`, `config`, `available`, locks and `*-old`. Readers of the result: dpkg-query, trivy, syft, Clair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+from debloat.closure import Rule, World
+from debloat.debian import control
+from debloat.debian.documentation import copyright_file, is_documentation
+from debloat.debian.dpkg import ADMIN, INFO, Database
+from debloat.debian.packages import Packages
+from debloat.errors import InternalError
+from debloat.model import Entry, Level, Want
+from debloat.rootfs import Rootfs
+
+IDENTITY = ("/etc/os-release", "/usr/lib/os-release", "/etc/debian_version")
+"""What tells the distribution and its release: os-release(5); scanners find Debian by these."""
+
+FRAME = (
+    f"{ADMIN}/status",
+    f"{ADMIN}/arch",
+    f"{ADMIN}/diversions",
+    f"{ADMIN}/statoverride",
+    f"{ADMIN}/updates",
+    f"{INFO}/format",
+)
+"""Files of the database that belong to no one package; `updates` is an empty directory that dpkg scans."""
+
+INFO_KEPT = ("list", "md5sums", "conffiles")
+"""Info files that say which files a package has: scanners and dpkg-query read these."""
+
+State = Literal["kept", "partly", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageShare:
+    """How much of a package stays: files other than directories, and their bytes (a hard-linked file once).
+
+    `kept`: all but documentation stays; `gone`: nothing but documentation stays, and so has no stanza.
+    """
+
+    name: str
+    version: str
+    source: str
+    kept_files: int
+    total_files: int
+    kept_bytes: int
+    total_bytes: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The database of the minimal image.
+
+    `contents` are the new bytes of kept files (their metadata stay the original's), `dropped` kept files that
+    would say an untruth, such as the lists of packages that are gone: they must not be in the image.
+    """
+
+    contents: Mapping[str, bytes] = MappingProxyType({})
+    dropped: frozenset[str] = frozenset()
+    shares: tuple[PackageShare, ...] = ()
+
+
+class DebianDatabase(Rule):
+    """The database entries, licence and release files that belong to the kept files of packages."""
+
+    name: ClassVar[str] = "debian.database"
+    level: ClassVar[Level] = Level.EXACT
+
+    def seeds(self, world: World) -> Iterator[Want]:
+        if isinstance(world.packages, Database):
+            for path in IDENTITY:
+                yield self.want(path, "debian:release", "which distribution and release this is")
+            for path in FRAME:
+                yield self.want(path, "debian:database", "frame of the package database")
+
+    def wants(self, entry: Entry, world: World) -> Iterator[Want]:
+        database = world.packages
+        if not isinstance(database, Database):
+            return
+        if entry.path.startswith(ADMIN):
+            for name in world.derived(_by_anchor).get(entry.path, ()):
+                yield from self._of_package(database, name, entry.path)
+        elif _counts(entry):
+            for name in database.owners(entry.path):
+                yield self.want(_anchor(database, name), entry.path, f"the package database's entry of {name}")
+            group = database.alternatives.get(entry.path) if entry.is_symlink else None
+            if group:
+                yield self.want(group, entry.path, "the group of this alternative")
+
+    def _of_package(self, database: Database, name: str, anchor: str) -> Iterator[Want]:
+        record = database.records[name]
+        for suffix in INFO_KEPT:
+            yield self.want(f"{record.info}.{suffix}", anchor, f"which files {name} has")
+        yield self.want(copyright_file(record.package.package), anchor, f"licence of {name}")
+
+
+def _anchor(database: Database, name: str) -> str:
+    """The file that stands for a package in the evidence: its list, its file in `status.d`, or `status`."""
+    record = database.records[name]
+    path = f"{record.info}.list"
+    return path if path in database.rootfs else record.origin
+
+
+def _by_anchor(world: World) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    if isinstance(world.packages, Database):
+        for name in world.packages.records:
+            found.setdefault(_anchor(world.packages, name), []).append(name)
+    return found
+
+
+def _counts(entry: Entry) -> bool:
+    """Whether a kept entry makes its package one that is in the image."""
+    return not entry.is_dir and not is_documentation(entry.path)
+
+
+def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
+    """The truth about an image of which the paths `kept` stay (as `DebianDatabase` closed them).
+
+    Raises InternalError when the result does not account for a kept file of a package.
+    """
+    if not isinstance(packages, Database):
+        return Pruned()
+    kept = kept if isinstance(kept, set | frozenset) else frozenset(kept)
+    staying = frozenset(
+        name
+        for name in packages.records
+        if any(p in kept and (e := rootfs.get(p)) is not None and _counts(e) for p in packages.files(name))
+    )
+    contents = {path: data for path, data in _contents(packages, staying, kept) if path in kept}
+    _check(packages, contents, kept)
+    dropped = frozenset(_untrue(packages, staying) & kept)
+    shares = tuple(_share(packages, name, kept, name in staying) for name in packages.records)
+    return Pruned(MappingProxyType(dict(sorted(contents.items()))), dropped, shares)
+
+
+def _contents(database: Database, staying: frozenset[str], kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Every file of the new database with its bytes."""
+    stanzas: dict[str, list[bytes]] = {record.origin: [] for record in database.records.values()}
+    for name, record in database.records.items():
+        if name in staying:
+            stanzas[record.origin].append(record.stanza.raw + b"\n")
+            yield from _info(database, name, kept)
+    for origin, texts in stanzas.items():
+        if texts or origin.endswith("/status"):
+            yield origin, b"\n".join(texts) + (b"\n" if texts and origin.endswith("/status") else b"")
+    yield from _shared_files(database, kept)
+
+
+def _info(database: Database, name: str, kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """The info files of a package that stays. An empty `.md5sums` stays, for dpkg --audit asks for the file."""
+    info = database.records[name].info
+    if database.rootfs.is_file(f"{info}.list"):
+        lines = ("/." if line == "/" else line for line in _surviving_lines(database, name, kept))
+        yield f"{info}.list", _text(lines)
+    sums = ((digest, path) for digest, path in database.digests(name) if database.place(name, path) in kept)
+    yield f"{info}.md5sums", _text(f"{digest}  {path.lstrip('/')}" for digest, path in sums)
+    conffiles = control.conffiles(database.content(f"{info}.conffiles"))
+    yield f"{info}.conffiles", _text(line for line in conffiles if database.place(name, line) in kept)
+
+
+def _surviving_lines(database: Database, name: str, kept: Collection[str]) -> Iterator[str]:
+    """The lines of a `.list` whose files stay, with the directories above them.
+
+    A directory that the package brings empty is listed for its own sake and counts like a file.
+    """
+    lines = database.listed(name)
+    parents = {line.rpartition("/")[0] or "/" for line in lines if line != "/"}
+    needed = {"/"}
+    for line in lines:
+        if line not in parents and database.place(name, line) in kept:
+            while line not in needed:
+                needed.add(line)
+                line = line.rpartition("/")[0] or "/"
+    return (line for line in lines if line in needed)
+
+
+def _shared_files(database: Database, kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Diversions, overrides of modes, and alternatives, as far as they speak of what stays."""
+    there = _is_kept(database.rootfs, kept)
+    diversions = control.diversions(database.content(f"{ADMIN}/diversions"))
+    triples = (d for d in diversions if there(d.path) or there(d.to))
+    yield f"{ADMIN}/diversions", _text(line for d in triples for line in (d.path, d.to, d.package))
+    overrides = control.text(database.content(f"{ADMIN}/statoverride")).split("\n")
+    yield f"{ADMIN}/statoverride", _text(o for o in overrides if o.count(" ") >= 3 and there(o.split(" ", 3)[3]))
+    for path in sorted(set(database.alternatives.values()) - {""}):
+        group = control.alternative(path.rpartition("/")[2], database.content(path))
+        if group is not None:
+            yield path, _surviving_group(group, there).render()
+
+
+def _surviving_group(group: control.Alternative, there: Callable[[str], bool]) -> control.Alternative:
+    """A group of alternatives with the links and choices that stay; the master link stands for the group."""
+    columns = [at for at, (_, link) in enumerate(group.links) if at == 0 or there(link)]
+    choices = (
+        (priority, tuple(paths[at] if there(paths[at]) else "" for at in columns))
+        for priority, paths in group.choices
+        if there(paths[0])
+    )
+    return control.Alternative(group.mode, tuple(group.links[at] for at in columns), tuple(choices))
+
+
+def _is_kept(rootfs: Rootfs, kept: Collection[str]) -> Callable[[str], bool]:
+    return lambda path: path != "" and rootfs.resolve(path, follow=False).path in kept
+
+
+def _text(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+
+
+def _untrue(database: Database, staying: frozenset[str]) -> set[str]:
+    """Files of the database that speak of packages which are gone, and old copies of it."""
+    gone = {record.info for name, record in database.records.items() if name not in staying}
+    stay = {record.info for name, record in database.records.items() if name in staying}
+    found = {path for path in database.rootfs.glob(f"{INFO}/*") if path.rpartition(".")[0] in gone - stay}
+    found.update(r.origin for n, r in database.records.items() if n not in staying and "/status.d/" in r.origin)
+    found.update(f"{record.info}.md5sums" for n, record in database.records.items() if n not in staying)
+    found.update(database.rootfs.glob(f"{ADMIN}/*-old"), database.rootfs.glob(f"{ADMIN}/available"))
+    return found
+
+
+def _check(database: Database, contents: Mapping[str, bytes], kept: Collection[str]) -> None:
+    """Read the new database back: every kept file of a package must be listed by a package that has a stanza."""
+    origins = {record.origin for record in database.records.values()}
+    if not origins <= contents.keys() and not any(origin in kept for origin in origins):
+        return
+    stanzas = {s.package.name for o in sorted(origins & contents.keys()) for s in control.stanzas(contents[o])}
+    for path in sorted(kept):
+        entry = database.rootfs.get(path)
+        if entry is None or not _counts(entry) or path in database.alternatives:
+            continue
+        for name in database.owners(path):
+            if name not in stanzas:
+                raise InternalError(
+                    f"the package database of the minimal image does not account for {path!r} of {name}"
+                )
+
+
+def _share(database: Database, name: str, kept: Collection[str], stays: bool) -> PackageShare:
+    files, size, whole = [0, 0], [0, 0], True
+    seen: set[int] = set()
+    for path in database.files(name):
+        entry = database.rootfs.get(path)
+        if entry is None or entry.is_dir:
+            continue
+        counted = entry.size if not entry.hardlink or entry.hardlink not in seen else 0
+        seen.add(entry.hardlink)
+        is_kept = path in kept
+        whole = whole and (is_kept or is_documentation(path))
+        for at in (0, 1) if is_kept else (1,):
+            files[at] += 1
+            size[at] += counted
+    package = database.records[name].package
+    state: State = "gone" if not stays else "kept" if whole else "partly"
+    return PackageShare(name, package.version, package.source, files[0], files[1], size[0], size[1], state)

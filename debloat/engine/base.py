@@ -1,0 +1,177 @@
+"""The seam to a container engine: what debloat asks of one, as values and one Protocol.
+
+Everything above this module speaks to `Engine` alone, so the whole tool runs against a fake in tests, and another
+engine needs one more module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from debloat.model import Image
+
+RUN_LABEL = "debloat.run"
+"""Label of every container that a run creates; its value is the run's id."""
+
+PENDING_REPOSITORY = "debloat-pending"
+"""Repository of images that are loaded but not proven yet; the tag is the run's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine says of itself; `local` tells whether ports published on 127.0.0.1 are on this machine."""
+
+    name: str
+    version: str
+    api: str
+    os: str
+    architecture: str
+    kernel: str
+    storage: str
+    security: tuple[str, ...]
+    endpoint: str
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A container to be created. Ports are published on 127.0.0.1 only, at ports that the engine picks."""
+
+    image: str
+    run: str
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    user: str = ""
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    workdir: str = ""
+    ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    anonymous: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    network: str = ""
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    read_only: bool = False
+    init: bool = False
+    stdin: bool = False
+    logs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """A container as it stands; `ports` maps `80/tcp` to the port on 127.0.0.1."""
+
+    running: bool
+    exit_code: int
+    error: str
+    pid: int
+    ports: Mapping[str, int]
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something a run left behind: `kind` is `container` or `image`."""
+
+    kind: str
+    id: str
+    run: str
+    name: str
+
+
+class Channel(Protocol):
+    """Both directions of a program's standard streams.
+
+    Reads raise `ChannelClosed` at the end of the stream, and TimeoutError after `timeout` seconds.
+    """
+
+    def send(self, data: bytes) -> None: ...
+
+    def read(self, size: int, timeout: float = 60.0) -> bytes:
+        """Exactly `size` bytes of standard output."""
+
+    def some(self, timeout: float = 60.0) -> bytes:
+        """Some bytes of standard output, at least one."""
+
+    def line(self, timeout: float = 60.0) -> str:
+        """One line of standard output, without its end."""
+
+    def errors(self) -> bytes:
+        """What has come on standard error so far, bounded."""
+
+    def close(self) -> None: ...
+
+
+class ChannelClosed(Exception):
+    """The program at the other end has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a command in a container ended; outputs are bounded, their ends cut."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Engine(Protocol):
+    """A container engine. Errors are `EngineUnavailable`, or `UsageError` for what the user named wrongly."""
+
+    def info(self) -> EngineInfo: ...
+
+    def image(self, reference: str) -> Image:
+        """The image that a reference names locally, or that can be pulled."""
+
+    def create(self, spec: ContainerSpec) -> str: ...
+
+    def put(self, container: str, directory: str, tar: bytes) -> None:
+        """Unpack a tar into a directory of a container, running or not."""
+
+    def get(self, container: str, path: str) -> Iterator[bytes]:
+        """A path of a container as a tar stream."""
+
+    def start(self, container: str) -> None: ...
+
+    def state(self, container: str) -> ContainerState: ...
+
+    def wait(self, container: str, timeout: float) -> int | None:
+        """The exit code once the container has ended; None if it still runs after `timeout` seconds."""
+
+    def kill(self, container: str, signal: str) -> None:
+        """Send a signal to the main process; nothing happens where it has ended."""
+
+    def remove(self, container: str) -> None:
+        """Remove a container in any state with its anonymous volumes; nothing happens where there is none."""
+
+    def logs(self, container: str) -> tuple[bytes, bytes]:
+        """Standard output and standard error so far, each its last megabyte."""
+
+    def attach(self, container: str) -> Channel:
+        """The standard streams of a container that was created with `stdin` and is not started yet."""
+
+    def execute(self, container: str, argv: Iterable[str], user: str = "") -> Channel:
+        """Start a command in a running container with its standard streams attached."""
+
+    def run(self, container: str, argv: Iterable[str], user: str = "", timeout: float = 60.0) -> ExecResult:
+        """Run a command in a running container to its end; TimeoutError when it takes longer."""
+
+    def export(self, container: str) -> Iterator[bytes]:
+        """The root file system of a container as a tar stream."""
+
+    def load(self, tar: Iterable[bytes]) -> None:
+        """Load a `docker save` archive."""
+
+    def tag(self, image: str, reference: str) -> None: ...
+
+    def untag(self, reference: str) -> None:
+        """Remove one name of an image, and the image if it has no other; nothing happens where there is none."""
+
+    def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
+        """Containers and pending images of one run, or of all."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,103 @@
+"""A hijacked engine connection: standard output and error come framed, standard input goes raw."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from typing import Any
+
+from debloat.engine.base import ChannelClosed
+
+HEADER = 8
+"""A frame: stream number (1 stdout, 2 stderr), three zero bytes, big-endian length (Engine API, `attach`)."""
+
+MAX_ERRORS = 1 << 20
+
+
+class SocketChannel:
+    """A `Channel` over the socket of an attach or exec call."""
+
+    def __init__(self, holder: Any) -> None:
+        # urllib3 hands out a file object around the socket; the object must stay alive, or the socket closes.
+        self._holder = holder
+        self._socket: socket.socket = getattr(holder, "_sock", holder)
+        self._raw = bytearray()
+        self._out = bytearray()
+        self._err = bytearray()
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+
+    def read(self, size: int, timeout: float = 60.0) -> bytes:
+        deadline = time.monotonic() + timeout
+        while len(self._out) < size:
+            self._fill(deadline)
+        data = bytes(memoryview(self._out)[:size])
+        del self._out[:size]
+        return data
+
+    def some(self, timeout: float = 60.0) -> bytes:
+        deadline = time.monotonic() + timeout
+        while not self._out:
+            self._fill(deadline)
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def line(self, timeout: float = 60.0) -> str:
+        deadline = time.monotonic() + timeout
+        while (end := self._out.find(b"\n")) < 0:
+            self._fill(deadline)
+        data = bytes(memoryview(self._out)[:end])
+        del self._out[: end + 1]
+        return data.decode("utf-8", "surrogateescape")
+
+    def errors(self) -> bytes:
+        return bytes(self._err)
+
+    def drain(self, timeout: float) -> tuple[bytes, bytes]:
+        """All of both streams to their end, each bounded."""
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                self._fill(deadline)
+                del self._out[MAX_ERRORS:]
+        except ChannelClosed:
+            return bytes(self._out), bytes(self._err)
+
+    def close(self) -> None:
+        try:
+            self._socket.close()
+            self._holder.close()
+        except OSError:
+            pass
+
+    def _fill(self, deadline: float) -> None:
+        """Take what has come on the connection apart; blocks until something has."""
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+            raise TimeoutError("the program in the container does not answer")
+        try:
+            data = self._socket.recv(1 << 18)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+        if not data:
+            raise ChannelClosed("end of stream")
+        self._raw += data
+        raw, start = self._raw, 0
+        while len(raw) - start >= HEADER:
+            end = start + HEADER + int.from_bytes(raw[start + 4 : start + HEADER], "big")
+            if end > len(raw):
+                break
+            body = memoryview(raw)[start + HEADER : end]
+            if raw[start] == 2:
+                self._err += body[: MAX_ERRORS - len(self._err)]
+            else:
+                self._out += body
+            body.release()
+            start = end
+        del raw[:start]

@@ -1,0 +1,277 @@
+"""Reading an image: its index and contents come from the sensor inside a container that never runs the program.
+
+Where no container can be started, `docker export` serves the same: slower, and the whole image crosses the wire.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from debloat.engine.base import Channel, ChannelClosed, ContainerSpec
+from debloat.errors import EngineUnavailable, SensorUnavailable
+from debloat.model import Entry, Image, Kind
+from debloat.rootfs import Rootfs
+from debloat.workspace import Workspace
+
+SENSOR_HOME = "/.debloat"
+SENSOR = f"{SENSOR_HOME}/sensor"
+ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", "/proc", "/sys", "/dev", "/etc/mtab")
+"""What Docker's init layer puts into every container: of these only the directories and what the image owns count."""
+
+_PIECE = 1 << 20
+_BATCH = 2000
+
+
+def sensor_tar(binary: bytes) -> bytes:
+    """The archive that puts the sensor, and an empty directory for its traces, into `/.debloat`."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        info = tarfile.TarInfo("sensor")
+        info.size, info.mode = len(binary), 0o755
+        tar.addfile(info, io.BytesIO(binary))
+        for name in ("trace", "root"):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
+    return stream.getvalue()
+
+
+class Spool:
+    """Contents on disk, behind the `Contents` protocol; what is missing is fetched by `_bring`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("w+b")
+        self._where: dict[str, tuple[int, int]] = {}
+        self._end = 0
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        missing = sorted({p for p in paths if p not in self._where})
+        for start in range(0, len(missing), _BATCH):
+            self._bring(missing[start : start + _BATCH])
+
+    def _bring(self, paths: list[str]) -> None:
+        raise KeyError(paths[0])
+
+    def _store(self, path: str, pieces: Iterable[bytes]) -> None:
+        start = self._end
+        self._file.seek(start)
+        for piece in pieces:
+            self._file.write(piece)
+            self._end += len(piece)
+        self._where[path] = (start, self._end - start)
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        self.fetch((path,))
+        start, size = self._where[path]
+        self._file.seek(start)
+        return self._file.read(size if limit is None else min(size, limit))
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        self.fetch((path,))
+        start, size = self._where[path]
+        for offset in range(0, size, _PIECE):
+            self._file.seek(start + offset)
+            yield self._file.read(min(_PIECE, size - offset))
+
+
+class SensorContents(Spool):
+    """Contents that the sensor's `serve` sends on request."""
+
+    def __init__(self, channel: Channel, spool: Path) -> None:
+        super().__init__(spool)
+        self._channel = channel
+
+    def index(self) -> list[Entry]:
+        """All entries of the root file system."""
+        self._channel.send(b"index\n")
+        parser = IndexParser()
+        while not parser.done:
+            parser.feed(self._channel.some(timeout=300))
+        return parser.entries
+
+    def _bring(self, paths: list[str]) -> None:
+        request = b"".join(os.fsencode(p) + b"\0" for p in paths)
+        self._channel.send(b"read %d\n" % len(paths) + request)
+        for path in paths:
+            head = self._channel.read(9, timeout=300)
+            status, size = head[0], int.from_bytes(head[1:], "little")
+            if status:
+                raise EngineUnavailable(f"cannot read {path!r} of the image: {os.strerror(status)}")
+            self._store(path, self._pieces(size))
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        while size:
+            piece = self._channel.read(min(size, _PIECE), timeout=300)
+            size -= len(piece)
+            yield piece
+
+
+class IndexParser:
+    """Reads the answer to `index` (docs/sensor.md) as it comes; SensorUnavailable where it is damaged."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.done = False
+        self._rest = b""
+        self._groups: dict[tuple[bytes, bytes], int] = {}
+
+    def feed(self, data: bytes) -> None:
+        fields = (self._rest + data).split(b"\0")
+        at, last = 0, len(fields) - 1
+        try:
+            while at < last:
+                meta = fields[at]
+                if not meta:
+                    self.done = True
+                    return
+                end = at + 3 + 2 * int(meta.rpartition(b" ")[2])
+                if end > last:
+                    break
+                self.entries.append(self._entry(meta.split(b" "), fields[at + 1 : end]))
+                at = end
+        except ValueError as error:
+            raise SensorUnavailable("the sensor's index of the image is damaged", "run `debloat doctor`") from error
+        self._rest = b"\0".join(fields[at:])
+
+    def _entry(self, meta: list[bytes], names: list[bytes]) -> Entry:
+        kind, mode, uid, gid, size, mtime, nlink, dev, ino, major, minor, _ = meta
+        group = 0
+        if kind == b"f" and int(nlink) > 1:
+            group = self._groups.setdefault((dev, ino), len(self._groups) + 1)
+        pairs = zip(names[2::2], names[3::2], strict=True)
+        return Entry(
+            path=os.fsdecode(names[0]),
+            kind=Kind.DIR if kind == b"m" else Kind(kind.decode("ascii")),
+            mode=int(mode, 8),
+            uid=int(uid),
+            gid=int(gid),
+            size=int(size) if kind == b"f" else 0,
+            mtime=int(mtime),
+            target=os.fsdecode(names[1]),
+            hardlink=group,
+            device=(int(major), int(minor)) if kind in b"cb" else (0, 0),
+            xattrs=tuple(sorted((os.fsdecode(n), bytes.fromhex(v.decode("ascii"))) for n, v in pairs)),
+        )
+
+
+def without_engine_made(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries less what the engine itself put there: its init layer's files are not the image's."""
+
+    def stays(entry: Entry) -> bool:
+        if entry.path in ("/.dockerenv", "/dev/console") or entry.path.startswith(SENSOR_HOME):
+            return False
+        if entry.path == "/etc/mtab" and entry.target == "/proc/mounts":
+            return False
+        return not (
+            entry.path in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf") and entry.is_file and not entry.size
+        )
+
+    return [e for e in entries if stays(e)]
+
+
+def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
+    """The root file system of an image, contents on demand, for as long as the workspace is open."""
+    engine = workspace.engine
+    spec = ContainerSpec(
+        image=image.id,
+        run=workspace.run,
+        entrypoint=(SENSOR, "serve"),
+        user="0:0",
+        workdir="/",
+        network="none",
+        anonymous=(SENSOR_HOME,),
+        cap_add=("SYS_ADMIN", "DAC_READ_SEARCH"),
+        stdin=True,
+        logs=False,
+    )
+    container = workspace.create(spec)
+    try:
+        engine.put(container, SENSOR_HOME, sensor_tar(sensor))
+        channel = engine.attach(container)
+        engine.start(container)
+        contents = SensorContents(channel, workspace.directory / "contents")
+        return Rootfs(without_engine_made(contents.index()), contents)
+    except (EngineUnavailable, ChannelClosed, TimeoutError):
+        return exported_rootfs(workspace, image)
+
+
+class ExportedContents(Spool):
+    """Contents taken from a whole export, which lies in the spool already."""
+
+    def __init__(self, spool: Path, stream: Iterable[bytes]) -> None:
+        super().__init__(spool)
+        for piece in stream:
+            self._file.write(piece)
+        self._file.flush()
+        self.entries = list(self._take_apart())
+
+    def _take_apart(self) -> Iterator[Entry]:
+        kinds = {
+            tarfile.REGTYPE: Kind.FILE,
+            tarfile.AREGTYPE: Kind.FILE,
+            tarfile.DIRTYPE: Kind.DIR,
+            tarfile.SYMTYPE: Kind.SYMLINK,
+            tarfile.FIFOTYPE: Kind.FIFO,
+            tarfile.CHRTYPE: Kind.CHAR,
+            tarfile.BLKTYPE: Kind.BLOCK,
+        }
+        found: dict[str, Entry] = {}
+        groups: dict[str, int] = {}
+        self._file.seek(0)
+        with tarfile.open(fileobj=self._file, mode="r:", errors="surrogateescape") as tar:
+            for member in tar:
+                path = "/" + member.name.strip("/").removeprefix("./").removeprefix(".")
+                if member.islnk():
+                    first = "/" + member.linkname.strip("/").removeprefix("./")
+                    group = groups.setdefault(first, len(groups) + 1)
+                    origin = found[first]
+                    found[first] = _with(origin, hardlink=group)
+                    found[path] = _with(origin, path=path, hardlink=group)
+                    self._where[path] = self._where[first]
+                    continue
+                kind = kinds.get(member.type)
+                if kind is None:
+                    continue
+                if kind is Kind.FILE:
+                    self._where[path] = (member.offset_data, member.size)
+                found[path] = _entry(path, kind, member)
+        yield from found.values()
+
+
+def _entry(path: str, kind: Kind, member: tarfile.TarInfo) -> Entry:
+    prefix = "SCHILY.xattr."
+    xattrs = tuple(
+        sorted(
+            (name.removeprefix(prefix), value.encode("utf-8", "surrogateescape"))
+            for name, value in member.pax_headers.items()
+            if name.startswith(prefix)
+        )
+    )
+    seconds, _, fraction = str(member.pax_headers.get("mtime", int(member.mtime))).partition(".")
+    mtime = int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
+    device = (member.devmajor, member.devminor) if kind in (Kind.CHAR, Kind.BLOCK) else (0, 0)
+    size = member.size if kind is Kind.FILE else 0
+    mode = 0o777 if kind is Kind.SYMLINK else member.mode & 0o7777
+    return Entry(path, kind, mode, member.uid, member.gid, size, mtime, member.linkname, 0, device, xattrs)
+
+
+def _with(entry: Entry, **changes: object) -> Entry:
+    import dataclasses
+
+    return dataclasses.replace(entry, **changes)  # type: ignore[arg-type]
+
+
+def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:
+    """The same by `docker export` of a container that is never started."""
+    spec = ContainerSpec(image=image.id, run=workspace.run, entrypoint=("/none",), network="none")
+    with workspace.container(spec) as container:
+        contents = ExportedContents(workspace.directory / "export", workspace.engine.export(container))
+    entries = contents.entries
+    if not any(e.path == "/" for e in entries):
+        entries.append(Entry("/", Kind.DIR, 0o755))
+    return Rootfs(without_engine_made(entries), contents)

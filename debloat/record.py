@@ -1,0 +1,118 @@
+"""Recording: every scenario of a recipe exercised on the original image, and what it touched.
+
+A recorder that disturbs what it watches is found out: a probe that fails recorded is tried unrecorded, and if it passes
+there, the recording is made again with the other mechanism, and said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from debloat.errors import OriginalFails, SensorUnavailable
+from debloat.exercise import Exercise, Limits, exercise
+from debloat.model import Access, Image, Trace
+from debloat.recipe import Recipe, Scenario
+from debloat.session import Recorded, Recorder
+from debloat.workspace import Workspace
+
+MAX_FAILED_READS = 0.001
+"""Share of stops whose path could not be read above which a recording counts as blind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The original image exercised: answers per scenario, the trace, and what the reader should know."""
+
+    exercises: tuple[Exercise, ...]
+    trace: Trace
+    notes: tuple[str, ...] = ()
+
+
+def record(
+    workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, say: Callable[[str], None]
+) -> Recording:
+    """Exercise the original. OriginalFails when it does not pass its own probes, recorded or not."""
+    limits = Limits(recipe.ready, recipe.timeout)
+    exercises, notes = [], list[str]()
+    for scenario in recipe.scenarios:
+        say(f"recording {scenario.name}")
+        done, note = _recorded(workspace, image, scenario, limits, recorder)
+        exercises.append(done)
+        notes += note
+    return Recording(tuple(exercises), trace_of(image, exercises), tuple(notes))
+
+
+def trace_of(image: Image, exercises: list[Exercise]) -> Trace:
+    """The trace of some exercises. Accesses are told apart by scenario where there is more than one."""
+    accesses: set[Access] = set()
+    for done in exercises:
+        prefix = f"{done.scenario.name}: " if len(exercises) > 1 else ""
+        accesses |= {replace(a, probe=prefix + a.probe) if prefix else a for a in done.recorded.accesses}
+    mechanisms = frozenset(c.mechanism for done in exercises for c in done.recorded.counters)
+    return Trace(frozenset(accesses), frozenset({image.id}), mechanisms)
+
+
+def _recorded(
+    workspace: Workspace, image: Image, scenario: Scenario, limits: Limits, recorder: Recorder
+) -> tuple[Exercise, list[str]]:
+    try:
+        first: Exercise | None = exercise(workspace, image, image.id, scenario, limits, recorder)
+        trouble = None
+    except OriginalFails as error:
+        first, trouble = None, error
+    if first is not None and not first.failures:
+        return first, _sound(first.recorded)
+    plain = _unrecorded(workspace, image, scenario, limits, recorder)
+    if plain is None or plain.failures:
+        raise trouble or _failure(first, plain)
+    other = "ptrace" if recorder.mechanism != "ptrace" else "notify"
+    again = exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=other))
+    if again.failures:
+        names = ", ".join(r.name for r in again.failures)
+        raise SensorUnavailable(
+            f"{scenario.name}: {names} works unrecorded, and fails while it is recorded by either mechanism",
+            "record where it works and pass --trace FILE, or report it with the output of `debloat doctor`",
+        )
+    return again, [*_sound(again.recorded), f"{scenario.name}: failed under the first mechanism, recorded by {other}"]
+
+
+def _unrecorded(
+    workspace: Workspace, image: Image, scenario: Scenario, limits: Limits, recorder: Recorder
+) -> Exercise | None:
+    try:
+        return exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=""))
+    except OriginalFails:
+        return None
+
+
+def _failure(first: Exercise | None, plain: Exercise | None) -> OriginalFails:
+    failures = (plain or first).failures if (plain or first) else ()  # type: ignore[union-attr]
+    lines = "\n".join(f"  {r.name}: {r.detail or r.outcome()}" for r in failures)
+    return OriginalFails(
+        f"the original image does not pass its own probes:\n{lines}",
+        "a probe must succeed on the image as it is: status below 500, exit code 0; mend the probe or the image",
+    )
+
+
+def _sound(recorded: Recorded) -> list[str]:
+    """SensorUnavailable when the recording cannot be trusted; else notes on what was imperfect."""
+    notes = []
+    stops = sum(c.stops for c in recorded.counters)
+    failed = sum(c.failed_reads for c in recorded.counters)
+    unwritten = sum(c.failed_writes for c in recorded.counters)
+    if not recorded.counters or not stops or not recorded.accesses:
+        raise SensorUnavailable("the sensor saw no file access at all", "run `debloat doctor`: recording is blind here")
+    if unwritten:
+        raise SensorUnavailable(
+            f"{unwritten} accesses could not be written down", "free space where the engine keeps its volumes"
+        )
+    if failed > max(3, stops * MAX_FAILED_READS):
+        raise SensorUnavailable(
+            f"{failed} of {stops} paths could not be read from the program's memory",
+            "run `debloat doctor`; rootless engines may need a newer kernel",
+        )
+    if recorded.unresolved:
+        shown = ", ".join(repr(u) for u in recorded.unresolved[:3])
+        notes.append(f"{len(recorded.unresolved)} names whose directory could not be told: {shown}")
+    return notes

@@ -1,0 +1,117 @@
+"""Proof: the minimal image is asked what the original was asked, and answers are compared.
+
+What the replay looks up in vain although the original has it is a miss, and heals the closure. What differs is only
+held against the minimal image if the original agrees with itself: a second run of the original is the arbiter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from debloat.closure import World, close
+from debloat.errors import DebloatError
+from debloat.exercise import Exercise, Limits, exercise
+from debloat.model import Closure, Image, Trace, Want
+from debloat.probes import ProbeResult
+from debloat.record import trace_of
+from debloat.rules import trace as trace_rules
+from debloat.session import Recorder
+from debloat.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One probe before and after. `difference` is empty where the answers agree; `note` says why one is excused."""
+
+    scenario: str
+    before: ProbeResult
+    after: ProbeResult
+    difference: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The replay of a recording on a minimal image."""
+
+    answers: tuple[Answer, ...] = ()
+    trace: Trace = Trace()
+
+    @property
+    def passed(self) -> bool:
+        return not any(a.difference for a in self.answers)
+
+
+class Judge:
+    """Compares replays with the original's answers; asks the original again, once per scenario, when they differ."""
+
+    def __init__(
+        self, workspace: Workspace, image: Image, exercises: tuple[Exercise, ...], limits: Limits, recorder: Recorder
+    ) -> None:
+        self._workspace = workspace
+        self._image = image
+        self._exercises = exercises
+        self._limits = limits
+        self._recorder = recorder
+        self._again: dict[str, dict[str, ProbeResult]] = {}
+
+    def verify(self, reference: str) -> Verdict:
+        """Replay everything on the image that `reference` names."""
+        answers: list[Answer] = []
+        replays = []
+        for original in self._exercises:
+            replay = exercise(
+                self._workspace,
+                self._image,
+                reference,
+                original.scenario,
+                self._limits,
+                self._recorder,
+                original.asked,
+            )
+            replays.append(replay)
+            answers += self._compared(original, replay)
+        return Verdict(tuple(answers), trace_of(self._image, replays))
+
+    def _compared(self, original: Exercise, replay: Exercise) -> Iterable[Answer]:
+        now = {r.name: r for r in replay.results}
+        for before in original.results:
+            after = now.get(before.name) or ProbeResult(before.name, False, detail="it was not reached")
+            difference = before.differs(after)
+            note = ""
+            if difference and after.ok:
+                again = self._original_again(original).get(before.name)
+                if again is not None and (own := before.differs(again)):
+                    difference, note = "", f"the original differs from itself too: {own}"
+            yield Answer(original.scenario.name, before, after, difference, note)
+
+    def _original_again(self, original: Exercise) -> dict[str, ProbeResult]:
+        name = original.scenario.name
+        if name not in self._again:
+            recorder = replace(self._recorder, mechanism=self._recorder.mechanism)
+            try:
+                again = exercise(
+                    self._workspace,
+                    self._image,
+                    self._image.id,
+                    original.scenario,
+                    self._limits,
+                    recorder,
+                    original.asked,
+                )
+                self._again[name] = {r.name: r for r in again.results}
+            except DebloatError:
+                self._again[name] = {}
+        return self._again[name]
+
+
+def misses(world: World, replayed: Trace, closure: Closure) -> tuple[Want, ...]:
+    """What a replay reached for in vain: paths of the original that its accesses need and the closure lacks."""
+    seen = replace(world, trace=replayed, policy=replace(world.policy, keep=(), levels=()), _derived={})
+    needed = close(seen, trace_rules.RULES)
+    return tuple(
+        Want(path, "healed", evidence[0].source, evidence[0].detail, follow=False)
+        for path, evidence in needed.evidence.items()
+        if path not in closure
+    )

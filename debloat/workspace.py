@@ -1,0 +1,142 @@
+"""What a run owns and must give back: containers, pending images, a scratch directory, and the signals that end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from debloat.engine.base import PENDING_REPOSITORY, ContainerSpec, Engine
+from debloat.errors import DebloatError, Interrupted
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Workspace:
+    """A run on an engine. As a context manager it gives everything back on every way out.
+
+    While it is open SIGINT, SIGTERM and SIGHUP raise `Interrupted`, but never inside `shielded()`: between asking the
+    engine for something and knowing its name.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.run = f"{secrets.token_hex(6)}"
+        self._directory: Path | None = None
+        self._pending = False
+        self._shield = 0
+        self._signal = 0
+        self._previous: dict[signal.Signals, object] = {}
+        self._created = False
+
+    @property
+    def pending(self) -> str:
+        """The name under which an image of this run is loaded until it is proven."""
+        return f"{PENDING_REPOSITORY}:{self.run}"
+
+    @property
+    def directory(self) -> Path:
+        """A scratch directory that goes with the run."""
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="debloat-"))
+        return self._directory
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container that is removed with the run at the latest."""
+        with self.shielded():
+            self._created = True
+            return self.engine.create(spec)
+
+    @contextlib.contextmanager
+    def container(self, spec: ContainerSpec) -> Iterator[str]:
+        """A container for the length of a block."""
+        container = self.create(spec)
+        try:
+            yield container
+        finally:
+            with self.shielded():
+                self.engine.remove(container)
+
+    def load(self, tar: Iterator[bytes]) -> str:
+        """Load an image archive that carries the pending name; the name goes with the run."""
+        with self.shielded():
+            self._pending = True
+            self.engine.load(tar)
+            return self.pending
+
+    def discard(self) -> None:
+        """Take the pending name back before the run ends."""
+        with self.shielded():
+            if self._pending:
+                self.engine.untag(self.pending)
+                self._pending = False
+
+    @contextlib.contextmanager
+    def shielded(self) -> Iterator[None]:
+        """A block in which a signal waits for its end."""
+        self._shield += 1
+        try:
+            yield
+        finally:
+            self._shield -= 1
+            if self._shield == 0 and self._signal:
+                number, self._signal = self._signal, 0
+                raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        if self._shield:
+            self._signal = number
+        else:
+            raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    def __enter__(self) -> Workspace:
+        with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
+            for number in _SIGNALS:
+                self._previous[number] = signal.signal(number, self._caught)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            with contextlib.suppress(DebloatError):
+                self._give_back()
+        finally:
+            if self._directory is not None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+            for number, previous in self._previous.items():
+                signal.signal(number, previous)  # type: ignore[arg-type]
+
+    def _give_back(self) -> None:
+        if self._created or self._pending:
+            for leftover in self.engine.leftovers(self.run):
+                with contextlib.suppress(DebloatError):
+                    if leftover.kind == "container":
+                        self.engine.remove(leftover.id)
+                    else:
+                        self.engine.untag(leftover.name)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes `path` when the block ends well, and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        umask = os.umask(0)
+        os.umask(umask)
+        draft.chmod(0o666 & ~umask)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

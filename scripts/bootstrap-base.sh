@@ -1,0 +1,146 @@
+#!/bin/sh
+# Make the image debian:bookworm-slim where no registry can be reached.
+#
+# Usage: scripts/bootstrap-base.sh [--force]
+#
+# Does nothing when the engine has the image. Else it pulls it, and when the pull fails it builds the
+# same thing from Debian's archive: minbase, merged /usr, the files that the slim variant leaves out,
+# and the apt and dpkg configuration of the official image.
+#
+#   DEBLOAT_MIRROR           Debian archive      (default http://deb.debian.org/debian)
+#   DEBLOAT_SECURITY_MIRROR  its security part   (default http://deb.debian.org/debian-security)
+#   DEBLOAT_PULL_TIMEOUT     seconds for a pull, 0 to build at once (default 60)
+set -eu
+
+SUITE=bookworm
+IMAGE=debian:$SUITE-slim
+MIRROR=${DEBLOAT_MIRROR:-http://deb.debian.org/debian}
+SECURITY=${DEBLOAT_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
+PULL_TIMEOUT=${DEBLOAT_PULL_TIMEOUT:-60}
+
+say() { printf 'bootstrap-base: %s\n' "$1" >&2; }
+fail() {
+    say "$1"
+    [ $# -lt 2 ] || say "hint: $2"
+    exit 1
+}
+
+force=no
+case ${1:-} in
+    '') ;;
+    --force) force=yes ;;
+    *) fail "unknown argument $1" "usage: scripts/bootstrap-base.sh [--force]" ;;
+esac
+
+command -v docker >/dev/null 2>&1 || fail "cannot find docker" "install the docker.io package"
+docker version >/dev/null 2>&1 || fail "cannot reach the Docker engine" "start it, or set DOCKER_HOST"
+
+if [ $force = no ]; then
+    docker image inspect "$IMAGE" >/dev/null 2>&1 && exit 0
+    if [ "$PULL_TIMEOUT" -gt 0 ] && timeout "$PULL_TIMEOUT" docker pull -q "$IMAGE" >/dev/null 2>&1; then
+        say "pulled $IMAGE"
+        exit 0
+    fi
+fi
+
+if ! command -v mmdebstrap >/dev/null 2>&1 || [ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ]; then
+    [ "$(id -u)" -eq 0 ] || fail "cannot pull $IMAGE, and mmdebstrap is missing" \
+        "run as root: apt-get install mmdebstrap debian-archive-keyring"
+    command -v apt-get >/dev/null 2>&1 || fail "cannot pull $IMAGE, and there is no apt-get to install mmdebstrap with"
+    say "installing mmdebstrap"
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends mmdebstrap debian-archive-keyring; } >/dev/null ||
+        fail "cannot install mmdebstrap"
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+etc=$work/etc
+mkdir -p "$etc/apt/apt.conf.d" "$etc/apt/sources.list.d" "$etc/dpkg/dpkg.cfg.d"
+
+# What the slim variant leaves out, now and in every later apt-get install.
+cat >"$etc/dpkg/dpkg.cfg.d/docker" <<'CFG'
+path-exclude=/usr/share/doc/*
+path-exclude=/usr/share/groff/*
+path-exclude=/usr/share/info/*
+path-exclude=/usr/share/linda/*
+path-exclude=/usr/share/lintian/overrides/*
+path-exclude=/usr/share/locale/*
+path-exclude=/usr/share/man/*
+path-include=/usr/share/doc/*/copyright
+path-include=/usr/share/doc/kde/HTML/C/*
+path-include=/usr/share/gnome/help/*/C/*
+path-include=/usr/share/locale/all_languages
+path-include=/usr/share/locale/currency/*
+path-include=/usr/share/locale/l10n/*
+path-include=/usr/share/locale/languages
+path-include=/usr/share/locale/locale.alias
+path-include=/usr/share/omf/*/*-C.emf
+CFG
+cat >"$etc/dpkg/dpkg.cfg.d/docker-apt-speedup" <<'CFG'
+# An image build that loses power starts again: there is nothing to sync for.
+force-unsafe-io
+CFG
+cat >"$etc/apt/apt.conf.d/docker-clean" <<'CFG'
+# Packages and caches would only grow the layer of the RUN that fetched them.
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; };
+APT::Update::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+CFG
+cat >"$etc/apt/apt.conf.d/docker-gzip-indexes" <<'CFG'
+Acquire::GzipIndexes "true";
+CFG
+cat >"$etc/apt/apt.conf.d/docker-no-languages" <<'CFG'
+Acquire::Languages "none";
+CFG
+cat >"$etc/apt/apt.conf.d/docker-autoremove-suggests" <<'CFG'
+Apt::AutoRemove::SuggestsImportant "false";
+CFG
+cat >"$etc/apt/sources.list.d/debian.sources" <<CFG
+Types: deb
+URIs: $MIRROR
+Suites: $SUITE $SUITE-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: $SECURITY
+Suites: $SUITE-security
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+CFG
+mkdir -p "$work/sbin"
+printf '#!/bin/sh\n# No service is started while an image is built.\nexit 101\n' >"$work/sbin/policy-rc.d"
+
+# mktemp -d is 0700 and the umask may be anything; the image gets plain modes.
+find "$etc" -type f -exec chmod 0644 {} +
+chmod 0755 "$work" "$work/sbin/policy-rc.d"
+
+# Read by mmdebstrap's own unpacking, which does not use dpkg; the same file then lands in the image.
+excludes=$etc/dpkg/dpkg.cfg.d/docker
+
+say "building $IMAGE from Debian's archive"
+# The hook variables below are expanded by the shell that mmdebstrap starts.
+# shellcheck disable=SC2016
+mmdebstrap --quiet --variant=minbase --include=usr-is-merged \
+    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --dpkgopt="$excludes" \
+    --aptopt='Acquire::Languages "none"' \
+    --customize-hook='rm -f "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/apt/sources.list"' \
+    --customize-hook='rm -rf "$1/etc/apt/sources.list.d" && mkdir "$1/etc/apt/sources.list.d"' \
+    --customize-hook="cp -R '$etc/.' \"\$1/etc/\"" \
+    --customize-hook="install -m 0755 '$work/sbin/policy-rc.d' \"\$1/usr/sbin/policy-rc.d\"" \
+    --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/log/apt "$1"/var/log/dpkg.log "$1"/var/log/alternatives.log "$1"/var/log/bootstrap.log "$1"/var/cache/ldconfig/aux-cache "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old "$1/etc/resolv.conf" "$1/etc/hostname"' \
+    --customize-hook='mkdir -p "$1/var/lib/apt/lists/partial" && : >"$1/etc/machine-id"' \
+    "$SUITE" "$work/base.tar" \
+    "deb $MIRROR $SUITE main" "deb $MIRROR $SUITE-updates main" "deb $SECURITY $SUITE-security main" \
+    2>"$work/log" || {
+    tail -n 15 "$work/log" >&2
+    fail "cannot build $IMAGE with mmdebstrap: see the lines above" "is Debian's archive reachable? DEBLOAT_MIRROR names another"
+}
+
+docker import -c 'CMD ["bash"]' "$work/base.tar" "$IMAGE" >/dev/null || fail "cannot import $IMAGE into the engine"
+say "built $IMAGE, $(docker image inspect -f '{{.Size}}' "$IMAGE") bytes"

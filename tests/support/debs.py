@@ -1,0 +1,159 @@
+"""Real Debian packages as root file systems, for tests.
+
+    root = fetch("libc6", "tzdata")      # a directory: the packages unpacked together, with a dpkg database
+    world = deb_world("libc6", "tzdata") # the same as a World
+
+Packages come from the host's own archive (`apt-get download`) once and are cached outside the checkout, in
+`$DEBLOAT_TEST_CACHE` or `~/.cache/debloat-tests`. Maintainer scripts do not run, so what they generate is missing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from debloat.closure import Policy, World
+from debloat.debian import dpkg
+from debloat.debian.packages import Packages
+from debloat.model import Entry, ImageConfig, Kind, Level, Trace
+from debloat.rootfs import Rootfs
+
+CACHE = Path(os.environ.get("DEBLOAT_TEST_CACHE") or Path.home() / ".cache" / "debloat-tests")
+MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+NOTHING_TRACED = Trace()
+
+
+def deb(name: str) -> Path:
+    """The .deb of a package, downloaded once; the test is skipped where the host cannot."""
+    pool = CACHE / "debs"
+    known = sorted(pool.glob(f"{name}_*.deb"))
+    if known:
+        return known[-1]
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        pytest.skip("needs apt-get and dpkg-deb")
+    pool.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as tmp:
+        os.chmod(tmp, 0o755)
+        command = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", name]
+        done = subprocess.run(command, cwd=tmp, capture_output=True, text=True, check=False)
+        found = sorted(Path(tmp).glob("*.deb"))
+        if done.returncode or not found:
+            pytest.skip(f"cannot download {name}: {done.stderr.strip()[:200]}")
+        return found[0].rename(pool / found[0].name)
+
+
+def fetch(*names: str) -> Path:
+    """The packages unpacked together into one cached root, /usr merged, with `status`, `.list` and `.md5sums`."""
+    debs = sorted(deb(name) for name in set(names))
+    key = hashlib.sha256("\n".join(d.name for d in debs).encode()).hexdigest()[:16]
+    root = CACHE / "roots" / key
+    if root.is_dir():
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=root.parent, prefix="new-"))
+    for name in MERGED:
+        (building / "usr" / name).mkdir(parents=True)
+        (building / name).symlink_to(f"usr/{name}")
+    info = building / "var/lib/dpkg/info"
+    info.mkdir(parents=True)
+    (building / "var/lib/dpkg/status").write_text("".join(_unpack(d, building, info) for d in debs))
+    building.chmod(0o755)
+    try:
+        building.rename(root)
+    except OSError:  # another test run was faster
+        shutil.rmtree(building)
+    return root
+
+
+def _unpack(path: Path, root: Path, info: Path) -> str:
+    """Unpack a .deb; its stanza for the status file."""
+    tarfile = subprocess.run(["dpkg-deb", "--fsys-tarfile", path], capture_output=True, check=True).stdout
+    extract = ["tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", str(root)]
+    subprocess.run(extract, input=tarfile, check=True)
+    listing = subprocess.run(["tar", "-t"], input=tarfile, capture_output=True, check=True).stdout.decode()
+    with tempfile.TemporaryDirectory() as tmp:
+        subprocess.run(["dpkg-deb", "--control", path, tmp], check=True)
+        stanza = (Path(tmp) / "control").read_text()
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and line[0] != " ")
+        same = fields.get("Multi-Arch") == "same"
+        name = f"{fields['Package']}:{fields['Architecture']}" if same else fields["Package"]
+        for kind in ("md5sums", "conffiles"):
+            if (Path(tmp) / kind).exists():
+                shutil.copy(Path(tmp) / kind, info / f"{name}.{kind}")
+    lines = (line.lstrip(".").rstrip("/") or "/." for line in listing.splitlines())
+    (info / f"{name}.list").write_text("".join(f"{line}\n" for line in lines))
+    return f"Status: install ok installed\n{stanza.strip()}\n\n"
+
+
+class DirectoryContents:
+    """Contents of files below a directory of the host; `extra` holds those that are not there."""
+
+    def __init__(self, root: Path, extra: Mapping[str, bytes]) -> None:
+        self._root, self._extra = root, extra
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        pass
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        if path in self._extra:
+            return self._extra[path][:limit]
+        with open(f"{self._root}{path}", "rb") as file:
+            return file.read(-1 if limit is None else limit)
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        yield self.read(path)
+
+
+def rootfs(root: Path, extra: Mapping[str, str] | None = None) -> Rootfs:
+    """A directory of the host as a root file system, and `extra` entries: texts, `-> target`, "" below a `/`."""
+    entries = {"/": Entry("/", Kind.DIR, 0o755)}
+    for path in root.rglob("*"):
+        status = path.lstat()
+        name, mode = "/" + str(path.relative_to(root)), status.st_mode & 0o7777
+        if path.is_symlink():
+            entries[name] = Entry(name, Kind.SYMLINK, mode, target=os.readlink(path))
+        elif path.is_dir():
+            entries[name] = Entry(name, Kind.DIR, mode)
+        else:
+            entries[name] = Entry(name, Kind.FILE, mode, size=status.st_size)
+    contents: dict[str, bytes] = {}
+    for given, text in (extra or {}).items():
+        name = given.rstrip("/")
+        parent = name.rpartition("/")[0]
+        while parent and parent not in entries:
+            entries[parent] = Entry(parent, Kind.DIR, 0o755)
+            parent = parent.rpartition("/")[0]
+        if given.endswith("/"):
+            entries[name] = Entry(name, Kind.DIR, 0o755)
+        elif text.startswith("-> "):
+            entries[name] = Entry(name, Kind.SYMLINK, 0o777, target=text[3:])
+        else:
+            contents[name] = text.encode()
+            entries[name] = Entry(name, Kind.FILE, size=len(contents[name]))
+    return Rootfs(entries.values(), DirectoryContents(root, contents))
+
+
+@functools.lru_cache(maxsize=4)
+def _parts(names: tuple[str, ...], extra: tuple[tuple[str, str], ...]) -> tuple[Rootfs, Packages]:
+    tree = rootfs(fetch(*names), dict(extra))
+    return tree, dpkg.read(tree)
+
+
+def deb_world(
+    *names: str,
+    extra: Mapping[str, str] | None = None,
+    config: Mapping[str, object] | None = None,
+    trace: Trace = NOTHING_TRACED,
+    level: Level = Level.SAFE,
+) -> World:
+    """A world in which exactly these packages are installed, with `extra` entries on top."""
+    tree, packages = _parts(tuple(sorted(set(names))), tuple(sorted((extra or {}).items())))
+    return World(tree, packages, ImageConfig(config or {}), trace, Policy(level))
