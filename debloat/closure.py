@@ -50,13 +50,13 @@ class World:
     policy: Policy = Policy()
     history: tuple[str, ...] = ()
     architecture: str = "amd64"
-    _derived: dict[Callable[[World], Any], Any] = field(default_factory=dict, repr=False, compare=False)
+    derivations: dict[Callable[[World], Any], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def derived(self, derive: Callable[[World], T]) -> T:
         """`derive(world)`, computed once: for tables that a rule makes of the whole world."""
-        if derive not in self._derived:
-            self._derived[derive] = derive(self)
-        result: T = self._derived[derive]
+        if derive not in self.derivations:
+            self.derivations[derive] = derive(self)
+        result: T = self.derivations[derive]
         return result
 
 

@@ -175,7 +175,7 @@ def merged(base: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a file with flags on top: lists grow, tables merge, values replace."""
     result = dict(base)
     for key, value in flags.items():
-        if value in (None, (), [], {}, False):
+        if not value:
             continue
         if isinstance(value, list | tuple):
             result[key] = [*result.get(key, ()), *value]

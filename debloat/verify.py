@@ -89,7 +89,6 @@ class Judge:
     def _original_again(self, original: Exercise) -> dict[str, ProbeResult]:
         name = original.scenario.name
         if name not in self._again:
-            recorder = replace(self._recorder, mechanism=self._recorder.mechanism)
             try:
                 again = exercise(
                     self._workspace,
@@ -97,7 +96,7 @@ class Judge:
                     self._image.id,
                     original.scenario,
                     self._limits,
-                    recorder,
+                    self._recorder,
                     original.asked,
                 )
                 self._again[name] = {r.name: r for r in again.results}
@@ -106,10 +105,19 @@ class Judge:
         return self._again[name]
 
 
+def cures(world: World, verdict: Verdict, closure: Closure) -> tuple[Want, ...]:
+    """What to add before the next replay: what was missed; if nothing was and an answer still differs, the names in
+    directories that were listed, since a listing that comes out shorter fails no lookup."""
+    missed = misses(world, verdict.trace, closure)
+    if missed or verdict.passed:
+        return missed
+    return tuple(w for w in trace_rules.listed_children(world) if w.path not in closure)
+
+
 def misses(world: World, replayed: Trace, closure: Closure) -> tuple[Want, ...]:
     """What a replay reached for in vain: paths of the original that its accesses need and the closure lacks."""
-    seen = replace(world, trace=replayed, policy=replace(world.policy, keep=(), levels=()), _derived={})
-    needed = close(seen, trace_rules.RULES)
+    policy = replace(world.policy, keep=(), levels=())
+    needed = close(replace(world, trace=replayed, policy=policy, derivations={}), trace_rules.RULES)
     return tuple(
         Want(path, "healed", evidence[0].source, evidence[0].detail, follow=False)
         for path, evidence in needed.evidence.items()

@@ -66,16 +66,21 @@ class Workspace:
     def load(self, tar: Iterator[bytes]) -> str:
         """Load an image archive that carries the pending name; the name goes with the run."""
         with self.shielded():
+            self._discard()
             self._pending = True
             self.engine.load(tar)
             return self.pending
 
-    def discard(self) -> None:
-        """Take the pending name back before the run ends."""
+    def publish(self, reference: str) -> None:
+        """Give the loaded image its name; it is no longer pending."""
         with self.shielded():
-            if self._pending:
-                self.engine.untag(self.pending)
-                self._pending = False
+            self.engine.tag(self.pending, reference)
+            self._discard()
+
+    def _discard(self) -> None:
+        if self._pending:
+            self.engine.untag(self.pending)
+            self._pending = False
 
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:

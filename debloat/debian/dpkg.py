@@ -101,6 +101,8 @@ class Database(Packages):
         self._shared = self._shared_lines()
         self._files: dict[str, tuple[str, ...]] = {}
         self._owners: dict[str, tuple[str, ...]] = {}
+        self.aliases: frozenset[str] = frozenset()
+        """Links that the image has where packages list a directory, as in merged /usr: owned, but no one's file."""
         self._index()
 
     def content(self, path: str) -> bytes:
@@ -123,13 +125,17 @@ class Database(Packages):
 
     def _index(self) -> None:
         owners: dict[str, list[str]] = {}
+        aliases: set[str] = set()
         for name, lines in self._lists.items():
             real = {place for line in lines if (place := self.place(name, line)) is not None}
-            links = {self._in_parent(line) for line in lines if line in self._directories or line in self._shared}
-            for path in real | {link for link in links - real if link is not None and self.rootfs.is_dir(link)}:
+            named = {self._in_parent(line) for line in lines if line in self._directories or line in self._shared}
+            links = {path for path in named - real if path is not None and self.rootfs.is_dir(path)}
+            for path in real | links:
                 owners.setdefault(path, []).append(name)
+            aliases |= links
             self._files[name] = tuple(sorted(real))
         self._owners = {path: tuple(sorted(names)) for path, names in owners.items()}
+        self.aliases = frozenset(aliases)
 
     def _in_parent(self, line: str) -> str | None:
         """The real path of a name: links in the directory part followed, the last place as it is."""

@@ -9,7 +9,7 @@ Not kept, since nothing reads them in a running container: maintainer scripts, `
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
@@ -24,6 +24,9 @@ from debloat.rootfs import Rootfs
 
 IDENTITY = ("/etc/os-release", "/usr/lib/os-release", "/etc/debian_version")
 """What tells the distribution and its release: os-release(5); scanners find Debian by these."""
+
+ALIASES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libo32", "/libx32")
+"""Links of merged /usr (file-hierarchy(7)): packages list `/bin/dash`, which is there only through them."""
 
 FRAME = (
     f"{ADMIN}/status",
@@ -66,7 +69,7 @@ class Pruned:
     would say an untruth, such as the lists of packages that are gone: they must not be in the image.
     """
 
-    contents: Mapping[str, bytes] = MappingProxyType({})
+    contents: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     dropped: frozenset[str] = frozenset()
     shares: tuple[PackageShare, ...] = ()
 
@@ -83,6 +86,9 @@ class DebianDatabase(Rule):
                 yield self.want(path, "debian:release", "which distribution and release this is")
             for path in FRAME:
                 yield self.want(path, "debian:database", "frame of the package database")
+            for path in ALIASES:
+                if (entry := world.rootfs.get(path)) is not None and entry.is_symlink:
+                    yield self.want(path, "debian:database", "merged /usr, as packages list their files")
 
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
         database = world.packages
@@ -91,7 +97,7 @@ class DebianDatabase(Rule):
         if entry.path.startswith(ADMIN):
             for name in world.derived(_by_anchor).get(entry.path, ()):
                 yield from self._of_package(database, name, entry.path)
-        elif _counts(entry):
+        elif _counts(entry, database):
             for name in database.owners(entry.path):
                 yield self.want(_anchor(database, name), entry.path, f"the package database's entry of {name}")
             group = database.alternatives.get(entry.path) if entry.is_symlink else None
@@ -120,9 +126,9 @@ def _by_anchor(world: World) -> dict[str, list[str]]:
     return found
 
 
-def _counts(entry: Entry) -> bool:
+def _counts(entry: Entry, database: Database) -> bool:
     """Whether a kept entry makes its package one that is in the image."""
-    return not entry.is_dir and not is_documentation(entry.path)
+    return not entry.is_dir and entry.path not in database.aliases and not is_documentation(entry.path)
 
 
 def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
@@ -136,7 +142,7 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
     staying = frozenset(
         name
         for name in packages.records
-        if any(p in kept and (e := rootfs.get(p)) is not None and _counts(e) for p in packages.files(name))
+        if any(p in kept and (e := rootfs.get(p)) is not None and _counts(e, packages) for p in packages.files(name))
     )
     contents = {path: data for path, data in _contents(packages, staying, kept) if path in kept}
     _check(packages, contents, kept)
@@ -232,35 +238,44 @@ def _untrue(database: Database, staying: frozenset[str]) -> set[str]:
 
 def _check(database: Database, contents: Mapping[str, bytes], kept: Collection[str]) -> None:
     """Read the new database back: every kept file of a package must be listed by a package that has a stanza."""
-    origins = {record.origin for record in database.records.values()}
-    if not origins <= contents.keys() and not any(origin in kept for origin in origins):
+    origins = sorted({record.origin for record in database.records.values()} & contents.keys())
+    if not origins:
         return
-    stanzas = {s.package.name for o in sorted(origins & contents.keys()) for s in control.stanzas(contents[o])}
+    stanzas = {s.package.name for origin in origins for s in control.stanzas(contents[origin])}
+    listed = {name: _told(database, name, contents) for name in stanzas}
     for path in sorted(kept):
         entry = database.rootfs.get(path)
-        if entry is None or not _counts(entry) or path in database.alternatives:
+        if entry is None or not _counts(entry, database) or path in database.alternatives:
             continue
         for name in database.owners(path):
-            if name not in stanzas:
-                raise InternalError(
-                    f"the package database of the minimal image does not account for {path!r} of {name}"
-                )
+            if name not in stanzas or path not in listed[name]:
+                raise InternalError(f"the minimal image's package database does not account for {path!r} of {name}")
+
+
+def _told(database: Database, name: str, contents: Mapping[str, bytes]) -> frozenset[str]:
+    """The paths that the new database gives to a package."""
+    info = database.records[name].info
+    lines = control.listed(contents.get(f"{info}.list", b""))
+    if f"{info}.list" not in database.rootfs:
+        lines = tuple(path for _, path in control.md5sums(contents.get(f"{info}.md5sums", b"")))
+    return frozenset(place for line in lines if (place := database.place(name, line)) is not None)
 
 
 def _share(database: Database, name: str, kept: Collection[str], stays: bool) -> PackageShare:
-    files, size, whole = [0, 0], [0, 0], True
-    seen: set[int] = set()
-    for path in database.files(name):
-        entry = database.rootfs.get(path)
-        if entry is None or entry.is_dir:
-            continue
-        counted = entry.size if not entry.hardlink or entry.hardlink not in seen else 0
-        seen.add(entry.hardlink)
-        is_kept = path in kept
-        whole = whole and (is_kept or is_documentation(path))
-        for at in (0, 1) if is_kept else (1,):
-            files[at] += 1
-            size[at] += counted
-    package = database.records[name].package
+    entries = [e for path in database.files(name) if (e := database.rootfs.get(path)) is not None and not e.is_dir]
+    staying = [entry for entry in entries if entry.path in kept]
+    whole = all(is_documentation(entry.path) for entry in entries if entry.path not in kept)
     state: State = "gone" if not stays else "kept" if whole else "partly"
-    return PackageShare(name, package.version, package.source, files[0], files[1], size[0], size[1], state)
+    package = database.records[name].package
+    return PackageShare(
+        name, package.version, package.source, len(staying), len(entries), _bytes(staying), _bytes(entries), state
+    )
+
+
+def _bytes(entries: Iterable[Entry]) -> int:
+    """The size of files, those with several names counted once."""
+    sizes = {entry.hardlink or entry.path: entry.size for entry in entries}
+    return sum(sizes.values())
+
+
+RULES: tuple[Rule, ...] = (DebianDatabase(),)

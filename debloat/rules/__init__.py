@@ -1,0 +1,25 @@
+"""Rules: what belongs to what is kept. One subject a module; each exports `RULES`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+
+from debloat.closure import Rule
+
+MODULES = (
+    "debloat.rules.trace",
+    "debloat.rules.config",
+    "debloat.rules.kernel",
+    "debloat.rules.elf",
+    "debloat.rules.glibc",
+    "debloat.debian.prune",
+    "debloat.rules.shell",
+)
+"""Every module with rules. Their order does not matter to a closure."""
+
+
+@functools.cache
+def all_rules() -> tuple[Rule, ...]:
+    """The rules of every module; each runs from its own level on."""
+    return tuple(rule for name in MODULES for rule in importlib.import_module(name).RULES)

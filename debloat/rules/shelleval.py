@@ -167,6 +167,7 @@ class Evaluator:
         )
         for name, words in script.assignments:
             self._assigned.setdefault(name, []).append(words)
+        self._known: dict[str, list[str]] = {}
         self._busy: set[str] = set()
         here = (posixpath.dirname(path),) if path else ()
         self.directories: tuple[str, ...] = (world.config.workdir, *here)
@@ -175,6 +176,7 @@ class Evaluator:
     def absorb(self, script: Script) -> None:
         """Take over the functions and variables of a script that this one sources."""
         self._functions |= script.functions
+        self._known.clear()
         for name, words in script.assignments:
             self._assigned.setdefault(name, []).append(words)
 
@@ -329,21 +331,28 @@ class Evaluator:
     def _variable(self, var: Var) -> list[str]:
         if var.name in ("0", "BASH_SOURCE") and self._path:
             return [posixpath.dirname(self._path)] if var.suffixed else [self._path]
-        if var.suffixed or var.name in self._busy or len(self._busy) > 6:
+        if var.suffixed:
             return []
-        found: list[str] = []
-        self._busy.add(var.name)
-        for words in self._assigned.get(var.name, ())[:MAX_VALUES]:
-            found.extend(self._joined(words))
-        if var.name == "PWD" and not found:
-            found.append(self._world.config.workdir)
-        env = self._world.config.env.get(var.name)
-        if env is not None:
-            found.append(env)
-        if var.default is not None:
-            found.extend(self.values(var.default))
-        self._busy.discard(var.name)
+        found = self._assigned_values(var.name)
+        if var.default is not None and len(self._busy) < MAX_NESTED:
+            found = [*found, *self.values(var.default)]
         return list(dict.fromkeys(found))[:MAX_VALUES]
+
+    def _assigned_values(self, name: str) -> list[str]:
+        """The values that are assigned to a variable; one that is defined by itself adds none by that."""
+        known = self._known.get(name)
+        if known is not None:
+            return known
+        if name in self._busy or len(self._busy) > MAX_NESTED:
+            return []
+        self._busy.add(name)
+        found = [v for words in self._assigned.get(name, ())[:MAX_VALUES] for v in self._joined(words)]
+        self._busy.discard(name)
+        if name == "PWD" and not found:
+            found.append(self._world.config.workdir)
+        env = self._world.config.env.get(name)
+        self._known[name] = found if env is None else [*found, env]
+        return self._known[name]
 
     def _joined(self, words: Sequence[Word]) -> list[str]:
         if len(words) == 1:

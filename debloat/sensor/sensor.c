@@ -1982,3 +1982,793 @@ static int record(int argc, char **argv, char **env)
 }
 
 /* ------------------------------------------------------------------------------------------------ control */
+
+/* Standard input by lines. */
+struct input { struct bytes buffer; size_t at; bool ended; };
+
+static bool more_input(struct input *in)
+{
+    if (in->at) {
+        memmove(in->buffer.data, in->buffer.data + in->at, in->buffer.len - in->at);
+        in->buffer.len -= in->at;
+        in->at = 0;
+    }
+    if (in->ended || !reserve(&in->buffer, 16 * PAGE))
+        return false;
+    long n;
+    do
+        n = sys3(SYS_read, 0, in->buffer.data + in->buffer.len, 16 * PAGE);
+    while (n == -EINTR);
+    if (n <= 0)
+        in->ended = true;
+    else
+        in->buffer.len += (size_t)n;
+    return n > 0;
+}
+
+/* The next text up to `end`, terminated in place and valid until the next call; NULL at the end of the input. */
+static char *next_text(struct input *in, char end)
+{
+    size_t seen = 0;
+    for (;;) {
+        for (size_t i = in->at + seen; i < in->buffer.len; i++)
+            if (in->buffer.data[i] == end) {
+                char *text = in->buffer.data + in->at;
+                in->buffer.data[i] = 0;
+                in->at = i + 1;
+                return text;
+            }
+        seen = in->buffer.len - in->at;
+        if (!more_input(in))
+            return NULL;
+    }
+}
+
+enum { PORTS = 65536, TCP_ANY = 1, TCP_LOOPBACK = 2, UDP_ANY = 4, UDP_LOOPBACK = 8 };
+
+static u64 hex(const char *s, int digits)
+{
+    u64 n = 0;
+    for (int i = 0; i < digits && s[i]; i++) {
+        unsigned c = (u8)s[i];
+        n = n << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return n;
+}
+
+/* One table of /proc/net: "  sl: ADDRESS:PORT REMOTE:PORT STATE ..."; addresses are words in the byte order of the machine. */
+static void listening_in(const char *path, u64 state, u8 any, u8 loopback, u8 *ports)
+{
+    static struct bytes text;
+    if (slurp(AT_FDCWD, path, &text) < 0)
+        return;
+    for (char *row = text.data, *next; row; row = next) {
+        next = split(row, '\n');
+        char *address = split(row, ':');
+        if (!address || *address != ' ')
+            continue;
+        char *port = split(++address, ':');
+        char *remote = port ? split(port, ' ') : NULL;
+        char *st = remote ? split(remote, ' ') : NULL;
+        if (!st || hex(st, 2) != state)
+            continue;
+        size_t n = length(address);
+        bool v4 = n == 8, mapped = n == 32 && starts(address, "0000000000000000FFFF0000");
+        bool local = v4 || mapped ? (hex(address + n - 8, 8) & 0xff) == 127 : same(address, "00000000000000000000000001000000");
+        ports[hex(port, 4)] |= local ? loopback : any;
+    }
+}
+
+static void listening_ports(u8 *ports, bool udp)
+{
+    enum { LISTEN = 0x0A, UNCONNECTED = 0x07 };
+    memset(ports, 0, PORTS);
+    listening_in("/proc/net/tcp", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
+    listening_in("/proc/net/tcp6", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
+    if (udp) {
+        listening_in("/proc/net/udp", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
+        listening_in("/proc/net/udp6", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
+    }
+}
+
+static u8 ports[PORTS];
+
+static void control_listen(struct bytes *answer)
+{
+    static const struct { u8 any, loopback; const char *name; } kinds[] = {{TCP_ANY, TCP_LOOPBACK, "/tcp"},
+                                                                          {UDP_ANY, UDP_LOOPBACK, "/udp"}};
+    listening_ports(ports, true);
+    put_text(answer, "listen");
+    for (int kind = 0; kind < 2; kind++)
+        for (int port = 0; port < PORTS; port++) {
+            if (!(ports[port] & (kinds[kind].any | kinds[kind].loopback)))
+                continue;
+            put_byte(answer, ' ');
+            put_number(answer, (u64)port, 10);
+            put_text(answer, kinds[kind].name);
+            if (!(ports[port] & kinds[kind].any))
+                put_byte(answer, '!');
+        }
+}
+
+/* Calls `each` for the entries of a directory until it answers false. */
+static long list_directory(const char *path, bool (*each)(const char *name, void *with), void *with)
+{
+    _Alignas(8) char buffer[8192];
+    long n, fd = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    bool on = true;
+    while (on && (n = sys3(SYS_getdents64, fd, buffer, sizeof buffer)) > 0)
+        for (long at = 0; on && at < n;) {
+            struct dirent64 *d = (struct dirent64 *)(void *)(buffer + at);
+            at += d->reclen;
+            on = each(d->name, with);
+        }
+    close_fd(fd);
+    return 0;
+}
+
+struct totals { const char *dir; u64 sum[6]; };
+
+static bool ends(const char *s, const char *with)
+{
+    size_t n = length(s), m = length(with);
+    return n >= m && !memcmp(s + n - m, with, m);
+}
+
+static bool read_state(const char *dir, const char *name, struct state *to)
+{
+    struct bytes path = {0};
+    put_text(&path, dir);
+    put_byte(&path, '/');
+    put_text(&path, name);
+    long fd = open_at(AT_FDCWD, terminated(&path), O_RDONLY, 0);
+    release(&path);
+    if (fd < 0)
+        return false;
+    long n = sys4(SYS_pread64, fd, to, sizeof *to, 0);
+    close_fd(fd);
+    return n == sizeof *to && !memcmp(to->magic, "DBLSTATE", 8);
+}
+
+static bool add_state(const char *name, void *with)
+{
+    struct totals *t = with;
+    struct state s;
+    if (ends(name, ".state") && read_state(t->dir, name, &s)) {
+        const u64 values[6] = {s.handled, s.records, s.unread, s.unresolved, s.interrupted, s.unwritten};
+        for (int i = 0; i < 6; i++)
+            t->sum[i] += values[i];
+    }
+    return true;
+}
+
+static void control_counters(const char *dir, struct bytes *answer)
+{
+    static const char *const names[6] = {"handled", "records", "unread", "unresolved", "interrupted", "unwritten"};
+    struct totals t = {.dir = dir};
+    list_directory(dir, add_state, &t);
+    put_text(answer, "counters");
+    for (int i = 0; i < 6; i++) {
+        put_byte(answer, ' ');
+        put_text(answer, names[i]);
+        put_byte(answer, '=');
+        put_number(answer, t.sum[i], 10);
+    }
+}
+
+static bool has_ended(const struct state *program) { return program->phase == ENDED || sys2(SYS_kill, program->pid, 0) == -ESRCH; }
+
+/* What the main recording says of its program; PID 1 where there is no recording. */
+static struct state main_program(const char *dir, const char *scope)
+{
+    struct state s = {.pid = 1};
+    struct bytes name = {0};
+    put_text(&name, scope);
+    put_text(&name, ".state");
+    struct state read;
+    if (read_state(dir, terminated(&name), &read) && read.pid)
+        s = read;
+    release(&name);
+    return s;
+}
+
+static void control_await(const char *dir, const char *scope, char *arguments, struct bytes *answer)
+{
+    char *time = arguments ? split(arguments, ' ') : NULL;
+    i64 ms = time ? number(time) : -1;
+    if (ms < 0) {
+        put_text(answer, "error usage");
+        return;
+    }
+    struct bytes list = {0};
+    for (i64 end = now_ms() + ms, pause = 2;; pause = pause * 2 > 50 ? 50 : pause * 2) {
+        listening_ports(ports, false);
+        list.len = 0;
+        put_text(&list, arguments);
+        terminated(&list);
+        for (char *one = list.data, *rest; one; one = rest) {
+            rest = split(one, ',');
+            size_t n = length(one);
+            bool loopback = n && one[n - 1] == '!'; /* who asks from inside may be content with it */
+            if (loopback)
+                one[n - 1] = 0;
+            i64 port = number(one);
+            if (port < 0 || port >= PORTS || !(ports[port] & (loopback ? TCP_ANY | TCP_LOOPBACK : TCP_ANY)))
+                continue;
+            put_text(answer, "ready ");
+            put_text(answer, one);
+            release(&list);
+            return;
+        }
+        struct state program = main_program(dir, scope);
+        i64 left = end - now_ms();
+        if (has_ended(&program) || left <= 0) {
+            put_text(answer, has_ended(&program) ? "gone" : "timeout");
+            release(&list);
+            return;
+        }
+        sleep_ms(pause < left ? pause : left);
+    }
+}
+
+struct activity { int self; bool busy; };
+
+static bool task_runs(const char *name, void *with)
+{
+    struct activity *a = with;
+    static struct bytes stat;
+    static struct bytes path;
+    if (number(name) <= 0)
+        return true;
+    path.len = 0;
+    put_text(&path, "/proc/");
+    put_text(&path, name);
+    put_text(&path, "/stat");
+    if (number(name) == a->self || slurp(AT_FDCWD, terminated(&path), &stat) < 0 || !stat.len)
+        return true;
+    const char *state = NULL; /* behind the last parenthesis: the name before it may hold anything */
+    for (const char *at = stat.data; *at; at++)
+        if (*at == ')')
+            state = at;
+    if (state && state[1] && (state[2] == 'R' || state[2] == 'D'))
+        a->busy = true;
+    return !a->busy;
+}
+
+static bool process_runs(const char *name, void *with)
+{
+    struct activity *a = with;
+    i64 pid = number(name);
+    if (pid <= 0 || pid == a->self)
+        return true;
+    struct bytes path = {0};
+    put_text(&path, "/proc/");
+    put_text(&path, name);
+    put_text(&path, "/task");
+    list_directory(terminated(&path), task_runs, a);
+    release(&path);
+    return !a->busy;
+}
+
+static void control_settle(const char *dir, char *arguments, struct bytes *answer)
+{
+    enum { QUIET = 50, STEP = 5 };
+    i64 ms = arguments ? number(arguments) : -1;
+    if (ms < 0) {
+        put_text(answer, "error usage");
+        return;
+    }
+    i64 end = now_ms() + ms, quiet_since = now_ms();
+    u64 handled = 0;
+    for (;;) {
+        struct activity a = {(int)sys0(SYS_getpid), false};
+        struct totals t = {.dir = dir};
+        list_directory("/proc", process_runs, &a);
+        list_directory(dir, add_state, &t);
+        i64 now = now_ms();
+        if (a.busy || t.sum[0] != handled)
+            quiet_since = now;
+        handled = t.sum[0];
+        if (now - quiet_since >= QUIET || now >= end) {
+            put_text(answer, now - quiet_since >= QUIET ? "settled" : "timeout");
+            return;
+        }
+        sleep_ms(STEP);
+    }
+}
+
+static u64 status_mask(const char *text, const char *name)
+{
+    for (const char *at = text; at; at = find_char(at, '\n')) {
+        at += *at == '\n';
+        if (starts(at, name))
+            return hex(at + length(name), 16);
+        if (!*at)
+            break;
+    }
+    return 0;
+}
+
+/* A signal that is blocked is one that the program waits for with sigwait or signalfd. */
+static bool catches(const struct state *program, i64 signal)
+{
+    struct bytes path = {0}, text = {0};
+    if (signal == SIGKILL || signal == SIGSTOP)
+        return true;
+    put_text(&path, "/proc/");
+    put_number(&path, program->pid, 10);
+    put_text(&path, "/status");
+    u64 bit = (u64)1 << (signal - 1);
+    bool yes = false;
+    if (slurp(AT_FDCWD, terminated(&path), &text) >= 0) {
+        bool waits = (status_mask(text.data, "SigCgt:\t") | status_mask(text.data, "SigBlk:\t")) & bit;
+        yes = waits || (program->pid != 1 && !(status_mask(text.data, "SigIgn:\t") & bit));
+    }
+    release(&path);
+    release(&text);
+    return yes;
+}
+
+/* The mark is in the list before it is in force: an event never has an epoch without a name. */
+static void control_mark(const char *dir, const char *name, volatile u32 *epoch, struct bytes *answer)
+{
+    struct bytes mark = {0};
+    u32 next = *epoch + 1;
+    put_number(&mark, next, 10);
+    put_byte(&mark, '\t');
+    for (; *name; name++)
+        if ((u8)*name < 0x20 || *name == 0x7f)
+            put_escaped(&mark, name, 1);
+        else
+            put_byte(&mark, *name);
+    put_byte(&mark, '\n');
+    long fd = open_in(dir, "marks", 0, "", O_WRONLY | O_APPEND | O_CREAT);
+    long r = fd < 0 ? fd : mark.failed ? -ENOMEM : write_all((int)fd, mark.data, mark.len);
+    if (fd >= 0)
+        close_fd(fd);
+    release(&mark);
+    if (r < 0) {
+        put_text(answer, "error ");
+        put_text(answer, error_name(r));
+        return;
+    }
+    *epoch = next;
+    put_text(answer, "ok ");
+    put_number(answer, next, 10);
+}
+
+static int control(int argc, char **argv)
+{
+    const char *dir = "/.debloat/trace", *scope = "main";
+    for (int i = 0; i < argc; i += 2) {
+        if (i + 1 < argc && same(argv[i], "--dir"))
+            dir = argv[i + 1];
+        else if (i + 1 < argc && same(argv[i], "--scope"))
+            scope = argv[i + 1];
+        else {
+            say(2, "sensor: control takes --dir DIR and --scope NAME", NULL);
+            return EXIT_USAGE;
+        }
+    }
+    volatile u32 *epoch = map_epoch(dir);
+    if (!epoch)
+        die("cannot map ", dir, "/epoch");
+    struct input in = {0};
+    struct bytes answer = {0};
+    for (char *command; (command = next_text(&in, '\n'));) {
+        char *arguments = split(command, ' ');
+        answer.len = 0;
+        if (same(command, "quit"))
+            break;
+        if (same(command, "mark") && arguments)
+            control_mark(dir, arguments, epoch, &answer);
+        else if (same(command, "listen"))
+            control_listen(&answer);
+        else if (same(command, "await"))
+            control_await(dir, scope, arguments, &answer);
+        else if (same(command, "settle"))
+            control_settle(dir, arguments, &answer);
+        else if (same(command, "catches")) {
+            i64 signal = arguments ? number(arguments) : -1;
+            struct state program = main_program(dir, scope);
+            put_text(&answer, signal < 1 || signal > 64 ? "error usage" : catches(&program, signal) ? "yes" : "no");
+        } else if (same(command, "counters"))
+            control_counters(dir, &answer);
+        else
+            put_text(&answer, "error unknown");
+        put_byte(&answer, '\n');
+        if (answer.failed || write_all(1, answer.data, answer.len) < 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- serve */
+
+static struct bytes out;
+
+static void flush(size_t when)
+{
+    if (out.failed)
+        die("cannot keep the answer: ENOMEM");
+    if (out.len < when)
+        return;
+    long r = write_all(1, out.data, out.len);
+    if (r < 0)
+        die("cannot write the answer: ", error_name(r));
+    out.len = 0;
+}
+
+/* The root without its sub-mounts, and this process inside it. False: seen as it is, mount points and all. */
+static bool enter_pristine_root(void)
+{
+    const char *view = "/.debloat/root";
+    if (sys3(SYS_mkdirat, AT_FDCWD, view, 0755) < 0 && open_at(AT_FDCWD, view, O_PATH | O_DIRECTORY, 0) < 0)
+        return false;
+    if (sys5(SYS_mount, "/", view, 0, MS_BIND, 0) < 0)
+        return false;
+    return sys1(SYS_chroot, view) >= 0 && sys1(SYS_chdir, "/") >= 0;
+}
+
+struct walk {
+    struct bytes path;  /* of the entry at hand, from the root */
+    struct bytes names; /* names of the directories being walked, one behind the other */
+    u64 mount;          /* of the root */
+    u32 major, minor;
+    bool has_mounts;    /* the kernel tells mounts */
+};
+
+static char kind_of(u16 mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG: return 'f';
+    case S_IFDIR: return 'd';
+    case S_IFLNK: return 'l';
+    case S_IFIFO: return 'p';
+    case S_IFCHR: return 'c';
+    case S_IFBLK: return 'b';
+    default: return 's';
+    }
+}
+
+/* Extended attributes of `name` in the working directory, as NAME NUL HEX NUL. Their number. */
+static u64 put_xattrs(const char *name, struct bytes *to)
+{
+    static char list[65536], value[65536];
+    u64 count = 0;
+    long n = sys3(SYS_llistxattr, name, list, sizeof list);
+    if (n < 0 && n != -EOPNOTSUPP && n != -ENODATA && n != -ENOSYS && n != -EPERM)
+        die("cannot list the extended attributes of ", name, ": ", error_name(n));
+    for (long at = 0; at < n; at += (long)length(list + at) + 1) {
+        long size = sys4(SYS_lgetxattr, name, list + at, value, sizeof value);
+        if (size < 0)
+            continue; /* listed, and not for us to read: trusted ones without the privilege */
+        put(to, list + at, length(list + at) + 1);
+        for (long i = 0; i < size; i++) {
+            put_byte(to, "0123456789abcdef"[(u8)value[i] >> 4]);
+            put_byte(to, "0123456789abcdef"[value[i] & 15]);
+        }
+        put_byte(to, 0);
+        count++;
+    }
+    return count;
+}
+
+/* One record of the index. True when it is a directory that is to be walked. */
+static bool put_entry(struct walk *w, const char *name)
+{
+    static char target[PATH_MAX + 1];
+    static struct bytes xattrs;
+    struct statx st;
+    long r = stat_at(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, &st);
+    if (r < 0)
+        die("cannot stat ", terminated(&w->path), ": ", error_name(r));
+    bool covered = w->has_mounts && st.mask & STATX_MNT_ID ? st.mnt_id != w->mount
+                                                           : st.dev_major != w->major || st.dev_minor != w->minor;
+    char kind = covered ? 'm' : kind_of(st.mode);
+    long link = 0;
+    if (kind == 'l' && ((link = sys4(SYS_readlinkat, AT_FDCWD, name, target, PATH_MAX)) < 0))
+        die("cannot read the link ", terminated(&w->path), ": ", error_name(link));
+    xattrs.len = 0;
+    u64 xattr_count = covered ? 0 : put_xattrs(name, &xattrs);
+    u64 device = (st.dev_minor & 0xff) | (u64)st.dev_major << 8 | (u64)(st.dev_minor & ~0xffu) << 12;
+    i64 mtime = st.mtime.sec * 1000000000 + st.mtime.nsec;
+    put_byte(&out, kind);
+    put_byte(&out, ' ');
+    put_number(&out, st.mode & 07777, 8);
+    const u64 before[] = {st.uid, st.gid, st.size}, after[] = {st.nlink, device, st.ino, st.rdev_major, st.rdev_minor, xattr_count};
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        put_byte(&out, ' ');
+        put_number(&out, before[i], 10);
+    }
+    put_byte(&out, ' ');
+    put_signed(&out, mtime);
+    for (size_t i = 0; i < sizeof after / sizeof *after; i++) {
+        put_byte(&out, ' ');
+        put_number(&out, after[i], 10);
+    }
+    put_byte(&out, 0);
+    put(&out, w->path.len ? w->path.data : "/", w->path.len ? w->path.len : 1);
+    put_byte(&out, 0);
+    put(&out, target, (size_t)link);
+    put_byte(&out, 0);
+    put(&out, xattrs.data, xattrs.len);
+    flush(64 * PAGE);
+    return kind == 'd';
+}
+
+/* Walks the working directory. A whole directory is read before its first entry is taken, so that only one descriptor for
+ * each level is open; `names` shrinks again when the level is done. */
+static void walk_directory(struct walk *w)
+{
+    static _Alignas(8) char buffer[65536];
+    size_t first = w->names.len, here = w->path.len;
+    long n, fd = open_at(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY, 0);
+    while (fd >= 0 && (n = sys3(SYS_getdents64, fd, buffer, sizeof buffer)) > 0)
+        for (long at = 0; at < n;) {
+            struct dirent64 *d = (struct dirent64 *)(void *)(buffer + at);
+            at += d->reclen;
+            if (!same(d->name, ".") && !same(d->name, "..") && (here || !same(d->name, ".debloat")))
+                put(&w->names, d->name, length(d->name) + 1);
+        }
+    if (fd < 0 || n < 0 || w->names.failed)
+        die("cannot list ", terminated(&w->path), "/: ", error_name(fd < 0 ? fd : n));
+    size_t last = w->names.len;
+    for (size_t at = first; at < last; at += length(w->names.data + at) + 1) {
+        const char *name = w->names.data + at;
+        w->path.len = here;
+        put_byte(&w->path, '/');
+        put_text(&w->path, name);
+        if (!put_entry(w, name))
+            continue;
+        long r = sys1(SYS_chdir, name);
+        if (r < 0)
+            die("cannot enter ", terminated(&w->path), ": ", error_name(r));
+        walk_directory(w);
+        sys1(SYS_fchdir, fd);
+    }
+    close_fd(fd);
+    w->names.len = first;
+    w->path.len = here;
+}
+
+static void serve_index(void)
+{
+    struct walk w = {0};
+    struct statx st;
+    const u64 most[2] = {1048576, 1048576};
+    u64 limit[2] = {0, 0};
+    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, limit);
+    limit[0] = limit[1]; /* deep trees need a descriptor for each level */
+    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, limit, 0);
+    sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, most, 0);
+    if (sys1(SYS_chdir, "/") < 0 || stat_at(AT_FDCWD, "/", AT_SYMLINK_NOFOLLOW, &st) < 0)
+        die("cannot stat /");
+    w.mount = st.mnt_id;
+    w.has_mounts = st.mask & STATX_MNT_ID;
+    w.major = st.dev_major;
+    w.minor = st.dev_minor;
+    terminated(&w.path);
+    if (put_entry(&w, "/"))
+        walk_directory(&w);
+    put_byte(&out, 0);
+    flush(0);
+    release(&w.path);
+    release(&w.names);
+}
+
+/* The root of this process is the root of the image, so no name leads out of it. */
+static void serve_file(const char *path)
+{
+    struct statx st;
+    long r = stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st);
+    if (r >= 0 && (st.mode & S_IFMT) != S_IFREG)
+        r = (st.mode & S_IFMT) == S_IFDIR ? -EISDIR : -EINVAL;
+    long fd = r < 0 ? r : open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd >= 0)
+        r = stat_at((int)fd, "", AT_EMPTY_PATH, &st);
+    u64 size = fd < 0 || r < 0 ? 0 : st.size;
+    put_byte(&out, (char)(fd < 0 ? -fd : -r));
+    put(&out, &size, sizeof size); /* both machines are little-endian */
+    for (u64 left = size; left;) {
+        flush(64 * PAGE);
+        size_t piece = left < 64 * PAGE ? left : 64 * PAGE;
+        if (!reserve(&out, piece))
+            die("cannot read ", path, ": ENOMEM");
+        long n = sys3(SYS_read, fd, out.data + out.len, piece);
+        if (n == -EINTR)
+            continue;
+        if (n <= 0) /* the size is out already: better no answer than one of the wrong length */
+            die("cannot read ", path, ": ", error_name(n ? n : -EIO));
+        out.len += (size_t)n;
+        left -= (u64)n;
+    }
+    if (fd >= 0)
+        close_fd(fd);
+    flush(64 * PAGE);
+}
+
+static int serve(void)
+{
+    struct input in = {0};
+    struct bytes paths = {0};
+    enter_pristine_root();
+    for (char *request; (request = next_text(&in, '\n'));) {
+        char *argument = split(request, ' ');
+        if (same(request, "quit"))
+            return 0;
+        if (same(request, "index") && !argument) {
+            serve_index();
+        } else if (same(request, "read") && argument && number(argument) >= 0) {
+            /* All of the names first: the other side may write them all before it reads. */
+            i64 count = number(argument);
+            paths.len = 0;
+            for (i64 i = 0; i < count; i++) {
+                const char *path = next_text(&in, 0);
+                if (!path)
+                    die("the request ends early");
+                put(&paths, path, length(path) + 1);
+            }
+            if (paths.failed)
+                die("cannot keep the request: ENOMEM");
+            for (size_t at = 0; at < paths.len; at += length(paths.data + at) + 1)
+                serve_file(paths.data + at);
+            flush(0);
+        } else {
+            die("unknown request ", request);
+        }
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------- doctor */
+
+static void finding(const char *name, long result)
+{
+    say(1, name, " ", result >= 0 ? "yes" : error_name(result), NULL);
+}
+
+/* Runs `test` in a child, because filters and tracing cannot be undone; its result, or how it died. */
+static long tried(long (*test)(void))
+{
+    long *result = map_shared(-1, sizeof *result);
+    if (!result)
+        return -ENOMEM;
+    *result = -EIO;
+    long pid = sys5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) {
+        *result = test();
+        leave(0);
+    }
+    int status = 0;
+    while (pid > 0 && sys4(SYS_wait4, pid, &status, 0, 0) == -EINTR)
+        ;
+    return pid < 0 ? pid : *result;
+}
+
+static long notify_with(u32 flags, bool no_new_privs)
+{
+    static struct bpf allow = {BPF_RETURN, 0, 0, RET_ALLOW};
+    filter = (struct bpf_program){1, &allow};
+    if (kernel_is_before(5, 5))
+        return -ENOSYS;
+    if (no_new_privs)
+        sys5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    return install_filter(flags);
+}
+
+static long try_notify(void) { return notify_with(FILTER_NEW_LISTENER, false); }
+static long try_notify_unprivileged(void) { return notify_with(FILTER_NEW_LISTENER, true); }
+static long try_killable(void) { return notify_with(FILTER_NEW_LISTENER | FILTER_WAIT_KILLABLE_RECV, true); }
+static long try_filter(void) { return notify_with(0, false); }
+
+static long try_sync_wake_up(void)
+{
+    long fd = notify_with(FILTER_NEW_LISTENER, true);
+    return fd < 0 ? fd : sys3(SYS_ioctl, fd, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP);
+}
+
+/* Calls `test` with a child that sleeps. */
+static long with_child(long (*test)(int pid))
+{
+    long pid = sys5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0)
+        for (;;)
+            sleep_ms(1000);
+    if (pid < 0)
+        return pid;
+    long r = test((int)pid);
+    int status;
+    sys2(SYS_kill, pid, SIGKILL);
+    while (sys4(SYS_wait4, pid, &status, WALL, 0) == -EINTR)
+        ;
+    return r;
+}
+
+static long seize(int pid) { return trace(PTRACE_SEIZE, pid, 0, TRACE_SECCOMP); }
+
+static long syscall_info(int pid)
+{
+    struct syscall_info info;
+    long r = seize(pid);
+    if (r < 0)
+        return r;
+    enum { PTRACE_INTERRUPT = 0x4207 };
+    trace(PTRACE_INTERRUPT, pid, 0, 0);
+    int status;
+    r = sys4(SYS_wait4, pid, &status, WALL, 0);
+    return r < 0 ? r : trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, (u64)&info);
+}
+
+static long readv(int pid)
+{
+    u64 key[2];
+    struct iovec local = {key, sizeof key}, remote = {hash_key, sizeof hash_key};
+    return sys6(SYS_process_vm_readv, pid, &local, 1, &remote, 1, 0);
+}
+
+static long proc_mem(int pid)
+{
+    u64 key[2];
+    rec.proc = (int)open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
+    return rec.proc < 0 ? rec.proc : read_through_proc(pid, (u64)hash_key, key, sizeof key);
+}
+
+static long proc_links(int pid)
+{
+    static struct place place;
+    struct stop s = {.tid = pid};
+    rec.proc = (int)open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
+    return rec.proc < 0 ? rec.proc : read_link(&s, "exe", -1, &place) == FOUND ? 0 : -EACCES;
+}
+
+static long try_seize(void) { return with_child(seize); }
+static long try_syscall_info(void) { return with_child(syscall_info); }
+static long try_readv(void) { return with_child(readv); }
+static long try_proc_mem(void) { return with_child(proc_mem); }
+static long try_proc_links(void) { return with_child(proc_links); }
+
+static int doctor(void)
+{
+    static const struct { const char *name; long (*test)(void); } tests[] = {
+        {"notify", try_notify}, {"notify_unprivileged", try_notify_unprivileged}, {"notify_killable", try_killable},
+        {"notify_sync_wake_up", try_sync_wake_up}, {"seccomp_filter", try_filter}, {"ptrace", try_seize},
+        {"ptrace_syscall_info", try_syscall_info}, {"process_vm_readv", try_readv}, {"proc_mem", try_proc_mem},
+        {"proc_links", try_proc_links},
+    };
+    static const int wanted[] = {CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETPCAP, CAP_SETUID, CAP_SETGID, CAP_SYS_CHROOT};
+    char names[6][65];
+    memset(names, 0, sizeof names);
+    sys1(SYS_uname, names);
+    say(1, "arch " ARCH_NAME, NULL);
+    say(1, "kernel ", names[2], NULL);
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+        finding(tests[i].name, tried(tests[i].test));
+    u64 has = effective_capabilities();
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        say(1, "cap_", capability_names[wanted[i]], has >> wanted[i] & 1 ? " yes" : " no", NULL);
+    say(1, "no_new_privs ", sys5(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? "yes" : "no", NULL);
+    return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- start */
+
+__attribute__((noreturn, used)) void start(long *stack)
+{
+    int argc = (int)stack[0];
+    char **argv = (char **)(void *)(stack + 1), **env = argv + argc + 1;
+    int code = EXIT_USAGE;
+    if (argc >= 2 && same(argv[1], "record"))
+        code = record(argc - 2, argv + 2, env);
+    else if (argc >= 2 && same(argv[1], "control"))
+        code = control(argc - 2, argv + 2);
+    else if (argc == 2 && same(argv[1], "serve"))
+        code = serve();
+    else if (argc == 2 && same(argv[1], "doctor"))
+        code = doctor();
+    else
+        say(2, "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | serve | doctor", NULL);
+    leave(code);
+}

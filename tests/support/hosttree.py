@@ -49,6 +49,8 @@ def host_rootfs(base: Path | str, below: Iterable[str] = ("/",)) -> Rootfs:
             parent = "/" + "/".join(parts[: i + 1])
             if os.path.lexists(root + parent):
                 entries[parent] = _entry(root, parent)
+        if os.path.islink(root + top):
+            continue
         for directory, directories, files in os.walk(root + top if top else (root or "/")):
             inside = directory[len(root) :].rstrip("/")
             for name in (*directories, *files):

@@ -1,0 +1,13 @@
+"""Static reachability for Python: which modules, distributions and programs kept Python code can reach.
+
+`source` reads one file's text, `layout` says where an image's Pythons look, `units` which distribution a file
+belongs to, `stdlib` what of the standard library stays, `reach` follows references, `rules` makes claims of them.
+
+Bytecode caches are never claimed: what a program read of them is in the trace, and Python does without the rest.
+"""
+
+from __future__ import annotations
+
+from debloat.rules.python.rules import RULES
+
+__all__ = ["RULES"]

@@ -28,6 +28,7 @@ class Reading:
 
     facts: dict[str, Facts] = field(default_factory=dict)
     outlines: dict[str, Outline] = field(default_factory=dict)
+    worth: dict[str, bool] = field(default_factory=dict)
 
 
 def _reading(world: World) -> Reading:
@@ -40,7 +41,7 @@ def is_source(entry: Entry, world: World) -> bool:
         return False
     if entry.name.endswith((".py", ".pyw")):
         return True
-    if not entry.executable or "." in entry.name.strip(".") and not entry.name[-1].isdigit():
+    if not entry.executable or entry.size == 0:
         return False
     line = world.rootfs.read(entry.path, SHEBANG).partition(b"\n")[0]
     return line.startswith(b"#!") and b"python" in line
@@ -59,10 +60,10 @@ def facts_of(world: World, path: str) -> Facts:
     A file of a distribution is parsed only where its words promise something that the unit's own reading
     (`neighbours`) does not see.
     """
-    known = world.derived(_reading).facts
-    if path not in known:
-        known[path] = facts(world.rootfs.read(path)) if _worth_parsing(world, path) else _NOTHING
-    return known[path]
+    worth = world.derived(_reading).worth
+    if path not in worth:
+        worth[path] = _worth_parsing(world, path)
+    return _parsed(world, path) if worth[path] else _NOTHING
 
 
 def _worth_parsing(world: World, path: str) -> bool:
@@ -143,9 +144,9 @@ def neighbours(world: World, unit: Unit) -> tuple[Edge, ...]:
                 candidates.setdefault(target, []).append((path, wanted))
     edges = []
     for target, places in sorted(candidates.items()):
-        path, wanted = _confirmed(world, places)
-        if wanted is not None:
-            edges.append(Edge(target, path, f"import {wanted}"))
+        path, confirmed = _confirmed(world, places)
+        if confirmed is not None:
+            edges.append(Edge(target, path, f"import {confirmed}"))
     return tuple(edges)
 
 
@@ -184,7 +185,7 @@ def _confirmed(world: World, places: list[tuple[str, Import]]) -> tuple[str, Imp
 
 def _parsed(world: World, path: str) -> Facts:
     known = world.derived(_reading).facts
-    if known.get(path, _NOTHING) is _NOTHING:
+    if path not in known:
         known[path] = facts(world.rootfs.read(path))
     return known[path]
 

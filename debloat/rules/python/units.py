@@ -31,7 +31,8 @@ _NO_PART = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/shar
 class Unit:
     """A distribution: `anchor` is the file that stands for it, `files` all that belongs to it, sorted.
 
-    `members` is the same as a set, `tops` are its top-level module names, `requires` the normalised names of distributions it needs.
+    `members` is the same as a set, `tops` are its top-level module names, `requires` the normalised names of the
+    distributions that it needs.
     """
 
     name: str

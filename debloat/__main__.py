@@ -1,0 +1,7 @@
+"""`python -m debloat`."""
+
+import sys
+
+from debloat.cli import main
+
+sys.exit(main())

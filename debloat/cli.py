@@ -1,0 +1,227 @@
+"""The command line: what can be said. What is then done stands in `debloat.commands`, imported when it is needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from debloat import __version__
+from debloat.errors import DebloatError, Interrupted
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+Command = Callable[..., Any]
+
+
+def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several click options as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+PROBES = options(
+    click.option(
+        "--http", multiple=True, metavar="[METHOD ]PATH", help="Ask this over HTTP. `:PORT/PATH` picks a port."
+    ),
+    click.option("--run", "run_", multiple=True, metavar="HOSTCMD", help="Run a client or test suite on this machine."),
+    click.option("--exec", "exec_", multiple=True, metavar="CMD", help="Run a command inside the container."),
+    click.option(
+        "--args", multiple=True, metavar='"ARGV"', help="One more scenario: start it with these in place of CMD."
+    ),
+    click.option("-e", "--env", multiple=True, metavar="K=V", help="Environment of the container."),
+    click.option("-v", "--volume", multiple=True, metavar="VOL", help="Volume or bind mount, as `docker run` has it."),
+    click.option("--network", metavar="N", help="Network of the container."),
+    click.option("-u", "--user", metavar="U", help="Run as this user instead of the image's USER."),
+    click.option("--read-only", is_flag=True, help="Run with a read-only root file system."),
+    click.option("--tmpfs", multiple=True, metavar="PATH", help="Mount a tmpfs there."),
+    click.option("--init", is_flag=True, help="Run an init as PID 1, as `docker run --init` does."),
+    click.option("-c", "--config", metavar="FILE", help="Read this debloat.toml (default: the one found here)."),
+    click.option(
+        "--mechanism",
+        type=click.Choice(["auto", "notify", "ptrace"]),
+        default="auto",
+        show_default=True,
+        help="How file accesses are recorded.",
+    ),
+)
+POLICY = options(
+    click.option(
+        "--level",
+        type=click.Choice(["exact", "safe", "package"]),
+        help="How far beyond the trace to keep: what was touched; what can be reached (default); whole packages.",
+    ),
+    click.option("--keep", multiple=True, metavar="GLOB", help="Keep what matches, and all below it."),
+    click.option("--drop", multiple=True, metavar="GLOB", help="Drop what matches, whatever wants it."),
+    click.option("--keep-package", "keep_packages", multiple=True, metavar="NAME", help="Keep this package whole."),
+)
+RESULT = options(
+    click.option("-t", "--tag", metavar="NEW", help="Name of the result (default: NAME:TAG-slim)."),
+    click.option("--trace", "traces", multiple=True, metavar="FILE", help="Add a saved trace."),
+    click.option("--save-trace", metavar="FILE", help="Save what was recorded."),
+    click.option("--output", metavar="FILE.tar", help="Write the image as an archive too (docker load, OCI layout)."),
+    click.option("--json", "json_", metavar="FILE", help="Write the report as JSON (docs/report.md); - is stdout."),
+    click.option("--html", metavar="FILE", help="Write the report as a page."),
+    click.option("--no-verify", is_flag=True, help="Do not replay the probes on the result."),
+    click.option("--force", is_flag=True, help="Tag the result although it answers differently (exit code stays 5)."),
+)
+QUIETNESS = options(
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors."),
+    click.option("--verbose", is_flag=True, help="Say more on the way."),
+)
+
+
+class Verbs(click.Group):
+    """A group whose default command is `slim`: `debloat IMAGE` needs no verb."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"-h", "--help", "--version"}
+        if args and args[0] not in self.commands and args[0] not in own:
+            args = ["slim", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=Verbs, context_settings=CONTEXT, invoke_without_command=True)
+@click.version_option(__version__, prog_name="debloat")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Cut a Debian-based container image down to what its application can reach.
+
+    \b
+    debloat IMAGE[:TAG]        watch it, cut it, prove it: makes IMAGE:TAG-slim
+    debloat IMAGE --http /     the same, exercising GET / on its port
+
+    The resulting reference is printed on stdout; everything else goes to stderr.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image")
+@PROBES
+@POLICY
+@RESULT
+@QUIETNESS
+def slim(**given: Any) -> None:
+    """Make the minimal image of IMAGE and prove it (the default command)."""
+    from debloat.commands.slim import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("context", default=".")
+@click.option(
+    "-f", "--file", "dockerfile", metavar="Dockerfile", help="Dockerfile to build (default: CONTEXT/Dockerfile)."
+)
+@click.option(
+    "--build-arg", "build_args", multiple=True, metavar="K=V", help="Build argument, as `docker build` has it."
+)
+@click.option("--target", metavar="STAGE", help="Build stage to stop at.")
+@click.option(
+    "--build-option", "build_options", multiple=True, metavar="OPT", help="Any other option of `docker build`."
+)
+@PROBES
+@POLICY
+@RESULT
+@QUIETNESS
+def build(**given: Any) -> None:
+    """Build CONTEXT with docker build, then make its minimal image."""
+    from debloat.commands.build import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image")
+@PROBES
+@click.option("--save-trace", metavar="FILE", required=True, help="Where the trace goes.")
+@QUIETNESS
+def record(**given: Any) -> None:
+    """Only record: exercise IMAGE and save the trace."""
+    from debloat.commands.record import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("traces", nargs=-1, required=True, metavar="TRACE...")
+@click.option("-o", "--save-trace", metavar="FILE", required=True, help="Where the union goes.")
+def combine(**given: Any) -> None:
+    """Unite several traces into one."""
+    from debloat.commands.record import unite
+
+    unite(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image")
+@click.argument("path")
+@click.option("--trace", "traces", multiple=True, metavar="FILE", help="Explain by these traces, not by the last run.")
+@POLICY
+def why(**given: Any) -> None:
+    """Say why PATH is kept in the minimal image of IMAGE, or why it is not."""
+    from debloat.commands.why import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
+def doctor(**given: Any) -> None:
+    """Say what works here, and what to do about what does not."""
+    from debloat.commands.doctor import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.option("--dry-run", is_flag=True, help="Only list.")
+def gc(**given: Any) -> None:
+    """Remove containers and unproven images that killed runs left behind."""
+    from debloat.commands.gc import run
+
+    run(**given)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; the exit code. Errors go to stderr as "debloat: MESSAGE" and a line of advice."""
+    try:
+        cli.main(argv, prog_name="debloat", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return Interrupted.exit_code
+    except DebloatError as error:
+        return complain(error)
+    except BrokenPipeError:
+        return 141
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        return complain(
+            DebloatError(f"internal error: {type(error).__name__}: {error}", "please report it with the lines above")
+        )
+    return 0
+
+
+def complain(error: DebloatError) -> int:
+    """Say what is wrong and what to do; the exit code of its kind."""
+    from debloat.report.text import printable
+
+    click.echo(f"debloat: {printable(error.message)}", err=True)
+    if error.hint:
+        click.echo(f"  hint: {printable(error.hint)}", err=True)
+    return error.exit_code

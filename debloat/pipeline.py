@@ -1,0 +1,132 @@
+"""The straight line: reference -> image -> trace -> closure -> minimal image -> verdict -> report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from debloat import carve, sensor
+from debloat.closure import World
+from debloat.debian import dpkg
+from debloat.engine.base import Engine
+from debloat.exercise import Limits
+from debloat.minimal import Minimal, cut
+from debloat.model import Image, Trace, Want
+from debloat.progress import Progress
+from debloat.reader import open_rootfs
+from debloat.recipe import Recipe
+from debloat.record import Recording, record
+from debloat.report.model import Report, report
+from debloat.rootfs import Rootfs
+from debloat.session import Recorder
+from debloat.verify import Judge, Verdict, cures
+from debloat.workspace import Workspace
+
+MAX_ROUNDS = 5
+"""Minimal images made at most: the first, and one after each healing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A minimal image with all that led to it, while its contents can still be read."""
+
+    image: Image
+    recipe: Recipe
+    world: World
+    minimal: Minimal
+    verdict: Verdict
+    healed: tuple[Want, ...]
+    report: Report
+
+
+Sink = Callable[[Made], None]
+"""Something to be made of a result before the run ends: an archive, a lock, a saved trace."""
+
+
+def slim(
+    engine: Engine,
+    reference: str,
+    recipe: Recipe,
+    progress: Progress,
+    *,
+    target: str = "",
+    traces: Iterable[Trace] = (),
+    mechanism: str = "auto",
+    verify: bool = True,
+    force: bool = False,
+    sinks: Iterable[Sink] = (),
+) -> Report:
+    """Make the minimal image of `reference`, prove it, and tag it `target` (default: `default_target`).
+
+    Without proof there is no tag, unless `force`; the report then says what differs.
+    """
+    with Workspace(engine) as workspace:
+        image = engine.image(reference)
+        recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
+        rootfs, recording = read_and_record(workspace, image, recipe, recorder, progress)
+        world = world_of(image, rootfs, recipe, recording.trace, traces)
+        judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
+        minimal, verdict, healed = prove(workspace, world, image, judge if verify else None, progress)
+        result = (target or default_target(reference)) if verdict.passed or force else ""
+        if result:
+            workspace.publish(result)
+        finished = report(image, rootfs, minimal, recording, verdict, healed, recipe, result, verify, progress)
+        for sink in sinks:
+            sink(Made(image, recipe, world, minimal, verdict, healed, finished))
+        return finished
+
+
+def read_and_record(
+    workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, progress: Progress
+) -> tuple[Rootfs, Recording]:
+    """Read the image's index while its scenarios are recorded: neither needs the other."""
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(open_rootfs, workspace, image, recorder.sensor)
+        with progress.stage("record"):
+            recording = record(workspace, image, recipe, recorder, progress.say)
+        with progress.stage("read"):
+            return reading.result(), recording
+
+
+def world_of(image: Image, rootfs: Rootfs, recipe: Recipe, trace: Trace, more: Iterable[Trace] = ()) -> World:
+    """What the rules may look at."""
+    for other in more:
+        trace = trace | other
+    return World(
+        rootfs, dpkg.read(rootfs), image.config, trace, recipe.policy, image.history, architecture=image.architecture
+    )
+
+
+def prove(
+    workspace: Workspace, world: World, image: Image, judge: Judge | None, progress: Progress
+) -> tuple[Minimal, Verdict, tuple[Want, ...]]:
+    """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal."""
+    healed: tuple[Want, ...] = ()
+    for _ in range(MAX_ROUNDS):
+        with progress.stage("close and carve"):
+            minimal = cut(world, image, healed, workspace.directory)
+        with progress.stage("load"):
+            workspace.load(carve.archive(minimal.config, minimal.layer, minimal.layer_file, [workspace.pending]))
+        if judge is None:
+            return minimal, Verdict(), healed
+        with progress.stage("verify"):
+            verdict = judge.verify(workspace.pending)
+        cure = cures(world, verdict, minimal.closure)
+        if not cure:
+            break
+        progress.say(f"healing: {len(cure)} paths were missed")
+        healed += cure
+    return minimal, verdict, healed
+
+
+def default_target(reference: str) -> str:
+    """`NAME:TAG-slim`; of a reference by digest or id, `NAME:slim` or `debloat:ID-slim`."""
+    name, at, _ = reference.partition("@")
+    if at:
+        return f"{name.rpartition(':')[0] if ':' in name.rpartition('/')[2] else name}:slim"
+    if reference.startswith("sha256:"):
+        return f"debloat:{reference.removeprefix('sha256:')[:12]}-slim"
+    head, slash, last = reference.rpartition("/")
+    repository, _, tag = last.partition(":")
+    return f"{head}{slash}{repository}:{tag or 'latest'}-slim"

@@ -1,0 +1,38 @@
+"""The report as JSON, for machines; the format is described in docs/report.md and `debloat/schemas/report.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from debloat.report.model import Report
+
+VERSION = 1
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain values, under the format's name and version."""
+    raw = dataclasses.asdict(report)
+    answers = [
+        {
+            "scenario": a.scenario,
+            "probe": a.before.name,
+            "before": _result(a.before),
+            "after": _result(a.after),
+            "difference": a.difference,
+            "note": a.note,
+        }
+        for a in report.answers
+    ]
+    healed = [{"path": w.path, "source": w.source, "detail": w.detail} for w in report.healed]
+    return {"format": "debloat-report", "version": VERSION, **raw, "answers": answers, "healed": healed}
+
+
+def _result(result: Any) -> dict[str, Any]:
+    return {"ok": result.ok, "outcome": result.outcome(), "detail": result.detail}
+
+
+def render(report: Report) -> str:
+    """The report as text: keys in order, names that are not UTF-8 as lone surrogate escapes."""
+    return json.dumps(document(report), indent=2)

@@ -1,0 +1,98 @@
+"""A finished run, in full: everything a renderer needs, and nothing it would have to find out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from debloat import __version__
+from debloat.debian.prune import PackageShare
+from debloat.footprint import Footprint, footprint
+from debloat.minimal import Minimal
+from debloat.model import Image, Want
+from debloat.progress import Progress, Stage
+from debloat.recipe import Recipe
+from debloat.record import Recording
+from debloat.rootfs import Rootfs
+from debloat.verify import Answer, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RuleShare:
+    """What a rule keeps that no other rule wanted, and what it had a part in: paths."""
+
+    rule: str
+    alone: int
+    paths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did. `result` is the new reference, empty where none was made; `verified` whether it was replayed."""
+
+    tool: str
+    reference: str
+    image_id: str
+    level: str
+    result: str
+    result_id: str
+    layer: str
+    before: Footprint
+    after: Footprint
+    packages: tuple[PackageShare, ...]
+    rules: tuple[RuleShare, ...]
+    answers: tuple[Answer, ...]
+    healed: tuple[Want, ...]
+    mechanisms: tuple[str, ...]
+    verified: bool
+    notes: tuple[str, ...]
+    stages: tuple[Stage, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not any(a.difference for a in self.answers)
+
+
+def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
+    """How many paths each rule kept; parents and links count with what they lead to."""
+    alone, having = Counter[str](), Counter[str]()
+    for evidence in minimal.closure.evidence.values():
+        rules = {e.rule for e in evidence}
+        having.update(rules)
+        if len(rules) == 1:
+            alone.update(rules)
+    return tuple(RuleShare(rule, alone[rule], having[rule]) for rule in sorted(having))
+
+
+def report(
+    image: Image,
+    rootfs: Rootfs,
+    minimal: Minimal,
+    recording: Recording,
+    verdict: Verdict,
+    healed: tuple[Want, ...],
+    recipe: Recipe,
+    result: str,
+    verified: bool,
+    progress: Progress,
+) -> Report:
+    """The report of a run from its values."""
+    return Report(
+        tool=f"debloat {__version__}",
+        reference=image.reference,
+        image_id=image.id,
+        level=str(recipe.policy.level),
+        result=result,
+        result_id=minimal.id,
+        layer=minimal.layer.diff_id,
+        before=footprint(rootfs.entries(), rootfs, len(minimal.shares)),
+        after=minimal.footprint,
+        packages=minimal.shares,
+        rules=rule_shares(minimal),
+        answers=verdict.answers,
+        healed=healed,
+        mechanisms=tuple(sorted(recording.trace.mechanisms)),
+        verified=verified,
+        notes=recording.notes,
+        stages=tuple(progress.stages),
+    )

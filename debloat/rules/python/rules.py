@@ -1,0 +1,341 @@
+"""Python's rules of level safe: interpreters, imports, distributions, plug-ins, commands, libraries."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+
+from debloat.closure import Rule, World
+from debloat.model import Entry, Want
+from debloat.rules.commands import on_path
+from debloat.rules.python import stdlib
+from debloat.rules.python.layout import Environment, find, layout
+from debloat.rules.python.reach import (
+    facts_of,
+    groups_used,
+    is_source,
+    neighbours,
+    outline_of,
+    resolve,
+    search_path,
+)
+from debloat.rules.python.source import Import, facts
+from debloat.rules.python.units import Unit, requirements, units
+
+_INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
+_MODULE_WORD = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
+_LIBRARY_PLACES = ("/usr/lib/*", "/lib/*", "/usr/lib", "/lib", "/usr/local/lib", "/usr/local/lib/*")
+
+
+class StandardLibrary(Rule):
+    """An interpreter, or libpython, brings its standard library; a virtual environment brings its base."""
+
+    name = "python.stdlib"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(layout)
+        if _INTERPRETER.fullmatch(entry.name) and not entry.is_dir:
+            yield from self._interpreter(entry, world)
+        elif entry.name in ("os.py", "os.pyc") and entry.path.rpartition("/")[0] in table.stdlibs:
+            lib = entry.path.rpartition("/")[0]
+            for path in stdlib.whole(world, lib):
+                yield self.want(path, entry.path, "standard library")
+            for path in (*stdlib.DATA, *_archives(table.environments, lib)):
+                yield self.want(path, entry.path)
+        elif entry.name == "pyvenv.cfg":
+            for env in table.environments:
+                if env.config == entry.path:
+                    for name in ("python", "python3", f"python{env.version}"):
+                        yield self.want(f"{env.prefix}/bin/{name}", entry.path, "its interpreter")
+
+    def _interpreter(self, entry: Entry, world: World) -> Iterator[Want]:
+        """The landmark that getpath looks for, of the library with this version, of the same prefix if there is one."""
+        match = _INTERPRETER.fullmatch(entry.name)
+        assert match is not None
+        version = match[1] or match[2] or ""
+        prefix = entry.path.rpartition("/")[0].rpartition("/")[0] or "/"
+        table = world.derived(layout)
+        if entry.is_symlink:
+            yield self.want(f"{prefix}/pyvenv.cfg", entry.path)
+            return
+        same = [e for e in table.environments if not e.config and (e.version + ".").startswith(version + ".")]
+        if not version:
+            same = [e for e in table.environments if not e.config]
+        for env in [e for e in same if e.prefix == prefix] or same:
+            for landmark in ("os.py", "os.pyc"):
+                yield self.want(f"{env.stdlib}/{landmark}", entry.path, f"Python {env.version}")
+
+
+def _archives(environments: Sequence[Environment], lib: str) -> Iterator[str]:
+    """The zipped standard library, and eggs and zip files that .pth files or PYTHONPATH put on sys.path."""
+    for env in environments:
+        if env.stdlib == lib:
+            yield f"{lib.rpartition('/')[0]}/python{env.version.replace('.', '')}.zip"
+            yield from (path for path in env.extra if path.endswith((".zip", ".egg", ".whl", ".pyz")))
+
+
+class Imports(Rule):
+    """A kept module or program brings what it imports, anywhere in it, and modules that it names to importers."""
+
+    name = "python.import"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if entry.name.endswith(".pth") and world.derived(layout).site_of(entry.path):
+            yield from self._start_up(entry, world)
+        elif is_source(entry, world):
+            found = facts_of(world, entry.path)
+            for wanted in sorted(found.imports):
+                yield from self._import(entry.path, wanted, world, found.paths)
+
+    def _import(self, path: str, wanted: Import, world: World, extra: Iterable[str]) -> Iterator[Want]:
+        if _shim(world, path) and not wanted.level:
+            unit = world.derived(units).of_path[path]
+            if wanted.module.partition(".")[0] in unit.tops:
+                return
+        for file in resolve(world, path, wanted, extra):
+            yield self.want(file, path, f"import {wanted}")
+            for more in stdlib.parts(world, file):
+                yield self.want(more, path, f"import {wanted}")
+
+    def _start_up(self, entry: Entry, world: World) -> Iterator[Want]:
+        """`import` lines of a .pth file are code that site runs."""
+        text = world.rootfs.read(entry.path, 64 * 1024).decode("utf-8", "replace")
+        for line in text.splitlines():
+            if line.startswith(("import ", "import\t")):
+                for wanted in sorted(facts(line.encode()).imports):
+                    for file in resolve(world, entry.path, wanted):
+                        yield self.want(file, entry.path, f"import {wanted}")
+
+
+def _shim(world: World, path: str) -> bool:
+    """Whether a file belongs to a private module that a .pth file imports at every start, beside the real ones.
+
+    Such as setuptools' `_distutils_hack`: it runs in every program and is no sign that the program uses its unit.
+    """
+    table, unit = world.derived(layout), world.derived(units).of_path.get(path)
+    site = table.site_of(path)
+    if unit is None or site is None:
+        return False
+    top = path[len(site) + 1 :].partition("/")[0].partition(".")[0]
+    return top.startswith("_") and top in table.hooks and len(unit.tops) > 1
+
+
+class Distributions(Rule):
+    """A distribution of which a module is used stays whole, with what it imports and declares to need.
+
+    Less its tests and bytecode caches. Its metadata, which programs that look for plug-ins read of everyone, and
+    start-up shims are no sign of use.
+    """
+
+    name = "python.unit"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(units)
+        unit = table.of_path.get(entry.path)
+        if unit is None:
+            return
+        if entry.path != unit.anchor:
+            if _sign_of_use(world, entry.path, unit):
+                yield self.want(unit.anchor, entry.path, unit.name)
+            return
+        for path in unit.files:
+            yield Want(path, self.name, entry.path, unit.name, follow=False)
+            yield self.want(path, entry.path, unit.name)
+        for need in unit.requires:
+            other = table.by_name.get(need)
+            if other is not None:
+                yield self.want(other.anchor, entry.path, f"{unit.name} requires {need}")
+        site = world.derived(layout)
+        for env in site.environments:
+            if env.config and site.site_of(unit.anchor) == env.sites[0]:
+                yield self.want(env.config, entry.path, "its environment")
+        for edge in neighbours(world, unit):
+            yield Want(edge.target, "python.import", edge.source, edge.detail)
+            for more in stdlib.parts(world, edge.target):
+                yield Want(more, "python.import", edge.source, edge.detail)
+
+
+def _sign_of_use(world: World, path: str, unit: Unit) -> bool:
+    site = world.derived(layout).site_of(path)
+    if site is None:
+        return False
+    top = path[len(site) + 1 :].partition("/")[0]
+    return not top.endswith((".pth", ".dist-info", ".egg-info")) and not _shim(world, path)
+
+
+class EntryPoints(Rule):
+    """Code that names an entry-point group brings the plug-ins which installed distributions declare for it."""
+
+    name = "python.entry_points"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(units)
+        unit = table.by_anchor.get(entry.path)
+        if unit is not None:
+            used: Iterable[tuple[str, str]] = groups_used(world, unit)
+        elif entry.path not in table.of_path and table.groups and is_source(entry, world):
+            used = ((g, entry.path) for g in sorted(facts_of(world, entry.path).literals & table.groups.keys()))
+        else:
+            return
+        for group, source in used:
+            for module, anchor in table.groups[group]:
+                yield self.want(anchor, source, group)
+                for file in resolve(world, anchor, Import(0, module)):
+                    yield self.want(file, source, group)
+
+
+class Literals(Rule):
+    """A dotted name in an application's strings that an installed module answers to: settings, back ends, plug-ins.
+
+    A name without a dot counts where Django's list of applications stands.
+    """
+
+    name = "python.literal"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(layout)
+        if not is_source(entry, world) or table.site_of(entry.path) or table.stdlib_of(entry.path):
+            return
+        literals = facts_of(world, entry.path).literals
+        lists_apps = b"INSTALLED_APPS" in world.rootfs.read(entry.path)
+        for name in sorted(literals):
+            if "." in name or "_" in name or lists_apps:
+                for file in _installed(world, entry.path, name):
+                    yield self.want(file, entry.path, f"literal {name}")
+
+
+def _installed(world: World, path: str, name: str) -> tuple[str, ...]:
+    """The files of a dotted name that leads into a site directory, to the module or to an attribute of it."""
+    table = world.derived(layout)
+    parent = name.rpartition(".")[0]
+    files = resolve(world, path, Import(0, name))
+    if not files or table.site_of(files[0]) is None:
+        return ()
+    whole = not parent or len(files) >= parent.count(".") + 1 or files == resolve(world, path, Import(0, parent))
+    return files if whole else ()
+
+
+class Subprocesses(Rule):
+    """Programs that code starts by a literal name, through PATH."""
+
+    name = "python.subprocess"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if is_source(entry, world):
+            for word in sorted(facts_of(world, entry.path).commands):
+                path = on_path(world, word)
+                if path is not None:
+                    yield self.want(path, entry.path, word)
+
+
+class Libraries(Rule):
+    """Shared libraries that code loads by a literal name, and what ctypes.util.find_library asks for them.
+
+    On Linux find_library reads the output of `/sbin/ldconfig -p` (Lib/ctypes/util.py), which reads the cache.
+    """
+
+    name = "python.library"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not is_source(entry, world):
+            return
+        found = facts_of(world, entry.path)
+        if found.finds_libraries:
+            for path in ("/sbin/ldconfig", "/etc/ld.so.cache"):
+                yield self.want(path, entry.path, "ctypes.util.find_library")
+        for name in sorted(found.libraries):
+            for path in _libraries(world, name):
+                yield self.want(path, entry.path, name)
+
+
+def _libraries(world: World, name: str) -> Iterator[str]:
+    """`magic`, `libmagic.so.1`, `pango-1.0-0`: the files of the system's library directories that may be meant."""
+    if any(c in name for c in "*?[/"):
+        return
+    stem = name if ".so" in name else f"{name.removeprefix('lib').removesuffix('-0')}.so*"
+    for place in _LIBRARY_PLACES:
+        yield from world.rootfs.glob(f"{place}/{stem if stem.startswith('lib') else 'lib' + stem}")
+
+
+class CommandLine(Rule):
+    """Modules that the image's command line names: `-m package`, `package.module:app`, a worker's class."""
+
+    name = "python.command_line"
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        config = world.config
+        fields = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Healthcheck": config.healthcheck}
+        for label, words in fields.items():
+            for word in _words(words):
+                match = _MODULE_WORD.fullmatch(word.rpartition("=")[2])
+                for file in _named(world, match[1]) if match else ():
+                    yield self.want(file, f"config:{label}", word)
+
+
+def _words(words: Iterable[str]) -> Iterator[str]:
+    """The words, and those of a shell line among them."""
+    for word in words:
+        if " " not in word:
+            yield word
+            continue
+        try:
+            yield from shlex.split(word)
+        except ValueError:
+            yield from word.split()
+
+
+def _named(world: World, module: str) -> Iterator[str]:
+    table = world.derived(layout)
+    for env in table.live:
+        files = find(world, search_path(world, env, f"{world.config.workdir}/x"), module)
+        if files and (table.site_of(files[0]) is not None or "." in module):
+            yield from files
+
+
+class Requirements(Rule):
+    """Distributions that an application declares to need, in requirements.txt or pyproject.toml, where installed."""
+
+    name = "python.requirements"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or entry.name not in ("requirements.txt", "pyproject.toml"):
+            return
+        if world.derived(layout).site_of(entry.path) is not None:
+            return
+        text = world.rootfs.read(entry.path, 1 << 20).decode("utf-8", "replace")
+        lines = text.splitlines() if entry.name == "requirements.txt" else project_dependencies(text)
+        for name in sorted(set(requirements(lines))):
+            unit = world.derived(units).by_name.get(name)
+            if unit is not None:
+                yield self.want(unit.anchor, entry.path, name)
+
+
+def project_dependencies(text: str) -> list[str]:
+    """`project.dependencies` of a pyproject.toml (PEP 621), and Poetry's; [] for text that is none."""
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return []
+    found: list[object] = []
+    project, tool = data.get("project"), data.get("tool")
+    if isinstance(project, dict) and isinstance(project.get("dependencies"), list):
+        found += project["dependencies"]
+    poetry = tool.get("poetry") if isinstance(tool, dict) else None
+    if isinstance(poetry, dict) and isinstance(poetry.get("dependencies"), dict):
+        found += poetry["dependencies"]
+    return [line for line in found if isinstance(line, str)]
+
+
+RULES: tuple[Rule, ...] = (
+    StandardLibrary(),
+    Imports(),
+    Distributions(),
+    EntryPoints(),
+    Literals(),
+    Subprocesses(),
+    Libraries(),
+    CommandLine(),
+    Requirements(),
+)
