@@ -200,11 +200,11 @@ def _versions(elf: ELFFile) -> tuple[tuple[tuple[str, str], ...], frozenset[str]
 
 def _version_sections(elf: ELFFile) -> list[int]:
     """Indices of the version sections by their type alone: making all sections takes three times as long."""
-    order, size, start = "little" if elf.little_endian else "big", elf["e_shentsize"], elf["e_shoff"]
+    size, start = elf["e_shentsize"], elf["e_shoff"]
     found = list[int]()
     for index in range(min(elf.num_sections(), MAX_ITEMS)):
         elf.stream.seek(start + index * size + 4)
-        if int.from_bytes(elf.stream.read(4), order) in VERSION_SECTIONS:
+        if int.from_bytes(elf.stream.read(4), "little" if elf.little_endian else "big") in VERSION_SECTIONS:
             found.append(index)
     return found
 

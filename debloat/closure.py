@@ -135,6 +135,8 @@ class _Worklist:
         if self._keep(found.path, evidence):
             for link in found.links:
                 self._keep(link, Evidence("link", found.path, f"link to it in {want.path}"))
+            for directory in found.through:
+                self._keep(directory, Evidence("parent", found.path))
 
     def _keep(self, path: str, evidence: Evidence) -> bool:
         if self._dropped is not None and self._dropped(path):

@@ -6,6 +6,7 @@ with `struct cache_extension` behind it; a file may hold the old table with the 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,7 +121,8 @@ def _conf(rootfs: Rootfs, path: str, seen: set[str]) -> Iterator[str]:
         if words[:1] == ["include"]:
             for pattern in words[1:]:
                 absolute = pattern if pattern.startswith("/") else f"{path.rpartition('/')[0]}/{pattern}"
-                for included in rootfs.glob(absolute):
+                # glob(3) knows no `**`.
+                for included in rootfs.glob(re.sub(r"\*+", "*", absolute)):
                     yield from _conf(rootfs, included, seen)
         elif words and words[0] != "hwcap":
             yield words[0].partition("=")[0]

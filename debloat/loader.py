@@ -51,7 +51,7 @@ MACHINES: Mapping[tuple[int, int, bool], Machine] = MappingProxyType(
             "x86_64-linux-gnu",
             "x86_64",
             (0x303,),
-            ("x86_64", "haswell", "xeon_phi"),
+            ("haswell", "xeon_phi", "x86_64"),
             ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
             _X86_LEGACY,
         ),
@@ -100,6 +100,14 @@ MACHINES: Mapping[tuple[int, int, bool], Machine] = MappingProxyType(
     }
 )
 UNKNOWN = Machine("", "", (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path that ld.so may look at; `any_cpu` is false where only some processors do."""
+
+    path: str
+    any_cpu: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +164,7 @@ def search(
     name: str,
     origin: str,
     *,
-    inherited: Iterable[str] = (),
+    inherited: Iterable[Place] = (),
     secure: bool = False,
 ) -> Found:
     """What ld.so may load when the object `facts`, opened in directory `origin`, needs `name`.
@@ -166,17 +174,17 @@ def search(
     """
     machine = MACHINES.get(facts.abi, UNKNOWN)
     if "/" in name:
-        places: Iterable[tuple[str, bool]] = ((path, True) for path in expand(loader, machine, name, origin))
+        places: Iterable[Place] = expand(loader, machine, name, origin)
     elif is_musl(facts):
         places = _musl_places(loader, machine, facts, name, origin, tuple(inherited), secure)
     else:
         places = _places(loader, machine, facts, name, origin, tuple(inherited), secure)
     paths, consulted = list[str](), list[str]()
-    for place, baseline in places:
-        consulted.append(place)
-        if _loadable(loader.rootfs, place, facts):
-            paths.append(place)
-            if baseline:
+    for place in places:
+        consulted.append(place.path)
+        if _loadable(loader.rootfs, place.path, facts):
+            paths.append(place.path)
+            if place.any_cpu:
                 return Found(name, tuple(paths), tuple(consulted), True)
     return Found(name, tuple(paths), tuple(consulted))
 
@@ -186,17 +194,21 @@ def is_musl(facts: ElfFacts) -> bool:
     return "/ld-musl-" in facts.interpreter or any(n == "libc.so" or n.startswith("libc.musl-") for n in facts.needed)
 
 
-def rpath_directories(loader: Loader, facts: ElfFacts, origin: str) -> tuple[str, ...]:
+def rpath_directories(loader: Loader, facts: ElfFacts, origin: str) -> tuple[Place, ...]:
     """The directories that an object opened in `origin` bequeaths to those it loads: its DT_RPATH.
 
     musl makes no difference between DT_RPATH and DT_RUNPATH and bequeaths either.
     """
     text = (facts.runpath or facts.rpath) if is_musl(facts) else facts.effective_rpath
-    machine = MACHINES.get(facts.abi, UNKNOWN)
-    return tuple(d for part in split_path(text) for d in expand(loader, machine, part, origin))
+    return tuple(_expanded(loader, MACHINES.get(facts.abi, UNKNOWN), split_path(text), origin))
 
 
-def expand(loader: Loader, machine: Machine, text: str, origin: str) -> tuple[str, ...]:
+def _expanded(loader: Loader, machine: Machine, parts: Iterable[str], origin: str) -> Iterator[Place]:
+    for part in parts:
+        yield from expand(loader, machine, part, origin)
+
+
+def expand(loader: Loader, machine: Machine, text: str, origin: str) -> tuple[Place, ...]:
     """A path with `$ORIGIN`, `$LIB` and `$PLATFORM` replaced by all that they may stand for, made absolute."""
     values: dict[str, tuple[str, ...]] = {
         "ORIGIN": (origin,),
@@ -210,7 +222,7 @@ def expand(loader: Loader, machine: Machine, text: str, origin: str) -> tuple[st
         for token, value in zip(used, choice, strict=True):
             result = re.sub(_token(token), lambda _, v=value: v, result)  # type: ignore[misc]
         found.append(result if result.startswith("/") else f"{loader.cwd.rstrip('/')}/{result}")
-    return tuple(dict.fromkeys(found))
+    return tuple(Place(path, len(found) == 1) for path in dict.fromkeys(found))
 
 
 def _token(name: str) -> str:
@@ -223,12 +235,12 @@ def _places(
     facts: ElfFacts,
     name: str,
     origin: str,
-    inherited: tuple[str, ...],
+    inherited: tuple[Place, ...],
     secure: bool,
-) -> Iterator[tuple[str, bool]]:
-    """Candidates in glibc's order, each with whether it suits any CPU."""
+) -> Iterator[Place]:
+    """Candidates in glibc's order."""
 
-    def below(directories: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    def below(directories: Iterable[Place]) -> Iterator[Place]:
         for directory in directories:
             yield from _variants(loader.rootfs, machine, directory, name)
 
@@ -236,27 +248,27 @@ def _places(
         yield from below(rpath_directories(loader, facts, origin))
         yield from below(inherited)
     if not secure:
-        yield from below(d for part in loader.library_path for d in expand(loader, machine, part, origin))
-    yield from below(d for part in split_path(facts.runpath) for d in expand(loader, machine, part, origin))
+        yield from below(_expanded(loader, machine, loader.library_path, origin))
+    yield from below(_expanded(loader, machine, split_path(facts.runpath), origin))
     system = default_directories(machine)
     yield from _cached(loader, machine, name, system if facts.nodeflib else ())
     if not facts.nodeflib:
-        yield from below(system)
+        yield from below(map(Place, system))
         # Nothing reads ld.so.conf at run time; but where the cache is missing, an entrypoint may call ldconfig.
-        yield from below(loader.conf)
+        yield from below(map(Place, loader.conf))
 
 
-def _variants(rootfs: Rootfs, machine: Machine, directory: str, name: str) -> Iterator[tuple[str, bool]]:
+def _variants(rootfs: Rootfs, machine: Machine, place: Place, name: str) -> Iterator[Place]:
     """The candidates for `name` below one directory: glibc-hwcaps, the legacy subdirectories, itself."""
-    base = directory.rstrip("/")
-    real = rootfs.resolve(directory).path
+    base = place.path.rstrip("/")
+    real = rootfs.resolve(place.path).path
     if real is not None and "glibc-hwcaps" in (names := frozenset(rootfs.names(real))):
         for hwcap in machine.hwcaps:
-            yield f"{base}/glibc-hwcaps/{hwcap}/{name}", False
+            yield Place(f"{base}/glibc-hwcaps/{hwcap}/{name}", False)
     if real is not None and not names.isdisjoint(machine.legacy):
         for below in _legacy(rootfs, machine, base, 0):
-            yield f"{below}/{name}", False
-    yield f"{base}/{name}", True
+            yield Place(f"{below}/{name}", False)
+    yield Place(f"{base}/{name}", place.any_cpu)
 
 
 def _legacy(rootfs: Rootfs, machine: Machine, directory: str, start: int) -> Iterator[str]:
@@ -268,7 +280,7 @@ def _legacy(rootfs: Rootfs, machine: Machine, directory: str, start: int) -> Ite
             yield below
 
 
-def _cached(loader: Loader, machine: Machine, name: str, barred: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+def _cached(loader: Loader, machine: Machine, name: str, barred: tuple[str, ...]) -> Iterator[Place]:
     """What the cache has for a name: the variants, and the first entry that suits any CPU.
 
     The entry is taken even if its file is gone: ld.so then goes on with the default directories. `barred` are
@@ -283,8 +295,7 @@ def _cached(loader: Loader, machine: Machine, name: str, barred: tuple[str, ...]
     variants.sort(key=lambda e: (machine.hwcaps.index(e.hwcap) if e.hwcap in machine.hwcaps else 99, -e.legacy_hwcap))
     for entry in (*variants, *[e for e in entries if e.baseline][:1]):
         if not entry.path.startswith(tuple(d + "/" for d in barred)):
-            # Not the last word for any CPU if the file is unusable, which the search finds out.
-            yield entry.path, entry.baseline
+            yield Place(entry.path, entry.baseline)
 
 
 def default_directories(machine: Machine) -> tuple[str, ...]:
@@ -303,21 +314,26 @@ def _musl_places(
     facts: ElfFacts,
     name: str,
     origin: str,
-    inherited: tuple[str, ...],
+    inherited: tuple[Place, ...],
     secure: bool,
-) -> Iterator[tuple[str, bool]]:
+) -> Iterator[Place]:
     """Candidates in musl's order: LD_LIBRARY_PATH, the paths of the object and its loaders, the system's."""
     if _MUSL_OWN.fullmatch(name):
-        yield f"/lib/ld-musl-{machine.musl}.so.1", True
+        yield Place(f"/lib/ld-musl-{machine.musl}.so.1")
         return
-    library_path = () if secure else tuple(d for p in loader.library_path for d in expand(loader, machine, p, origin))
+    library_path = () if secure else tuple(_expanded(loader, machine, loader.library_path, origin))
     own = rpath_directories(loader, facts, origin)
-    for directory in (*library_path, *own, *inherited, *_musl_system(loader.rootfs, machine)):
-        yield f"{directory.rstrip('/')}/{name}", True
+    for place in (*library_path, *own, *inherited, *map(Place, _musl_system(loader.rootfs, facts))):
+        yield Place(f"{place.path.rstrip('/')}/{name}", place.any_cpu)
 
 
-def _musl_system(rootfs: Rootfs, machine: Machine) -> tuple[str, ...]:
-    path = f"/etc/ld-musl-{machine.musl}.path"
+def musl_path_file(facts: ElfFacts) -> str:
+    """The file with musl's default directories for this ABI."""
+    return f"/etc/ld-musl-{MACHINES.get(facts.abi, UNKNOWN).musl}.path"
+
+
+def _musl_system(rootfs: Rootfs, facts: ElfFacts) -> tuple[str, ...]:
+    path = musl_path_file(facts)
     if rootfs.is_file(path):
         return tuple(d for d in re.split(r"[:\n]", rootfs.text(path)) if d.startswith("/"))[:MAX_DIRECTORIES]
     return ("/lib", "/usr/local/lib", "/usr/lib")

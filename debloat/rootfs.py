@@ -52,6 +52,7 @@ class MemoryContents:
 class Resolution:
     """Where a path leads: the real path it ends at, or None, and every link on the way, in order.
 
+    `through` are the directories that the way leaves again by `..`: without them the path leads nowhere.
     `broken` is the path of the first component that does not exist (real as far as it could be resolved),
     for a missing path; it says which directories and links were consulted in vain.
     """
@@ -59,6 +60,7 @@ class Resolution:
     path: str | None
     links: tuple[str, ...] = ()
     broken: str = ""
+    through: tuple[str, ...] = ()
 
 
 class Rootfs:
@@ -133,12 +135,13 @@ class Rootfs:
     def _walk_path(self, path: str, follow: bool) -> Resolution:
         todo = path.split("/")[::-1]
         must_be_dir = path.endswith(("/", "/."))
-        here, links = "/", list[str]()
+        here, links, through = "/", list[str](), list[str]()
         while todo:
             name = todo.pop()
             if name in ("", "."):
                 continue
             if name == "..":
+                through.append(here)
                 here = here.rpartition("/")[0] or "/"
                 continue
             step = f"/{name}" if here == "/" else f"{here}/{name}"
@@ -159,7 +162,7 @@ class Rootfs:
             here = step
         if must_be_dir and not self._entries[here].is_dir:
             return Resolution(None, tuple(links), here)
-        return Resolution(here, tuple(links))
+        return Resolution(here, tuple(links), through=tuple(through))
 
     def lookup(self, path: str) -> Entry | None:
         """The entry that `path` leads to, links followed; None where it leads nowhere."""

@@ -279,3 +279,6 @@ def _bytes(entries: Iterable[Entry]) -> int:
 
 
 RULES: tuple[Rule, ...] = (DebianDatabase(),)
+
+
+RULES: tuple[Rule, ...] = (DebianDatabase(),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from debloat.closure import Rule, World
 from debloat.elf import ElfFacts, elf_facts
-from debloat.loader import Loader, is_musl, rpath_directories, search, split_path
+from debloat.loader import Loader, Place, is_musl, musl_path_file, rpath_directories, search, split_path
 from debloat.model import Entry, Level, Op, Want
 
 MAX_TREE = 10_000
@@ -70,6 +70,8 @@ class Interpreter(Rule):
         facts = elf_facts(world.rootfs, entry.path) if entry.is_file else None
         if facts is not None and facts.interpreter:
             yield self.want(facts.interpreter, entry.path, "PT_INTERP")
+            if is_musl(facts):
+                yield self.want(musl_path_file(facts), entry.path, "musl's loader reads it")
 
 
 class Needed(Rule):
@@ -107,7 +109,7 @@ class Inherited(Rule):
         if loader.library_path and found.facts.interpreter and _raises_privileges(entry):
             yield from self._below(found, loader, directories, True)
 
-    def _below(self, top: Object, loader: Loader, inherited: tuple[str, ...], secure: bool) -> Iterator[Want]:
+    def _below(self, top: Object, loader: Loader, inherited: tuple[Place, ...], secure: bool) -> Iterator[Want]:
         word = "secure execution" if secure else "DT_RPATH"
         for child, name, path in tree(top, loader, inherited, secure):
             yield self.want(path, top.path, f"{name} of {child.path}, {word}")
@@ -118,7 +120,7 @@ def _raises_privileges(entry: Entry) -> bool:
 
 
 def tree(
-    top: Object, loader: Loader, inherited: tuple[str, ...], secure: bool = False
+    top: Object, loader: Loader, inherited: tuple[Place, ...], secure: bool = False
 ) -> Iterator[tuple[Object, str, str]]:
     """The objects loaded because of `top` while `inherited` directories count: (needing object, name, path)."""
     todo, seen = [top], {top.path}
@@ -164,7 +166,7 @@ class _Processes:
     """From the trace: which programs opened a file, and what DT_RPATH directories each program's objects bequeath."""
 
     openers: Mapping[str, frozenset[str]]
-    bequests: Mapping[str, tuple[tuple[int, int, bool], tuple[str, ...]]]
+    bequests: Mapping[str, tuple[tuple[int, int, bool], tuple[Place, ...]]]
 
 
 def _processes(world: World) -> _Processes:
@@ -179,7 +181,7 @@ def _processes(world: World) -> _Processes:
         if (real := rootfs.resolve(program).path) is not None:
             openers.setdefault(real, set()).add(program)
     rootfs.fetch(sorted(openers))
-    bequests: dict[str, tuple[tuple[int, int, bool], tuple[str, ...]]] = {}
+    bequests: dict[str, tuple[tuple[int, int, bool], tuple[Place, ...]]] = {}
     for path in sorted(openers):
         facts = elf_facts(rootfs, path)
         directories = rpath_directories(loader, facts, path.rpartition("/")[0]) if facts else ()

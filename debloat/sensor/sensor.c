@@ -209,27 +209,23 @@ struct syscall_info { u8 op, pad[3]; u32 arch; u64 ip, sp; u64 nr, args[6]; u32 
 
 /* ---------------------------------------------------------------------------------------------- 3 library */
 
-/* The compiler may call these four whatever it is told. The empty asm keeps it from turning a loop into a call of itself. */
+/* The compiler may call these four whatever it is told. The empty asm keeps it from turning a loop into a call of itself;
+ * words, because short strings are what is copied, and repeated string instructions start slowly. */
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
     u8 *t = to;
     const u8 *f = from;
-#if defined(__x86_64__)
-    __asm__ volatile("rep movsb" : "+D"(t), "+S"(f), "+c"(n) : : "memory");
-#else
+    for (; n >= 8; n -= 8, t += 8, f += 8) { __builtin_memcpy(t, f, 8); __asm__ volatile("" ::: "memory"); }
     for (; n; n--, t++, f++) { *t = *f; __asm__ volatile("" ::: "memory"); }
-#endif
     return to;
 }
 
 void *memset(void *to, int value, size_t n)
 {
     u8 *t = to;
-#if defined(__x86_64__)
-    __asm__ volatile("rep stosb" : "+D"(t), "+c"(n) : "a"(value) : "memory");
-#else
+    const u64 word = (u8)value * 0x0101010101010101u;
+    for (; n >= 8; n -= 8, t += 8) { __builtin_memcpy(t, &word, 8); __asm__ volatile("" ::: "memory"); }
     for (; n; n--, t++) { *t = (u8)value; __asm__ volatile("" ::: "memory"); }
-#endif
     return to;
 }
 
@@ -326,7 +322,12 @@ static void put(struct bytes *b, const void *data, size_t n)
     }
 }
 
-static void put_byte(struct bytes *b, char c) { put(b, &c, 1); }
+static void put_byte(struct bytes *b, char c)
+{
+    if (reserve(b, 1))
+        b->data[b->len++] = c;
+}
+
 static void put_text(struct bytes *b, const char *s) { put(b, s, length(s)); }
 
 static void put_number(struct bytes *b, u64 n, unsigned base)
@@ -793,8 +794,8 @@ struct stop {
     enum abi abi;
     unsigned nr;
     u64 args[6];
-    u64 id;      /* of the notification; unused under ptrace */
-    long program; /* its ID; -1 before it was looked up */
+    u64 id;               /* of the notification; unused under ptrace */
+    bool task_is_current; /* its entry in `tasks` was just seen to be about this task */
 };
 
 /* Whether what was read about the task is about the task that made the call: it may have been killed meanwhile and its
@@ -830,26 +831,64 @@ static void write_record(struct bytes *line)
 
 static struct bytes line; /* the record being made; kept so that its memory is */
 
-static char *link_name(char *to, int tid, const char *name, int descriptor)
+static char *put_digits(char *to, unsigned n)
 {
     char digits[12];
-    int n = 0;
-    char *at = to;
-    for (unsigned v = (unsigned)tid; n == 0 || v; v /= 10)
-        digits[n++] = (char)('0' + v % 10);
-    while (n)
-        *at++ = digits[--n];
-    *at++ = '/';
-    while (*name)
-        *at++ = *name++;
-    if (descriptor >= 0) {
-        for (unsigned v = (unsigned)descriptor; n == 0 || v; v /= 10)
-            digits[n++] = (char)('0' + v % 10);
-        while (n)
-            *at++ = digits[--n];
-    }
-    *at = 0;
+    int count = 0;
+    do
+        digits[count++] = (char)('0' + n % 10);
+    while (n /= 10);
+    while (count)
+        *to++ = digits[--count];
     return to;
+}
+
+static const char *descriptor_name(char *to, int fd)
+{
+    memcpy(to, "fd/", 3);
+    *put_digits(to + 3, (unsigned)fd) = 0;
+    return to;
+}
+
+/* What is known of a task, held by a descriptor of /proc/TID: names below it fail once that task is gone, even if its number
+ * was given to another, so whatever was learned through it is about the task that is meant. */
+struct task { int tid, dir; u32 program; bool program_known; };
+enum { TASKS = 64 };
+static struct task tasks[TASKS];
+
+static void forget(struct task *t)
+{
+    if (t->tid)
+        close_fd(t->dir);
+    *t = (struct task){0};
+}
+
+/* NULL when it has no /proc/TID, or no descriptor can be had. */
+static struct task *task_of(int tid)
+{
+    char name[16];
+    struct task *t = &tasks[tid % TASKS];
+    if (t->tid == tid)
+        return t;
+    forget(t);
+    *put_digits(name, (unsigned)tid) = 0;
+    long dir = open_at(rec.proc, name, O_PATH | O_DIRECTORY, 0);
+    if (dir < 0)
+        return NULL;
+    *t = (struct task){.tid = tid, .dir = (int)dir};
+    return t;
+}
+
+/* The text of a link below /proc/TID, of the task that lives now. */
+static long read_task_link(const struct stop *s, const char *name, char *to, size_t room)
+{
+    struct task *t = task_of(s->tid);
+    long n = t ? sys4(SYS_readlinkat, t->dir, name, to, room) : -ESRCH;
+    if (n >= 0 || !t)
+        return n;
+    forget(t);
+    t = task_of(s->tid);
+    return t ? sys4(SYS_readlinkat, t->dir, name, to, room) : -ESRCH;
 }
 
 /* Where a link of /proc/TID points. LOST: the sensor could not find out. NOWHERE: there is nothing to find out: a
@@ -857,15 +896,15 @@ static char *link_name(char *to, int tid, const char *name, int descriptor)
 enum base { FOUND, NOWHERE, LOST };
 struct place { size_t len; char text[PATH_MAX + 1]; };
 
-static enum base read_link(const struct stop *s, const char *name, int descriptor, struct place *to)
+static enum base read_link(struct stop *s, const char *name, struct place *to)
 {
     static const char suffix[] = " (deleted)";
     enum { SUFFIX = sizeof suffix - 1 };
-    char link[48];
     to->len = 0;
-    long n = sys4(SYS_readlinkat, rec.proc, link_name(link, s->tid, name, descriptor), to->text, PATH_MAX);
+    long n = read_task_link(s, name, to->text, PATH_MAX);
     if (n <= 0 || n >= PATH_MAX)
-        return n == -ENOENT && descriptor >= 0 ? NOWHERE : LOST;
+        return n == -ENOENT && name[0] == 'f' ? NOWHERE : LOST;
+    s->task_is_current = true;
     to->len = (size_t)n;
     to->text[n] = 0;
     if (to->text[0] != '/')
@@ -873,42 +912,68 @@ static enum base read_link(const struct stop *s, const char *name, int descripto
     if (n > SUFFIX && !memcmp(to->text + n - SUFFIX, suffix, SUFFIX)) {
         /* A name may really end so: then the name leads to the same file as the link does. */
         struct statx is, named;
-        if (stat_at(rec.proc, link, 0, &is) || stat_at(AT_FDCWD, to->text, 0, &named) || is.ino != named.ino ||
+        struct task *t = task_of(s->tid);
+        if (!t || stat_at(t->dir, name, 0, &is) || stat_at(AT_FDCWD, to->text, 0, &named) || is.ino != named.ino ||
             is.dev_major != named.dev_major || is.dev_minor != named.dev_minor)
             return NOWHERE;
     }
     return FOUND;
 }
 
-/* ID 0 is a program that could not be read. */
-static u32 program_of(struct stop *s)
+static u32 new_program(const struct stop *s, const char *exe, size_t len)
 {
-    static struct place exe;
     static u32 last;
-    if (s->program >= 0)
-        return (u32)s->program;
-    s->program = 0;
-    enum base found = read_link(s, "exe", -1, &exe);
-    if (found == LOST)
-        return 0;
-    struct slot *slot = lookup(&programs, hash_of(0, 0, exe.text, exe.len));
-    if (slot && slot->value) {
-        s->program = (long)slot->value;
+    struct slot *slot = lookup(&programs, hash_of(0, 0, exe, len));
+    if (slot && slot->value)
         return (u32)slot->value;
-    }
     if (!still_waiting(s))
         return 0;
-    s->program = ++last;
+    last++;
     if (slot)
         slot->value = last;
     line.len = 0;
     put_text(&line, "p\t");
     put_number(&line, last, 10);
     put_text(&line, "\t");
-    put_escaped(&line, exe.text, exe.len);
+    put_escaped(&line, exe, len);
     put_text(&line, "\n");
     write_record(&line);
     return last;
+}
+
+/* The ID of the program that runs in the task; 0 when it could not be read. A task keeps its program until it makes an
+ * exec call, and makes no other call before that one has ended. */
+static bool programs_change_unseen;
+
+static u32 program_of(struct stop *s)
+{
+    static struct place exe;
+    struct task *t = task_of(s->tid);
+    if (t && t->program_known && !programs_change_unseen &&
+        (s->task_is_current || sys3(SYS_faccessat, t->dir, "exe", 0) == 0))
+        return t->program;
+    if (read_link(s, "exe", &exe) == LOST)
+        return 0;
+    u32 program = new_program(s, exe.text, exe.len);
+    if ((t = task_of(s->tid)) && program) {
+        t->program = program;
+        t->program_known = true;
+    }
+    return program;
+}
+
+/* An exec by another thread than the first ends with that thread under the first one's number, at a time that is not seen:
+ * from then on nothing is remembered. */
+static void expect_exec(const struct stop *s)
+{
+    struct task *t = task_of(s->tid);
+    if (t)
+        t->program_known = false;
+    long fd = sys2(SYS_pidfd_open, s->tid, 0);
+    if (fd >= 0)
+        close_fd(fd);
+    else
+        programs_change_unseen = true;
 }
 
 static const char flag_letters[] = "rwcxtdpl";
@@ -960,8 +1025,9 @@ static void unresolved(struct stop *s, enum base why, enum operation op, unsigne
 
 static long read_through_proc(int tid, u64 from, void *to, size_t n)
 {
-    char name[32];
-    long fd = open_at(rec.proc, link_name(name, tid, "mem", -1), O_RDONLY, 0);
+    char name[24];
+    memcpy(put_digits(name, (unsigned)tid), "/mem", 5);
+    long fd = open_at(rec.proc, name, O_RDONLY, 0);
     if (fd < 0)
         return fd;
     long r = sys4(SYS_pread64, fd, to, n, from);
@@ -1025,6 +1091,7 @@ static void named(struct stop *s, enum operation op, unsigned flags, int dir, bo
 {
     static struct place base;
     static char full[2 * PATH_MAX + 2];
+    char name[16];
     size_t n = 0;
     if (path[0] == '/' && !in_root && !rec.roots_differ) {
         event(s, 'e', op, flags, path, len);
@@ -1032,11 +1099,11 @@ static void named(struct stop *s, enum operation op, unsigned flags, int dir, bo
     }
     enum base found;
     if (path[0] == '/' && !in_root)
-        found = read_link(s, "root", -1, &base);
+        found = read_link(s, "root", &base);
     else if (dir == AT_FDCWD)
-        found = read_link(s, "cwd", -1, &base);
+        found = read_link(s, "cwd", &base);
     else
-        found = dir < 0 ? NOWHERE : read_link(s, "fd/", dir, &base);
+        found = dir < 0 ? NOWHERE : read_link(s, descriptor_name(name, dir), &base);
     if (found != FOUND) {
         unresolved(s, found, op, flags, path, len);
         return;
@@ -1054,15 +1121,17 @@ static void named(struct stop *s, enum operation op, unsigned flags, int dir, bo
 static void descriptor(struct stop *s, enum operation op, unsigned flags, int fd)
 {
     static struct place base;
-    char name[24] = "fd/";
+    char name[16] = "fd/-";
+    if (fd >= 0)
+        descriptor_name(name, fd);
     base.len = 0;
-    enum base found = fd == AT_FDCWD ? read_link(s, "cwd", -1, &base) : fd < 0 ? NOWHERE : read_link(s, "fd/", fd, &base);
+    enum base found = fd == AT_FDCWD ? read_link(s, "cwd", &base) : fd < 0 ? NOWHERE : read_link(s, name, &base);
     if (found == FOUND)
         event(s, 'e', op, flags, base.text, base.len);
     else if (base.len)
         unresolved(s, found, op, flags, base.text, base.len);
     else
-        unresolved(s, found, op, flags, link_name(name, fd < 0 ? 0 : fd, "fd", -1), length(name));
+        unresolved(s, found, op, flags, name, length(name));
 }
 
 static unsigned open_flags(u64 flags)
@@ -1169,7 +1238,6 @@ static void observe(struct stop *s, u32 arch)
     if (!*rec.live)
         return;
     s->abi = arch == AUDIT_NATIVE ? NATIVE : COMPAT;
-    s->program = -1;
     if (s->abi == NATIVE)
         s->nr &= ~X32_BIT;
     else
@@ -1179,9 +1247,12 @@ static void observe(struct stop *s, u32 arch)
         return;
     int machine = machine_of[s->abi];
     const struct call *c = &calls[row_of[s->abi][s->nr] - 1];
+    bool exec = c->op == OP_EXEC;
     do
         observe_row(s, c);
     while (++c < calls + CALLS && c->nr[machine] == (short)s->nr);
+    if (exec)
+        expect_exec(s);
 }
 
 /* ----------------------------------------------------------------------------------------------- 6 filter */
@@ -2721,7 +2792,7 @@ static long proc_links(int pid)
     static struct place place;
     struct stop s = {.tid = pid};
     rec.proc = (int)open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
-    return rec.proc < 0 ? rec.proc : read_link(&s, "exe", -1, &place) == FOUND ? 0 : -EACCES;
+    return rec.proc < 0 ? rec.proc : read_link(&s, "exe", &place) == FOUND ? 0 : -EACCES;
 }
 
 static long try_seize(void) { return with_child(seize); }

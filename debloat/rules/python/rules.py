@@ -17,7 +17,6 @@ from debloat.rules.python.reach import (
     groups_used,
     is_source,
     neighbours,
-    outline_of,
     resolve,
     search_path,
 )

@@ -1,0 +1,44 @@
+"""`debloat record` and `debloat combine`: traces made here, used elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from debloat import sensor, trace
+from debloat.commands.settings import recipe_of
+from debloat.commands.slim import read_trace
+from debloat.engine.docker import connect
+from debloat.model import Trace
+from debloat.record import record
+from debloat.report.terminal import TerminalProgress, console
+from debloat.session import Recorder
+from debloat.workspace import Workspace, written_whole
+
+
+def run(image: str, save_trace: str, **given: Any) -> None:
+    """Exercise an image and save what it touched; the file's name goes to stdout."""
+    recipe = recipe_of(given)
+    progress = TerminalProgress(given["quiet"], given["verbose"])
+    engine = connect()
+    with Workspace(engine) as workspace, progress.stage("record"):
+        recorder = Recorder(sensor.binary(engine.info().architecture), given["mechanism"])
+        recording = record(workspace, engine.image(image), recipe, recorder, progress.say)
+    for note in recording.notes:
+        console(given["quiet"]).print(f"note: {note}", markup=False)
+    _save(recording.trace, save_trace)
+
+
+def unite(traces: tuple[str, ...], save_trace: str) -> None:
+    """Save the union of some traces."""
+    _save(functools.reduce(operator.or_, map(read_trace, traces)), save_trace)
+
+
+def _save(result: Trace, name: str) -> None:
+    with written_whole(Path(name)) as draft:
+        draft.write_bytes(trace.dump(result))
+    click.echo(name)

@@ -1,0 +1,254 @@
+"""A fake engine: images are trees, containers speak the sensor's wire formats, probes are answered from a script.
+
+It stands at the one seam (`debloat.engine.base.Engine`), so that the whole tool above it runs without an engine. A
+fake program is a function from the root file system it runs on to a `Behaviour`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from debloat.engine.base import (
+    PENDING_REPOSITORY,
+    Channel,
+    ChannelClosed,
+    ContainerSpec,
+    ContainerState,
+    EngineInfo,
+    ExecResult,
+    Leftover,
+)
+from debloat.engine.docker import split_reference
+from debloat.errors import EngineUnavailable, UsageError
+from debloat.model import Entry, Image, ImageConfig, Kind
+from debloat.reader import ExportedContents
+from debloat.rootfs import MemoryContents, Rootfs
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a program does: the paths it uses as (operation, flags, path), its output and exit code."""
+
+    uses: tuple[tuple[str, str, str], ...] = ()
+    stdout: bytes = b""
+    stderr: bytes = b""
+    exit_code: int = 0
+
+
+Program = Callable[[Rootfs, tuple[str, ...]], Behaviour]
+
+
+@dataclass
+class FakeContainer:
+    spec: ContainerSpec
+    rootfs: Rootfs
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    started: bool = False
+
+
+class FakeEngine:
+    """Images by reference; every container of one runs `program`."""
+
+    def __init__(self, images: Mapping[str, tuple[Rootfs, Mapping[str, object]]], program: Program) -> None:
+        self.names: dict[str, str] = {}
+        self.images: dict[str, tuple[Rootfs, Image]] = {}
+        self.containers: dict[str, FakeContainer] = {}
+        self.calls: list[str] = []
+        self.fail_on: dict[str, Exception] = {}
+        self._program = program
+        self._count = 0
+        for number, (reference, (rootfs, config)) in enumerate(sorted(images.items())):
+            image_id = f"sha256:{number:064x}"
+            image = Image(reference, image_id, "linux", "amd64", "", "2024-01-01T00:00:00Z", ImageConfig(config))
+            self.images[image_id] = (rootfs, image)
+            self.names[reference] = image_id
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.fail_on:
+            raise self.fail_on[name]
+
+    def info(self) -> EngineInfo:
+        return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", (), "unix:///fake", True)
+
+    def image(self, reference: str) -> Image:
+        self._call("image")
+        image_id = self.names.get(reference, reference)
+        if image_id not in self.images:
+            raise UsageError(f"cannot find the image {reference}")
+        return replace(self.images[image_id][1], reference=reference)
+
+    def create(self, spec: ContainerSpec) -> str:
+        self._call("create")
+        self._count += 1
+        container = f"{self._count:064x}"
+        self.containers[container] = FakeContainer(spec, self.images[self.names.get(spec.image, spec.image)][0])
+        return container
+
+    def put(self, container: str, directory: str, tar: bytes) -> None:
+        self._call("put")
+
+    def start(self, container: str) -> None:
+        self._call("start")
+        box = self.containers[container]
+        box.started = True
+        argv = box.spec.entrypoint
+        if "serve" not in argv:
+            config = self.image(box.spec.image).config
+            argv = argv[argv.index("--") + 1 :] if "record" in argv else (*config.entrypoint, *box.spec.cmd)
+            box.behaviour = self._program(box.rootfs, argv)
+
+    def get(self, container: str, path: str) -> Iterator[bytes]:
+        self._call("get")
+        uses = self.containers[container].behaviour.uses
+        lines = ["debloat-events\t1\tnotify\tx86_64\tmain", "p\t1\t/usr/bin/tool"]
+        lines += [f"e\t0\t{op}\t{flags or '-'}\t1\t{path}" for op, flags, path in uses]
+        state = bytearray(128)
+        state[:16] = b"DBLSTATE" + (1).to_bytes(4, "little") + (1).to_bytes(4, "little")
+        state[16:24] = len(uses).to_bytes(8, "little")
+        files = {"main.events": "\n".join(lines).encode() + b"\n", "main.state": bytes(state), "marks": b""}
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+            for name, data in files.items():
+                info = tarfile.TarInfo(f"trace/{name}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        yield out.getvalue()
+
+    def state(self, container: str) -> ContainerState:
+        box = self.containers[container]
+        return ContainerState(False, box.behaviour.exit_code, "", 0, {})
+
+    def wait(self, container: str, timeout: float) -> int | None:
+        self._call("wait")
+        return self.containers[container].behaviour.exit_code
+
+    def kill(self, container: str, signal: str) -> None:
+        self._call("kill")
+
+    def remove(self, container: str) -> None:
+        self._call("remove")
+        self.containers.pop(container, None)
+
+    def logs(self, container: str) -> tuple[bytes, bytes]:
+        behaviour = self.containers[container].behaviour
+        return behaviour.stdout, behaviour.stderr
+
+    def attach(self, container: str) -> Channel:
+        self._call("attach")
+        return ServeChannel(self.containers[container].rootfs)
+
+    def execute(self, container: str, argv: Iterable[str], user: str = "") -> Channel:
+        raise EngineUnavailable("the container is not running")
+
+    def run(self, container: str, argv: Iterable[str], user: str = "", timeout: float = 60.0) -> ExecResult:
+        raise EngineUnavailable("the container is not running")
+
+    def export(self, container: str) -> Iterator[bytes]:
+        raise EngineUnavailable("the fake cannot export")
+
+    def load(self, tar: Iterable[bytes]) -> None:
+        self._call("load")
+        image_id, rootfs, config, names = read_archive(b"".join(tar))
+        self.images[image_id] = (
+            rootfs,
+            Image("", image_id, "linux", "amd64", "", "2024-01-01T00:00:00Z", ImageConfig(config)),
+        )
+        self.names.update(dict.fromkeys(names, image_id))
+
+    def tag(self, image: str, reference: str) -> None:
+        self._call("tag")
+        self.names[reference] = self.names.get(image, image)
+
+    def untag(self, reference: str) -> None:
+        self._call("untag")
+        self.names.pop(reference, None)
+
+    def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
+        boxes = [
+            Leftover("container", c, box.spec.run, c) for c, box in self.containers.items() if run in ("", box.spec.run)
+        ]
+        images = [
+            Leftover("image", image_id, split_reference(name)[1], name)
+            for name, image_id in self.names.items()
+            if split_reference(name)[0] == PENDING_REPOSITORY and run in ("", split_reference(name)[1])
+        ]
+        return tuple(boxes + images)
+
+    def close(self) -> None: ...
+
+
+class ServeChannel:
+    """The sensor's `serve`, over a tree."""
+
+    def __init__(self, rootfs: Rootfs) -> None:
+        self._rootfs = rootfs
+        self._out = bytearray()
+
+    def send(self, data: bytes) -> None:
+        if data == b"index\n":
+            self._out += serve_index(self._rootfs.entries())
+        elif data.startswith(b"read "):
+            head, _, rest = data.partition(b"\n")
+            for name in rest.split(b"\0")[: int(head.split()[1])]:
+                content = self._rootfs.read(os.fsdecode(name))
+                self._out += b"\0" + len(content).to_bytes(8, "little") + content
+
+    def read(self, size: int, timeout: float = 60.0) -> bytes:
+        data = bytes(self._out[:size])
+        del self._out[:size]
+        return data
+
+    def some(self, timeout: float = 60.0) -> bytes:
+        if not self._out:
+            raise ChannelClosed
+        return self.read(min(len(self._out), 700))
+
+    def line(self, timeout: float = 60.0) -> str:
+        raise ChannelClosed
+
+    def errors(self) -> bytes:
+        return b""
+
+    def close(self) -> None: ...
+
+
+def serve_index(entries: Iterable[Entry]) -> bytes:
+    """What the sensor's `index` answers for these entries (docs/sensor.md)."""
+    out = bytearray()
+    for number, e in enumerate(entries):
+        inode = e.hardlink or 1_000_000 + number
+        meta = (e.kind, f"{e.mode:o}", e.uid, e.gid, e.size, e.mtime, 2 if e.hardlink else 1, 1, inode, *e.device)
+        out += " ".join(map(str, (*meta, len(e.xattrs)))).encode() + b"\0"
+        out += os.fsencode(e.path) + b"\0" + os.fsencode(e.target) + b"\0"
+        for name, value in e.xattrs:
+            out += os.fsencode(name) + b"\0" + value.hex().encode() + b"\0"
+    return bytes(out + b"\0")
+
+
+def read_archive(data: bytes) -> tuple[str, Rootfs, dict[str, object], list[str]]:
+    """An image archive as `docker load` reads it: id, root file system, configuration, names."""
+    import json
+    import tempfile
+    from pathlib import Path
+
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+
+        def member(name: str) -> bytes:
+            file = tar.extractfile(name)
+            assert file is not None
+            return file.read()
+
+        manifest = json.loads(member("manifest.json"))[0]
+        config = member(manifest["Config"])
+        layer = member(manifest["Layers"][0])
+    image_id = "sha256:" + manifest["Config"].rpartition("/")[2]
+    with tempfile.TemporaryDirectory() as directory:
+        contents = ExportedContents(Path(directory) / "layer", [layer])
+        files = {e.path: contents.read(e.path) for e in contents.entries if e.kind is Kind.FILE}
+        entries = list(contents.entries)
+    return image_id, Rootfs(entries, MemoryContents(files)), json.loads(config)["config"], manifest["RepoTags"] or []

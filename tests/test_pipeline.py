@@ -1,0 +1,164 @@
+"""The whole straight line over the fake engine: what is made, what heals, what ends a run, what is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from debloat import sensor
+from debloat.closure import Policy
+from debloat.errors import EngineUnavailable, OriginalFails, UsageError
+from debloat.model import Level
+from debloat.pipeline import default_target, slim
+from debloat.progress import Progress
+from debloat.recipe import Recipe, Scenario
+from debloat.report.model import Report
+from debloat.rootfs import Rootfs
+from tests.support.engine import Behaviour, FakeEngine, Program
+from tests.support.trees import Table, tree
+
+TREE: Table = {
+    "/usr/bin/tool": ("0755", "\x00static"),
+    "/usr/share/tool/data": "data",
+    "/usr/share/tool/lazy": "lazy",
+    "/usr/share/doc/big": "x" * 100_000,
+    "/tmp/": ("1777", ""),
+}
+CONFIG = {"Entrypoint": ["/usr/bin/tool"], "Labels": {"a": "b"}, "StopSignal": "SIGQUIT", "X-Unknown": [1]}
+EXACT = Recipe(policy=Policy(Level.EXACT))
+
+
+@pytest.fixture(autouse=True)
+def _no_sensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensor, "binary", lambda architecture: b"sensor")
+
+
+def reads_data(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
+    text = rootfs.read("/usr/share/tool/data") if "/usr/share/tool/data" in rootfs else b"missing"
+    return Behaviour((("open", "r", "/usr/share/tool/data"),), text)
+
+
+def run(program: Program, recipe: Recipe = EXACT) -> tuple[FakeEngine, Report]:
+    engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, program)
+    return engine, slim(engine, "tool:1", recipe, Progress())
+
+
+def nothing_left(engine: FakeEngine) -> bool:
+    return not engine.leftovers() and not any(name.startswith("debloat-pending") for name in engine.names)
+
+
+def test_keeps_what_was_touched_and_tags_it() -> None:
+    engine, report = run(reads_data)
+    rootfs, image = engine.images[engine.names["tool:1-slim"]]
+    assert report.result == "tool:1-slim"
+    assert report.passed
+    assert "/usr/share/tool/data" in rootfs
+    assert "/usr/bin/tool" in rootfs
+    assert "/usr/share/tool/lazy" not in rootfs
+    assert "/usr/share/doc/big" not in rootfs
+    assert image.config.raw["StopSignal"] == "SIGQUIT"
+    assert image.config.raw["X-Unknown"] == [1]
+    assert image.config.raw["Labels"]["a"] == "b"
+    assert nothing_left(engine)
+
+
+def test_same_input_same_id() -> None:
+    assert run(reads_data)[1].result_id == run(reads_data)[1].result_id
+
+
+def test_a_miss_in_the_replay_heals() -> None:
+    """The program takes another path when a cache is not there, which the original run never needed."""
+
+    def program(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
+        if "/usr/share/doc/big" in rootfs:
+            return Behaviour((("open", "r", "/usr/share/tool/data"),), b"ok")
+        lazy = "/usr/share/tool/lazy" in rootfs
+        return Behaviour((("open", "r", "/usr/share/tool/lazy"),), b"ok" if lazy else b"broken", exit_code=not lazy)
+
+    engine, report = run(program)
+    assert report.passed
+    assert [w.path for w in report.healed] == ["/usr/share/tool/lazy"]
+    assert nothing_left(engine)
+
+
+def test_an_answer_that_differs_is_not_tagged() -> None:
+    def program(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
+        secret = "/usr/share/doc/big" in rootfs
+        return Behaviour((("open", "r", "/usr/share/tool/data"),), b"alpha" if secret else b"beta")
+
+    engine, report = run(program)
+    assert not report.passed
+    assert report.result == ""
+    assert "tool:1-slim" not in engine.names
+    assert nothing_left(engine)
+
+
+def test_an_original_that_answers_differently_each_time_is_excused() -> None:
+    words = iter(["alpha", "beta", "gamma", "delta", "epsilon", "zeta"])
+
+    def program(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
+        return Behaviour((("open", "r", "/usr/share/tool/data"),), next(words).encode())
+
+    _, report = run(program)
+    assert report.passed
+    assert "differs from itself" in report.answers[0].note
+
+
+def test_an_original_that_fails_ends_the_run() -> None:
+    engine = FakeEngine(
+        {"tool:1": (tree(TREE), CONFIG)}, lambda r, a: Behaviour((("stat", "", "/tmp"),), b"", b"no", 3)
+    )
+    with pytest.raises(OriginalFails, match="exit code 3"):
+        slim(engine, "tool:1", EXACT, Progress())
+    assert nothing_left(engine)
+
+
+@pytest.mark.parametrize("call", ["create", "put", "start", "wait", "get", "load", "tag"])
+def test_an_engine_that_fails_anywhere_leaves_nothing(call: str) -> None:
+    engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data)
+    engine.fail_on[call] = EngineUnavailable(f"{call} failed")
+    with pytest.raises(EngineUnavailable):
+        slim(engine, "tool:1", EXACT, Progress())
+    assert nothing_left(engine)
+    assert "tool:1-slim" not in engine.names
+
+
+def test_each_args_is_a_scenario() -> None:
+    def program(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
+        path = f"/usr/share/tool/{argv[-1]}"
+        return Behaviour(
+            (("open", "r", path),), rootfs.read(path) if path in rootfs else b"", exit_code=path not in rootfs
+        )
+
+    scenarios = tuple(Scenario(f"args {a}", (a,)) for a in ("data", "lazy"))
+    engine, report = run(program, Recipe(scenarios, Policy(Level.EXACT)))
+    rootfs, _ = engine.images[engine.names["tool:1-slim"]]
+    assert report.passed
+    assert {"/usr/share/tool/data", "/usr/share/tool/lazy"} <= set(rootfs)
+
+
+def test_unknown_image() -> None:
+    with pytest.raises(UsageError):
+        slim(FakeEngine({}, reads_data), "nope", EXACT, Progress())
+
+
+def test_scratch_directory_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run(reads_data)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ("web", "web:latest-slim"),
+        ("web:1.2", "web:1.2-slim"),
+        ("host:5000/team/web", "host:5000/team/web:latest-slim"),
+        ("host:5000/team/web:3", "host:5000/team/web:3-slim"),
+        ("web@sha256:" + "0" * 64, "web:slim"),
+        ("sha256:" + "0" * 64, "debloat:000000000000-slim"),
+    ],
+)
+def test_default_target(reference: str, target: str) -> None:
+    assert default_target(reference) == target
