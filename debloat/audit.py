@@ -16,7 +16,7 @@ from typing import Any
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
+from elftools.elf.gnuversions import GNUVerDefSection
 from elftools.elf.segments import InterpSegment
 
 from debloat.model import Closure, ImageConfig
@@ -188,13 +188,14 @@ def _versions(elf: ELFFile) -> tuple[tuple[tuple[str, str], ...], frozenset[str]
     """DT_VERNEED and DT_VERDEF, by their sections: a file without section headers has none that this can see."""
     requires, defines = list[tuple[str, str]](), set[str]()
     for section in map(elf.get_section, _version_sections(elf)):
-        if isinstance(section, GNUVerNeedSection):
-            for need, auxiliaries in _some(section.iter_versions()):
-                # A weak need is one that ld.so does without (VER_FLG_WEAK).
-                requires += ((need.name, a.name) for a in _some(auxiliaries) if not a.entry.vna_flags & 2)
-        elif isinstance(section, GNUVerDefSection):
-            for _, auxiliaries in _some(section.iter_versions()):
-                defines.update(a.name for a in _some(auxiliaries))
+        # One bound for both levels: forged lists may be long, or lead in a circle.
+        pairs = ((item, aux) for item, auxiliaries in section.iter_versions() for aux in auxiliaries)
+        for item, auxiliary in _some(pairs):
+            if isinstance(section, GNUVerDefSection):
+                defines.add(auxiliary.name)
+            # A weak need is one that ld.so does without (VER_FLG_WEAK).
+            elif not auxiliary.entry.vna_flags & 2:
+                requires.append((item.name, auxiliary.name))
     return tuple(requires), frozenset(defines)
 
 

@@ -9,6 +9,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,9 +21,6 @@ from debloat.workspace import Workspace
 
 SENSOR_HOME = "/.debloat"
 SENSOR = f"{SENSOR_HOME}/sensor"
-ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", "/proc", "/sys", "/dev", "/etc/mtab")
-"""What Docker's init layer puts into every container: of these only the directories and what the image owns count."""
-
 _PIECE = 1 << 20
 _BATCH = 2000
 
@@ -159,17 +157,22 @@ class IndexParser:
         )
 
 
+_EMPTY_MOUNT_POINTS = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+_ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", SENSOR_HOME)
+
+
 def without_engine_made(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries less what the engine itself put there: its init layer's files are not the image's."""
+    """The entries less what the engine itself puts into every container (Docker's init layer), and the sensor.
+
+    Names that it makes only where the image has none count as the image's when they have content.
+    """
 
     def stays(entry: Entry) -> bool:
-        if entry.path in ("/.dockerenv", "/dev/console") or entry.path.startswith(SENSOR_HOME):
+        if entry.path in _ENGINE_MADE or entry.path.startswith(SENSOR_HOME + "/"):
             return False
-        if entry.path == "/etc/mtab" and entry.target == "/proc/mounts":
-            return False
-        return not (
-            entry.path in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf") and entry.is_file and not entry.size
-        )
+        if entry.path == "/etc/mtab":
+            return entry.target != "/proc/mounts"
+        return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
 
     return [e for e in entries if stays(e)]
 
@@ -230,8 +233,8 @@ class ExportedContents(Spool):
                     first = "/" + member.linkname.strip("/").removeprefix("./")
                     group = groups.setdefault(first, len(groups) + 1)
                     origin = found[first]
-                    found[first] = _with(origin, hardlink=group)
-                    found[path] = _with(origin, path=path, hardlink=group)
+                    found[first] = replace(origin, hardlink=group)
+                    found[path] = replace(origin, path=path, hardlink=group)
                     self._where[path] = self._where[first]
                     continue
                 kind = kinds.get(member.type)
@@ -258,12 +261,6 @@ def _entry(path: str, kind: Kind, member: tarfile.TarInfo) -> Entry:
     size = member.size if kind is Kind.FILE else 0
     mode = 0o777 if kind is Kind.SYMLINK else member.mode & 0o7777
     return Entry(path, kind, mode, member.uid, member.gid, size, mtime, member.linkname, 0, device, xattrs)
-
-
-def _with(entry: Entry, **changes: object) -> Entry:
-    import dataclasses
-
-    return dataclasses.replace(entry, **changes)  # type: ignore[arg-type]
 
 
 def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:

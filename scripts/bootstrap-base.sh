@@ -7,15 +7,13 @@
 # same thing from Debian's archive: minbase, merged /usr, the files that the slim variant leaves out,
 # and the apt and dpkg configuration of the official image.
 #
-#   DEBLOAT_MIRROR           Debian archive      (default http://deb.debian.org/debian)
-#   DEBLOAT_SECURITY_MIRROR  its security part   (default http://deb.debian.org/debian-security)
+#   DEBLOAT_MIRROR           Debian archive     (default: the ones mmdebstrap takes, security updates included)
 #   DEBLOAT_PULL_TIMEOUT     seconds for a pull, 0 to build at once (default 60)
 set -eu
 
 SUITE=bookworm
 IMAGE=debian:$SUITE-slim
-MIRROR=${DEBLOAT_MIRROR:-http://deb.debian.org/debian}
-SECURITY=${DEBLOAT_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
+MIRROR=${DEBLOAT_MIRROR:-}
 PULL_TIMEOUT=${DEBLOAT_PULL_TIMEOUT:-60}
 
 say() { printf 'bootstrap-base: %s\n' "$1" >&2; }
@@ -58,7 +56,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 etc=$work/etc
-mkdir -p "$etc/apt/apt.conf.d" "$etc/apt/sources.list.d" "$etc/dpkg/dpkg.cfg.d"
+mkdir -p "$etc/apt/apt.conf.d" "$etc/dpkg/dpkg.cfg.d"
 
 # What the slim variant leaves out, now and in every later apt-get install.
 cat >"$etc/dpkg/dpkg.cfg.d/docker" <<'CFG'
@@ -99,19 +97,6 @@ CFG
 cat >"$etc/apt/apt.conf.d/docker-autoremove-suggests" <<'CFG'
 Apt::AutoRemove::SuggestsImportant "false";
 CFG
-cat >"$etc/apt/sources.list.d/debian.sources" <<CFG
-Types: deb
-URIs: $MIRROR
-Suites: $SUITE $SUITE-updates
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-
-Types: deb
-URIs: $SECURITY
-Suites: $SUITE-security
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-CFG
 mkdir -p "$work/sbin"
 printf '#!/bin/sh\n# No service is started while an image is built.\nexit 101\n' >"$work/sbin/policy-rc.d"
 
@@ -129,14 +114,12 @@ mmdebstrap --quiet --variant=minbase --include=usr-is-merged \
     --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --dpkgopt="$excludes" \
     --aptopt='Acquire::Languages "none"' \
-    --customize-hook='rm -f "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/apt/sources.list"' \
-    --customize-hook='rm -rf "$1/etc/apt/sources.list.d" && mkdir "$1/etc/apt/sources.list.d"' \
+    --customize-hook='rm -f "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$1/etc/apt/apt.conf.d/99mmdebstrap"' \
     --customize-hook="cp -R '$etc/.' \"\$1/etc/\"" \
     --customize-hook="install -m 0755 '$work/sbin/policy-rc.d' \"\$1/usr/sbin/policy-rc.d\"" \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/log/apt "$1"/var/log/dpkg.log "$1"/var/log/alternatives.log "$1"/var/log/bootstrap.log "$1"/var/cache/ldconfig/aux-cache "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old "$1/etc/resolv.conf" "$1/etc/hostname"' \
     --customize-hook='mkdir -p "$1/var/lib/apt/lists/partial" && : >"$1/etc/machine-id"' \
-    "$SUITE" "$work/base.tar" \
-    "deb $MIRROR $SUITE main" "deb $MIRROR $SUITE-updates main" "deb $SECURITY $SUITE-security main" \
+    "$SUITE" "$work/base.tar" ${MIRROR:+"$MIRROR"} \
     2>"$work/log" || {
     tail -n 15 "$work/log" >&2
     fail "cannot build $IMAGE with mmdebstrap: see the lines above" "is Debian's archive reachable? DEBLOAT_MIRROR names another"

@@ -104,12 +104,9 @@ def test_names_that_are_not_utf8() -> None:
 
 @needs_compiler
 def test_dlopen_metadata_in_a_real_file() -> None:
-    payload = json.dumps([{"soname": ["libz.so.1", "libz.so.0"], "feature": "zlib", "priority": "suggested"}])
-    text = payload.replace('"', '\\"')
-    source = (
-        f'__attribute__((used, section(".note.dlopen"), aligned(4))) static const struct {{ unsigned n, d, t; char o[4];'
-        f' char j[{len(payload) + 1}]; }} m = {{ 4, {len(payload) + 1}, 0x407c0c0a, "FDO", "{text}" }};'
-    )
+    payload = dlopen_note([{"soname": ["libz.so.1", "libz.so.0"], "feature": "zlib", "priority": "suggested"}])
+    row = ",".join(map(str, payload))
+    source = f'__attribute__((used, section(".note.dlopen"), aligned(4))) static const unsigned char n[] = {{{row}}};'
     facts = parse_elf(library("liba.so", source=source))
     assert facts is not None
     assert facts.dlopens == (DlopenFeature(("libz.so.1", "libz.so.0"), "suggested", "zlib"),)

@@ -17,6 +17,9 @@ ON_DISK = frozenset(
 )
 """States of a package whose files are unpacked (dpkg(1), PACKAGE STATES); `config-files` left its conffiles only."""
 
+MAX_PATH = 4096
+"""Longer lines are no paths: PATH_MAX of Linux (limits.h)."""
+
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+.\-]*")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
@@ -43,7 +46,7 @@ def stanzas(data: bytes) -> tuple[Stanza, ...]:
 
     A stanza without Package is dropped; one without Status counts as installed, as in distroless `status.d`.
     """
-    found = (_stanza(raw.strip(b"\n")) for raw in data.split(b"\n\n"))
+    found = (_stanza(raw.strip(b"\n")) for raw in data.split(b"\n\n") if b":" in raw)
     return tuple(stanza for stanza in found if stanza is not None)
 
 
@@ -102,7 +105,7 @@ def _conffile_digests(field: str) -> Iterator[tuple[str, str]]:
 def listed(data: bytes) -> tuple[str, ...]:
     """The paths of an `info/*.list`; the root, written `/.`, is `/`."""
     lines = text(data).split("\n")
-    return tuple("/" if line == "/." else line for line in lines if line.startswith("/"))
+    return tuple("/" if line == "/." else line for line in lines if line.startswith("/") and len(line) < MAX_PATH)
 
 
 def md5sums(data: bytes) -> tuple[tuple[str, str], ...]:
@@ -110,13 +113,13 @@ def md5sums(data: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(
         (line[:32], "/" + line[34:].removeprefix("./").lstrip("/"))
         for line in text(data).split("\n")
-        if len(line) > 34 and line[32] == " " and line[33] in " *" and _DIGEST.match(line)
+        if 34 < len(line) < MAX_PATH and line[32] == " " and line[33] in " *" and _DIGEST.match(line)
     )
 
 
 def conffiles(data: bytes) -> tuple[str, ...]:
     """The paths of an `info/*.conffiles`, without those that are only to be removed (deb-conffiles(5))."""
-    return tuple(line.rstrip() for line in text(data).split("\n") if line.startswith("/"))
+    return tuple(line.rstrip() for line in text(data).split("\n") if line.startswith("/") and len(line) < MAX_PATH)
 
 
 @dataclass(frozen=True, slots=True)

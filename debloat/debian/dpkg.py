@@ -86,6 +86,12 @@ def _info_stem(rootfs: Rootfs, origin: str, package: Package) -> str:
     return f"{INFO}/{next(found, package.name)}"
 
 
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+    yield "/"
+
+
 class Database(Packages):
     """A dpkg database with all its paths resolved in the root file system."""
 
@@ -101,8 +107,6 @@ class Database(Packages):
         self._shared = self._shared_lines()
         self._files: dict[str, tuple[str, ...]] = {}
         self._owners: dict[str, tuple[str, ...]] = {}
-        self.aliases: frozenset[str] = frozenset()
-        """Links that the image has where packages list a directory, as in merged /usr: owned, but no one's file."""
         self._index()
 
     def content(self, path: str) -> bytes:
@@ -110,9 +114,13 @@ class Database(Packages):
         return self.rootfs.read(path, LIMIT) if self.rootfs.is_file(path) else b""
 
     def _listed(self, record: Record) -> tuple[str, ...]:
-        """The paths of a package as it wrote them; where there is no `.list`, those of its digests."""
+        """The paths of a package as it wrote them; where there is no `.list`, those of its digests and above."""
         lines = control.listed(self.content(f"{record.info}.list"))
-        return lines or tuple(path for _, path in self.digests(record.package.name))
+        if lines:
+            return lines
+        files = dict.fromkeys(path for _, path in self.digests(record.package.name))
+        above = {parent for path in files for parent in _parents(path)}
+        return (*sorted(above - files.keys()), *files)
 
     def _shared_lines(self) -> frozenset[str]:
         """Paths that several packages list: directories, but for the twins of Multi-Arch: same."""
@@ -125,17 +133,12 @@ class Database(Packages):
 
     def _index(self) -> None:
         owners: dict[str, list[str]] = {}
-        aliases: set[str] = set()
         for name, lines in self._lists.items():
             real = {place for line in lines if (place := self.place(name, line)) is not None}
-            named = {self._in_parent(line) for line in lines if line in self._directories or line in self._shared}
-            links = {path for path in named - real if path is not None and self.rootfs.is_dir(path)}
-            for path in real | links:
+            for path in real:
                 owners.setdefault(path, []).append(name)
-            aliases |= links
             self._files[name] = tuple(sorted(real))
         self._owners = {path: tuple(sorted(names)) for path, names in owners.items()}
-        self.aliases = frozenset(aliases)
 
     def _in_parent(self, line: str) -> str | None:
         """The real path of a name: links in the directory part followed, the last place as it is."""
@@ -153,7 +156,8 @@ class Database(Packages):
     def place(self, name: str, line: str) -> str | None:
         """Where the path that a package ships is in the image; None if it is not there.
 
-        A directory of the package that the image has as a link (merged `/usr`) is what the link leads to.
+        A directory of the package that the image has as a link (merged `/usr`) is what the link leads to; the link
+        itself is no package's.
         """
         path = self._in_parent(self._after_diversion(name, line))
         if path is None:

@@ -97,7 +97,7 @@ class DebianDatabase(Rule):
         if entry.path.startswith(ADMIN):
             for name in world.derived(_by_anchor).get(entry.path, ()):
                 yield from self._of_package(database, name, entry.path)
-        elif _counts(entry, database):
+        elif _counts(entry):
             for name in database.owners(entry.path):
                 yield self.want(_anchor(database, name), entry.path, f"the package database's entry of {name}")
             group = database.alternatives.get(entry.path) if entry.is_symlink else None
@@ -126,9 +126,9 @@ def _by_anchor(world: World) -> dict[str, list[str]]:
     return found
 
 
-def _counts(entry: Entry, database: Database) -> bool:
+def _counts(entry: Entry) -> bool:
     """Whether a kept entry makes its package one that is in the image."""
-    return not entry.is_dir and entry.path not in database.aliases and not is_documentation(entry.path)
+    return not entry.is_dir and not is_documentation(entry.path)
 
 
 def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
@@ -142,7 +142,7 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
     staying = frozenset(
         name
         for name in packages.records
-        if any(p in kept and (e := rootfs.get(p)) is not None and _counts(e, packages) for p in packages.files(name))
+        if any(p in kept and (e := rootfs.get(p)) is not None and _counts(e) for p in packages.files(name))
     )
     contents = {path: data for path, data in _contents(packages, staying, kept) if path in kept}
     _check(packages, contents, kept)
@@ -245,7 +245,7 @@ def _check(database: Database, contents: Mapping[str, bytes], kept: Collection[s
     listed = {name: _told(database, name, contents) for name in stanzas}
     for path in sorted(kept):
         entry = database.rootfs.get(path)
-        if entry is None or not _counts(entry, database) or path in database.alternatives:
+        if entry is None or not _counts(entry) or path in database.alternatives:
             continue
         for name in database.owners(path):
             if name not in stanzas or path not in listed[name]:
@@ -276,9 +276,6 @@ def _bytes(entries: Iterable[Entry]) -> int:
     """The size of files, those with several names counted once."""
     sizes = {entry.hardlink or entry.path: entry.size for entry in entries}
     return sum(sizes.values())
-
-
-RULES: tuple[Rule, ...] = (DebianDatabase(),)
 
 
 RULES: tuple[Rule, ...] = (DebianDatabase(),)

@@ -14,6 +14,8 @@ MODULES = (
     "debloat.rules.elf",
     "debloat.rules.glibc",
     "debloat.debian.prune",
+    "debloat.rules.application",
+    "debloat.rules.package",
     "debloat.rules.shell",
 )
 """Every module with rules. Their order does not matter to a closure."""

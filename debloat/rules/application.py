@@ -57,8 +57,8 @@ CHECKED = 64 << 20
 class Survey:
     """What the image's files are, as far as no package brought them.
 
-    `files`: the application, path -> why. `data`: directories of packages -> the unowned paths that follow them.
-    `followers`: package name -> its directories in `data` and its changed configuration files.
+    `files`: the application, path -> why. `data`: the first unowned path below a directory of a package -> the
+    others there. `followers`: package name -> first paths of such data, and its changed configuration files.
     """
 
     files: Mapping[str, str]
@@ -81,16 +81,19 @@ def survey(world: World) -> Survey:
     walk = _Walk(world)
     walk.run()
     followers: dict[str, set[str]] = {}
-    for directory in walk.data:
+    data: dict[str, tuple[str, ...]] = {}
+    for directory, paths in walk.data.items():
+        first, *others = sorted(paths)
+        data[first] = tuple(others)
         for name in world.packages.owners(directory):
-            followers.setdefault(name, set()).add(directory)
+            followers.setdefault(name, set()).add(first)
     for path in _changed_conffiles(world):
         for name in world.packages.owners(path):
             followers.setdefault(name, set()).add(path)
     files = {**walk.files, **_replaced(world, walk.places)}
     return Survey(
         MappingProxyType({path: files[path] for path in sorted(files)}),
-        MappingProxyType({directory: tuple(sorted(paths)) for directory, paths in sorted(walk.data.items())}),
+        MappingProxyType(dict(sorted(data.items()))),
         MappingProxyType({name: tuple(sorted(paths)) for name, paths in sorted(followers.items())}),
     )
 
@@ -115,14 +118,14 @@ class PackageData(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
         found = world.derived(survey)
-        if entry.is_dir:
-            for path in found.data.get(entry.path, ()):
-                yield self.want(path, entry.path, "no package brought it, but it lies in this directory of a package")
-        elif not is_documentation(entry.path) and found.followers:
-            for name in world.packages.owners(entry.path):
-                for path in found.followers.get(name, ()):
-                    if path != entry.path:
-                        yield self.want(path, entry.path, f"the image's own data and configuration for {name}")
+        for path in found.data.get(entry.path, ()):
+            yield self.want(path, entry.path, "lies beside it in a directory of the same package")
+        if entry.is_dir or is_documentation(entry.path) or not found.followers:
+            return
+        for name in world.packages.owners(entry.path):
+            for path in found.followers.get(name, ()):
+                if path != entry.path:
+                    yield self.want(path, entry.path, f"the image's own data and configuration for {name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,8 @@ class _Walk:
             if (real := world.rootfs.resolve(place.path).path) is not None
             and (place.instruction != "WORKDIR" or real == world.rootfs.resolve(world.config.workdir).path)
         )
-        self._named = {path: str(place) for place in self.places for path in _targets(world, place)}
+        by_weight = sorted(self.places, key=lambda place: place.instruction != "WORKDIR")
+        self._named = {path: str(place) for place in by_weight for path in _targets(world, place)}
         self._above = {parent for path in self._named for parent in _parents(path)}
         self._scripts = world.derived(_recorded)
         self._runtimes = self._testers(world)
@@ -181,7 +185,7 @@ class _Walk:
             for name in names:
                 path = f"/{name}" if directory == "/" else f"{directory}/{name}"
                 entry = self.rootfs.get(path)
-                if entry is None or (gems and name in GEM_HOME and not self.owners(path)):
+                if entry is None or (gems and name in GEM_HOME):
                     continue
                 below = self._visit(entry, name, here)
                 if below is not None and entry.is_dir:
@@ -197,25 +201,26 @@ class _Walk:
         if why and path not in leftovers.SKELETON and path not in COMMON:
             here = replace(here, why=why, sure=True, leftover="")
         elif why:
-            here = replace(here, why="", sure=False)
-        if self._unit_or_leftover(entry, name, here, exact=bool(why)):
-            return here if path in self._above else None
-        if not here.sure:
+            here = replace(here, why=why, sure=False)
+        reason = self._unit_or_leftover(entry, name, here, exact=bool(why))
+        if not reason and not here.sure:
             reason = here.leftover or leftovers.PLACES.get(path) or self._common_leftover(entry)
-            if reason:
-                return replace(here, leftover=reason) if path in self._above else None
-        if path in leftovers.SKELETON:
+        if reason:
+            return replace(here, why="", sure=False, leftover=reason) if path in self._above else None
+        if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name == ".cache")):
             return here
         here = here if here.top else replace(here, top=path)
         self._accept(path, here)
         return here
 
     def _inside_package(self, path: str, owners: tuple[str, ...], why: str, here: _Here) -> _Here:
-        common = path in COMMON or path in leftovers.SKELETON or len(owners) > MANY
-        package = "" if common or path.startswith(OWN_GROUND) else path
-        if common:
-            return _Here(leftover=leftovers.PLACES.get(path, ""))
-        return replace(here, why=why or here.why, package=package, top="", leftover=leftovers.PLACES.get(path, ""))
+        leftover = here.leftover or leftovers.PLACES.get(path, "")
+        if posixpath.basename(path) in UNITS:
+            leftover = "packages of a language"
+        if _is_common(path, owners):
+            return _Here(leftover=leftover)
+        package = "" if path.startswith(OWN_GROUND) else path
+        return replace(here, why=why or here.why, sure=False, package=package, top="", leftover=leftover)
 
     def _accept(self, path: str, here: _Here) -> None:
         if here.why:
@@ -223,7 +228,8 @@ class _Walk:
         elif here.package and not path.startswith(OWN_GROUND):
             self.data.setdefault(here.package, []).append(path)
         else:
-            self.files[path] = f"unowned below {here.top}" if path != here.top else "unowned"
+            below = here.top if path != here.top else posixpath.dirname(path)
+            self.files[path] = f"unowned below {below}" if below != "/" else "unowned"
 
     def _unit_or_leftover(self, entry: Entry, name: str, here: _Here, exact: bool) -> str:
         """Why an entry is never the application's, wherever it stands; "" where it may be."""
@@ -236,20 +242,23 @@ class _Walk:
             return leftovers.NAMES[name]
         if name in UNITS and not entry.is_file:
             return "packages of a language"
-        if path in self._scripts or (entry.is_symlink and self._leads_to_unit(path)):
+        if path in self._scripts or (entry.is_symlink and self._starts_unit(path)):
             return "a part of a language's package"
         if any(part(path) for part in self._parts):
             return "a part of a runtime"
         parent, _, above = posixpath.dirname(path).rpartition("/")
         if above == ".cache" and name not in leftovers.STORES:
             return leftovers.CACHE
-        if above == "node_modules" or (above == "__pycache__" and not self._has_source(parent, name)):
+        if above == "__pycache__" and not self._has_source(parent, name):
             return leftovers.CACHE
         if entry.is_file and here.built and name.endswith(leftovers.BUILD_SUFFIXES):
             return leftovers.BUILD
         return self._development(entry, name, here)
 
-    def _leads_to_unit(self, path: str) -> bool:
+    def _starts_unit(self, path: str) -> bool:
+        """Whether a link is the command of a language's package or runtime, as npm and make install leave them."""
+        if posixpath.basename(posixpath.dirname(path)) not in ("bin", "sbin"):
+            return False
         real = self.rootfs.resolve(path).path
         return real is not None and (not UNITS.isdisjoint(real.split("/")) or any(part(real) for part in self._parts))
 
@@ -284,6 +293,10 @@ class _Walk:
         return leftovers.log_reason(path, entry.size) or leftovers.glob_reason(path)
 
 
+def _is_common(path: str, owners: tuple[str, ...]) -> bool:
+    return path in COMMON or path in leftovers.SKELETON or len(owners) > MANY
+
+
 def _parents(path: str) -> Iterator[str]:
     while path := path.rpartition("/")[0]:
         yield path
@@ -299,18 +312,28 @@ def _targets(world: World, place: Destination) -> Iterator[str]:
 
 
 def _recorded(world: World) -> frozenset[str]:
-    """Files outside of their site directory that Python packages list as theirs (RECORD, PEP 376): scripts, data."""
-    rootfs = world.rootfs
-    records = [p for p in rootfs if p.endswith(".dist-info/RECORD") and not world.packages.owners(p)]
-    rootfs.fetch(records)
-    found = set()
+    """Files that language packages put outside of their own directories: scripts and data.
+
+    Python's are listed in RECORD (PEP 376), those of RubyGems say who made them (Gem::Installer).
+    """
+    rootfs, owners = world.rootfs, world.packages.owners
+    records = [path for path in rootfs if path.endswith(".dist-info/RECORD") and not owners(path)]
+    gems = any(path.endswith(".gemspec") and "/specifications/" in path for path in rootfs)
+    stubs = [e.path for e in rootfs.entries() if gems and _is_stub(e) and not owners(e.path)]
+    rootfs.fetch((*records, *stubs))
+    found = {path for path in stubs if b"generated by RubyGems" in rootfs.read(path, 512)}
     for record in records:
         site = posixpath.dirname(posixpath.dirname(record))
         for line in rootfs.text(record).split("\n"):
             if line.startswith(("../", '"../')):
-                real = rootfs.resolve(f"{site}/{line.strip('"').partition(',')[0]}", follow=False).path
-                found.update({real} - {None})
-    return frozenset(path for path in found if path is not None)
+                listed = line[1:].partition('"')[0] if line[0] == '"' else line.partition(",")[0]
+                real = rootfs.resolve(f"{site}/{listed}", follow=False).path
+                found.update({real} if real is not None else ())
+    return frozenset(found)
+
+
+def _is_stub(entry: Entry) -> bool:
+    return entry.executable and entry.size < 4096 and "/bin/" in entry.path
 
 
 def _changed_conffiles(world: World) -> tuple[str, ...]:
@@ -329,7 +352,7 @@ def _replaced(world: World, places: Iterable[Destination]) -> dict[str, str]:
     size = 0
     for place in places:
         for path in _targets(world, place):
-            common = path in COMMON or path in leftovers.SKELETON or len(world.packages.owners(path)) > MANY
+            common = _is_common(path, world.packages.owners(path))
             entry = world.rootfs.get(path)
             below = () if common or place.instruction == "WORKDIR" else world.rootfs.walk(path)
             for found in (*((entry,) if entry is not None else ()), *below):

@@ -35,13 +35,13 @@ MULTIARCH: Mapping[str, str] = MappingProxyType(
 )
 """Debian's multiarch tuples (wiki.debian.org/Multiarch/Tuples)."""
 
-SEARCHED = 16 << 20
-"""Bytes of a program that `contains` looks at: the dynamic strings lie near the start of an ELF file."""
+CALLS, CONTAINS = 4 << 20, 64 << 20
+"""Bytes of a program that `calls` and `contains` look at: an ELF file's dynamic strings lie near its start."""
 
 MERGED = ("/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/")
 """Directories that are links into /usr where it is merged, and hold the same files where it is not."""
 
-_LISTS = ("when", "except", "env", "exists", "unless", "contains", "keep", "less", "debian")
+_LISTS = ("when", "except", "env", "exists", "unless", "calls", "contains", "keep", "less", "debian")
 _TEXTS = ("name", "why", "source", "level")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _VARIABLES = frozenset({"multiarch", "dir", "locale", "tz", "term", *"123456789"})
@@ -65,6 +65,7 @@ class Family:
     env: tuple[str, ...] = ()
     exists: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    calls: tuple[bytes, ...] = ()
     contains: tuple[bytes, ...] = ()
     less: tuple[str, ...] = ()
     level: Level = Level.SAFE
@@ -98,8 +99,8 @@ def _family(table: Mapping[str, Any]) -> Family:
         raise FamilyError(f"{name}: without {', '.join(missing)}")
     if not _NAME.fullmatch(name) or not {"when", "env"} & table.keys():
         raise FamilyError(f"{name}: needs a lower-case name, and `when` or `env`")
-    if {"contains", "except"} & table.keys() and "when" not in table:
-        raise FamilyError(f"{name}: `contains` and `except` need `when`")
+    if {"calls", "contains", "except"} & table.keys() and "when" not in table:
+        raise FamilyError(f"{name}: `calls`, `contains` and `except` need `when`")
     for pattern in (p for key in ("when", "except", "exists", "unless", "keep", "less") for p in table.get(key, ())):
         if not pattern.startswith(("/", "**", "${dir}/")) or set(_VARIABLE.findall(pattern)) - _VARIABLES:
             raise FamilyError(f"{name}: {pattern} is not absolute or uses an unknown variable")
@@ -108,9 +109,9 @@ def _family(table: Mapping[str, Any]) -> Family:
         level = Level[str(table.get("level", "safe")).upper()]
     except KeyError:
         raise FamilyError(f"{name}: there is no level {table['level']}") from None
-    contains = tuple(text.encode() for text in lists_.pop("contains"))
-    excluded = lists_.pop("except")
-    return Family(name, table["why"], table["source"], contains=contains, excluded=excluded, level=level, **lists_)
+    calls, contains = (tuple(text.encode() for text in lists_.pop(key)) for key in ("calls", "contains"))
+    lists_["excluded"] = lists_.pop("except")
+    return Family(name, table["why"], table["source"], calls=calls, contains=contains, level=level, **lists_)
 
 
 @cache
@@ -260,7 +261,7 @@ def environment(world: World) -> dict[str, tuple[str, ...]]:
     return {
         "locale": tuple(sorted(locales)),
         "tz": (zone,) if re.fullmatch(r"[\w+-]+(/[\w+-]+)*", zone) else (),
-        "term": tuple(t for t in (env.get("TERM", ""),) if re.fullmatch(r"[\w.+-]+", t)),
+        "term": tuple(t for t in (env.get("TERM", ""),) if re.fullmatch(r"[\w+-][\w.+-]*", t)),
     }
 
 
@@ -292,16 +293,15 @@ class Families(Rule):
         if entry.is_dir:
             return
         members = world.derived(Members)
-        head: bytes | None = None
         for family, groups in members.index.match(canonical(entry.path)):
-            if family.contains:
-                head = _program(entry, world.rootfs) if head is None else head
-                if not any(text in head for text in family.contains):
-                    continue
-            if not self._applies(family, members, world) or _excluded(family, entry.path):
+            if _excluded(family, entry.path) or not self._applies(family, members, world):
+                continue
+            if not _names(entry, world.rootfs, family.calls, CALLS):
+                continue
+            if not _names(entry, world.rootfs, family.contains, CONTAINS):
                 continue
             found = members.of(family, entry.path.rpartition("/")[0], groups)
-            for path in _from(entry.path, found, family, members.index):
+            for path in _from(entry.path, found, family, world):
                 yield _want(path, family, entry.path, world.rootfs)
 
     def _applies(self, family: Family, members: Members, world: World) -> bool:
@@ -313,7 +313,7 @@ def _want(path: str, family: Family, source: str, rootfs: Rootfs) -> Want:
     return Want(path, f"family.{family.name}", source, family.why, follow=rootfs.resolve(path).path is not None)
 
 
-def _from(path: str, found: tuple[str, ...], family: Family, index: Index) -> tuple[str, ...]:
+def _from(path: str, found: tuple[str, ...], family: Family, world: World) -> tuple[str, ...]:
     """What one trigger asks for.
 
     A member that is a trigger too asks for the first such member only, and that one for all: a thousand time
@@ -321,19 +321,29 @@ def _from(path: str, found: tuple[str, ...], family: Family, index: Index) -> tu
     """
     if path not in found:
         return found
-    first = next((p for p in found if any(f.name == family.name for f, _ in index.match(canonical(p)))), path)
+    match, get = world.derived(Members).index.match, world.rootfs.get
+    triggers = (p for p in found if any(f.name == family.name for f, _ in match(canonical(p))))
+    first = next((p for p in triggers if (e := get(p)) and not e.is_dir and not _excluded(family, p)), path)
     return found if path == first else (first,)
 
 
 def _excluded(family: Family, path: str) -> bool:
-    return bool(family.excluded) and matcher(family.excluded)(canonical(path))
+    return bool(family.excluded) and _matcher(family.excluded)(canonical(path))
 
 
-def _program(entry: Entry, rootfs: Rootfs) -> bytes:
-    """The part of a program or library that names what it calls; nothing of other files."""
-    if not entry.is_file or not (entry.executable or ".so" in entry.name or ".node" in entry.name):
-        return b""
-    return rootfs.read(entry.path, SEARCHED) if rootfs.read(entry.path, 4) == b"\x7fELF" else b""
+_matcher = cache(matcher)
+
+
+def _names(entry: Entry, rootfs: Rootfs, texts: tuple[bytes, ...], limit: int) -> bool:
+    """Whether an ELF program or library has one of the texts near its start; true where none is asked for."""
+    if not texts:
+        return True
+    if not entry.is_file or not (entry.executable or ".so" in entry.name or entry.name.endswith(".node")):
+        return False
+    if rootfs.read(entry.path, 4) != b"\x7fELF":
+        return False
+    head = rootfs.read(entry.path, limit)
+    return any(text in head for text in texts)
 
 
 def render(families: Iterable[Family]) -> str:
@@ -347,8 +357,8 @@ def render(families: Iterable[Family]) -> str:
     ]
     for family in sorted(families, key=lambda f: f.name):
         when = ", ".join([*(f"`{p}`" for p in family.when), *(f"`${name}` set" for name in family.env)])
-        if family.contains:
-            when += " that names " + " or ".join(f"`{text.decode()}`" for text in family.contains)
+        if texts := (*family.calls, *family.contains):
+            when += " that names " + " or ".join(f"`{text.decode()}`" for text in texts)
         keeps = ", ".join(f"`{p}`" for p in family.keep)
         if family.less:
             keeps += "; less " + ", ".join(f"`{p}`" for p in family.less)

@@ -59,6 +59,7 @@ LOADED_BY = {
 }
 
 _INTERPRETER = re.compile(r"(?:/usr(?:/local)?|/opt/[^/]+)?/bin/perl(?:5[\d.]*)?(?:-[\w-]+)?")
+_OWN_BUILD = re.compile(r"(?:/usr/local|/opt/[^/]+)/lib/perl5/5[\d.]*/")
 _MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
 _DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")
 
@@ -106,7 +107,12 @@ def facts_of(entry: Entry, world: World) -> Facts | None:
     named = entry.path.endswith(SUFFIXES)
     if not named and not (entry.executable and perlparse.is_perl(world.rootfs.read(entry.path, 512))):
         return None
-    return perlparse.parse(world.rootfs.read(entry.path), not world.packages.owners(entry.path))
+    return perlparse.parse(world.rootfs.read(entry.path), _application(entry.path, world))
+
+
+def _application(path: str, world: World) -> bool:
+    """Whether a file is the application's: neither a package's nor a library of a perl built from source."""
+    return not world.packages.owners(path) and not _root_of(path, world)
 
 
 class _Search:
@@ -120,11 +126,12 @@ class _Search:
         if facts.package and (root := _root(entry.path, facts.package)):
             roots.append(root)
         # Applications keep modules in `lib` beside or above the script, and say so in ways too many to read.
-        if not world.packages.owners(entry.path):
+        if _application(entry.path, world):
             roots += [f"{here}/lib", posixpath.normpath(f"{here}/../lib"), f"{world.config.workdir.rstrip('/')}/lib"]
         known = world.derived(inc)
         self._library = world.derived(_library)
-        self._own = tuple(d for d in dict.fromkeys(roots) if d not in known and self.rootfs.is_dir(d))
+        reals = world.derived(_roots)
+        self._own = tuple(d for d in dict.fromkeys(roots) if f"{d}/" not in reals and self.rootfs.is_dir(d))
         self.directories = (*self._own, *known)
 
     def _placed(self, text: str) -> Iterator[str]:
@@ -172,7 +179,7 @@ class PerlUse(Rule):
             if "perl-base" not in owners or "perl-base" in world.packages.owners(world.rootfs.resolve(path).path or ""):
                 yield self.want(path, entry.path, detail)
         if facts.dynamic:
-            yield from self._namespaces(entry, facts, search, not _core(owners))
+            yield from self._namespaces(entry, facts, search, not _core(entry.path, owners))
 
     @staticmethod
     def _loaded(facts: Facts, search: _Search) -> Iterator[tuple[str, str]]:
@@ -193,8 +200,8 @@ class PerlUse(Rule):
                     yield self.want(path, entry.path, f"loads {namespace}:: by made-up names")
 
 
-def _core(owners: Iterable[str]) -> bool:
-    return any(CORE.fullmatch(owner.partition(":")[0]) for owner in owners)
+def _core(path: str, owners: Iterable[str]) -> bool:
+    return _OWN_BUILD.match(path) is not None or any(CORE.fullmatch(owner.partition(":")[0]) for owner in owners)
 
 
 class PerlParts(Rule):

@@ -78,7 +78,10 @@ def is_perl(head: bytes) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def parse(source: bytes, application: bool = True) -> Facts:
-    """What `source` loads; any bytes give an answer. Literal names are searched in an application's file only."""
+    """What `source` loads; any bytes give an answer.
+
+    Literal names count in an application's file, and in one that loads modules by made-up names.
+    """
     if len(source) > MAX_SOURCE or b"\0" in source[:1024]:
         return Facts()
     text = _code(source.decode("utf-8", "replace"))
@@ -96,7 +99,7 @@ def parse(source: bytes, application: bool = True) -> Facts:
         package=package.group(1) if package else "",
         modules=placed(_modules(text)),
         files=placed((m.start(), m.group(1) or m.group(2)) for m in _at(text, ("require", "do"), _FILE)),
-        names=placed(_names(text)) if application else (),
+        names=placed(_names(text)) if application or dynamic else (),
         namespaces=tuple(_namespaces(text)) if dynamic else (),
         libs=tuple(dict.fromkeys(_libs(text))),
         dynamic=dynamic,

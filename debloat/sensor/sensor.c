@@ -100,7 +100,7 @@ __asm__(".text\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\
 #error "the sensor knows x86_64 and aarch64"
 #endif
 
-enum { SYS_pidfd_open = 434, SYS_openat2 = 437, SYS_io_uring_setup = 425 };  /* the same number on every machine */
+enum { SYS_pidfd_send_signal = 424, SYS_pidfd_open = 434, SYS_openat2 = 437, SYS_io_uring_setup = 425 };  /* the same number on every machine */
 
 #define ARG(x) ((long)(x))
 #define sys0(n) syscall6(n, 0, 0, 0, 0, 0, 0)
@@ -852,7 +852,7 @@ static const char *descriptor_name(char *to, int fd)
 
 /* What is known of a task, held by a descriptor of /proc/TID: names below it fail once that task is gone, even if its number
  * was given to another, so whatever was learned through it is about the task that is meant. */
-struct task { int tid, dir; u32 program; bool program_known; };
+struct task { int tid, dir, pidfd; u32 program; bool program_known; };
 enum { TASKS = 64 };
 static struct task tasks[TASKS];
 
@@ -860,7 +860,25 @@ static void forget(struct task *t)
 {
     if (t->tid)
         close_fd(t->dir);
+    if (t->pidfd > 0)
+        close_fd(t->pidfd);
     *t = (struct task){0};
+}
+
+/* Whether the entry is still about the task of its number. Signal 0 to a pidfd asks for a quarter of what a path below
+ * /proc costs. It is had by number, so what it stands for is known only once the directory has confirmed it. */
+static bool lives(struct task *t)
+{
+    enum { PIDFD_THREAD = 0200 };
+    if (t->pidfd > 0) {
+        long r = sys4(SYS_pidfd_send_signal, t->pidfd, 0, 0, 0);
+        return r == 0 || r == -EPERM;
+    }
+    if (t->pidfd == 0) {
+        long fd = sys2(SYS_pidfd_open, t->tid, PIDFD_THREAD); /* Linux 6.9; before, only for the first thread */
+        t->pidfd = (int)(fd == -EINVAL ? sys2(SYS_pidfd_open, t->tid, 0) : fd);
+    }
+    return sys3(SYS_faccessat, t->dir, "exe", 0) == 0;
 }
 
 /* NULL when it has no /proc/TID, or no descriptor can be had. */
@@ -949,8 +967,7 @@ static u32 program_of(struct stop *s)
 {
     static struct place exe;
     struct task *t = task_of(s->tid);
-    if (t && t->program_known && !programs_change_unseen &&
-        (s->task_is_current || sys3(SYS_faccessat, t->dir, "exe", 0) == 0))
+    if (t && t->program_known && !programs_change_unseen && (s->task_is_current || lives(t)))
         return t->program;
     if (read_link(s, "exe", &exe) == LOST)
         return 0;

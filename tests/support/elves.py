@@ -25,7 +25,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs chroot(2)")
 
 
 @functools.cache
-def _workshop() -> Path:
+def workshop() -> Path:
+    """A directory for intermediate files, removed at the end of the process."""
     directory = tempfile.TemporaryDirectory(prefix="debloat-elves-")
     _KEPT.append(directory)
     return Path(directory.name)
@@ -36,7 +37,7 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 def _stub(name: str) -> str:
     """A library to link against, whose only property is its soname."""
-    path = _workshop() / f"stub-{name.replace('/', '%').replace('$', '%')}"
+    path = workshop() / f"stub-{name.replace('/', '%').replace('$', '%')}"
     if not path.exists():
         _gcc(["-shared", "-nostdlib", f"-Wl,-soname,{name}", "-o", str(path), "-xc", "/dev/null"])
     return str(path)
@@ -57,9 +58,11 @@ def elf(
     source: str = "",
     compiler: str = "gcc",
 ) -> bytes:
-    """A `program` or a `library` (with soname `name`) that needs these names."""
-    output = _workshop() / "output"
-    code = _workshop() / "code.c"
+    """A `program` or a `library` (with soname `name`) that needs these names; empty where there is no compiler."""
+    if shutil.which(compiler) is None:
+        return b""
+    output = workshop() / "output"
+    code = workshop() / "code.c"
     code.write_text(source + ("int main(void){return 0;}\n" if kind == "program" else "\n"))
     how = ["-shared", "-fPIC", "-nostdlib"] if kind == "library" else []
     how += [f"-Wl,-soname,{name}"] if name else []
@@ -76,6 +79,15 @@ def program(**how: object) -> bytes:
 
 def library(name: str, **how: object) -> bytes:
     return elf("library", name, **how)  # type: ignore[arg-type]
+
+
+def versioned(soname: str, *versions: str) -> bytes:
+    """A library that defines these symbol versions, of functions f0, f1, ..."""
+    names = [f"f{i}" for i in range(len(versions))]
+    script = workshop() / f"{'-'.join(versions)}.map"
+    script.write_text("".join(f"{v} {{ global: {n}; }};\n" for v, n in zip(versions, names, strict=True)))
+    source = "".join(f"void {n}(void) {{}}\n" for n in names)
+    return library(soname, source=source, flags=(f"-Wl,--version-script={script}",))
 
 
 def make_root(root: Path, files: Mapping[str, bytes | str]) -> Path:

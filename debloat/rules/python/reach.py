@@ -17,7 +17,11 @@ SHEBANG = 256
 """Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
 
 CONFIRMATIONS = 4
-"""Files parsed to confirm that one distribution imports another; more lines that say so are believed."""
+"""Files parsed to see whether one distribution imports another when only quoted text says so."""
+
+DEVELOPMENT = frozenset({"Cython", "_pytest", "hypothesis", "nose", "pip", "pytest", "setuptools", "tox", "wheel"})
+"""Modules of installers and test runners: other distributions import them for their own building and testing. An
+application's import, a declared requirement, or use while recording keeps them."""
 
 _NOTHING = Facts()
 
@@ -157,7 +161,7 @@ def _outside(world: World, unit: Unit, path: str, wanted: Import) -> tuple[str, 
     if own and "test" not in wanted.module and not any("test" in name for name in wanted.names):
         return ()
     table: Layout = world.derived(layout)
-    if not own and top not in world.derived(_notable_tops):
+    if not own and (top in DEVELOPMENT or top not in world.derived(_notable_tops)):
         return ()
     known = world.derived(units).of_path
     found: dict[str, None] = {}
@@ -176,11 +180,14 @@ def _needs(table: Layout, file: str) -> bool:
 
 
 def _confirmed(world: World, places: list[tuple[str, Import]]) -> tuple[str, Import | None]:
-    for path, wanted in places[:CONFIRMATIONS]:
-        modules = {(i.level, i.module) for i in _parsed(world, path).imports}
-        if (wanted.level, wanted.module) in modules:
+    """The first import that is one: outside of quotation, or by the file's own grammar."""
+    for path, wanted in places:
+        if wanted not in outline_of(world, path).quoted:
             return path, wanted
-    return places[-1] if len(places) > CONFIRMATIONS else ("", None)
+    for path, wanted in places[:CONFIRMATIONS]:
+        if (wanted.level, wanted.module) in {(i.level, i.module) for i in _parsed(world, path).imports}:
+            return path, wanted
+    return "", None
 
 
 def _parsed(world: World, path: str) -> Facts:

@@ -21,7 +21,7 @@ from debloat.rules.python.reach import (
     search_path,
 )
 from debloat.rules.python.source import Import, facts
-from debloat.rules.python.units import Unit, requirements, units
+from debloat.rules.python.units import Unit, normalised, requirements, units
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
 _MODULE_WORD = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
@@ -185,6 +185,20 @@ class EntryPoints(Rule):
                     yield self.want(file, source, group)
 
 
+class ConsoleScripts(Rule):
+    """A program made by an installer brings the distribution whose entry point it loads by name and version."""
+
+    name = "python.script"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.executable or not is_source(entry, world) or world.derived(layout).site_of(entry.path):
+            return
+        for name in sorted(facts_of(world, entry.path).distributions):
+            unit = world.derived(units).by_name.get(normalised(name))
+            if unit is not None:
+                yield self.want(unit.anchor, entry.path, name)
+
+
 class Literals(Rule):
     """A dotted name in an application's strings that an installed module answers to: settings, back ends, plug-ins.
 
@@ -332,6 +346,7 @@ RULES: tuple[Rule, ...] = (
     Imports(),
     Distributions(),
     EntryPoints(),
+    ConsoleScripts(),
     Literals(),
     Subprocesses(),
     Libraries(),

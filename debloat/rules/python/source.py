@@ -10,8 +10,9 @@ import ast
 import itertools
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 MAX_PARSED = 1 << 20
 """Larger files are tables or generated code; the outline alone speaks for them."""
@@ -31,11 +32,15 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a file may refer to: a superset of its imports, its dotted literals, and telltale words."""
+    """What a file may refer to: a superset of its imports, its dotted literals, and telltale words.
+
+    `quoted` are the imports that seem to stand in triple-quoted text only, such as examples in docstrings.
+    """
 
     imports: frozenset[Import] = frozenset()
     literals: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
+    quoted: frozenset[Import] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Facts:
     """What a file refers to.
 
     `commands` are words for PATH, `paths` literal additions to sys.path, `libraries` what ctypes or cffi may load:
-    file names, and the bare names that find_library takes.
+    file names, and the bare names that find_library takes, `distributions` those whose entry points start it.
     """
 
     imports: frozenset[Import] = frozenset()
@@ -52,6 +57,7 @@ class Facts:
     paths: frozenset[str] = frozenset()
     libraries: frozenset[str] = frozenset()
     finds_libraries: bool = False
+    distributions: frozenset[str] = frozenset()
 
 
 _IMPORT = re.compile(
@@ -59,6 +65,7 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 _LITERAL = re.compile(rb"""["']([A-Za-z_]\w{0,99}(?:\.\w{1,99}){0,15})["']""")
+_TRIPLE = re.compile(rb"\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 
 WORDS: tuple[str, ...] = (
@@ -87,14 +94,20 @@ _ENCODED_WORDS = tuple((word, word.encode()) for word in WORDS)
 
 def outline(data: bytes) -> Outline:
     """A quick superset of what `facts` finds; linear in the size of the file."""
+    imports = _imports(data)
+    quoted = imports - _imports(_TRIPLE.sub(b"", data)) if b'"""' in data or b"'''" in data else frozenset()
+    literals = frozenset(match.decode("ascii", "replace") for match in _LITERAL.findall(data))
+    return Outline(imports, literals, frozenset(w for w, raw in _ENCODED_WORDS if raw in data), quoted)
+
+
+def _imports(data: bytes) -> frozenset[Import]:
     imports = set[Import]()
-    for dots, module, names, plain in _IMPORT.findall(data):
+    for dots, module, names, plain in set(_IMPORT.findall(data)):
         if plain:
             imports.update(Import(0, name) for name in _names(plain))
         else:
             imports.add(Import(len(dots), module.decode("ascii", "replace"), tuple(sorted(_names(names)))))
-    literals = frozenset(match.decode("ascii", "replace") for match in _LITERAL.findall(data))
-    return Outline(frozenset(imports), literals, frozenset(w for w, raw in _ENCODED_WORDS if raw in data))
+    return frozenset(imports)
 
 
 def _names(text: bytes) -> list[str]:
@@ -145,6 +158,9 @@ _COMMANDS_OF_SUBPROCESS = frozenset({"run", "call"})
 _LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen", "find_library"})
 _SONAME = re.compile(r"lib[\w.+-]{1,80}\.so(?:\.\d+)*")
 
+_PINNED = re.compile(r"([A-Za-z0-9][\w.-]{0,100})==[\w.+!-]{1,100}")
+"""How a console script names its own distribution to load_entry_point."""
+
 _IMPORTERS = frozenset({"import_module", "__import__", "run_module", "find_spec", "import_string", "resolve_name"})
 _RESOURCES = frozenset(
     {"files", "get_data", "read_text", "read_binary", "open_text", "open_binary", "path", "contents"}
@@ -160,11 +176,24 @@ class _Reader:
         self._paths = set[str]()
         self._libraries = set[str]()
         self._finds_libraries = False
+        self._distributions = set[str]()
         self._calls: list[ast.Call] = []
         self._assigned: dict[str, list[ast.expr]] = {}
         self._subprocess = {"subprocess"}
+        visit: dict[type[ast.AST], Callable[[Any], None]] = {
+            ast.Constant: self._constant,
+            ast.Import: self._import,
+            ast.ImportFrom: self._import_from,
+            ast.Assign: self._assign,
+            ast.AnnAssign: self._assign,
+            ast.Name: self._name,
+            ast.Attribute: self._name,
+            ast.Call: self._call,
+        }
         for node in _walk(tree):
-            self._visit(node)
+            visitor = visit.get(type(node))
+            if visitor is not None:
+                visitor(node)
         self._commands = {word for call in self._calls for word in self._command(call)}
 
     def facts(self) -> Facts:
@@ -175,31 +204,36 @@ class _Reader:
             frozenset(self._paths),
             frozenset(self._libraries),
             self._finds_libraries,
+            frozenset(self._distributions),
         )
 
-    def _visit(self, node: ast.AST) -> None:
-        match node:
-            case ast.Constant(value=str(text)):
-                if len(text) <= 200 and _DOTTED.fullmatch(text):
-                    self._literals.add(text)
-                if len(text) <= 100 and _SONAME.fullmatch(text):
-                    self._libraries.add(text)
-            case ast.Import(names=names):
-                self._imports.update(Import(0, alias.name) for alias in names)
-                self._subprocess |= {a.asname for a in names if a.name == "subprocess" and a.asname}
-            case ast.ImportFrom(level=level, module=module, names=names):
-                self._imports.add(Import(level, module or "", tuple(sorted(a.name for a in names))))
-                if module == "subprocess":
-                    self._subprocess |= {a.asname or a.name for a in names}
-            case ast.Call():
-                self._call(node)
-            case ast.Assign(targets=targets, value=value):
-                for target in targets:
-                    self._assigned.setdefault(_dotted(target), []).append(value)
-            case ast.AnnAssign(target=target, value=value) if value is not None:
-                self._assigned.setdefault(_dotted(target), []).append(value)
-            case ast.Name(id="find_library") | ast.Attribute(attr="find_library"):
-                self._finds_libraries = True
+    def _constant(self, node: ast.Constant) -> None:
+        text = node.value
+        if isinstance(text, str) and len(text) <= 200:
+            if _DOTTED.fullmatch(text):
+                self._literals.add(text)
+            elif pinned := _PINNED.fullmatch(text):
+                self._distributions.add(pinned[1])
+            elif _SONAME.fullmatch(text):
+                self._libraries.add(text)
+
+    def _import(self, node: ast.Import) -> None:
+        self._imports.update(Import(0, alias.name) for alias in node.names)
+        self._subprocess |= {a.asname for a in node.names if a.name == "subprocess" and a.asname}
+
+    def _import_from(self, node: ast.ImportFrom) -> None:
+        self._imports.add(Import(node.level, node.module or "", tuple(sorted(a.name for a in node.names))))
+        if node.module == "subprocess":
+            self._subprocess |= {a.asname or a.name for a in node.names}
+
+    def _assign(self, node: ast.Assign | ast.AnnAssign) -> None:
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if node.value is not None:
+                self._assigned.setdefault(_dotted(target), []).append(node.value)
+
+    def _name(self, node: ast.Name | ast.Attribute) -> None:
+        if (node.id if isinstance(node, ast.Name) else node.attr) == "find_library":
+            self._finds_libraries = True
 
     def _call(self, call: ast.Call) -> None:
         self._calls.append(call)
@@ -285,6 +319,9 @@ class _Reader:
                 self._imports.add(Import(0, name))
 
 
+_LEAVES = frozenset({ast.Load, ast.Store, ast.Del})
+
+
 def _walk(tree: ast.AST) -> Iterator[ast.AST]:
     """Every node, but for what stands under `if TYPE_CHECKING:`, which never runs."""
     stack = [tree]
@@ -293,8 +330,13 @@ def _walk(tree: ast.AST) -> Iterator[ast.AST]:
         yield node
         if isinstance(node, ast.If) and _dotted(node.test).rpartition(".")[2] == "TYPE_CHECKING":
             stack.extend(node.orelse)
-        else:
-            stack.extend(ast.iter_child_nodes(node))
+            continue
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                stack.extend(child for child in value if isinstance(child, ast.AST))
+            elif isinstance(value, ast.AST) and type(value) not in _LEAVES:
+                stack.append(value)
 
 
 def _dotted(node: ast.AST) -> str:

@@ -9,6 +9,7 @@ more of tests, static libraries and headers go as well.
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections.abc import Iterator
 
 from debloat.closure import World
@@ -63,7 +64,12 @@ def part(table: Layout, path: str) -> str | None:
     names = path[len(lib) + 1 :].removeprefix("lib-dynload/").split("/")
     if "test" in names[1:-1] or "tests" in names[1:-1]:
         return "test"
-    return next((names[0] for pattern in IDLE if fnmatch.fnmatchcase(names[0].partition(".")[0], pattern)), None)
+    return names[0] if _idle(names[0].partition(".")[0]) else None
+
+
+@functools.cache
+def _idle(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in IDLE)
 
 
 def whole(world: World, lib: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ MAX_METADATA = 4 << 20
 _METADATA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*?)(?:-[^/]*)?\.(?:dist-info|egg-info)")
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,200})")
 _EXTRA = re.compile(r";.*\bextra\s*==")
+_READ = ("RECORD", "METADATA", "entry_points.txt", "requires.txt", "top_level.txt")
 _IDLE_GROUPS = frozenset({"console_scripts", "gui_scripts"})
 _NO_PART = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/lintian/", "/usr/share/doc-base/")
 
@@ -66,9 +67,8 @@ def units(world: World) -> Units:
     """The distributions of an image; use it as `world.derived(units)`."""
     rootfs, sites = world.rootfs, world.derived(layout).sites
     metadata = [f"{site}/{name}" for site in sites for name in rootfs.names(site) if _METADATA.fullmatch(name)]
-    rootfs.fetch(f"{m}/{n}" for m in metadata for n in ("RECORD", "METADATA", "entry_points.txt", "requires.txt"))
-    recorded = {path: m for m in metadata for path in _record(rootfs, m)}
-    recorded |= {entry.path: m for m in metadata for entry in rootfs.walk(m)}
+    rootfs.fetch(f"{m}/{n}" for m in metadata for n in (_READ))
+    recorded = {path: m for m in metadata for path in (_record(rootfs, m) or _top_level(rootfs, m))}
     drafts: dict[str, _Draft] = {}
     for site in sites:
         owner_of_top = _owners_of_tops(recorded, site)
@@ -76,22 +76,35 @@ def units(world: World) -> Units:
             if not entry.is_dir and (world.derived(layout).site_of(entry.path) == site):
                 _assign(world, site, entry, recorded, owner_of_top, drafts)
     for path, key in recorded.items():
-        if key in drafts:
+        if key in drafts and not world.packages.owners(path):
             drafts[key].files.add(path)
     return _finish(world, drafts)
 
 
-def _record(rootfs: Rootfs, metadata: str) -> Iterator[str]:
+def _record(rootfs: Rootfs, metadata: str) -> list[str]:
     """The files that a RECORD lists and that exist; scripts in `../../../bin` are among them."""
     path = f"{metadata}/RECORD"
     if not rootfs.is_file(path):
-        return
+        return []
     site = metadata.rpartition("/")[0]
+    found = []
     for line in rootfs.read(path, MAX_METADATA).decode("utf-8", "replace").splitlines():
         name = line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]
         real = rootfs.resolve(posixpath.normpath(posixpath.join(site, name)), follow=False).path if name else None
         if real is not None and not rootfs.is_dir(real):
-            yield real
+            found.append(real)
+    return found
+
+
+def _top_level(rootfs: Rootfs, metadata: str) -> list[str]:
+    """For metadata without a RECORD (setuptools' own installs): itself and the modules in its top_level.txt."""
+    site = metadata.rpartition("/")[0]
+    found = [entry.path for entry in rootfs.walk(metadata)] or [metadata]
+    for line in _read(rootfs, f"{metadata}/top_level.txt").split():
+        if line.isidentifier():
+            found += [entry.path for entry in rootfs.walk(f"{site}/{line}")]
+            found += rootfs.glob(f"{site}/{line}.*")
+    return [path for path in found if not rootfs.is_dir(path)]
 
 
 def _owners_of_tops(recorded: Mapping[str, str], site: str) -> dict[str, set[str]]:
@@ -111,14 +124,17 @@ def _assign(
     owner_of_top: Mapping[str, set[str]],
     drafts: dict[str, _Draft],
 ) -> None:
-    """Put a file into the unit of its wheel, of its Debian package, of its directory's one wheel, or its own."""
+    """Put a file into the unit of its Debian package, of its wheel, of its directory's one wheel, or its own."""
     path = entry.path
     top = path[len(site) + 1 :].partition("/")[0]
-    key = recorded.get(path)
-    if key is None:
-        packages = world.packages.owners(path)
-        of_top = owner_of_top.get(top, set())
-        key = f"dpkg:{packages[0]}" if packages else next(iter(of_top)) if len(of_top) == 1 else f"{site}/{top}"
+    packages = world.packages.owners(path)
+    of_top = owner_of_top.get(top, set())
+    if packages:
+        key = f"dpkg:{packages[0]}"
+    elif path in recorded:
+        key = recorded[path]
+    else:
+        key = next(iter(of_top)) if len(of_top) == 1 else f"{site}/{top}"
     draft = drafts.setdefault(key, _Draft())
     draft.files.add(path)
     if _METADATA.fullmatch(top):
@@ -167,8 +183,9 @@ def _anchor(sites: tuple[str, ...], metadata: list[str], files: tuple[str, ...])
     """Its topmost module. Metadata cannot stand for it: programs that look for plug-ins read everyone's."""
     about = tuple(f"{m}/" for m in metadata)
     modules = [f for f in files if f.startswith(tuple(f"{s}/" for s in sites)) and not f.startswith(about)]
-    inits = [f for f in modules if f.endswith("/__init__.py")]
-    return min(inits or modules or files, key=lambda f: (f.count("/"), f))
+    public = [f for f in modules if not any(f.startswith(f"{site}/_") for site in sites)]
+    inits = [f for f in public if f.endswith("/__init__.py")]
+    return min(inits or public or modules or files, key=lambda f: (f.count("/"), f))
 
 
 def distribution(metadata: str) -> str:
@@ -229,8 +246,8 @@ class TestDirectories:
         self._known: dict[str, bool] = {}
 
     def idle(self, path: str, site: str | None) -> bool:
-        """Whether a path below a site directory is part of a test suite or a bytecode cache."""
-        if "/__pycache__/" in path:
+        """Whether a path below a site directory is part of a test suite, a bytecode cache, or the source of a catalogue."""
+        if "/__pycache__/" in path or (path.endswith(".po") and f"{path[:-3]}.mo" in self._rootfs):
             return True
         if site is None or "/test" not in path[len(site) :]:
             return False

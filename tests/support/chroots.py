@@ -1,0 +1,63 @@
+"""Closures put to the proof: only what is kept, in a directory, and a program run with that as its root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from debloat.closure import Rule, World, close
+from debloat.model import Closure, Want
+from debloat.rules import elf, glibc, kernel
+
+SYSTEM: tuple[Rule, ...] = (*elf.RULES, *glibc.RULES, *kernel.RULES)
+
+
+def kept(world: World, rules: Sequence[Rule], *seeds: str) -> Closure:
+    """The closure of some paths under these rules and those of the system."""
+    return close(world, (*SYSTEM, *rules), [Want(s, "seed", "probe:test") for s in seeds])
+
+
+def size(world: World, closure: Closure, *below: str) -> int:
+    """Bytes of the kept regular files, or of those below some paths."""
+    entries = (world.rootfs.get(p) for p in closure.evidence if not below or p.startswith(below))
+    return sum(e.size for e in entries if e is not None)
+
+
+def run(world: World, closure: Closure, root: Path, argv: Sequence[str], **env: str) -> str:
+    """What a program prints (both streams) in a root that holds the closure and /dev/null; the test is skipped where
+    chroot(2) is not allowed."""
+    chroot = shutil.which("chroot")
+    if os.geteuid() != 0 or chroot is None:
+        pytest.skip("needs root for chroot")
+    materialise(world, closure, root)
+    for name, minor in (("null", 3), ("zero", 5), ("urandom", 9), ("random", 8)):
+        device = root / "dev" / name
+        device.parent.mkdir(exist_ok=True)
+        if not device.exists():
+            os.mknod(device, 0o20666, os.makedev(1, minor))
+    (root / "tmp").mkdir(exist_ok=True)
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", **env}
+    done = subprocess.run(
+        [chroot, str(root), *argv], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def materialise(world: World, closure: Closure, root: Path) -> None:
+    """Write the kept entries below `root`."""
+    for path in closure.evidence:
+        entry, target = world.rootfs.get(path), root / path.lstrip("/")
+        assert entry is not None
+        if entry.is_dir:
+            target.mkdir(exist_ok=True)
+        elif entry.is_symlink:
+            if not target.is_symlink():
+                target.symlink_to(entry.target)
+        elif not target.exists():
+            target.write_bytes(world.rootfs.read(path))
+            target.chmod(entry.mode)

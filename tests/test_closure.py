@@ -1,0 +1,113 @@
+"""The worklist: its invariants as properties, evidence and chains as cases."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from debloat.closure import Policy, Rule, World, close
+from debloat.model import Closure, Entry, Evidence, ImageConfig, Level, Want
+from debloat.rootfs import Rootfs
+from tests.support.trees import FakePackages, tree
+
+NAMES = [f"/d{i % 3}/f{i}" for i in range(12)]
+EDGES = st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from([*NAMES, "/missing", "/link/f1"]), max_size=3))
+
+
+class Edges(Rule):
+    """A rule that is a table."""
+
+    name = "edges"
+
+    def __init__(self, edges: dict[str, list[str]]) -> None:
+        self._edges = edges
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        return [self.want(target, entry.path) for target in self._edges.get(entry.path, ())]
+
+
+class Deep(Edges):
+    name = "deep"
+    level = Level.PACKAGE
+
+
+def rootfs() -> Rootfs:
+    return tree({**dict.fromkeys(NAMES, ""), "/link": "-> d1", "/unrelated": ""})
+
+
+def closure(rules: list[Rule], seeds: Iterable[str], policy: Policy = Policy()) -> Closure:
+    world = World(rootfs(), FakePackages({}), ImageConfig({}), policy=policy)
+    return close(world, rules, [Want(s, "seed", "probe:x") for s in seeds])
+
+
+@settings(max_examples=100, deadline=None)
+@given(EDGES, st.sets(st.sampled_from(NAMES)), st.randoms(use_true_random=False))
+def test_idempotent_and_order_independent(edges: dict[str, list[str]], seeds: set[str], shuffle: random.Random) -> None:
+    once = closure([Edges(edges)], seeds)
+    order = sorted(seeds)
+    shuffle.shuffle(order)
+    halves = [Edges(dict(list(edges.items())[::2])), Edges(dict(list(edges.items())[1::2]))]
+    shuffle.shuffle(halves)
+    assert closure(list[Rule](halves), order).evidence == once.evidence
+    again = closure([Edges(edges)], list(once.evidence))
+    assert set(again.evidence) == set(once.evidence)
+
+
+@settings(max_examples=100, deadline=None)
+@given(EDGES, st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)))
+def test_monotone(edges: dict[str, list[str]], some: set[str], more: set[str]) -> None:
+    few, many = closure([Edges(edges)], some), closure([Edges(edges)], some | more)
+    assert set(few.evidence) <= set(many.evidence)
+
+
+@settings(max_examples=100, deadline=None)
+@given(EDGES, st.sets(st.sampled_from(NAMES), min_size=1))
+def test_every_path_exists_has_evidence_a_parent_and_a_chain(edges: dict[str, list[str]], seeds: set[str]) -> None:
+    files, found = rootfs(), closure([Edges(edges)], seeds)
+    for path, evidence in found.evidence.items():
+        assert path in files
+        assert evidence
+        assert path == "/" or (path.rpartition("/")[0] or "/") in found
+        chain = found.why(path)
+        assert chain[0][0] == path
+        assert chain[-1][1].source == "probe:x"
+        for (_, step), (following, _) in itertools.pairwise(chain):
+            assert step.source == following
+
+
+def test_links_on_the_way_stay_with_their_reason() -> None:
+    found = closure([Edges({"/d0/f0": ["/link/f1"]})], ["/d0/f0"])
+    assert Evidence("edges", "/d0/f0") in found.evidence["/d1/f1"]
+    assert found.evidence["/link"][0].rule == "link"
+
+
+def test_a_path_that_is_not_there_is_no_claim() -> None:
+    assert "/missing" not in closure([Edges({"/d0/f0": ["/missing"]})], ["/d0/f0"])
+
+
+def test_rules_run_from_their_level_on() -> None:
+    edges = {"/d0/f0": ["/d1/f1"]}
+    assert "/d1/f1" not in closure([Deep(edges)], ["/d0/f0"], Policy(Level.SAFE))
+    assert "/d1/f1" in closure([Deep(edges)], ["/d0/f0"], Policy(Level.PACKAGE))
+
+
+def test_a_level_for_some_paths() -> None:
+    edges = {"/d0/f0": ["/d1/f1"], "/d2/f2": ["/d1/f4"]}
+    found = closure([Deep(edges)], ["/d0/f0", "/d2/f2"], Policy(levels=(("/d0/**", Level.PACKAGE),)))
+    assert "/d1/f1" in found
+    assert "/d1/f4" not in found
+
+
+def test_keep_takes_directories_whole_and_drop_wins() -> None:
+    found = closure([], [], Policy(keep=("/d0",), drop=("/d0/f3",)))
+    assert {"/d0/f0", "/d0/f6", "/d0/f9"} <= set(found.evidence)
+    assert "/d0/f3" not in found
+    assert found.evidence["/d0/f0"][0].source == "keep:/d0"
+
+
+def test_why_of_a_removed_path_is_empty() -> None:
+    assert closure([], ["/d0/f0"]).why("/unrelated") == ()

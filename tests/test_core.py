@@ -1,0 +1,49 @@
+"""The walls: what the core may not import, and what loading the command line may not cost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CORE = (
+    "debloat.model",
+    "debloat.rootfs",
+    "debloat.closure",
+    "debloat.carve",
+    "debloat.trace",
+    "debloat.probes",
+    "debloat.minimal",
+    "debloat.rules",
+)
+BARRED = ("docker", "rich", "click", "httpx", "requests", "subprocess")
+
+
+def loaded(*modules: str) -> set[str]:
+    code = (
+        "import sys, importlib; before = set(sys.modules)\n"
+        f"for m in {modules!r}: importlib.import_module(m)\n"
+        "import debloat.rules\n"
+        "if 'debloat.rules' in sys.argv[1:]: debloat.rules.all_rules()\n"
+        "print('\\n'.join(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_knows_no_engine_and_no_terminal(module: str) -> None:
+    assert not loaded(module) & set(BARRED)
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    heavy = {"docker", "rich", "lief", "tree_sitter", "elftools", "requests", "debian", "debloat.pipeline"}
+    assert not loaded("debloat.cli") & heavy
+
+
+def test_modules_read_in_one_sitting() -> None:
+    root = Path(__file__).parents[1] / "debloat"
+    long = {str(p): n for p in root.rglob("*.py") if (n := p.read_text().count("\n")) > 450}
+    assert not long
