@@ -16,7 +16,7 @@ from typing import Any
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerDefSection
+from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 from elftools.elf.segments import InterpSegment
 
 from debloat.model import Closure, ImageConfig
@@ -188,6 +188,8 @@ def _versions(elf: ELFFile) -> tuple[tuple[tuple[str, str], ...], frozenset[str]
     """DT_VERNEED and DT_VERDEF, by their sections: a file without section headers has none that this can see."""
     requires, defines = list[tuple[str, str]](), set[str]()
     for section in map(elf.get_section, _version_sections(elf)):
+        if not isinstance(section, GNUVerDefSection | GNUVerNeedSection):
+            continue
         # One bound for both levels: forged lists may be long, or lead in a circle.
         pairs = ((item, aux) for item, auxiliaries in section.iter_versions() for aux in auxiliaries)
         for item, auxiliary in _some(pairs):
@@ -207,7 +209,7 @@ def _version_sections(elf: ELFFile) -> list[int]:
         elf.stream.seek(start + index * size + 4)
         if int.from_bytes(elf.stream.read(4), "little" if elf.little_endian else "big") in VERSION_SECTIONS:
             found.append(index)
-    return found
+    return found[: len(VERSION_SECTIONS)]
 
 
 def _some(items: Iterable[Any]) -> Iterator[Any]:

@@ -6,6 +6,7 @@ Sources: elf(5), the System V gABI chapter on dynamic linking, `elf.h` of glibc 
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import warnings
@@ -23,6 +24,10 @@ MAX_NAMES = 4096
 """Dynamic entries, versions and notes that are read of one file; real ones have tens."""
 MAX_NAME = 4096
 """PATH_MAX: a longer name cannot be opened (path_resolution(7))."""
+MAX_NEEDED = 1024
+MAX_SEGMENTS = 256
+MAX_NOTES = 1 << 20
+"""Bytes of a note segment that is read: one note of at most `MAX_NOTE` for each library is far below it."""
 MAX_NOTE = 1 << 16
 DLOPEN_NOTE = (b"FDO\0", 0x407C0C0A)
 DF_1_NODEFLIB = 0x800
@@ -122,11 +127,11 @@ def _facts(data: bytes, binary: lief.ELF.Binary) -> ElfFacts:
     kind, machine = struct.unpack_from("<HH" if little else ">HH", data, 16)
     names = _Dynamic(data, binary)
     interpreter, dlopens = "", list[DlopenFeature]()
-    for segment in binary.segments:
+    for segment in itertools.islice(binary.segments, MAX_SEGMENTS):
         start, size = segment.file_offset, segment.physical_size
         if segment.type == lief.ELF.Segment.TYPE.INTERP and not interpreter:
             interpreter = _text(data[start : start + min(size, MAX_NAME)])
-        elif segment.type == lief.ELF.Segment.TYPE.NOTE and size < len(data):
+        elif segment.type == lief.ELF.Segment.TYPE.NOTE and size <= MAX_NOTES:
             dlopens += parse_dlopen_notes(data[start : start + size], little)
     return ElfFacts(
         bits=64 if data[4] == 2 else 32,
@@ -175,7 +180,7 @@ class _Dynamic:
         return next(iter(self.strings(tag)), "")
 
     def strings(self, tag: Any) -> tuple[str, ...]:
-        starts = [self._strings + value for value in self._values.get(_tag(tag), ())]
+        starts = [self._strings + value for value in self._values.get(_tag(tag), ())[:MAX_NEEDED]]
         found = (_text(self._data[start : start + MAX_NAME]) for start in starts if start < len(self._data))
         return tuple(dict.fromkeys(name for name in found if name))
 

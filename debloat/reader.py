@@ -228,9 +228,9 @@ class ExportedContents(Spool):
         self._file.seek(0)
         with tarfile.open(fileobj=self._file, mode="r:", errors="surrogateescape") as tar:
             for member in tar:
-                path = "/" + member.name.strip("/").removeprefix("./").removeprefix(".")
+                path = _member_path(member.name)
                 if member.islnk():
-                    first = "/" + member.linkname.strip("/").removeprefix("./")
+                    first = _member_path(member.linkname)
                     group = groups.setdefault(first, len(groups) + 1)
                     origin = found[first]
                     found[first] = replace(origin, hardlink=group)
@@ -244,6 +244,12 @@ class ExportedContents(Spool):
                     self._where[path] = (member.offset_data, member.size)
                 found[path] = _entry(path, kind, member)
         yield from found.values()
+
+
+def _member_path(name: str) -> str:
+    """A tar member's name as an absolute path; `.` and `./` are the root."""
+    name = name.removeprefix("./").strip("/")
+    return "/" if name in ("", ".") else f"/{name}"
 
 
 def _entry(path: str, kind: Kind, member: tarfile.TarInfo) -> Entry:

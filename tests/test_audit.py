@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import struct
+
 import pytest
+from elftools.elf.elffile import ELFFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -94,6 +98,22 @@ def test_versions() -> None:
     assert audit(rootfs, {"/prog", "/usr/lib/libv.so"}, NO_CONFIG) == []
     found = audit(rootfs, {"/prog", "/lib/libv.so"}, NO_CONFIG)
     assert [(f.path, f.kind, f.name) for f in found] == [("/prog", "version", "libv.so (V_2)")]
+
+
+@pytest.mark.timeout(30)
+def test_forged_version_lists_end() -> None:
+    """Counts of billions, and links that lead back to themselves."""
+    image = bytearray(versioned("libv.so", "V_1", "V_2"))
+    elf = ELFFile(io.BytesIO(bytes(image)))
+    for index in range(elf.num_sections()):
+        section = elf.get_section(index)
+        if section["sh_type"] == "SHT_GNU_verdef":
+            struct.pack_into("<I", image, elf["e_shoff"] + index * elf["e_shentsize"] + 44, 0xFFFFFFFF)
+            struct.pack_into("<H", image, section["sh_offset"] + 6, 0xFFFF)
+            struct.pack_into("<I", image, section["sh_offset"] + 16, 0)
+            struct.pack_into("<I", image, section["sh_offset"] + 24, 0)
+    files = {"/prog": user_of(versioned("libv.so", "V_1", "V_2")), "/usr/lib/libv.so": bytes(image)}
+    assert [f.kind for f in audit(tree(files), {"/prog"}, NO_CONFIG)] == ["needed"]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

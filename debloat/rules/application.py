@@ -207,7 +207,7 @@ class _Walk:
             reason = here.leftover or leftovers.PLACES.get(path) or self._common_leftover(entry)
         if reason:
             return replace(here, why="", sure=False, leftover=reason) if path in self._above else None
-        if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name == ".cache")):
+        if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name in (".cache", "__pycache__"))):
             return here
         here = here if here.top else replace(here, top=path)
         self._accept(path, here)

@@ -134,7 +134,7 @@ class Runtime:
 
     def tester(self) -> Callable[[str], bool]:
         """Whether a real path below the prefix is a part of the runtime."""
-        compiled = [glob_regex(part) for part in self.parts]
+        compiled = [glob_regex(glob) for part in self.parts for glob in {part, part.removesuffix("/**")}]
         start = len(self.prefix) + 1
         return lambda path: any(c.fullmatch(path, start) for c in compiled)
 

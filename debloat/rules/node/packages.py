@@ -32,14 +32,34 @@ _BARE = re.compile(
 )
 _LICENCE = re.compile(r"(?:licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
 _LEFTOVER = re.compile(r"\.(?:md|markdown|o|a|c|cc|cpp|h|hpp|gyp|gypi|vcxproj|tsbuildinfo)")
-_TESTS = frozenset({"test", "tests", "__tests__"})
+_IDLE = frozenset({"test", "tests", "__tests__", "bench", "benchmark", "benchmarks"})
+
+BUILT_IN = frozenset(
+    f"{stem}{suffix}"
+    for suffix, stems in {
+        "": "assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns "
+        "domain events fs http http2 https inspector module net os path perf_hooks process punycode querystring "
+        "readline repl stream string_decoder sys timers tls trace_events tty url util v8 vm wasi worker_threads zlib",
+        "/promises": "dns fs inspector readline stream timers",
+        "/posix": "path",
+        "/win32": "path",
+        "/strict": "assert",
+        "/types": "util",
+        "/web": "stream",
+        "/consumers": "stream",
+    }.items()
+    for stem in stems.split()
+)
+"""Modules of Node itself (`module.builtinModules`), which no installed package overrides."""
+
 _MACHINES = {"amd64": ("x64",), "arm64": ("arm64",), "armhf": ("arm",), "i386": ("ia32",)}
 
 
 def bare(specifier: str) -> str | None:
-    """The package that a specifier names: `@scope/name/deep` gives `@scope/name`; None for paths and URLs."""
+    """The package that a specifier names: `@scope/name/deep` gives `@scope/name`; None for paths, URLs
+    and Node's own modules."""
     match = _BARE.fullmatch(specifier)
-    return match[1] if match and ":" not in specifier else None
+    return match[1] if match and ":" not in specifier and specifier not in BUILT_IN else None
 
 
 def roots(world: World) -> tuple[str, ...]:
@@ -107,11 +127,13 @@ def manifest(rootfs: Rootfs, path: str) -> Mapping[str, Any]:
 def needs(package: Mapping[str, Any]) -> tuple[str, ...]:
     """The packages that a manifest asks for at run time, sorted."""
     tables = (package.get(key) for key in NEEDS)
-    return tuple(sorted({name for table in tables if isinstance(table, dict) for name in table if bare(name) == name}))
+    return tuple(
+        sorted({name for table in tables if isinstance(table, dict) for name in table if _BARE.fullmatch(name)})
+    )
 
 
 def files(world: World, directory: str) -> Iterator[str]:
-    """What of a package may run: all but nested packages, tests, documentation, and what building it left behind.
+    """What of a package may run: all but nested packages, tests, benchmarks, documentation, and what building it left behind.
 
     Type declarations and source maps go where the file that they describe is beside them.
     """
@@ -129,7 +151,7 @@ def _idle_directory(world: World, path: str) -> bool:
     if parent.endswith("/prebuilds"):
         machine = _MACHINES.get(world.architecture, ())
         return "-" in name and bool(machine) and not name.startswith(tuple(f"linux-{m}" for m in machine))
-    return name in _TESTS or name.startswith(".git") or name == "obj.target"
+    return name in _IDLE or name.startswith(".git") or name == "obj.target"
 
 
 def _idle_file(rootfs: Rootfs, path: str) -> bool:
