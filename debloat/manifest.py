@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from debloat import __version__
-from debloat.carve import Kept
 from debloat.closure import World
 from debloat.debian.packages import Packages
 from debloat.lock import Item, Lock, LockedPackage
@@ -38,7 +37,7 @@ def lock_of(image: Image, recipe: str, world: World, minimal: Minimal, healed: t
         trace=settled(world.trace, world.rootfs),
         healed=tuple(sorted(healed, key=lambda w: (w.path, w.rule, w.source, w.detail, w.follow))),
         packages=packages_of(minimal),
-        manifest=manifest(world.rootfs, world.packages, minimal.kept, reasons(minimal.closure)),
+        manifest=manifest(world, minimal),
     )
 
 
@@ -52,20 +51,24 @@ def packages_of(minimal: Minimal) -> tuple[LockedPackage, ...]:
     return tuple(sorted(LockedPackage(s.name, s.version, s.source) for s in minimal.shares if s.state != "gone"))
 
 
-def manifest(
-    rootfs: Rootfs, packages: Packages, kept: Iterable[Kept], why: Mapping[str, str], *, hashed: bool = True
-) -> tuple[Item, ...]:
-    """The items of some entries, sorted by path. Without `hashed` the contents of files stay empty."""
-    items = (_item(rootfs, packages, k.entry, k.content, why.get(k.entry.path, ""), hashed) for k in kept)
+def manifest(world: World, minimal: Minimal) -> tuple[Item, ...]:
+    """The items of a minimal image, sorted by path."""
+    why, known = reasons(minimal.closure), {p.name for p in packages_of(minimal)}
+    rootfs, owners = world.rootfs, world.packages.owners
+    items = (_item(rootfs, k.entry, k.content, _owner(owners(k.entry.path), known), why[k.entry.path]) for k in minimal.kept)
     return tuple(sorted(items, key=lambda item: item.path))
 
 
-def whole(rootfs: Rootfs, packages: Packages, *, hashed: bool = True) -> tuple[Item, ...]:
+def whole(rootfs: Rootfs, packages: Packages) -> tuple[Item, ...]:
     """The manifest of all of an image; it has no reasons."""
     entries = [e for e in rootfs.entries() if e.kind is not Kind.SOCKET]
-    if hashed:
-        rootfs.fetch(e.path for e in entries)
-    return manifest(rootfs, packages, map(Kept, entries), {}, hashed=hashed)
+    rootfs.fetch(e.path for e in entries)
+    known = {p.name for p in installed(packages)}
+    return tuple(_item(rootfs, e, None, _owner(packages.owners(e.path), known), "") for e in entries)
+
+
+def _owner(owners: tuple[str, ...], known: Collection[str]) -> str:
+    return next((name for name in owners if name in known), "")
 
 
 def installed(packages: Packages) -> tuple[LockedPackage, ...]:
@@ -74,16 +77,16 @@ def installed(packages: Packages) -> tuple[LockedPackage, ...]:
     return tuple(sorted(LockedPackage(p.name, p.version, p.source) for p in found if p is not None and p.installed))
 
 
-def _item(rootfs: Rootfs, packages: Packages, entry: Entry, content: bytes | None, reason: str, hashed: bool) -> Item:
+def _item(rootfs: Rootfs, entry: Entry, content: bytes | None, package: str, reason: str) -> Item:
     text = ""
-    package = "" if entry.kind is Kind.DIR else next(iter(packages.owners(entry.path)), "")
-    if entry.kind is Kind.FILE and hashed:
+    if entry.kind is Kind.FILE:
         text = digest((content,) if content is not None else rootfs.chunks(entry.path))
     elif entry.kind is Kind.SYMLINK:
         text = entry.target
     elif entry.kind in (Kind.CHAR, Kind.BLOCK):
         text = f"{entry.device[0]}:{entry.device[1]}"
-    return Item(entry.path, entry.kind, entry.mode, entry.uid, entry.gid, entry.size, text, package, reason)
+    owner = "" if entry.kind is Kind.DIR else package
+    return Item(entry.path, entry.kind, entry.mode, entry.uid, entry.gid, entry.size, text, owner, reason)
 
 
 def digest(pieces: Iterable[bytes]) -> str:

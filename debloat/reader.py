@@ -21,6 +21,9 @@ from debloat.workspace import Workspace
 
 SENSOR_HOME = "/.debloat"
 SENSOR = f"{SENSOR_HOME}/sensor"
+ENGINE_TOUCHED = frozenset({"/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/proc", "/sys"})
+"""Directories whose times are those of the container's creation, for the init layer makes names in them or them."""
+
 _PIECE = 1 << 20
 _BATCH = 2000
 
@@ -174,7 +177,27 @@ def without_engine_made(entries: Iterable[Entry]) -> list[Entry]:
             return entry.target != "/proc/mounts"
         return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
 
-    return [e for e in entries if stays(e)]
+    return _with_settled_times([e for e in entries if stays(e)])
+
+
+def _with_settled_times(entries: list[Entry]) -> list[Entry]:
+    """The entries with times that do not depend on when and where the image is read.
+
+    The init layer sets the time of the directories it writes to; they get that of the newest name in them. A layer's
+    archive holds whole seconds (Docker and BuildKit write no finer ones), yet a layer lies with fractions where it was
+    built: only the seconds count.
+    """
+    newest: dict[str, int] = {}
+    for entry in entries:
+        if entry.path not in ENGINE_TOUCHED:
+            parent = entry.path.rpartition("/")[0] or "/"
+            newest[parent] = max(newest.get(parent, 0), entry.mtime)
+    settled = []
+    for entry in entries:
+        mtime = newest.get(entry.path, 0) if entry.path in ENGINE_TOUCHED else entry.mtime
+        mtime -= mtime % 10**9
+        settled.append(entry if mtime == entry.mtime else replace(entry, mtime=mtime))
+    return settled
 
 
 def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:

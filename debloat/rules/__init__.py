@@ -15,8 +15,14 @@ MODULES = (
     "debloat.rules.glibc",
     "debloat.debian.prune",
     "debloat.rules.application",
-    "debloat.rules.package",
+    "debloat.rules.families",
     "debloat.rules.shell",
+    "debloat.rules.python",
+    "debloat.rules.node",
+    "debloat.rules.perl",
+    "debloat.rules.php",
+    "debloat.rules.java",
+    "debloat.rules.package",
 )
 """Every module with rules. Their order does not matter to a closure."""
 

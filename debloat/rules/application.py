@@ -246,7 +246,7 @@ class _Walk:
             return "a part of a language's package"
         if any(part(path) for part in self._parts):
             return "a part of a runtime"
-        parent, _, above = posixpath.dirname(path).rpartition("/")
+        parent, above, _ = ("", *path.rsplit("/", 2))[-3:]
         if above == ".cache" and name not in leftovers.STORES:
             return leftovers.CACHE
         if above == "__pycache__" and not self._has_source(parent, name):
@@ -267,7 +267,9 @@ class _Walk:
 
     def _development(self, entry: Entry, name: str, here: _Here) -> str:
         """Why a file of an installation prefix is for builders or readers only."""
-        if entry.is_dir or name.endswith(".py"):
+        if entry.is_dir or not (
+            name.endswith(leftovers.DEVELOPMENT_ENDS) or "/share/" in entry.path or "/man/" in entry.path
+        ):
             return ""
         for directory, ends, reason in leftovers.DEVELOPMENT:
             at = entry.path.find(f"/{directory}/")

@@ -169,6 +169,9 @@ A prefix is a directory with `lib` or `lib64` and one of `bin`, `sbin`, `include
 """
 
 
+DEVELOPMENT_ENDS = tuple(sorted({end for _, ends, _ in DEVELOPMENT for end in ends} - {""}))
+
+
 def _tester(globs: tuple[tuple[str, str], ...]) -> Callable[[str], str]:
     compiled = tuple((glob_regex(glob), reason) for glob, reason in globs)
     roots = ("/etc/", "/usr/", "/var/", "/home/")

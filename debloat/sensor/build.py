@@ -1,4 +1,4 @@
-"""`python -m debloat.sensor.build`: both binaries, with the hash of what they were made of, into `debloat/sensor/bin`."""
+"""`python -m debloat.sensor.build`: both binaries and the hash of what made them, into `bin`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 /* What the conformance tests run under the sensor: raw system calls from a script, and programs that behave unusually.
  *
- *   payload script FILE     a call a line: `NAME|NUMBER ARG...`; `!NUMBER ARG...` goes through the 32-bit entry
+ *   payload script FILE     a call a line: `NAME ARG...`; `!NUMBER ARG...` goes through the 32-bit entry
  *   payload many DIR N K    opens N missing names, all of them K times
  *   payload MODE ...        see `modes` at the end
  */
@@ -168,7 +168,7 @@ static int script(int argc, char **argv)
                 if (!strcmp(names[i].name, name))
                     nr = names[i].nr;
             if (nr < 0)
-                nr = strtol(name, NULL, 0);
+                return 99;
             result = syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
             if (result < 0)
                 result = -errno;
@@ -209,8 +209,9 @@ static int exec_from_thread(int argc, char **argv)
     (void)argc;
     program = argv;
     pthread_create(&t, NULL, exec_in_thread, NULL);
-    for (;;)
-        access("/nonexistent/while-exec", F_OK);
+    while (access("/nonexistent/while-exec", F_OK))
+        ;
+    return 83;
 }
 
 static int status_of(pid_t pid)
@@ -349,8 +350,9 @@ static int trap_term(int argc, char **argv)
     (void)argc;
     signal(SIGTERM, leave_42);
     close(open(argv[0], O_WRONLY | O_CREAT, 0644)); /* says: ready */
-    for (;;)
-        pause();
+    while (pause())
+        ;
+    return 82;
 }
 
 /* As PID 1: orphans come here and are reaped, and wait() ends with ECHILD although a supervisor is about. */

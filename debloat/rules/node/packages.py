@@ -133,7 +133,7 @@ def needs(package: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def files(world: World, directory: str) -> Iterator[str]:
-    """What of a package may run: all but nested packages, tests, benchmarks, documentation, and what building it left behind.
+    """What of a package may run: all but nested packages, tests, benchmarks, documentation and build leftovers.
 
     Type declarations and source maps go where the file that they describe is beside them.
     """

@@ -75,7 +75,7 @@ def _worth_parsing(world: World, path: str) -> bool:
     if table.stdlib_of(path) is not None:
         return False
     seen = outline_of(world, path)
-    if seen.words:
+    if seen.words or not path.endswith(".py"):
         return True
     unit = world.derived(units).of_path.get(path)
     if unit is not None and path in unit.members:

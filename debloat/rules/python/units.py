@@ -246,7 +246,7 @@ class TestDirectories:
         self._known: dict[str, bool] = {}
 
     def idle(self, path: str, site: str | None) -> bool:
-        """Whether a path below a site directory is part of a test suite, a bytecode cache, or the source of a catalogue."""
+        """Whether a path below a site directory is part of a test suite or a cache, or a catalogue's source."""
         if "/__pycache__/" in path or (path.endswith(".po") and f"{path[:-3]}.mo" in self._rootfs):
             return True
         if site is None or "/test" not in path[len(site) :]:

@@ -1,0 +1,217 @@
+"""Plug-in directories, told by what the recorded programs did, and the private directories of what they ran.
+
+A program that opened one library from a directory that ld.so does not search, or listed a directory and then opened
+a file in it, chose that file by configuration, request or name, and may choose its neighbours next time. Neighbours
+are files of the same Debian package (or, like the opened one, of none). What interpreters import is the business of
+the rules for their languages, and a sweep's openings say nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from debloat.closure import Rule, World
+from debloat.elf import elf_facts
+from debloat.model import Entry, Level, Op, Want
+from debloat.rules.families import MULTIARCH
+from debloat.rules.sweeps import Sweep, skipped, sweeps_of
+
+MOST_NAMES = 2_000
+"""A larger directory is a store, not a choice."""
+
+MOST_BYTES = 4 << 20
+"""A package's private directories are kept up to this size; beyond, the trace and the families decide."""
+
+SHARED = re.compile(
+    r"/|/boot|/home|/media|/mnt|/opt|/root|/run|/srv|/tmp|/var|/var/lib|/var/cache|/var/tmp|/etc|/usr|/usr/share"
+    r"|/(?:usr/(?:local/)?)?(?:s?bin|games|include|lib(?:exec|32|64|x32)?)"
+    r"(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?(?:/glibc-hwcaps(?:/[\w.-]+)?)?"
+)
+"""Directories in which all packages have files: to list one says nothing on its other files."""
+
+STORES = re.compile(
+    r"/var/lib/(?:dpkg|apt|gems)(?:/.*)?|/usr/share/(?:doc|man|info|locale|lintian|bug|i18n)(?:/.*)?"
+    r"|.*/(?:site-packages|dist-packages|node_modules|__pycache__|lib-dynload)(?:/.*)?"
+    r"|/(?:usr/(?:local/)?)?(?:lib|share)/(?:[a-z0-9_]+-linux-gnu/)?(?:python3?[\d.]*|perl[\w.-]*|ruby|nodejs|npm)(?:/.*)?"
+    r"|/etc/perl(?:/.*)?|/usr/lib/R/library(?:/.*)?|/usr/share/php(?:/.*)?"
+)
+"""The package manager's own data, documentation, and the trees that interpreters import from."""
+
+LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
+_VERSION = re.compile(r"(?:\.\d+)+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A file that was chosen from a directory: its path, what kind of names its neighbours have, how it was told."""
+
+    path: str
+    suffix: str | None
+    how: str
+
+    @property
+    def directory(self) -> str:
+        return self.path.rpartition("/")[0] or "/"
+
+
+class PluginDirectories(Rule):
+    """Neighbours of a library that was loaded by name, and of a file that was opened from a listed directory."""
+
+    name = "plugin.directory"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        by_directory: dict[str, list[Choice]] = defaultdict(list)
+        for choice in _choices(world):
+            by_directory[choice.directory].append(choice)
+        possible = {d: choices for d, choices in sorted(by_directory.items()) if _may_hold_plugins(d, world)}
+        libraries = {c.path for choices in possible.values() for c in choices if c.suffix is not None}
+        linked = _linked(libraries, world)
+        for directory, choices in possible.items():
+            chosen = [c for c in choices if c.suffix is None or c.path.rpartition("/")[2] not in linked]
+            yield from self._neighbours(directory, chosen, world)
+
+    def _neighbours(self, directory: str, choices: list[Choice], world: World) -> Iterator[Want]:
+        """One claim on each neighbour, from the first choice that it goes with."""
+        first: dict[tuple[str, str | None], Choice] = {}
+        for choice in sorted(choices, key=lambda c: (c.path, c.how, c.suffix or "")):
+            for owner in world.packages.owners(choice.path) or ("",):
+                first.setdefault((owner, choice.suffix), choice)
+        for child in world.rootfs.children(directory):
+            if child.is_dir:
+                continue
+            for owner in world.packages.owners(child.path) or ("",):
+                found = first.get((owner, suffix_of(child.name))) or first.get((owner, None))
+                if found is not None and found.path != child.path:
+                    yield self.want(child.path, found.path, f"{found.how}; from the same directory and package")
+
+
+class PrivateDirectories(Rule):
+    """Files of a package's own in directories named after it, when one of its programs was run.
+
+    Helpers and data in /usr/lib/NAME, /usr/libexec/NAME, /usr/share/NAME and /etc/NAME are found by these paths,
+    compiled into the program (Filesystem Hierarchy Standard, 4.6 and 4.11); NAME is that of the package, its
+    source or the program.
+    """
+
+    name = "package.private"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        for program in sorted(_ran(world)):
+            for owner in world.packages.owners(program):
+                files = tuple(_private(program, owner, world))
+                if sum(entry.size for entry in files) <= MOST_BYTES:
+                    for entry in files:
+                        yield self.want(entry.path, program, f"private to {owner}, which was run")
+
+
+def suffix_of(name: str) -> str:
+    """What names of one kind have in common: the suffix, versions of a library left out; empty without one."""
+    stem = _VERSION.sub("", name) if ".so." in name else name
+    return stem[stem.rfind(".") :] if "." in stem.lstrip(".") else ""
+
+
+def _choices(world: World) -> Iterator[Choice]:
+    """Files that programs chose from directories, with repetitions."""
+    listed: dict[tuple[str, str], set[str]] = defaultdict(set)
+    opened: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for access in world.trace.accesses:
+        if access.op not in (Op.OPEN, Op.LIST, Op.EXEC):
+            continue
+        path = world.rootfs.resolve(access.path).path
+        if path is None or skipped(path):
+            continue
+        group = (access.probe, access.program)
+        if access.op is Op.LIST:
+            listed[group].add(path)
+        elif not _is_dir(world, path) and "t" not in access.flags:
+            opened[group].add(path)
+            if LIBRARY.fullmatch(path) and access.op is Op.OPEN:
+                yield Choice(path, suffix_of(path.rpartition("/")[2]), "a library loaded by name")
+    swept = _swept(world.derived(sweeps_of))
+    for group, directories in listed.items():
+        for path in opened[group]:
+            directory = path.rpartition("/")[0] or "/"
+            if directory in directories and directory not in swept.get(group, ()):
+                yield Choice(path, None, "a file opened from a listed directory")
+
+
+def _linked(libraries: set[str], world: World) -> frozenset[str]:
+    """Names under which the dynamic linker itself brought libraries: what the traced programs and libraries need.
+
+    A library in a directory of its own may come through RUNPATH; such a directory holds no choice.
+    """
+    if not libraries:
+        return frozenset()
+    opened = {a.path for a in world.trace.accesses if a.op is Op.OPEN and ".so" in a.path}
+    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | _ran(world))
+    world.rootfs.fetch(paths)
+    names = {name for path in paths if (facts := elf_facts(world.rootfs, path)) for name in facts.needed}
+    by_links = {real for p in opened if p.rpartition("/")[2] in names and (real := world.rootfs.resolve(p).path)}
+    return frozenset(names | {path.rpartition("/")[2] for path in by_links})
+
+
+def _swept(sweeps: Iterable[Sweep]) -> dict[tuple[str, str], frozenset[str]]:
+    swept: dict[tuple[str, str], frozenset[str]] = {}
+    for sweep in sweeps:
+        group = (sweep.probe, sweep.program)
+        swept[group] = swept.get(group, frozenset()) | sweep.directories
+    return swept
+
+
+def _is_dir(world: World, path: str) -> bool:
+    entry = world.rootfs.get(path)
+    return entry is None or entry.is_dir
+
+
+def _may_hold_plugins(directory: str, world: World) -> bool:
+    return (
+        not SHARED.fullmatch(directory)
+        and not STORES.fullmatch(directory)
+        and len(world.rootfs.names(directory)) <= MOST_NAMES
+        and directory not in world.derived(_searched)
+    )
+
+
+def _searched(world: World) -> frozenset[str]:
+    """Real directories that ld.so searches beyond its defaults (ld.so(8), ldconfig(8)); /etc/ld.so.conf includes."""
+    found = set()
+    for path in ("/etc/ld.so.conf", *world.rootfs.glob("/etc/ld.so.conf.d/*.conf")):
+        for line in world.rootfs.text(path).splitlines():
+            found.add(line.partition("#")[0].strip())
+    found.update(world.config.env.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":"))
+    real = {world.rootfs.resolve(directory).path for directory in found if directory.startswith("/")}
+    return frozenset(path for path in real if path)
+
+
+def _ran(world: World) -> set[str]:
+    """Real paths of the programs that were run."""
+    paths: set[str] = {a.program for a in world.trace.accesses}
+    paths |= {a.path for a in world.trace.accesses if a.op is Op.EXEC}
+    return {real for p in paths if p.startswith("/") and not skipped(p) and (real := world.rootfs.resolve(p).path)}
+
+
+def _private(program: str, owner: str, world: World) -> Iterator[Entry]:
+    """The files of a package in directories that bear its name."""
+    package = world.packages.get(owner)
+    names = {owner.partition(":")[0], program.rpartition("/")[2], package.source if package else ""} - {""}
+    multiarch = MULTIARCH.get(world.architecture, world.architecture)
+    bases = ("/usr/lib", f"/usr/lib/{multiarch}", "/usr/libexec", "/usr/share", "/etc", "/lib")
+    below = tuple(f"{base}/{name}/" for base in bases for name in sorted(names))
+    for path in world.packages.files(owner):
+        entry = world.rootfs.get(path)
+        if entry is not None and not entry.is_dir and path.startswith(below):
+            directory = path.rpartition("/")[0]
+            if not STORES.fullmatch(directory) and not _documents(path):
+                yield entry
+
+
+def _documents(path: str) -> bool:
+    return any(part in ("doc", "docs", "examples", "locale", "man", "help", "tests") for part in path.split("/")[3:-1])
+
+
+RULES: tuple[Rule, ...] = (PluginDirectories(), PrivateDirectories())

@@ -1,0 +1,175 @@
+"""Plug-in directories from behaviour, and the private directories of packages."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from debloat.closure import close
+from debloat.model import Access, Level, Op, Trace
+from debloat.rules.plugins import MOST_NAMES, RULES, suffix_of
+from tests.support import trees
+from tests.support.debs import deb_world
+
+LIB = "/usr/lib/x86_64-linux-gnu"
+PROGRAM = "/usr/sbin/daemon"
+IMAGE: dict[str, str] = {
+    PROGRAM: "",
+    f"{LIB}/daemon/mod_a.so": "",
+    f"{LIB}/daemon/mod_b.so": "",
+    f"{LIB}/daemon/mod_b.so.2": "",
+    f"{LIB}/daemon/helper": "",
+    f"{LIB}/daemon/other.so": "",
+    f"{LIB}/daemon/own.so": "",
+    f"{LIB}/daemon/sub/deep.so": "",
+    f"{LIB}/libx.so.1": "",
+    f"{LIB}/liby.so.1": "",
+    "/etc/daemon.d/a.conf": "",
+    "/etc/daemon.d/b.conf": "",
+    "/etc/daemon.d/b": "",
+    "/etc/daemon.d/admin.conf": "",
+    "/etc/daemon.d/other.conf": "",
+    "/etc/a.conf": "",
+    "/etc/b.conf": "",
+    "/usr/lib/python3/dist-packages/a.py": "",
+    "/usr/lib/python3/dist-packages/b.py": "",
+    "/usr/bin/one": "",
+    "/usr/bin/two": "",
+    "/var/lib/daemon/many/f0": "",
+    **{f"/var/lib/daemon/many/f{i}": "" for i in range(MOST_NAMES + 1)},
+    "/usr/libexec/daemon/run-job": "",
+    "/usr/share/daemon/table": "",
+    "/usr/share/daemon/doc/guide": "",
+    "/usr/share/daemon/foreign": "",
+    "/usr/share/daemonic/table": "",
+}
+OTHER = [f"{LIB}/daemon/other.so", "/etc/daemon.d/other.conf", "/usr/share/daemon/foreign"]
+UNOWNED = ["/etc/daemon.d/admin.conf", f"{LIB}/daemon/own.so"]
+OWNED = {"other": OTHER, "daemon": [p for p in IMAGE if p not in OTHER and p not in UNOWNED]}
+
+
+def kept(*accesses: tuple[str, Op], program: str = PROGRAM, level: Level = Level.SAFE) -> list[str]:
+    trace = Trace(frozenset(Access(path, op, "r", "p", program) for path, op in accesses))
+    return trees.paths(close(trees.world(IMAGE, owned=OWNED, trace=trace, level=level), RULES[:1]))
+
+
+def test_a_library_loaded_by_name_brings_its_kind_of_its_package() -> None:
+    assert kept((f"{LIB}/daemon/mod_a.so", Op.OPEN)) == [f"{LIB}/daemon/mod_b.so", f"{LIB}/daemon/mod_b.so.2"]
+
+
+def test_a_file_from_a_listed_directory_brings_its_package() -> None:
+    assert kept(("/etc/daemon.d", Op.LIST), ("/etc/daemon.d/a.conf", Op.OPEN)) == [
+        "/etc/daemon.d/b",
+        "/etc/daemon.d/b.conf",
+    ]
+
+
+@pytest.mark.parametrize(
+    "accesses",
+    [
+        [("/etc/daemon.d", Op.LIST)],
+        [("/etc/daemon.d/a.conf", Op.OPEN)],
+        [("/etc/daemon.d", Op.LIST), ("/etc/daemon.d/a.conf", Op.STAT)],
+        [("/etc/daemon.d", Op.LIST), ("/etc/daemon.d/admin.conf", Op.OPEN)],
+        [("/etc", Op.LIST), ("/etc/a.conf", Op.OPEN)],
+        [("/usr/bin", Op.LIST), ("/usr/bin/one", Op.OPEN)],
+        [(f"{LIB}/libx.so.1", Op.OPEN)],
+        [(f"{LIB}", Op.LIST), (f"{LIB}/libx.so.1", Op.OPEN)],
+        [("/usr/lib/python3/dist-packages", Op.LIST), ("/usr/lib/python3/dist-packages/a.py", Op.OPEN)],
+        [("/var/lib/daemon/many", Op.LIST), ("/var/lib/daemon/many/f1", Op.OPEN)],
+        [(f"{LIB}/daemon/own.so", Op.OPEN)],
+        [(f"{LIB}/daemon/none.so", Op.OPEN)],
+    ],
+)
+def test_what_is_no_choice(accesses: list[tuple[str, Op]]) -> None:
+    assert kept(*accesses) == []
+
+
+def test_another_program_lists_for_itself() -> None:
+    listing = Access("/etc/daemon.d", Op.LIST, "r", "p", "/usr/bin/one")
+    opening = Access("/etc/daemon.d/a.conf", Op.OPEN, "r", "p", PROGRAM)
+    world = trees.world(IMAGE, owned=OWNED, trace=Trace(frozenset({listing, opening})))
+    assert trees.paths(close(world, RULES[:1])) == []
+
+
+def test_nothing_at_exact() -> None:
+    assert kept((f"{LIB}/daemon/mod_a.so", Op.OPEN), level=Level.EXACT) == []
+
+
+def test_a_sweep_that_reads_a_few_files_makes_no_choices() -> None:
+    table = {f"/usr/share/p/d{i}/sub/f{j}": "" for i in range(5) for j in range(10)}
+    world = trees.world(table, owned={"p": ["/usr/share/p", *table]})
+    directories = [e.path for e in world.rootfs.walk("/usr/share/p") if e.is_dir] + ["/usr/share/p"]
+    used = {Access(d, Op.LIST, "-", "p", PROGRAM) for d in directories}
+    used.add(Access("/usr/share/p/d1/sub/f1", Op.OPEN, "r", "p", PROGRAM))
+    world = trees.world(table, owned={"p": ["/usr/share/p", *table]}, trace=Trace(frozenset(used)))
+    assert trees.paths(close(world, RULES[:1])) == []
+
+
+def test_a_private_directory_follows_a_program_that_was_run() -> None:
+    trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", "/usr/bin/one")}))
+    private = trees.paths(close(trees.world(IMAGE, owned=OWNED, trace=trace), RULES[1:]))
+    assert [p for p in private if not p.startswith(LIB)] == ["/usr/libexec/daemon/run-job", "/usr/share/daemon/table"]
+    assert f"{LIB}/daemon/helper" in private
+    assert f"{LIB}/daemon/other.so" not in private
+
+
+def test_a_program_that_was_not_run_brings_nothing() -> None:
+    trace = Trace(frozenset({Access(PROGRAM, Op.STAT, "-", "p", "/usr/bin/none")}))
+    assert trees.paths(close(trees.world(IMAGE, owned=OWNED, trace=trace), RULES[1:])) == []
+
+
+# Real packages
+
+
+def test_sasl_mechanisms_follow_the_one_that_was_loaded() -> None:
+    used = Access(f"{LIB}/sasl2/libplain.so", Op.OPEN, "r", "p", "/usr/bin/ldapsearch")
+    world = deb_world("libsasl2-2", "libsasl2-modules", "libsasl2-modules-db", trace=Trace(frozenset({used})))
+    closure = close(world, RULES)
+    assert f"{LIB}/sasl2/libcrammd5.so.2.0.25" in closure
+    assert f"{LIB}/sasl2/libsasldb.so.2.0.25" not in closure, "of another package"
+
+
+def test_a_library_that_comes_through_runpath_is_no_plugin() -> None:
+    program = Access("/usr/bin/sudo", Op.EXEC, "-", "p", "/usr/bin/sudo")
+    linked = Access("/usr/libexec/sudo/libsudo_util.so.0", Op.OPEN, "r", "p", "/usr/bin/sudo")
+    plugin = Access("/usr/libexec/sudo/sudoers.so", Op.OPEN, "r", "p", "/usr/bin/sudo")
+    for used, follows in ({program, linked}, False), ({program, linked, plugin}, True):
+        closure = close(deb_world("sudo", trace=Trace(frozenset(used))), RULES[:1])
+        assert ("/usr/libexec/sudo/system_group.so" in closure) is follows
+
+
+@pytest.mark.parametrize(
+    ("package", "program", "private", "other"),
+    [
+        ("postfix", "/usr/sbin/postfix", "/usr/lib/postfix/sbin/smtpd", "/usr/sbin/qshape"),
+        ("nginx-common", "/usr/sbin/nginx", None, "/etc/nginx/mime.types"),
+        ("exim4-config", "/usr/sbin/update-exim4.conf", None, "/etc/exim4/conf.d/main/02_exim4-config_options"),
+        ("texlive-base", "/usr/bin/allcm", None, "/usr/share/texlive/texmf-dist/web2c/texmf.cnf"),
+    ],
+)
+def test_private_directories(package: str, program: str, private: str | None, other: str) -> None:
+    world = deb_world(package, trace=Trace(frozenset({Access(program, Op.EXEC, "-", "p", program)})))
+    closure = close(world, RULES[1:])
+    assert private is None or private in closure
+    assert other in world.rootfs
+    assert other not in closure
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("a.so", ".so"), ("a.so.2.0", ".so"), ("a.tar.gz", ".gz"), ("a", ""), (".x", ""), ("1.2.conf", ".conf")],
+)
+def test_suffix(name: str, suffix: str) -> None:
+    assert suffix_of(name) == suffix
+
+
+@given(
+    st.sets(
+        st.builds(Access, st.text(max_size=20), st.sampled_from(Op), st.just("-"), st.just("p"), st.text()), max_size=9
+    )
+)
+def test_any_trace_is_read(used: set[Access]) -> None:
+    world = trees.world(IMAGE, owned=OWNED, trace=Trace(frozenset(used)))
+    assert set(close(world, RULES).evidence) <= {*world.rootfs}
