@@ -16,7 +16,7 @@ from debloat.debian import dpkg
 from debloat.engine.base import Engine
 from debloat.errors import MinimalFails, UsageError
 from debloat.exercise import Limits
-from debloat.lock import Item, Lock
+from debloat.lock import Lock
 from debloat.manifest import lock_of, platform, recipe_digest
 from debloat.minimal import Minimal, cut
 from debloat.model import Image, Want
@@ -130,9 +130,7 @@ def apply(
             workspace.publish(result)
             if archive is not None:
                 _write(archive, minimal, result)
-        return Applied(
-            done.lock, done.diff, done.seeds.moves, done.seeds.gone, result, verdict.answers, missed, notes
-        )
+        return Applied(done.lock, done.diff, done.seeds.moves, done.seeds.gone, result, verdict.answers, missed, notes)
 
 
 def _write(path: Path, minimal: Minimal, name: str) -> None:
@@ -172,8 +170,3 @@ def failed(applied: Applied) -> MinimalFails:
         "\n".join(["the minimal image does not answer as the new build does:", *lines]),
         "the service needs more than when the lock was made: make it again with `debloat lock`; it was not tagged",
     )
-
-
-def kept_items(lock: Lock) -> dict[str, Item]:
-    """The manifest by path."""
-    return {item.path: item for item in lock.manifest}

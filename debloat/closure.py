@@ -87,27 +87,53 @@ class Rule:
 def close(world: World, rules: Sequence[Rule], seeds: Iterable[Want] = ()) -> Closure:
     """The smallest set of paths that holds the seeds and satisfies every rule, with the evidence.
 
-    Links on the way to a wanted path, and the parent directories of all that is kept, are part of it.
+    Links on the way to a wanted path, and the parent directories of all that is kept, are part of it. Rules up to
+    `safe` close first. Those of level `package` then add whole packages to it, and what these add is closed by the
+    `exact` rules only: an idle script of a package that is whole must not pull in what it could reach.
     """
+    policy = world.policy
+    highest = max([policy.level, *(level for _, level in policy.levels)])
     worklist = _Worklist(world)
-    for rule in rules:
-        if world.policy.level >= rule.level or any(level >= rule.level for _, level in world.policy.levels):
-            for want in rule.seeds(world):
-                worklist.claim(want)
     for want in seeds:
         worklist.claim(want)
-    for glob in world.policy.keep:
+    for glob in policy.keep:
         for path in _keep(world.rootfs, glob):
-            worklist.claim(Want(path, "keep", f"keep:{glob}", follow=True))
+            worklist.claim(Want(path, "keep", f"keep:{glob}"))
+    _run(worklist, world, [r for r in rules if r.level < Level.PACKAGE and r.level <= highest], (), Level.SAFE)
+    if highest >= Level.PACKAGE:
+        whole = [r for r in rules if r.level >= Level.PACKAGE]
+        narrow = [r for r in rules if r.level <= Level.EXACT]
+        _run(worklist, world, whole, worklist.entries(), Level.PACKAGE, narrow)
+    return worklist.closure()
+
+
+def _run(
+    worklist: _Worklist,
+    world: World,
+    rules: Sequence[Rule],
+    known: Iterable[Entry],
+    ceiling: Level,
+    on_new: Sequence[Rule] = (),
+) -> None:
+    """Run rules to a fixpoint: `rules` on what is `known` already and on all that is new, `on_new` on the new alone."""
+    policy = world.policy
+
+    def look(entry: Entry, among: Sequence[Rule]) -> None:
+        level = min(policy.level_of(entry.path) if policy.levels else policy.level, ceiling)
+        for rule in among:
+            if level >= rule.level:
+                for want in rule.wants(entry, world):
+                    worklist.claim(want)
+
+    for rule in rules:
+        for want in rule.seeds(world):
+            worklist.claim(want)
+    for entry in known:
+        look(entry, rules)
     while new := worklist.take():
         world.rootfs.fetch(entry.path for entry in new)
         for entry in new:
-            level = world.policy.level_of(entry.path) if world.policy.levels else world.policy.level
-            for rule in rules:
-                if level >= rule.level:
-                    for want in rule.wants(entry, world):
-                        worklist.claim(want)
-    return worklist.closure()
+            look(entry, (*rules, *on_new))
 
 
 def _keep(rootfs: Rootfs, glob: str) -> Iterable[str]:
@@ -158,6 +184,10 @@ class _Worklist:
         """The entries that were kept since the last call, sorted."""
         new, self._new = sorted(self._new, key=lambda e: e.path), []
         return new
+
+    def entries(self) -> list[Entry]:
+        """All that is kept so far, sorted."""
+        return [e for p in sorted(self._evidence) if (e := self._rootfs.get(p)) is not None]
 
     def closure(self) -> Closure:
         return Closure(MappingProxyType({p: tuple(sorted(ev)) for p, ev in sorted(self._evidence.items())}))

@@ -28,7 +28,7 @@ class Change:
 class PackageDiff:
     """What changed in one package; `name` is empty for the application's files and for directories.
 
-    `before` and `after` are versions, empty where the package is absent. `old_name` is its former name if it was renamed.
+    `before` and `after` are versions, empty where the package is absent; `old_name` is the name it had, if another.
     """
 
     name: str
@@ -103,18 +103,21 @@ def compare(before: Side, after: Side) -> Diff:
         if path not in new:
             removed.setdefault(successor.get(item.package, item.package), []).append(item)
     names = {"", *now, *(name for name in was if name not in successor)}
-    found = (
-        PackageDiff(
+
+    def one(name: str) -> PackageDiff:
+        former = was.get(renamed.get(name, name))
+        latter = now.get(name)
+        return PackageDiff(
             name,
-            was[renamed.get(name, name)].version if renamed.get(name, name) in was else "",
-            now[name].version if name in now else "",
-            *(tuple(sorted(group.get(name, ()), key=lambda i: i.path)) for group in (added, removed)),
+            former.version if former else "",
+            latter.version if latter else "",
+            tuple(sorted(added.get(name, ()), key=lambda i: i.path)),
+            tuple(sorted(removed.get(name, ()), key=lambda i: i.path)),
             tuple(sorted(changed.get(name, ()), key=lambda c: c.path)),
             renamed.get(name, ""),
         )
-        for name in sorted(names)
-    )
-    return Diff(tuple(p for p in found if not p.quiet))
+
+    return Diff(tuple(p for p in map(one, sorted(names)) if not p.quiet))
 
 
 def difference(old: Item, new: Item) -> tuple[str, ...]:
@@ -135,7 +138,7 @@ def _renamed(was: Mapping[str, LockedPackage], now: Mapping[str, LockedPackage])
     """New name -> old name of packages whose name carries their version: libfoo1 -> libfoo2."""
     gone = [name for name in was if name not in now]
     come = [name for name in now if name not in was]
-    found = {}
+    found: dict[str, str] = {}
     for name in come:
         kin = [g for g in gone if stem(g) == stem(name) and g not in found.values()]
         if len(kin) == 1:

@@ -35,6 +35,10 @@ _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --
 _END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
 
 
+class NothingToAsk(OriginalFails):
+    """The container stays up, and neither the user nor the image says what it should answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Seconds: until a service is ready, and for one probe."""
@@ -88,7 +92,7 @@ def exercise(
     ports = tuple(sorted({*(p for p in config.ports if p.endswith("/tcp")), *_probe_ports(scenario, asked)}))
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
         run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports})
-        results = run.to_the_end() if run.finite(asked) else run.service(asked)
+        results = run.to_the_end(first=asked is None) if run.finite(asked) else run.service(asked)
         return Exercise(scenario, tuple(run.asked), tuple(results), session.recorded(), run.ready)
 
 
@@ -132,13 +136,18 @@ class _Run:
         ports = ",".join(map(str, self._ports))
         return self._session.command("await", ports, str(int(seconds * 1000)), timeout=seconds + 10)
 
-    def to_the_end(self) -> list[ProbeResult]:
+    def to_the_end(self, *, first: bool) -> list[ProbeResult]:
         """Wait for the program to finish; its output and exit code are the answer."""
         ask = Ask("exit", f"run {self._scenario.name}" if self._scenario.args is not None else "run CMD")
         self.asked.append(ask)
         engine, container = self._session.engine, self._session.container
         code = engine.wait(container, self._limits.timeout)
         if code is None:
+            if first:
+                raise NothingToAsk(
+                    f"the container stays up after {self._limits.timeout:g} s, and there is nothing to ask it",
+                    _END_HINT,
+                )
             engine.kill(container, "SIGKILL")
             engine.wait(container, STOP_GRACE)
             return [ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")]
@@ -192,10 +201,7 @@ class _Run:
                 asks.append(Ask("exec", "healthcheck", argv=argv))
             asks += [Ask("default", f"port {port}", port=port) for port in self._ports]
             if not asks:
-                raise UsageError(
-                    "the container stays up, exposes no port and has no HEALTHCHECK: there is nothing to ask it",
-                    "name a probe: --http PATH, --exec CMD or --run HOSTCMD",
-                )
+                raise NothingToAsk("the container exposes no port and has no HEALTHCHECK", _END_HINT)
             return asks
         asks += [Ask("http", probe.name, http=probe, port=probe.port) for probe in scenario.http]
         asks += [Ask("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]

@@ -92,7 +92,7 @@ class Lock:
 
 
 def escape(text: str) -> str:
-    """A text as one field: `-` where it is empty, what does not print, a backslash, and a space at either end as `\\xNN`.
+    """A text as one field: `-` where it is empty; what does not print, a backslash and a space at an end as `\\xNN`.
 
     No line ends in a space, so editors and hooks that trim lines change nothing.
     """
@@ -330,7 +330,9 @@ def _read_item(draft: _Draft, fields: list[str], head: list[str]) -> None:
     elif kind is Kind.FILE and not _SHA256.fullmatch(content):
         raise ValueError
     package = head[0] if head else ""
-    item = Item(_absolute(path), kind, _number(mode, 8), _number(uid), _number(gid), _number(size), content, package, reason)
+    item = Item(
+        _absolute(path), kind, _number(mode, 8), _number(uid), _number(gid), _number(size), content, package, reason
+    )
     if item.mode > 0o7777 or path in draft.manifest:
         raise ValueError
     draft.manifest[path] = item

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from debloat import __version__
+from debloat.carve import Kept
 from debloat.closure import World
 from debloat.debian.packages import Packages
 from debloat.lock import Item, Lock, LockedPackage
@@ -55,7 +56,9 @@ def manifest(world: World, minimal: Minimal) -> tuple[Item, ...]:
     """The items of a minimal image, sorted by path."""
     why, known = reasons(minimal.closure), {p.name for p in packages_of(minimal)}
     rootfs, owners = world.rootfs, world.packages.owners
-    items = (_item(rootfs, k.entry, k.content, _owner(owners(k.entry.path), known), why[k.entry.path]) for k in minimal.kept)
+    items = (
+        _item(rootfs, k.entry, k.content, _owner(owners(k.entry.path), known), why[k.entry.path]) for k in minimal.kept
+    )
     return tuple(sorted(items, key=lambda item: item.path))
 
 

@@ -146,6 +146,10 @@ def check(raw: Mapping[str, Any], where: str) -> None:
     for key in ("levels", "budget", "policy"):
         if not isinstance(raw.get(key, {}), dict):
             raise UsageError(f"{where}: {key} must be a table")
+    if "budget" in raw or "policy" in raw:
+        from debloat.gate_rules import rules_of
+
+        rules_of(raw, where)
 
 
 def recipe(raw: Mapping[str, Any]) -> Recipe:

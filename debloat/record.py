@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from debloat.errors import OriginalFails, SensorUnavailable
-from debloat.exercise import Exercise, Limits, exercise
+from debloat.errors import EngineUnavailable, OriginalFails, SensorUnavailable
+from debloat.exercise import Exercise, Limits, NothingToAsk, exercise
 from debloat.model import Access, Image, Trace
 from debloat.recipe import Recipe, Scenario
 from debloat.session import Recorded, Recorder
@@ -59,6 +59,8 @@ def _recorded(
     try:
         first: Exercise | None = exercise(workspace, image, image.id, scenario, limits, recorder)
         trouble = None
+    except NothingToAsk:
+        raise
     except OriginalFails as error:
         first, trouble = None, error
     if first is not None and not first.failures:
@@ -82,7 +84,7 @@ def _unrecorded(
 ) -> Exercise | None:
     try:
         return exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=""))
-    except OriginalFails:
+    except (OriginalFails, EngineUnavailable):
         return None
 
 

@@ -175,7 +175,7 @@ class _Successors:
     def _kin(self, old: str, new: str) -> bool:
         package = self._packages.get(new)
         source = package.source if package else ""
-        return stem(old) == stem(new) or bool(source) and stem(source) == stem(self._sources.get(old, ""))
+        return stem(old) == stem(new) or (bool(source) and stem(source) == stem(self._sources.get(old, "")))
 
     @functools.cached_property
     def _shaped(self) -> Mapping[str, list[str]]:

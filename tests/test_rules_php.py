@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debloat.rules import php
+from debloat.rules import families, php
 from tests.support import chroots, trees
 from tests.support.debs import deb_world
 from tests.support.trees import Table
@@ -140,7 +140,7 @@ PACKAGES = (
         "libargon2-1",
     ),
     *("libedit2", "libbsd0", "libmd0", "libtinfo6", "libicu72", "liblzma5", "libmagic1", "libcrypt1", "libffi8"),
-    *("libgcc-s1", "libstdc++6"),
+    *("libgcc-s1", "libstdc++6", "tzdata"),
 )
 CODE = """<?php
 $db = new SQLite3(':memory:');
@@ -156,7 +156,7 @@ def test_real_php_runs_from_what_is_kept(tmp_path: Path) -> None:
     extra = {f"/etc/php/8.2/mods-available/{n[3:]}.ini": text for n, text in enabled.items()}
     extra |= {f"/etc/php/8.2/cli/conf.d/{n}.ini": f"-> /etc/php/8.2/mods-available/{n[3:]}.ini" for n in enabled}
     world = deb_world(*PACKAGES, extra={**extra, "/app/x.php": CODE})
-    closure = chroots.kept(world, php.RULES, "/usr/bin/php8.2", "/app/x.php")
+    closure = chroots.kept(world, (*php.RULES, *families.RULES), "/usr/bin/php8.2", "/app/x.php")
     out = chroots.run(world, closure, tmp_path, ["/usr/bin/php8.2", "/app/x.php"])
     assert out == "42Ä true\n[true,false,true]\n"
     assert "/usr/lib/php/20220829/ffi.so" not in closure

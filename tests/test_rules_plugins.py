@@ -145,7 +145,12 @@ def test_a_library_that_comes_through_runpath_is_no_plugin() -> None:
     [
         ("postfix", "/usr/sbin/postfix", "/usr/lib/postfix/sbin/smtpd", "/usr/sbin/qshape"),
         ("nginx-common", "/usr/sbin/nginx", None, "/etc/nginx/mime.types"),
-        ("exim4-config", "/usr/sbin/update-exim4.conf", None, "/etc/exim4/conf.d/main/02_exim4-config_options"),
+        (
+            "exim4-config",
+            "/usr/sbin/update-exim4.conf",
+            "/etc/exim4/conf.d/main/02_exim4-config_options",
+            "/etc/email-addresses",
+        ),
         ("texlive-base", "/usr/bin/allcm", None, "/usr/share/texlive/texmf-dist/web2c/texmf.cnf"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from debloat.model import Access, Level, Op, Trace
 from debloat.rootfs import Rootfs
 from debloat.rules.sweeps import sweeps
 from debloat.rules.trace import RULES, listed_children
+from debloat.trace import parse_events
 from tests.support import trees
 
 IMAGE: dict[str, str] = {
@@ -173,6 +175,45 @@ def test_listed_children_heal_a_listing_but_not_a_walk() -> None:
         ("/etc/tool/a.conf", "healed.list"),
         ("/etc/tool/b.conf", "healed.list"),
     ]
+
+
+# Recorded walks over `big()`: tests/data/sweeps/NAME.events, made by the real programs
+#
+#     find DIR -name nothing          find DIR ! -user daemon -exec chown -h root {} +      du -s DIR
+#     chown -R root DIR               rm -rf DIR                   ls -lR DIR
+#     grep -r nothing DIR             cp -a DIR /copy              os.walk(DIR), opening each f1
+
+FILES = sorted(p for p in big() if "/pack/" in p)
+FIRSTS = [p for p in FILES if p.endswith("/f1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "swept", "files"),
+    [
+        ("find", True, []),
+        ("find-user", True, FILES),
+        ("du", True, []),
+        ("chown", True, []),
+        ("rm", True, []),
+        ("ls", True, []),
+        ("grep", False, FILES),
+        ("cp", False, FILES),
+        ("walk", False, FIRSTS),
+    ],
+)
+def test_recorded_walks(name: str, swept: bool, files: list[str]) -> None:
+    data = (Path(__file__).parent / "data" / "sweeps" / f"{name}.events").read_bytes()
+    used = parse_events(data, "p", {}).accesses
+    assert [s.root for s in sweeps(used, trees.tree(big()))] == (["/usr/share/pack"] if swept else [])
+    closure = close(big_world(used), RULES)
+    assert "/usr/share/pack" in closure
+    assert [p for p in FILES if p in closure] == files
+
+
+def test_every_recorded_walk_is_tested() -> None:
+    recorded = {p.stem for p in (Path(__file__).parent / "data" / "sweeps").iterdir()}
+    tested = {"find", "find-user", "du", "chown", "rm", "ls", "grep", "cp", "walk"}
+    assert recorded == tested
 
 
 # Properties

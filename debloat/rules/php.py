@@ -64,7 +64,7 @@ class PhpConfig(Rule):
             return
         for pattern in self._patterns(entry.path, world):
             for path in world.rootfs.glob(pattern):
-                yield self.want(path, entry.path, "configuration of this PHP")
+                yield self.want(path, entry.path, "read by this PHP at its start")
 
     @staticmethod
     def _patterns(path: str, world: World) -> Iterator[str]:

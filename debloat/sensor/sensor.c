@@ -1244,7 +1244,7 @@ static void observe_row(struct stop *s, const struct call *c)
     long len = read_path(s, s->args[(int)c->path], path);
     if (len == 0 && empty_is_descriptor)
         descriptor(s, op, flags, dir);
-    if (len <= 0 || (c->rule == MOUNT_SOURCE && path[0] != '/' && !(given & (MS_BIND | MS_MOVE))))
+    if (len <= 0 || (c->rule == MOUNT_SOURCE && !find_char(path, '/') && !(given & (MS_BIND | MS_MOVE))))
         return;
     named(s, op, flags, dir, in_root, path, (size_t)len);
 }

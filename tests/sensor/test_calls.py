@@ -149,7 +149,7 @@ def _cases() -> list[Case]:
                     continue
                 if form == "found" and (call.name in NOT_FOUND_ONLY):
                     continue
-                if "U" in words and form == "slash":
+                if (call.name, form) == ("mount", "relative") or ("U" in words and form == "slash"):
                     continue
                 tag = f"T{len(cases)}."
                 second = path.replace("{t}", "{t}to")

@@ -29,10 +29,12 @@ def size(world: World, closure: Closure, *below: str) -> int:
 
 
 def run(world: World, closure: Closure, root: Path, argv: Sequence[str], **env: str) -> str:
-    """What a program prints (both streams) in a root that holds the closure and /dev/null; the test is skipped where
-    chroot(2) is not allowed."""
-    chroot = shutil.which("chroot")
-    if os.geteuid() != 0 or chroot is None:
+    """What a program prints (both streams) in a root that holds the closure, a few devices and /proc.
+
+    The test is skipped where chroot(2) is not allowed. /proc goes with the mount namespace that it is in.
+    """
+    unshare = shutil.which("unshare")
+    if os.geteuid() != 0 or unshare is None:
         pytest.skip("needs root for chroot")
     materialise(world, closure, root)
     for name, minor in (("null", 3), ("zero", 5), ("urandom", 9), ("random", 8)):
@@ -40,10 +42,17 @@ def run(world: World, closure: Closure, root: Path, argv: Sequence[str], **env: 
         device.parent.mkdir(exist_ok=True)
         if not device.exists():
             os.mknod(device, 0o20666, os.makedev(1, minor))
-    (root / "tmp").mkdir(exist_ok=True)
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", **env}
+    for name in ("tmp", "proc"):
+        (root / name).mkdir(exist_ok=True)
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **env}
+    inside = 'mount -t proc proc "$0/proc" 2>/dev/null; exec chroot "$0" "$@"'
     done = subprocess.run(
-        [chroot, str(root), *argv], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [unshare, "-m", "sh", "-c", inside, str(root), *argv],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     return done.stdout + done.stderr
 
