@@ -66,6 +66,7 @@ RESULT = options(
     click.option("-t", "--tag", metavar="NEW", help="Name of the result (default: NAME:TAG-slim)."),
     click.option("--trace", "traces", multiple=True, metavar="FILE", help="Add a saved trace."),
     click.option("--save-trace", metavar="FILE", help="Save what was recorded."),
+    click.option("--lock", metavar="FILE", help="Write the lock, for `apply` and `check` (docs/lock.md)."),
     click.option("--output", metavar="FILE.tar", help="Write the image as an archive too (docker load, OCI layout)."),
     click.option("--json", "json_", metavar="FILE", help="Write the report as JSON (docs/report.md); - is stdout."),
     click.option("--html", metavar="FILE", help="Write the report as a page."),
@@ -188,6 +189,135 @@ def doctor(**given: Any) -> None:
 def gc(**given: Any) -> None:
     """Remove containers and unproven images that killed runs left behind."""
     from debloat.commands.gc import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image")
+@PROBES
+@POLICY
+@RESULT
+@QUIETNESS
+def lock(**given: Any) -> None:
+    """Make the minimal image of IMAGE and write its lock (default: debloat.lock)."""
+    from debloat.commands.lock import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image")
+@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock here).")
+@click.option("-t", "--tag", metavar="NEW", help="Name of the result (default: NAME:TAG-slim).")
+@click.option("--verify", is_flag=True, help="Ask IMAGE and the result the probes of debloat.toml; tag if they agree.")
+@click.option("-c", "--config", metavar="FILE", help="Read this debloat.toml (default: the one found here).")
+@click.option("--update-lock", is_flag=True, help="Write the lock again, as the result is now.")
+@click.option("--output", metavar="FILE.tar", help="Write the image as an archive too.")
+@click.option("--json", "json_", metavar="FILE", help="Write what came of it as JSON.")
+@click.option("--force", is_flag=True, help="Tag the result although it answers differently (exit code stays 5).")
+@QUIETNESS
+def apply(**given: Any) -> None:
+    """Make the minimal image of IMAGE, a newer build, by a lock, without running it."""
+    from debloat.commands.apply import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image", required=False)
+@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock here, if there is one).")
+@click.option("-c", "--config", metavar="FILE", help="Read rules from this debloat.toml (default: the one found here).")
+@click.option("--probe", is_flag=True, help="Replay the probes too.")
+@click.option("--as-is", is_flag=True, help="Look at IMAGE itself, not at what the lock would cut out of it.")
+@click.option("--baseline", metavar="FILE", help="Fail on findings that this earlier JSON report does not have.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note"]),
+    default="error",
+    show_default=True,
+    help="The least severity that fails.",
+)
+@click.option("--no-fail", is_flag=True, help="Exit 0 whatever is found.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="NAME[=FILE]",
+    help="terminal (default), json, sarif, junit, gitlab, github or markdown; may be given several times.",
+)
+@click.option("--output", metavar="FILE", help="Write the last format there, not to standard output.")
+@click.option("--dockerfile", metavar="FILE", help="Show findings in this file (default: Dockerfile).")
+@QUIETNESS
+def check(**given: Any) -> None:
+    """Hold IMAGE (default: the lock's) against its lock and the rules of debloat.toml; exit 1 where it fails."""
+    from debloat.commands.check import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
+@click.option("--files", type=click.IntRange(min=0), default=0, metavar="N", help="Show N files of each package only.")
+@click.option("--exit-code", is_flag=True, help="Exit 1 where they differ.")
+def diff(**given: Any) -> None:
+    """Compare two images, locks or traces, by package and by file."""
+    from debloat.commands.diff import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image")
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
+def inspect(**given: Any) -> None:
+    """Say what IMAGE amounts to: size, packages, what an attacker would like, its base."""
+    from debloat.commands.inspect import run
+
+    run(**given)
+
+
+@cli.command(context_settings=CONTEXT)
+@click.argument("image")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["cyclonedx", "spdx"]),
+    default="cyclonedx",
+    show_default=True,
+    help="Which bill of materials.",
+)
+@click.option("--output", metavar="FILE", help="Write it there, not to standard output.")
+def sbom(**given: Any) -> None:
+    """Write the software bill of materials of IMAGE as JSON."""
+    from debloat.commands.sbom import run
+
+    run(**given)
+
+
+@cli.group(context_settings=CONTEXT)
+def hook() -> None:
+    """Check before every git push."""
+
+
+@hook.command("install", context_settings=CONTEXT)
+@click.argument("image", required=False)
+@click.option("--chain", is_flag=True, help="Keep a pre-push hook that is there, and run it first.")
+@click.option("--uninstall", is_flag=True, help="Remove the hook, and put back the one it was chained to.")
+def hook_install(**given: Any) -> None:
+    """Install a pre-push hook in the git repository here: `debloat check IMAGE` when something relevant changed."""
+    from debloat.commands.hook import install
+
+    install(**given)
+
+
+@hook.command("run", context_settings=CONTEXT)
+@click.argument("image", required=False)
+def hook_run(**given: Any) -> None:
+    """Check if something relevant changed since the last check that passed: what the hook runs."""
+    from debloat.commands.hook import run
 
     run(**given)
 

@@ -73,6 +73,10 @@ class Diff:
         return tuple(itertools.chain.from_iterable(p.changed for p in self.packages))
 
 
+NO_DIFF = Diff()
+"""The difference of what is the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One side of a comparison: a name for people, the manifest, the packages."""

@@ -47,7 +47,12 @@ RULES = tuple(
         ("budget-max-packages", "The image has more packages than its budget", Severity.ERROR, _BUDGET),
         ("budget-max-growth", "The image has grown more than its budget since the lock", Severity.ERROR, _BUDGET),
         ("policy-forbid", "A forbidden path is in the image", Severity.ERROR, _POLICY),
-        ("policy-require", "A required path is not in the image", Severity.ERROR, "Keep it with `keep`, or install it."),
+        (
+            "policy-require",
+            "A required path is not in the image",
+            Severity.ERROR,
+            "Keep it with `keep`, or install it.",
+        ),
         ("policy-no-shell", "The image has a shell", Severity.ERROR, _POLICY),
         ("policy-no-setuid", "The image has a setuid or setgid file", Severity.ERROR, _POLICY),
         ("policy-no-package-manager", "The image has a package manager", Severity.ERROR, _POLICY),
@@ -73,8 +78,6 @@ BY_ID = {rule.id: rule for rule in RULES}
 DRIFT = tuple(rule.id.removeprefix("drift-") for rule in RULES if rule.id.startswith("drift-"))
 SWITCHES = ("no_shell", "no_setuid", "no_package_manager", "no_world_writable", "non_root")
 
-_NOTHING: Mapping[str, Severity] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -93,7 +96,7 @@ class Rules:
     require: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     switches: frozenset[str] = frozenset()
-    drift: Mapping[str, Severity] = field(default=_NOTHING)
+    drift: Mapping[str, Severity] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def any(self) -> bool:
@@ -108,7 +111,7 @@ class Rules:
     def off(self, rule: str) -> bool:
         """Whether nothing looks for what a rule reports."""
         switch = rule.removeprefix("policy-").replace("-", "_")
-        limits = {"budget-max-size": self.max_size, "budget-max-files": self.max_files}
+        limits: dict[str, float | None] = {"budget-max-size": self.max_size, "budget-max-files": self.max_files}
         limits |= {"budget-max-packages": self.max_packages, "budget-max-growth": self.growth_percent}
         if rule in limits:
             return limits[rule] is None
@@ -141,14 +144,16 @@ def rules_of(raw: Mapping[str, Any], where: str = "the configuration") -> Rules:
         raise UsageError(f"{where}: policy.drift must be a table")
     _known(drift, DRIFT, f"{where}, [policy.drift]")
     return Rules(
-        _bytes(budget["max_size"], "max_size", where) if "max_size" in budget else None,
-        _count(budget, "max_files", where),
-        _count(budget, "max_packages", where),
-        percent,
-        floor,
-        *(_globs(policy, key, where) for key in ("forbid", "require", "allow")),
-        frozenset(key for key in SWITCHES if _switch(policy, key, where)),
-        MappingProxyType({key: _severity(value, key, where) for key, value in sorted(drift.items())}),
+        max_size=_bytes(budget["max_size"], "max_size", where) if "max_size" in budget else None,
+        max_files=_count(budget, "max_files", where),
+        max_packages=_count(budget, "max_packages", where),
+        growth_percent=percent,
+        growth_floor=floor,
+        forbid=_globs(policy, "forbid", where),
+        require=_globs(policy, "require", where),
+        allow=_globs(policy, "allow", where),
+        switches=frozenset(key for key in SWITCHES if _switch(policy, key, where)),
+        drift=MappingProxyType({key: _severity(value, key, where) for key, value in sorted(drift.items())}),
     )
 
 
@@ -210,6 +215,4 @@ def _severity(value: object, key: str, where: str) -> Severity:
     try:
         return Severity[str(value).upper()]
     except KeyError:
-        raise UsageError(
-            f"{where}: policy.drift.{key} is {value!r}", "choose off, note, warning or error"
-        ) from None
+        raise UsageError(f"{where}: policy.drift.{key} is {value!r}", "choose off, note, warning or error") from None

@@ -193,7 +193,9 @@ def _package(diff: PackageDiff) -> Iterator[Finding]:
         yield _found("drift-file", f"{title}: {', '.join(counts)}: {_some(files)}", package=diff.name)
     if diff.changed:
         paths = [f"{name(c.path)} ({', '.join(c.what)})" for c in diff.changed]
-        yield _found("drift-content", f"{title}: {count(len(paths), 'file')} changed: {_some(paths)}", package=diff.name)
+        yield _found(
+            "drift-content", f"{title}: {count(len(paths), 'file')} changed: {_some(paths)}", package=diff.name
+        )
 
 
 def _some(words: list[str]) -> str:

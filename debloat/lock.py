@@ -280,15 +280,20 @@ def _finished(draft: _Draft) -> Lock:
             raise _Damaged(f"{header[key]!r} is no digest")
     keep, drop, packages = (tuple(draft.globs[key]) for key in ("keep", "drop", "keep_packages"))
     return Lock(
-        *(header[key] for key in _HEADER[:6]),
-        int(header["bytes"]),
-        header["user"],
-        tuple(header["ports"].split()),
-        Policy(draft.level, tuple(draft.levels), keep, drop, packages),
-        Trace(frozenset(draft.accesses), frozenset({header["id"]}), frozenset()),
-        tuple(draft.healed),
-        tuple(draft.packages),
-        tuple(item for _, item in sorted(draft.manifest.items())),
+        tool=header["tool"],
+        reference=header["image"],
+        image=header["id"],
+        platform=header["platform"],
+        recipe=header["recipe"],
+        layer=header["layer"],
+        bytes=int(header["bytes"]),
+        user=header["user"],
+        ports=tuple(header["ports"].split()),
+        policy=Policy(draft.level, tuple(draft.levels), keep, drop, packages),
+        trace=Trace(frozenset(draft.accesses), frozenset({header["id"]}), frozenset()),
+        healed=tuple(draft.healed),
+        packages=tuple(draft.packages),
+        manifest=tuple(item for _, item in sorted(draft.manifest.items())),
     )
 
 

@@ -11,7 +11,6 @@ from enum import Enum
 from typing import Any
 
 from debloat import __version__
-from debloat.carve import Kept
 from debloat.closure import World
 from debloat.debian.packages import Packages
 from debloat.lock import Item, Lock, LockedPackage

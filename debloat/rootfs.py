@@ -126,11 +126,28 @@ class Rootfs:
         entry = self._entries.get(path)
         if entry is not None and not (follow and entry.is_symlink):
             return Resolution(path)
+        if entry is None and (broken := self._plainly_missing(path)):
+            return Resolution(None, (), broken)
         key = path if follow else path + "\0"
         found = self._resolved.get(key)
         if found is None:
             found = self._resolved[key] = self._walk_path(path, follow)
         return found
+
+    def _plainly_missing(self, path: str) -> str:
+        """Where a path breaks off whose nearest existing ancestor is a real directory; empty where it takes a walk.
+
+        Rules look up many names that are not there: this answers without taking the path apart.
+        """
+        if "//" in path or "/." in path or path.endswith("/"):
+            return ""
+        broken, above = path, path.rpartition("/")[0]
+        while above:
+            entry = self._entries.get(above)
+            if entry is not None:
+                return broken if entry.is_dir else ""
+            broken, above = above, above.rpartition("/")[0]
+        return broken
 
     def _walk_path(self, path: str, follow: bool) -> Resolution:
         todo = path.split("/")[::-1]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debloat.closure import World, close
+from debloat.closure import Policy, World, close
 from debloat.model import Level, Want
 from debloat.rootfs import glob_regex
 from debloat.rules.families import RULES, FamilyError, Index, canonical, environment, known, parse, render
@@ -162,3 +162,12 @@ def test_nothing_at_exact() -> None:
     world = trees.world(table, level=Level.EXACT, config={"Env": ["TZ=UTC"]})
     assert "/etc/services" not in closed(world, "/usr/lib/x86_64-linux-gnu/libc.so.6")
     assert "/usr/share/zoneinfo/UTC" not in closed(world, None)
+
+
+def test_the_level_of_the_path_decides() -> None:
+    libc = "/usr/lib/x86_64-linux-gnu/libc.so.6"
+    base = trees.world({libc: "", "/etc/services": ""})
+    for level, exception, kept in (Level.EXACT, Level.SAFE, True), (Level.SAFE, Level.EXACT, False):
+        policy = Policy(level, levels=((libc, exception),))
+        world = World(base.rootfs, base.packages, base.config, policy=policy)
+        assert ("/etc/services" in closed(world, libc)) is kept

@@ -56,6 +56,10 @@ def _sinks(given: dict[str, Any]) -> list[Sink]:
     sinks: list[Sink] = [runs.remember]
     if given["save_trace"]:
         sinks.append(lambda made: _save(given["save_trace"], trace.dump(made.world.trace)))
+    if given["lock"]:
+        from debloat.commands.lock import sink
+
+        sinks.append(sink(Path(given["lock"])))
     if given["output"]:
         sinks.append(lambda made: _archive(made, Path(given["output"])))
     return sinks

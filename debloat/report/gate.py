@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from debloat.compare import Diff
+from debloat.compare import NO_DIFF, Diff
 from debloat.footprint import Footprint
 from debloat.gate_rules import RULES, GateRule, Severity
 from debloat.seeds import Gone, Move
@@ -17,6 +17,9 @@ class Location:
 
     file: str
     line: int = 1
+
+
+NOWHERE = Location("Dockerfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Finding:
     package: str = ""
     reason: str = ""
     known: bool = False
-    location: Location = Location("Dockerfile")
+    location: Location = NOWHERE
 
     @property
     def fingerprint(self) -> str:
@@ -60,7 +63,7 @@ class GateReport:
     whole: Footprint | None
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
-    diff: Diff = Diff()
+    diff: Diff = NO_DIFF
     moves: tuple[Move, ...] = ()
     gone: tuple[Gone, ...] = ()
     fail_on: Severity = Severity.ERROR

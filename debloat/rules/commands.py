@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from debloat.closure import World
 
@@ -33,6 +33,38 @@ def command(world: World, word: str, cwd: str | None = "/") -> str | None:
             word = f"{cwd.rstrip('/')}/{word}"
         return word if runnable(world, word) else None
     return next((path for path in _candidates(world, word) if runnable(world, path)), None)
+
+
+def reached(world: World, word: str, source: str) -> str | None:
+    """The program that `word` runs when it stands in the file `source`, where `source` may take it for granted.
+
+    The application's files may name any program; a package's those of its `circle`.
+    """
+    path = on_path(world, word)
+    owners = world.packages.owners(source)
+    if path is None or not owners or world.packages.modified(source):
+        return path
+    theirs = world.packages.owners(world.rootfs.resolve(path).path or path)
+    return path if not theirs or not circle(world, owners).isdisjoint(theirs) else None
+
+
+def circle(world: World, owners: Iterable[str]) -> frozenset[str]:
+    """The packages that a package's files may take for granted: itself, its Depends, and Essential ones.
+
+    Debian policy 3.5 and 3.8. Programs that are only recommended or suggested are not followed.
+    """
+    found = set(owners) | world.derived(_essential)
+    for owner in owners:
+        package = world.packages.get(owner)
+        for alternatives in package.depends if package else ():
+            for name in alternatives:
+                found.update(world.packages.providers(name))
+    return frozenset(found)
+
+
+def _essential(world: World) -> frozenset[str]:
+    names = world.packages.names()
+    return frozenset(n for n in names if (p := world.packages.get(n)) is not None and p.essential)
 
 
 def runnable(world: World, path: str) -> bool:

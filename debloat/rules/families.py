@@ -285,7 +285,7 @@ class Families(Rule):
     def seeds(self, world: World) -> Iterable[Want]:
         members = world.derived(Members)
         for family in known():
-            if not family.when and self._applies(family, members, world):
+            if not family.when and family.level <= world.policy.level and members.conditions(family, world):
                 for path in members.of(family):
                     yield _want(path, family, "config:Env", world.rootfs)
 
@@ -294,7 +294,9 @@ class Families(Rule):
             return
         members = world.derived(Members)
         for family, groups in members.index.match(canonical(entry.path)):
-            if _excluded(family, entry.path) or not self._applies(family, members, world):
+            if _excluded(family, entry.path) or family.level > world.policy.level_of(entry.path):
+                continue
+            if not members.conditions(family, world):
                 continue
             if not _names(entry, world.rootfs, family.calls, CALLS):
                 continue
@@ -303,9 +305,6 @@ class Families(Rule):
             found = members.of(family, entry.path.rpartition("/")[0], groups)
             for path in _from(entry.path, found, family, world):
                 yield _want(path, family, entry.path, world.rootfs)
-
-    def _applies(self, family: Family, members: Members, world: World) -> bool:
-        return family.level <= world.policy.level and members.conditions(family, world)
 
 
 def _want(path: str, family: Family, source: str, rootfs: Rootfs) -> Want:

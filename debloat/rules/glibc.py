@@ -60,6 +60,12 @@ def nss_services(text: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+SHELL_USES = (b"\0system\0", b"\0popen\0", b"\0/bin/sh\0")
+"""Names in a string table, and the shell's own as a literal: an object that runs command lines has one of them."""
+
+MAX_SEARCHED = 256 << 20
+
+
 def _libc(entry: Entry, world: World) -> ElfFacts | None:
     """The facts of glibc's libc.so.6 if the entry is that: it is kept where a kept file links it dynamically."""
     if not entry.is_file or not entry.name.startswith("libc"):
@@ -139,4 +145,23 @@ class LoaderConf(Rule):
                 yield self.want(path, entry.path, "ldconfig reads it")
 
 
-RULES: tuple[Rule, ...] = (LoaderCache(), NameServices(), Databases(), Unwinder(), LoaderConf())
+class System(Rule):
+    """The shell behind system(3) and popen(3), and of programs that name it themselves to run a command line."""
+
+    name = "glibc.system"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or entry.size > MAX_SEARCHED:
+            return
+        facts = elf_facts(world.rootfs, entry.path)
+        if facts is None or facts.soname == LIBC:
+            return
+        content = world.rootfs.read(entry.path)
+        for word in SHELL_USES:
+            if word in content:
+                yield self.want("/bin/sh", entry.path, word.strip(b"\0").decode())
+                return
+
+
+RULES: tuple[Rule, ...] = (System(), LoaderCache(), NameServices(), Databases(), Unwinder(), LoaderConf())

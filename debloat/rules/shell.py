@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Op, Want
 from debloat.rules import shellparse
-from debloat.rules.commands import command, on_path, runnable
+from debloat.rules.commands import circle, command, on_path, runnable
 from debloat.rules.shelleval import SHELLS, UNKNOWN, Evaluator, Use, names
 from debloat.rules.shellparse import MAX_SCRIPT
 
@@ -181,25 +181,6 @@ def _traced(world: World) -> frozenset[str]:
     return frozenset(real for path in touched if (real := resolve(path).path))
 
 
-def _essential(world: World) -> frozenset[str]:
-    names = world.packages.names()
-    return frozenset(n for n in names if (p := world.packages.get(n)) is not None and p.essential)
-
-
-def _circle(world: World, owners: Iterable[str]) -> frozenset[str]:
-    """The packages that a package's scripts may take for granted: itself, its Depends, and Essential ones.
-
-    Debian policy 3.5 and 3.8. Programs that are only recommended or suggested are not followed.
-    """
-    circle = set(owners) | world.derived(_essential)
-    for owner in owners:
-        package = world.packages.get(owner)
-        for alternatives in package.depends if package else ():
-            for name in alternatives:
-                circle.update(world.packages.providers(name))
-    return frozenset(circle)
-
-
 class ShellScripts(Rule):
     """The commands that a kept shell script runs, the files it sources, and the paths it names.
 
@@ -218,7 +199,7 @@ class ShellScripts(Rule):
         owners = world.packages.owners(entry.path)
         traced = entry.path in world.derived(_traced)
         own = bool(owners) and not world.packages.modified(entry.path)
-        scope = _Scope(world, _circle(world, owners) if own else None, traced or own)
+        scope = _Scope(world, circle(world, owners) if own else None, traced or own)
         reading = _Reading(scope, self.name, {entry.path})
         yield from _unique(reading.wants(world.rootfs.read(entry.path), entry.path))
 

@@ -185,8 +185,8 @@ enum { FILTER_SPEC_ALLOW = 4, FILTER_NEW_LISTENER = 8, FILTER_WAIT_KILLABLE_RECV
 #define RET_ERRNO 0x00050000u
 struct bpf { u16 code; u8 yes, no; u32 k; };
 struct bpf_program { u16 len; struct bpf *code; };
-enum { BPF_LOAD_WORD = 0x20, BPF_JUMP = 0x05, BPF_JUMP_EQUAL = 0x15, BPF_AND = 0x54, BPF_RETURN = 0x06 };
-enum { DATA_NR = 0, DATA_ARCH = 4 };
+enum { BPF_LOAD_WORD = 0x20, BPF_JUMP = 0x05, BPF_JUMP_EQUAL = 0x15, BPF_JUMP_SET = 0x45, BPF_AND = 0x54, BPF_RETURN = 0x06 };
+enum { DATA_NR = 0, DATA_ARCH = 4, DATA_ARGS = 16 };
 struct seccomp_data { int nr; u32 arch; u64 ip; u64 args[6]; };
 struct notification { u64 id; u32 pid, flags; struct seccomp_data data; };
 struct response { u64 id; i64 value; int error; u32 flags; };
@@ -669,6 +669,17 @@ _Static_assert(sizeof(struct state) == 128, "docs/sensor.md gives the offsets");
 enum { NOTIFY = 1, PTRACE = 2 };
 enum { STARTED = 1, ENDED = 2 };
 
+/* The tests build the sensor for kernels and profiles that have less than theirs. */
+#ifndef WITHOUT_READV
+#define WITHOUT_READV false
+#endif
+#ifndef WITHOUT_SYSCALL_INFO
+#define WITHOUT_SYSCALL_INFO false
+#endif
+#ifndef WITHOUT_PIDFD
+#define WITHOUT_PIDFD false
+#endif
+
 static struct {
     const char *dir, *scope;
     int mechanism;      /* NOTIFY or PTRACE */
@@ -683,7 +694,7 @@ static struct {
     bool no_readv;      /* process_vm_readv is refused here */
     bool torn;          /* the last record was cut short by an error */
     bool complained;
-} rec = {.listener = -1};
+} rec = {.listener = -1, .no_readv = WITHOUT_READV};
 
 /* The supervisor keeps no standard descriptors, so that nobody waits for them to close; what must be said goes to where
  * the program's own stderr goes. */
@@ -874,7 +885,7 @@ static bool lives(struct task *t)
         long r = sys4(SYS_pidfd_send_signal, t->pidfd, 0, 0, 0);
         return r == 0 || r == -EPERM;
     }
-    if (t->pidfd == 0) {
+    if (t->pidfd == 0 && !WITHOUT_PIDFD) {
         long fd = sys2(SYS_pidfd_open, t->tid, PIDFD_THREAD); /* Linux 6.9; before, only for the first thread */
         t->pidfd = (int)(fd == -EINVAL ? sys2(SYS_pidfd_open, t->tid, 0) : fd);
     }
@@ -986,7 +997,7 @@ static void expect_exec(const struct stop *s)
     struct task *t = task_of(s->tid);
     if (t)
         t->program_known = false;
-    long fd = sys2(SYS_pidfd_open, s->tid, 0);
+    long fd = WITHOUT_PIDFD ? -ENOSYS : sys2(SYS_pidfd_open, s->tid, 0);
     if (fd >= 0)
         close_fd(fd);
     else
@@ -1274,8 +1285,16 @@ static void observe(struct stop *s, u32 arch)
 
 /* ----------------------------------------------------------------------------------------------- 6 filter */
 
-static struct bpf filter_code[2 * (2 * CALLS + 8) + 8];
+static struct bpf filter_code[2 * (2 * CALLS + 16) + 8];
 static struct bpf_program filter;
+
+/* What Docker's default profile forbids a program without SYS_ADMIN, and allowed this container because SYS_ADMIN was added
+ * for the sensor. The calls that need the capability itself fail anyway; a user namespace does not need it. */
+static const struct { short unshare, clone, clone3; } namespaces[MACHINES] = {
+    [X86_64] = {272, 56, 435}, [I386] = {310, 120, 435}, [AARCH64] = {97, 220, 435}, [ARM] = {337, 120, 435},
+};
+enum { NAMESPACE_FLAGS = 0x7E020000 };
+static bool forbid_namespaces;
 
 static void instruct(u16 code, u8 yes, u8 no, u32 k) { filter_code[filter.len++] = (struct bpf){code, yes, no, k}; }
 
@@ -1294,6 +1313,16 @@ static void filter_abi(int abi, u32 action)
     }
     instruct(BPF_JUMP_EQUAL, 0, 1, SYS_io_uring_setup); /* what goes through a ring is seen by no tracer */
     instruct(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);
+    if (forbid_namespaces) {
+        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)namespaces[machine].unshare);
+        instruct(BPF_RETURN, 0, 0, RET_ERRNO | EPERM);
+        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)namespaces[machine].clone3); /* its flags are out of reach: libraries turn to clone */
+        instruct(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);
+        instruct(BPF_JUMP_EQUAL, 0, 3, (u32)namespaces[machine].clone);
+        instruct(BPF_LOAD_WORD, 0, 0, DATA_ARGS);
+        instruct(BPF_JUMP_SET, 0, 1, NAMESPACE_FLAGS);
+        instruct(BPF_RETURN, 0, 0, RET_ERRNO | EPERM);
+    }
     instruct(BPF_RETURN, 0, 0, RET_ALLOW);
 }
 
@@ -1419,7 +1448,7 @@ static bool read_registers(struct stop *s, u32 *arch)
 
 static void observe_tracee(int tid)
 {
-    static bool no_info;
+    static bool no_info = WITHOUT_SYSCALL_INFO;
     struct syscall_info info;
     struct stop s = {.tid = tid};
     u32 arch = AUDIT_NATIVE;
@@ -1672,8 +1701,7 @@ static void find_user(const char *spec, struct identity *id)
         name = f[0];
         id->uid = id_field(f[2]);
         id->gid = id_field(f[3]);
-        if (*f[5])
-            id->home = f[5];
+        id->home = f[5]; /* an empty one stays empty */
     }
     if (!name) {
         if (wanted < 0)
@@ -1916,6 +1944,13 @@ static void open_recording(void)
     rec.state->version = 1;
 }
 
+/* Whether the container has a seccomp profile: unconfined, namespaces are allowed in production as well. */
+static bool under_profile(void)
+{
+    enum { PR_GET_SECCOMP = 21, FILTERED = 2 };
+    return sys1(SYS_prctl, PR_GET_SECCOMP) == FILTERED;
+}
+
 /* Puts this process under the filter, watched by a supervisor that is not. */
 static void start_supervisor(bool notify, bool ptrace)
 {
@@ -2055,6 +2090,7 @@ static int record(int argc, char **argv, char **env)
     put_text(&home, id.home);
     env = home_in(env, terminated(&home), keep_home);
     open_recording();
+    forbid_namespaces = caps >> CAP_SYS_ADMIN & 1 && under_profile();
     start_supervisor(notify, ptrace);
     become(&id, caps);
     if (no_new_privs)

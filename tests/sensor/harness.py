@@ -123,7 +123,7 @@ class Sensor:
     ) -> Recording:
         """Run a program to its end. `as_init`: as PID 1 of a PID namespace of its own."""
         # The shell takes the supervisor, which is a sibling of the program, with it: none stays a child of the tests.
-        prefix = ["sh", "-c", '"$@"; exit $?', "sh"]
+        prefix = ["/bin/sh", "-c", '"$@"; exit $?', "sh"]
         if as_init:
             prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
         done = subprocess.run(

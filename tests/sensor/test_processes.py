@@ -184,7 +184,9 @@ def test_broken_recording_does_not_start(sensor: Sensor, payload: Path, tmp_path
     assert done.stderr.startswith(b"sensor: cannot create ")
 
 
-@pytest.mark.parametrize("arguments", [["record"], ["record", "--dir"], ["record", "--what", "x", "--", "y"], ["what"], []])
+@pytest.mark.parametrize(
+    "arguments", [["record"], ["record", "--dir"], ["record", "--what", "x", "--", "y"], ["what"], []]
+)
 def test_usage(sensor: Sensor, arguments: list[str]) -> None:
     done = subprocess.run([sensor.path, *arguments], capture_output=True, timeout=TIMEOUT, check=False)
     assert done.returncode == 2
@@ -208,7 +210,18 @@ def test_full_disk_is_counted(sensor: Sensor, payload: Path, tmp_path: Path, mec
     """Nothing is lost silently: what cannot be written is counted, said once, and the program goes on."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sensor.traces], check=True, timeout=TIMEOUT)
     try:
-        argv = ["sh", "-c", '"$@"; exit $?', "sh", *sensor.argv(mechanism), str(payload), "many", str(tmp_path), "3000", "1"]
+        argv = [
+            "sh",
+            "-c",
+            '"$@"; exit $?',
+            "sh",
+            *sensor.argv(mechanism),
+            str(payload),
+            "many",
+            str(tmp_path),
+            "3000",
+            "1",
+        ]
         done = subprocess.run(argv, capture_output=True, timeout=TIMEOUT, check=False)
         assert done.returncode == 0
         state = sensor.state()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from debloat.closure import Rule, World
 from debloat.model import Entry, Want
-from debloat.rules.commands import on_path
+from debloat.rules.commands import reached
 from debloat.rules.node import packages
 from debloat.rules.node.source import References, references, specifiers
 
@@ -207,7 +207,7 @@ class ChildProcesses(Rule):
         if packages.package_of(world, entry.path) and b"child_process" not in world.rootfs.read(entry.path):
             return
         for word in sorted(_references(world, entry.path).commands):
-            path = on_path(world, word)
+            path = reached(world, word, entry.path)
             if path is not None:
                 yield self.want(path, entry.path, word)
 

@@ -19,6 +19,9 @@ SHEBANG = 256
 CONFIRMATIONS = 4
 """Files parsed to see whether one distribution imports another when only quoted text says so."""
 
+SEEN_BY_UNIT = frozenset({"entry_points", "sys.path"})
+"""Words that promise nothing of a distribution's module beyond what reading its unit finds."""
+
 DEVELOPMENT = frozenset({"Cython", "_pytest", "hypothesis", "nose", "pip", "pytest", "setuptools", "tox", "wheel"})
 """Modules of installers and test runners: other distributions import them for their own building and testing. An
 application's import, a declared requirement, or use while recording keeps them."""
@@ -75,11 +78,11 @@ def _worth_parsing(world: World, path: str) -> bool:
     if table.stdlib_of(path) is not None:
         return False
     seen = outline_of(world, path)
+    unit = world.derived(units).of_path.get(path)
+    if unit is not None and path in unit.members and path.endswith(".py"):
+        return bool(seen.words - SEEN_BY_UNIT)
     if seen.words or not path.endswith(".py"):
         return True
-    unit = world.derived(units).of_path.get(path)
-    if unit is not None and path in unit.members:
-        return False
     tops = {i.module.partition(".")[0] for i in seen.imports} | {s.partition(".")[0] for s in seen.literals}
     known = world.derived(_notable_tops)
     return bool(tops & known) or any(i.level for i in seen.imports) or not tops.isdisjoint(_siblings(world, path))
@@ -154,6 +157,12 @@ def neighbours(world: World, unit: Unit) -> tuple[Edge, ...]:
     return tuple(edges)
 
 
+def foreign_tool(unit: Unit, wanted: Import) -> bool:
+    """Whether a distribution's import is of another's installer or test runner."""
+    top = wanted.module.partition(".")[0]
+    return not wanted.level and top in DEVELOPMENT and top not in unit.tops
+
+
 def _outside(world: World, unit: Unit, path: str, wanted: Import) -> tuple[str, ...]:
     """The anchors of other units, and single files, that an import leads to."""
     top = wanted.module.partition(".")[0]
@@ -161,7 +170,7 @@ def _outside(world: World, unit: Unit, path: str, wanted: Import) -> tuple[str, 
     if own and "test" not in wanted.module and not any("test" in name for name in wanted.names):
         return ()
     table: Layout = world.derived(layout)
-    if not own and (top in DEVELOPMENT or top not in world.derived(_notable_tops)):
+    if not own and (foreign_tool(unit, wanted) or top not in world.derived(_notable_tops)):
         return ()
     known = world.derived(units).of_path
     found: dict[str, None] = {}

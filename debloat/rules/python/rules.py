@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from debloat.closure import Rule, World
 from debloat.model import Entry, Want
-from debloat.rules.commands import on_path
+from debloat.rules.commands import reached
 from debloat.rules.python import stdlib
 from debloat.rules.python.layout import Environment, find, layout
 from debloat.rules.python.reach import (
     facts_of,
+    foreign_tool,
     groups_used,
     is_source,
     neighbours,
@@ -85,8 +86,10 @@ class Imports(Rule):
             yield from self._start_up(entry, world)
         elif is_source(entry, world):
             found = facts_of(world, entry.path)
+            unit = world.derived(units).of_path.get(entry.path)
             for wanted in sorted(found.imports):
-                yield from self._import(entry.path, wanted, world, found.paths)
+                if unit is None or not foreign_tool(unit, wanted):
+                    yield from self._import(entry.path, wanted, world, found.paths)
 
     def _import(self, path: str, wanted: Import, world: World, extra: Iterable[str]) -> Iterator[Want]:
         if _shim(world, path) and not wanted.level:
@@ -230,17 +233,46 @@ def _installed(world: World, path: str, name: str) -> tuple[str, ...]:
     return files if whole else ()
 
 
+_NOT_FOR_LIBRARIES = frozenset(
+    [
+        "bash",
+        "c++",
+        "cc",
+        "clang",
+        "display",
+        "eog",
+        "fish",
+        "g++",
+        "gcc",
+        "gm",
+        "less",
+        "lscpu",
+        "make",
+        "more",
+        "open",
+    ]
+    + ["pager", "sensible-browser", "sudo", "vi", "vim", "xdg-open", "xv", "zsh"]
+)
+"""Programs that distributions start for a person at a desktop or a developer: viewers, pagers, completion, compilers."""
+
+
 class Subprocesses(Rule):
-    """Programs that code starts by a literal name, through PATH."""
+    """Programs that code starts by a literal name, through PATH; of distributions' code, those that a server may use."""
 
     name = "python.subprocess"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if is_source(entry, world):
-            for word in sorted(facts_of(world, entry.path).commands):
-                path = on_path(world, word)
+            unit = world.derived(units).of_path.get(entry.path)
+            idle = _NOT_FOR_LIBRARIES if unit is not None else frozenset[str]()
+            for word in sorted(facts_of(world, entry.path).commands - idle):
+                path = reached(world, word, entry.path)
                 if path is not None:
                     yield self.want(path, entry.path, word)
+
+
+_FINDS_FOR_OTHERS = frozenset({"cffi"})
+"""Distributions whose find_library is asked by their callers' dlopen, which is seen there."""
 
 
 class Libraries(Rule):
@@ -255,7 +287,8 @@ class Libraries(Rule):
         if not is_source(entry, world):
             return
         found = facts_of(world, entry.path)
-        if found.finds_libraries:
+        unit = world.derived(units).of_path.get(entry.path)
+        if found.finds_libraries and (unit is None or unit.name not in _FINDS_FOR_OTHERS):
             for path in ("/sbin/ldconfig", "/etc/ld.so.cache"):
                 yield self.want(path, entry.path, "ctypes.util.find_library")
         for name in sorted(found.libraries):

@@ -64,6 +64,9 @@ _IMPORT = re.compile(
     rb"(?:^|[:;])[ \t]*(?:from[ \t]+(\.{0,9})[ \t]*([\w.]*)[ \t]+import\b[ \t(]*([^\n#)]*)|import[ \t]+([^\n#;]+))",
     re.MULTILINE,
 )
+_DYNAMIC = re.compile(
+    rb"""(?:import_module|__import__|run_module|find_spec|import_string|resolve_name)\(\s{0,80}["'](\.{0,9})([\w.]{1,200})["':]"""
+)
 _LITERAL = re.compile(rb"""["']([A-Za-z_]\w{0,99}(?:\.\w{1,99}){0,15})["']""")
 _TRIPLE = re.compile(rb"\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
@@ -71,23 +74,20 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 WORDS: tuple[str, ...] = (
     "CDLL",
     "LoadLibrary",
-    "__import__",
     "create_subprocess",
     "dlopen",
     "entry_points",
     "find_library",
-    "import_module",
     "os.exec",
     "os.popen",
     "os.spawn",
     "os.system",
     "posix_spawn",
-    "runpy",
     "shutil.which",
     "subprocess",
     "sys.path",
 )
-"""A file without any of these runs no command and imports nothing but by statement."""
+"""A file without any of these runs no command, loads no library and looks for no plug-in."""
 
 _ENCODED_WORDS = tuple((word, word.encode()) for word in WORDS)
 
@@ -107,6 +107,8 @@ def _imports(data: bytes) -> frozenset[Import]:
             imports.update(Import(0, name) for name in _names(plain))
         else:
             imports.add(Import(len(dots), module.decode("ascii", "replace"), tuple(sorted(_names(names)))))
+    for dots, module in _DYNAMIC.findall(data):
+        imports.add(Import(len(dots), module.decode("ascii", "replace")))
     return frozenset(imports)
 
 
@@ -245,7 +247,9 @@ class _Reader:
         elif name in _IMPORTERS and first is not None:
             self._add_dynamic(first, call)
         elif name in _LOADERS:
-            self._libraries |= {text for arg in call.args if (text := _text(arg)) and "/" not in text}
+            names = {text for arg in call.args if (text := _text(arg)) and "/" not in text}
+            self._libraries |= names
+            self._finds_libraries |= name == "dlopen" and any(".so" not in text for text in names)
         elif name in _RESOURCES and first is not None and _DOTTED.fullmatch(first):
             self._imports.add(Import(0, first))
 

@@ -1,0 +1,56 @@
+"""A gate report as JSON, for machines and as a baseline; described in docs/gate.md and `debloat/schemas/gate.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from debloat.compare import document as diff_document
+from debloat.report.gate import Finding, GateReport
+from debloat.report.text import name
+
+FORMAT = "debloat-gate"
+VERSION = 1
+
+
+def document(report: GateReport) -> dict[str, Any]:
+    """The report as plain values, under the format's name and version."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "tool": report.tool,
+        "image": name(report.reference),
+        "image_id": report.image_id,
+        "lock": name(report.lock),
+        "looked_at": "image" if report.minimal else "cut",
+        "passed": report.passed,
+        "fail_on": str(report.fail_on),
+        "figures": {
+            key: dataclasses.asdict(value) if value else None
+            for key, value in (("lock", report.before), ("now", report.after), ("original", report.whole))
+        },
+        "rules": [{"id": r.id, "title": r.title, "findings": len(report.of(r.id))} for r in report.rules],
+        "findings": [_finding(f) for f in report.findings],
+        "moves": [dataclasses.asdict(m) for m in report.moves],
+        "diff": diff_document(report.diff),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "severity": str(finding.severity),
+        "message": finding.message,
+        "path": finding.path,
+        "package": finding.package,
+        "reason": finding.reason,
+        "known": finding.known,
+        "fingerprint": finding.fingerprint,
+        "location": {"file": finding.location.file, "line": finding.location.line},
+    }
+
+
+def render(report: GateReport) -> str:
+    """The report as text; names that are not UTF-8 are lone surrogate escapes."""
+    return json.dumps(document(report), indent=2) + "\n"

@@ -1,0 +1,48 @@
+"""A gate report for a person at a terminal; plain text where it goes to a file or a pipe."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.text import Text
+
+from debloat.gate_rules import Severity
+from debloat.report.gate import GateReport
+from debloat.report.text import count, name, printable, size
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+_MOVES = 10
+
+
+def render(report: GateReport, color: bool = False) -> str:
+    """The report as text, with terminal colours if asked."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=color, highlight=False, soft_wrap=True, no_color=not color)
+    console.print(Text(_figures(report)))
+    for finding in report.findings:
+        known = " (known)" if finding.known else ""
+        line = Text(f"{finding.severity!s:<8}", style="dim" if finding.known else _STYLES[finding.severity])
+        console.print(line.append(f"{finding.rule}{known}: {printable(finding.message)}", style="default"))
+    for move in report.moves[:_MOVES]:
+        console.print(Text(f"moved   {name(move.old)} -> {name(move.new)}", style="dim"))
+    if len(report.moves) > _MOVES:
+        console.print(Text(f"moved   and {len(report.moves) - _MOVES} more", style="dim"))
+    looked = f"{count(len(report.checked), 'rule')} looked at"
+    if report.passed:
+        console.print(Text(f"{name(report.reference)} passes ({looked})", style="bold green"))
+    else:
+        text = f"{name(report.reference)} fails: {count(len(report.failing), 'finding')} ({looked})"
+        console.print(Text(text, style="bold red"))
+    return out.getvalue()
+
+
+def _figures(report: GateReport) -> str:
+    now, was = report.after, report.before
+    what = name(report.reference) if report.minimal else f"what the lock cuts out of {name(report.reference)}"
+    text = f"{what}: {size(now.bytes)}, {count(now.files, 'file')}, {count(now.packages, 'package')}"
+    if was is not None:
+        text += (
+            f"; {name(report.lock)}: {size(was.bytes)}, {count(was.files, 'file')}, {count(was.packages, 'package')}"
+        )
+    return text

@@ -1,0 +1,34 @@
+"""A gate report as workflow commands of GitHub Actions, which it shows as annotations."""
+
+from __future__ import annotations
+
+from debloat.gate_rules import BY_ID, Severity
+from debloat.report.gate import Finding, GateReport
+from debloat.report.text import printable
+
+COMMANDS = {Severity.NOTE: "notice", Severity.WARNING: "warning", Severity.ERROR: "error"}
+
+
+def render(report: GateReport) -> str:
+    """A command a line; what the baseline knows is a notice."""
+    return "".join(f"{_command(f)}\n" for f in report.findings)
+
+
+def _command(finding: Finding) -> str:
+    command = "notice" if finding.known else COMMANDS[finding.severity]
+    properties = {
+        "file": finding.location.file,
+        "line": str(finding.location.line),
+        "title": f"debloat {finding.rule}: {BY_ID[finding.rule].title}",
+    }
+    given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{command} {given}::{_data(finding.message)}"
+
+
+def _data(text: str) -> str:
+    """A command's message: what would end or forge a command is percent-encoded, as the runner decodes it."""
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,32 @@
+"""A gate report as a GitLab code quality report: the subset of the Code Climate format that GitLab reads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from debloat.gate_rules import Severity
+from debloat.report.gate import GateReport
+from debloat.report.text import name, printable
+
+SEVERITIES = {Severity.NOTE: "info", Severity.WARNING: "minor", Severity.ERROR: "major"}
+
+
+def document(report: GateReport) -> list[dict[str, Any]]:
+    """The findings, each under its own fingerprint; GitLab shows one of those that share one."""
+    found = {
+        f.fingerprint: {
+            "description": printable(f.message),
+            "check_name": f"debloat-{f.rule}",
+            "fingerprint": f.fingerprint,
+            "severity": SEVERITIES[f.severity],
+            "location": {"path": name(f.location.file), "lines": {"begin": f.location.line}},
+        }
+        for f in reversed(report.findings)
+    }
+    return list(reversed(found.values()))
+
+
+def render(report: GateReport) -> str:
+    """The report as text."""
+    return json.dumps(document(report), indent=2) + "\n"

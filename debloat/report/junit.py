@@ -1,0 +1,37 @@
+"""A gate report as JUnit XML: one test case for each rule that was looked at, failed by the findings that count."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from debloat.report.gate import Finding, GateReport
+from debloat.report.text import name, printable
+
+
+def render(report: GateReport) -> str:
+    """The test suite as text."""
+    rules = [rule.id for rule in report.rules]
+    rules += sorted({f.rule for f in report.findings} - set(rules))
+    failing = {f.rule for f in report.failing}
+    counts = {"tests": str(len(rules)), "failures": str(len(failing)), "errors": "0"}
+    root = ElementTree.Element("testsuites", {"name": "debloat check", **counts})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": f"debloat {name(report.reference)}", **counts})
+    for rule in rules:
+        case = ElementTree.SubElement(
+            suite, "testcase", {"name": rule, "classname": f"debloat.{rule.partition('-')[0]}"}
+        )
+        found = report.of(rule)
+        bad = [f for f in report.failing if f.rule == rule]
+        if bad:
+            text = bad[0].message if len(bad) == 1 else f"{len(bad)} findings: {bad[0].message}"
+            failure = ElementTree.SubElement(case, "failure", {"message": printable(text), "type": rule})
+            failure.text = _lines(bad)
+        rest = [f for f in found if f not in bad]
+        if rest:
+            ElementTree.SubElement(case, "system-out").text = _lines(rest)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _lines(findings: list[Finding]) -> str:
+    return "\n".join(f"{f.severity}{' (known)' if f.known else ''}: {printable(f.message)}" for f in findings)

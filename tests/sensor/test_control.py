@@ -1,0 +1,192 @@
+"""The line protocol of `control`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sensor.harness import TIMEOUT, Sensor, read_events, until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the sensor is started as root")
+
+
+class Control:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def ask(self, line: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().rstrip("\n")
+
+
+@contextlib.contextmanager
+def controlled(sensor: Sensor, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[Control]:
+    argv = [*prefix, sensor.path, "control", "--dir", sensor.traces, *options]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        watchdog = threading.Timer(TIMEOUT, process.kill)
+        watchdog.start()
+        try:
+            yield Control(process)
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+@contextlib.contextmanager
+def running(sensor: Sensor, mechanism: str, *program: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([*sensor.argv(mechanism), *program], stdin=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_unknown_and_quit(sensor: Sensor) -> None:
+    argv = [sensor.path, "control", "--dir", sensor.traces]
+    done = subprocess.run(
+        argv, input=b"what\nmark\nawait x\nquit\nlisten\n", capture_output=True, timeout=TIMEOUT, check=True
+    )
+    assert done.stdout == b"error unknown\nerror unknown\nerror usage\n"
+
+
+def test_marks_divide_the_events(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    waiting = 'while [ ! -e "$0/{}" ]; do :; done; [ -e /x/probed ]'
+    script = f'{waiting.format("go-1")}; : >"$0/went"; {waiting.format("go-2")}'
+    with controlled(sensor) as control, running(sensor, mechanism, "/bin/sh", "-c", script, str(tmp_path)) as process:
+        assert control.ask("mark GET /a b") == "ok 1"
+        (tmp_path / "go-1").touch()
+        until((tmp_path / "went").exists)
+        assert control.ask("mark second\x1b\x7f") == "ok 2"
+        (tmp_path / "go-2").touch()
+        assert process.wait(TIMEOUT) == 1
+    assert (sensor.traces / "marks").read_bytes() == b"1\tGET /a b\n2\tsecond\\x1b\\x7f\n"
+    _, events = read_events((sensor.traces / "main.events").read_bytes())
+    assert [(e.epoch, e.brief[2]) for e in events if e.path == b"/x/probed"] == [(1, "/x/probed"), (2, "/x/probed")]
+
+
+def test_listening_ports(sensor: Sensor) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def opened(family: int, kind: int, address: str) -> int:
+            s = stack.enter_context(socket.socket(family, kind))
+            s.bind((address, 0))
+            if kind == socket.SOCK_STREAM:
+                s.listen()
+            return int(s.getsockname()[1])
+
+        everywhere = opened(socket.AF_INET, socket.SOCK_STREAM, "0.0.0.0")
+        loopback = opened(socket.AF_INET, socket.SOCK_STREAM, "127.0.0.2")
+        udp = opened(socket.AF_INET, socket.SOCK_DGRAM, "0.0.0.0")
+        wanted = {f"{everywhere}/tcp", f"{loopback}/tcp!", f"{udp}/udp"}
+        if socket.has_ipv6:
+            with contextlib.suppress(OSError):
+                wanted.add(f"{opened(socket.AF_INET6, socket.SOCK_STREAM, '::')}/tcp")
+                wanted.add(f"{opened(socket.AF_INET6, socket.SOCK_STREAM, '::1')}/tcp!")
+        with controlled(sensor) as control:
+            answer = control.ask("listen").split()
+            assert answer[0] == "listen"
+            assert wanted <= set(answer[1:])
+            assert control.ask(f"await 1,{everywhere} 5000") == f"ready {everywhere}"
+            assert control.ask(f"await {loopback} 20") == "timeout", "nobody outside gets an answer there"
+            assert control.ask(f"await {loopback}! 5000") == f"ready {loopback}"
+
+
+def test_await_a_port_that_opens_later(sensor: Sensor) -> None:
+    with controlled(sensor) as control, socket.socket() as s:
+        s.bind(("0.0.0.0", 0))
+        port = s.getsockname()[1]
+        threading.Timer(0.1, s.listen).start()
+        began = time.monotonic()
+        assert control.ask(f"await {port} 10000") == f"ready {port}"
+        assert time.monotonic() - began < 5
+
+
+def test_await_ends_with_the_program(sensor: Sensor, payload: Path, mechanism: str) -> None:
+    with running(sensor, mechanism, str(payload), "touch", "/x") as process, controlled(sensor) as control:
+        process.wait(TIMEOUT)
+        assert control.ask("await 1 20000") == "gone"
+
+
+def test_settle(sensor: Sensor, payload: Path, tmp_path: Path) -> None:
+    """In a PID namespace of its own, as in a container: only what runs in there counts."""
+    ready, finish = tmp_path / "ready", tmp_path / "finish"
+    script = f"""
+        "$@" /bin/sh -c ': >{ready}; while [ ! -e {finish} ]; do :; done; sleep 30' &
+        exec {sensor.path} control --dir {sensor.traces}
+    """
+    prefix = (
+        "unshare",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+        "/bin/sh",
+        "-c",
+        script,
+        "sh",
+        *sensor.argv("notify"),
+    )
+    with subprocess.Popen(prefix, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        watchdog = threading.Timer(TIMEOUT, process.kill)
+        watchdog.start()
+        try:
+            control = Control(process)
+            until(ready.exists)
+            assert control.ask("settle 200") == "timeout"
+            finish.touch()
+            assert control.ask("settle 20000") == "settled"
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+def test_catches(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    ready = tmp_path / "ready"
+    with running(sensor, mechanism, str(payload), "trap", str(ready)), controlled(sensor) as control:
+        until(ready.exists)
+        assert control.ask(f"catches {signal.SIGTERM:d}") == "yes"
+        assert control.ask(f"catches {signal.SIGQUIT:d}") == "yes", "it is not PID 1: the default action is taken"
+        assert control.ask(f"catches {signal.SIGKILL:d}") == "yes"
+        assert control.ask("catches 0") == "error usage"
+
+
+def test_catches_of_init(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    ready = tmp_path / "ready"
+    prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    argv = [*prefix, *sensor.argv(mechanism), str(payload), "trap", str(ready)]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as process:
+        try:
+            until(ready.exists)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            inside = ("nsenter", "--pid", "--mount", "--target", children[0])
+            with controlled(sensor, prefix=inside) as control:
+                assert control.ask(f"catches {signal.SIGTERM:d}") == "yes"
+                assert control.ask(f"catches {signal.SIGQUIT:d}") == "no"
+        finally:
+            process.kill()
+
+
+def test_counters(sensor: Sensor, payload: Path, mechanism: str) -> None:
+    for scope in ("main", "exec0"):
+        subprocess.run(
+            [*sensor.argv(mechanism, "--scope", scope), payload, "touch", "/x/y"], timeout=TIMEOUT, check=False
+        )
+    with controlled(sensor) as control:
+        answer = control.ask("counters")
+    values = dict(word.split("=") for word in answer.removeprefix("counters ").split())
+    assert list(values) == ["handled", "records", "unread", "unresolved", "interrupted", "unwritten"]
+    assert int(values["records"]) == sum(sensor.state(scope).records for scope in ("main", "exec0"))
+    assert re.fullmatch(r"counters( \w+=\d+)+", answer)
