@@ -89,9 +89,11 @@ class Side:
 def compare(before: Side, after: Side) -> Diff:
     """How `after` differs from `before`, file by file, grouped by package.
 
-    A file that went to another package is a change of the package that has it now.
+    A file that went to another package is a change of the package that has it now. A directory that came or went with
+    what is in it is not told.
     """
     old, new = ({item.path: item for item in side.items} for side in (before, after))
+    inner = {path.rpartition("/")[0] or "/" for path in (*old, *new)}
     was, now = ({p.name: p for p in side.packages} for side in (before, after))
     renamed = _renamed(was, now)
     added: dict[str, list[Item]] = {}
@@ -99,12 +101,14 @@ def compare(before: Side, after: Side) -> Diff:
     changed: dict[str, list[Change]] = {}
     for path, item in new.items():
         if path not in old:
+            if path in inner:
+                continue
             added.setdefault(item.package, []).append(item)
         elif what := difference(old[path], item):
             changed.setdefault(item.package, []).append(Change(old[path], item, what))
     successor = {o: n for n, o in renamed.items()}
     for path, item in old.items():
-        if path not in new:
+        if path not in new and path not in inner:
             removed.setdefault(successor.get(item.package, item.package), []).append(item)
     names = {"", *now, *(name for name in was if name not in successor)}
 

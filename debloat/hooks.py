@@ -172,7 +172,9 @@ def _walk(root: str, below: str, ignored: _Ignore) -> Iterator[bytes]:
         elif not ignored(name):
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
-                yield f"{name}\0{status.st_size} {status.st_mode} {status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+                yield f"{name}\0{status.st_size} {status.st_mode} {status.st_mtime_ns}\n".encode(
+                    "utf-8", "surrogateescape"
+                )
 
 
 class _Ignore:

@@ -44,7 +44,7 @@ def settled(trace: Trace, rootfs: Rootfs) -> Trace:
             kept.update(_settled(access, rootfs, made))
     groups = {(a.probe, a.program) for a in trace.accesses}
     silent = groups - {(a.probe, a.program) for a in kept}
-    kept.update(Access("/", Op.STAT, "", probe, program) for probe, program in silent)
+    kept.update(Access(program, Op.EXEC, "", probe, program) for probe, program in silent if program.startswith("/"))
     return replace(trace, accesses=frozenset(kept))
 
 

@@ -97,12 +97,12 @@ CFG
 cat >"$etc/apt/apt.conf.d/docker-autoremove-suggests" <<'CFG'
 Apt::AutoRemove::SuggestsImportant "false";
 CFG
-mkdir -p "$work/sbin"
-printf '#!/bin/sh\n# No service is started while an image is built.\nexit 101\n' >"$work/sbin/policy-rc.d"
+mkdir -p "$work/late/usr/sbin"
+printf '#!/bin/sh\n# No service is started while an image is built.\nexit 101\n' >"$work/late/usr/sbin/policy-rc.d"
 
 # mktemp -d is 0700 and the umask may be anything; the image gets plain modes.
 find "$etc" -type f -exec chmod 0644 {} +
-chmod 0755 "$work" "$work/sbin/policy-rc.d"
+chmod 0755 "$work" "$work/late/usr/sbin/policy-rc.d"
 
 # Read by mmdebstrap's own unpacking, which does not use dpkg; the same file then lands in the image.
 excludes=$etc/dpkg/dpkg.cfg.d/docker
@@ -116,7 +116,6 @@ mmdebstrap --quiet --variant=minbase --include=usr-is-merged \
     --aptopt='Acquire::Languages "none"' \
     --customize-hook='rm -f "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$1/etc/apt/apt.conf.d/99mmdebstrap"' \
     --customize-hook="cp -R '$etc/.' \"\$1/etc/\"" \
-    --customize-hook="install -m 0755 '$work/sbin/policy-rc.d' \"\$1/usr/sbin/policy-rc.d\"" \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/log/apt "$1"/var/log/dpkg.log "$1"/var/log/alternatives.log "$1"/var/log/bootstrap.log "$1"/var/cache/ldconfig/aux-cache "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old "$1/etc/resolv.conf" "$1/etc/hostname"' \
     --customize-hook='mkdir -p "$1/var/lib/apt/lists/partial" && : >"$1/etc/machine-id"' \
     "$SUITE" "$work/base.tar" ${MIRROR:+"$MIRROR"} \
@@ -124,6 +123,9 @@ mmdebstrap --quiet --variant=minbase --include=usr-is-merged \
     tail -n 15 "$work/log" >&2
     fail "cannot build $IMAGE with mmdebstrap: see the lines above" "is Debian's archive reachable? DEBLOAT_MIRROR names another"
 }
+
+# mmdebstrap has a policy-rc.d of its own and takes it away last, so this one is added after it.
+tar --append -f "$work/base.tar" --owner=0 --group=0 -C "$work/late" ./usr/sbin/policy-rc.d
 
 docker import -c 'CMD ["bash"]' "$work/base.tar" "$IMAGE" >/dev/null || fail "cannot import $IMAGE into the engine"
 say "built $IMAGE, $(docker image inspect -f '{{.Size}}' "$IMAGE") bytes"

@@ -142,7 +142,7 @@ class RubyRequire(Rule):
         inside = _tool(entry.path, known)
         for line, name in facts.features:
             # One tool requires another for commands of its own: gem the documentation's, bundle a console.
-            if not (inside and name.split("/")[0] in TOOLS):
+            if not (inside and name.split("/")[0] in (*TOOLS, "rake")):
                 for path in self._feature(name, here, known, world):
                     yield self.want(path, entry.path, f'require "{name}", line {line}')
         for line, name in facts.relative:

@@ -34,7 +34,7 @@ enum {
     SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11, SYS_rt_sigprocmask = 14, SYS_ioctl = 16,
     SYS_pread64 = 17, SYS_mremap = 25, SYS_nanosleep = 35, SYS_getpid = 39, SYS_sendmsg = 46, SYS_recvmsg = 47,
     SYS_socketpair = 53, SYS_clone = 56, SYS_execve = 59, SYS_wait4 = 61, SYS_kill = 62, SYS_uname = 63,
-    SYS_ftruncate = 77, SYS_chdir = 80, SYS_fchdir = 81, SYS_fchown = 93, SYS_ptrace = 101, SYS_setuid = 105,
+    SYS_fcntl = 72,    SYS_ftruncate = 77, SYS_chdir = 80, SYS_fchdir = 81, SYS_fchown = 93, SYS_ptrace = 101, SYS_setuid = 105,
     SYS_setgid = 106, SYS_setsid = 112, SYS_getgroups = 115, SYS_setgroups = 116, SYS_capget = 125, SYS_capset = 126,
     SYS_prctl = 157, SYS_chroot = 161, SYS_mount = 165, SYS_lgetxattr = 192, SYS_llistxattr = 195, SYS_getdents64 = 217,
     SYS_clock_gettime = 228, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258, SYS_readlinkat = 267,
@@ -64,7 +64,7 @@ __asm__(".text\n.globl _start\n_start:\n\txor %ebp,%ebp\n\tmov %rsp,%rdi\n\tand 
 
 #define ARCH_NAME "aarch64"
 enum {
-    SYS_lgetxattr = 9, SYS_llistxattr = 12, SYS_ioctl = 29, SYS_mkdirat = 34, SYS_mount = 40, SYS_ftruncate = 46,
+    SYS_lgetxattr = 9, SYS_llistxattr = 12, SYS_fcntl = 25, SYS_ioctl = 29, SYS_mkdirat = 34, SYS_mount = 40, SYS_ftruncate = 46,
     SYS_faccessat = 48, SYS_chdir = 49, SYS_fchdir = 50, SYS_chroot = 51, SYS_fchown = 55, SYS_openat = 56,
     SYS_close = 57, SYS_getdents64 = 61, SYS_read = 63, SYS_write = 64, SYS_pread64 = 67, SYS_ppoll = 73,
     SYS_readlinkat = 78, SYS_capget = 90, SYS_capset = 91, SYS_exit_group = 94, SYS_nanosleep = 101,
@@ -100,7 +100,8 @@ __asm__(".text\n.globl _start\n_start:\n\tmov x29,#0\n\tmov x30,#0\n\tmov x0,sp\
 #error "the sensor knows x86_64 and aarch64"
 #endif
 
-enum { SYS_pidfd_send_signal = 424, SYS_pidfd_open = 434, SYS_openat2 = 437, SYS_io_uring_setup = 425 };  /* the same number on every machine */
+/* The same number on every machine. */
+enum { SYS_pidfd_send_signal = 424, SYS_io_uring_setup = 425, SYS_pidfd_open = 434 };
 
 #define ARG(x) ((long)(x))
 #define sys0(n) syscall6(n, 0, 0, 0, 0, 0, 0)
@@ -902,6 +903,11 @@ static struct task *task_of(int tid)
     forget(t);
     *put_digits(name, (unsigned)tid) = 0;
     long dir = open_at(rec.proc, name, O_PATH | O_DIRECTORY, 0);
+    if (dir == -EMFILE || dir == -ENFILE) {
+        for (int i = 0; i < TASKS; i++)
+            forget(&tasks[i]);
+        dir = open_at(rec.proc, name, O_PATH | O_DIRECTORY, 0);
+    }
     if (dir < 0)
         return NULL;
     *t = (struct task){.tid = tid, .dir = (int)dir};
@@ -1899,10 +1905,10 @@ static long open_in(const char *dir, const char *stem, int copy, const char *suf
 /* Descriptors below 3 belong to the program, even those that are closed. */
 static long above_streams(long fd)
 {
-    enum { SYS_fcntl_x86_64 = 72, SYS_fcntl_aarch64 = 25, F_DUPFD_CLOEXEC = 1030 };
+    enum { F_DUPFD_CLOEXEC = 1030 };
     if (fd < 0 || fd > 2)
         return fd;
-    long other = sys3(machine_of[NATIVE] == X86_64 ? SYS_fcntl_x86_64 : SYS_fcntl_aarch64, fd, F_DUPFD_CLOEXEC, 3);
+    long other = sys3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
     close_fd(fd);
     return other;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -110,3 +111,43 @@ def test_doctor(arch: str, tmp_path: Path) -> None:
     found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     assert found["arch"] == name
     assert {"notify", "ptrace", "process_vm_readv", "proc_mem", "cap_sys_admin", "no_new_privs"} <= set(found)
+
+
+HEADERS = {
+    0: Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+    1: Path("/usr/include/x86_64-linux-gnu/asm/unistd_32.h"),
+    2: Path("/usr/aarch64-linux-gnu/include/asm-generic/unistd.h"),
+}
+"""Of x86_64, i386, aarch64: the columns of the sensor's table."""
+ALIASES = {"fstatat64": "newfstatat", "newfstatat": "fstatat64", "utimensat_time64": "utimensat"}
+
+
+def numbers(path: Path) -> dict[str, int]:
+    found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text())
+    return {name: int(number) for name, number in reversed(found)}
+
+
+@pytest.mark.parametrize("column", HEADERS)
+def test_numbers_of_the_kernel_headers(column: int) -> None:
+    """The table, and the calls that the sensor makes itself, against what the kernel's headers say."""
+    if not HEADERS[column].exists():
+        pytest.skip("no headers of that machine")
+    known = numbers(HEADERS[column])
+    source = debloat.sensor.SOURCE.read_text()
+    checked = 0
+    rows = re.findall(r"^    \{\{(.+?)\}, OP_.*?\},\s+/\* (\w+)(.*?)\*/", source, re.M)
+    for cells, name, rest in rows:
+        cell = cells.split(", ")[column]
+        if cell == "NO" or "x32" in rest or (name == "utimensat_time64" and name not in known):
+            continue
+        aliases = [name, *re.findall(r"\w+", rest), ALIASES.get(name, name)]
+        fitting = [known[n] for n in aliases if n in known]
+        if fitting:  # headers may be older than the newest calls
+            assert int(cell) in fitting, name
+            checked += 1
+    assert checked > 40
+    if column != 1:
+        part = source.split("#if defined(__x86_64__)")[1].split("#elif defined(__aarch64__)")[column // 2]
+        own = dict(re.findall(r"SYS_(\w+) = (\d+)", part.split("static long syscall6")[0]))
+        assert len(own) > 40
+        assert {n: known[n] for n in own} == {n: int(v) for n, v in own.items()}

@@ -206,6 +206,16 @@ def test_repeated_scope_gets_its_own_file(sensor: Sensor, payload: Path, mechani
     assert second.about("/x/") == [("access", "-", "/x/second")]
 
 
+def test_few_descriptors(sensor: Sensor, payload: Path, mechanism: str) -> None:
+    """The supervisor lives under the program's limits."""
+    loop = f"ulimit -n 10; for i in 1 2 3 4 5 6 7 8 9 10; do {payload} touch /x/$i; done"
+    argv = ["/bin/sh", "-c", 'ulimit -n 12; "$@"; exit $?', "sh", *sensor.argv(mechanism), "/bin/sh", "-c", loop]
+    subprocess.run(argv, timeout=TIMEOUT, check=False)
+    run = sensor.recording(0, b"", b"")
+    assert {f"/x/{i}" for i in range(1, 11)} <= run.paths("access")
+    assert (run.state.unread, run.state.unresolved) == (0, 0)
+
+
 def test_full_disk_is_counted(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
     """Nothing is lost silently: what cannot be written is counted, said once, and the program goes on."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sensor.traces], check=True, timeout=TIMEOUT)

@@ -234,30 +234,18 @@ def _installed(world: World, path: str, name: str) -> tuple[str, ...]:
 
 
 _NOT_FOR_LIBRARIES = frozenset(
-    [
-        "bash",
-        "c++",
-        "cc",
-        "clang",
-        "display",
-        "eog",
-        "fish",
-        "g++",
-        "gcc",
-        "gm",
-        "less",
-        "lscpu",
-        "make",
-        "more",
-        "open",
-    ]
-    + ["pager", "sensible-browser", "sudo", "vi", "vim", "xdg-open", "xv", "zsh"]
+    {
+        *("bash", "fish", "zsh"),
+        *("display", "eog", "gm", "open", "xdg-open", "xv", "sensible-browser"),
+        *("less", "more", "pager", "vi", "vim"),
+        *("c++", "cc", "clang", "g++", "gcc", "make", "lscpu", "sudo"),
+    }
 )
-"""Programs that distributions start for a person at a desktop or a developer: viewers, pagers, completion, compilers."""
+"""What distributions start for a person at a terminal or desktop, or a developer: completion, viewers, compilers."""
 
 
 class Subprocesses(Rule):
-    """Programs that code starts by a literal name, through PATH; of distributions' code, those that a server may use."""
+    """Programs that code starts by a literal name, through PATH; of distributions, those of use to a server."""
 
     name = "python.subprocess"
 
