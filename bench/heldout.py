@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shlex
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -44,21 +45,16 @@ class Watch:
 
 
 class _Watched(fixtures.Service):
-    """A service whose program and commands are recorded."""
+    """A service whose program is recorded, and its commands while a check is asked: not those that await readiness."""
 
     watch: Watch
     options: RunOptions
+    asking: bool = False
     commands: int = 0
 
-    def _says_ready(self) -> bool:
-        ready = self.fixture.ready
-        if not ready:
-            return True
-        with contextlib.suppress(fixtures._Failed):
-            return super().exec(("/bin/sh", "-c", ready), "", fixtures.CHECK_LIMIT)[0] == 0
-        return False
-
     def exec(self, argv: Sequence[str], user: str, limit: float) -> tuple[int, str, str]:
+        if not self.asking:
+            return super().exec(argv, user, limit)
         self.commands += 1
         options = replace(self.options, user=user or self.options.user)
         wrapped = record_argv(self.watch.image.config, options, self.watch.recorder, f"exec{self.commands}")
@@ -70,8 +66,8 @@ class _Watched(fixtures.Service):
             engine: Engine = self.watch.workspace.engine
             argv = (SENSOR, "control", "--dir", TRACES)
             with contextlib.closing(engine.execute(str(self.container.id), argv, user="0:0")) as channel:
-                word = "".join(c if "!" <= c <= "~" and c != "\\" else "_" for c in name)
-                channel.send(f"mark {word}\n".encode())
+                word = b"".join(b"%c" % c if 0x21 <= c < 0x7F and c != 0x5C else b"\\x%02x" % c for c in name.encode())
+                channel.send(b"mark " + word + b"\n")
                 channel.line(5.0)
 
     def collect(self, check: str) -> None:
@@ -99,7 +95,7 @@ def watching(watch: Watch) -> Iterator[None]:
     ) -> Iterator[fixtures.Service]:
         check = watch.check
         given = RunOptions(**{name: getattr(options, name) for name in fixtures._fields(fixtures.Options)})
-        words = None if args is None else tuple(fixtures.shlex.split(args))
+        words = None if args is None else tuple(shlex.split(args))
         config, workspace = watch.image.config, watch.workspace
         ports = tuple(p for p in config.ports if p.endswith("/tcp")) if given.network != "none" else ()
         spec = container_spec(watch.image.id, config, words, given, watch.recorder, ports, workspace.run)
@@ -117,9 +113,14 @@ def watching(watch: Watch) -> Iterator[None]:
                     watch.lost.append(f"{check or 'the shared container'}: {error}")
 
     def ask(service: fixtures.Service, check: fixtures.Check) -> None:
-        if isinstance(service, _Watched) and not watch.check:
+        assert isinstance(service, _Watched)
+        if not watch.check:
             service.mark(check.name)
-        real_ask(service, check)
+        service.asking = True
+        try:
+            real_ask(service, check)
+        finally:
+            service.asking = False
 
     def ask_alone(
         client: docker.DockerClient, image: str, fixture: fixtures.Fixture, check: fixtures.Check

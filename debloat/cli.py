@@ -325,7 +325,7 @@ def hook_run(**given: Any) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code. Errors go to stderr as "debloat: MESSAGE" and a line of advice."""
     try:
-        cli.main(argv, prog_name="debloat", standalone_mode=False)
+        code = cli.main(argv, prog_name="debloat", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -344,7 +344,7 @@ def main(argv: list[str] | None = None) -> int:
         return complain(
             DebloatError(f"internal error: {type(error).__name__}: {error}", "please report it with the lines above")
         )
-    return 0
+    return code if isinstance(code, int) else 0  # click gives the code of `ctx.exit` back, else what a command returned
 
 
 def complain(error: DebloatError) -> int:

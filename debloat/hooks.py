@@ -165,16 +165,16 @@ def _walk(root: str, below: str, ignored: _Ignore) -> Iterator[bytes]:
         return
     for entry in entries:
         name = f"{below}{entry.name}"
-        if name == ".git" or (ignored(name) and not ignored.excepts):
+        out = ignored(name)
+        if name == ".git" or (out and not ignored.excepts):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(root, f"{name}/", ignored)
-        elif not ignored(name):
+        elif not out:
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
-                yield f"{name}\0{status.st_size} {status.st_mode} {status.st_mtime_ns}\n".encode(
-                    "utf-8", "surrogateescape"
-                )
+                line = f"{name}\0{status.st_size} {status.st_mode} {status.st_mtime_ns}\n"
+                yield line.encode("utf-8", "surrogateescape")
 
 
 class _Ignore:
@@ -191,6 +191,8 @@ class _Ignore:
         self.excepts = any(keeps for keeps, _ in self._rules)
 
     def __call__(self, name: str) -> bool:
+        if not self._rules:
+            return False
         parts = name.split("/")
         prefixes = ["/".join(parts[:i]) for i in range(1, len(parts) + 1)]
         result = False

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from debloat import carve, sensor
+from debloat.audit import audit
 from debloat.closure import World
 from debloat.debian import dpkg
 from debloat.engine.base import Engine
+from debloat.errors import UsageError
 from debloat.exercise import Limits
 from debloat.minimal import Minimal, cut
 from debloat.model import Image, Trace, Want
@@ -19,8 +21,9 @@ from debloat.recipe import Recipe
 from debloat.record import Recording, record
 from debloat.report.model import Report, report
 from debloat.rootfs import Rootfs
+from debloat.rules.package import unknown_packages
 from debloat.session import Recorder
-from debloat.verify import Judge, Verdict, cures
+from debloat.verify import Judge, Proven, Verdict, cures
 from debloat.workspace import Workspace
 
 MAX_ROUNDS = 5
@@ -67,13 +70,13 @@ def slim(
         rootfs, recording = read_and_record(workspace, image, recipe, recorder, progress)
         world = world_of(image, rootfs, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
-        minimal, verdict, healed = prove(workspace, world, image, judge if verify else None, progress)
-        result = (target or default_target(reference)) if verdict.passed or force else ""
+        proven = prove(workspace, world, image, judge if verify else None, progress)
+        result = (target or default_target(reference)) if proven.verdict.passed or force else ""
         if result:
             workspace.publish(result)
-        finished = report(image, rootfs, minimal, recording, verdict, healed, recipe, result, verify, progress)
+        finished = report(image, rootfs, recording, proven, recipe, result, verify, progress)
         for sink in sinks:
-            sink(Made(image, recipe, world, minimal, verdict, healed, finished))
+            sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
         return finished
 
 
@@ -93,31 +96,35 @@ def world_of(image: Image, rootfs: Rootfs, recipe: Recipe, trace: Trace, more: I
     """What the rules may look at."""
     for other in more:
         trace = trace | other
-    return World(
-        rootfs, dpkg.read(rootfs), image.config, trace, recipe.policy, image.history, architecture=image.architecture
-    )
+    packages = dpkg.read(rootfs)
+    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.architecture)
+    if unknown := unknown_packages(world):
+        raise UsageError(f"no package of the image is called {', '.join(unknown)}", "see `debloat inspect IMAGE`")
+    return world
 
 
-def prove(
-    workspace: Workspace, world: World, image: Image, judge: Judge | None, progress: Progress
-) -> tuple[Minimal, Verdict, tuple[Want, ...]]:
+def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None, progress: Progress) -> Proven:
     """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal."""
     healed: tuple[Want, ...] = ()
-    for _ in range(MAX_ROUNDS):
-        with progress.stage("close and carve"):
-            minimal = cut(world, image, healed, workspace.directory)
-        with progress.stage("load"):
-            workspace.load(carve.archive(minimal.config, minimal.layer, minimal.layer_file, [workspace.pending]))
-        if judge is None:
-            return minimal, Verdict(), healed
-        with progress.stage("verify"):
-            verdict = judge.verify(workspace.pending)
-        cure = cures(world, verdict, minimal.closure)
-        if not cure:
-            break
-        progress.say(f"healing: {len(cure)} paths were missed")
-        healed += cure
-    return minimal, verdict, healed
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(MAX_ROUNDS):
+            with progress.stage("close and carve"):
+                minimal = cut(world, image, healed, workspace.directory)
+            auditing = pool.submit(audit, world.rootfs, minimal.closure, world.config)
+            with progress.stage("load"):
+                workspace.load(carve.archive(minimal.config, minimal.layer, minimal.layer_file, [workspace.pending]))
+            verdict = Verdict()
+            if judge is not None:
+                with progress.stage("verify"):
+                    verdict = judge.verify(workspace.pending)
+            with progress.stage("audit"):
+                findings = tuple(auditing.result())
+            cure = cures(world, verdict, minimal.closure)
+            if not cure:
+                break
+            progress.say(f"healing: {len(cure)} paths were missed")
+            healed += cure
+    return Proven(minimal, verdict, healed, findings)
 
 
 def default_target(reference: str) -> str:

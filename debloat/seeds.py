@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from debloat.debian.packages import Packages
 from debloat.lock import Item, Lock
 from debloat.model import Access, Kind, Op, Trace, Want
-from debloat.rootfs import MemoryContents, Resolution, Rootfs
+from debloat.rootfs import MAX_LINKS, MemoryContents, Resolution, Rootfs
 from debloat.rules.sweeps import skipped
 from debloat.rules.trace import CREATES
 
@@ -89,7 +89,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Gone:
-    """A path that was used when the lock was made and that another build has under no name."""
+    """A path that was used when the lock was made and that another build has under no name.
+
+    `reason` is the lock's; of a link, that of what it led to.
+    """
 
     path: str
     package: str
@@ -152,8 +155,13 @@ class _Successors:
         return self._items[path]
 
     def lost(self, path: str) -> Gone:
-        item = self._items[path]
-        return Gone(path, item.package, item.reason)
+        item, reason = self._items[path], self._items[path].reason
+        for _ in range(MAX_LINKS):
+            target = self._items.get(reason.removeprefix("link ")) if reason.startswith("link ") else None
+            if target is None:
+                break
+            reason = target.reason
+        return Gone(path, item.package, reason)
 
     def find(self, path: str) -> str | None:
         """The path that `path` has here: itself, or the same with other version numbers, of the same package."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from debloat.audit import Finding
 from debloat.closure import World, close
 from debloat.errors import DebloatError
 from debloat.exercise import Exercise, Limits, exercise
+from debloat.minimal import Minimal
 from debloat.model import Closure, Image, Trace, Want
 from debloat.probes import ProbeResult
 from debloat.record import trace_of
@@ -41,6 +43,16 @@ class Verdict:
     @property
     def passed(self) -> bool:
         return not any(a.difference for a in self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A minimal image, the verdict on it, what had to be healed on the way, and what the ELF audit found."""
+
+    minimal: Minimal
+    verdict: Verdict
+    healed: tuple[Want, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Judge:

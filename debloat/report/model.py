@@ -14,7 +14,7 @@ from debloat.progress import Progress, Stage
 from debloat.recipe import Recipe
 from debloat.record import Recording
 from debloat.rootfs import Rootfs
-from debloat.verify import Answer, Verdict
+from debloat.verify import Answer, Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
 def report(
     image: Image,
     rootfs: Rootfs,
-    minimal: Minimal,
     recording: Recording,
-    verdict: Verdict,
-    healed: tuple[Want, ...],
+    proven: Proven,
     recipe: Recipe,
     result: str,
     verified: bool,
     progress: Progress,
 ) -> Report:
     """The report of a run from its values."""
+    minimal = proven.minimal
+    audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
     return Report(
         tool=f"debloat {__version__}",
         reference=image.reference,
@@ -89,10 +89,10 @@ def report(
         after=minimal.footprint,
         packages=minimal.shares,
         rules=rule_shares(minimal),
-        answers=verdict.answers,
-        healed=healed,
+        answers=proven.verdict.answers,
+        healed=proven.healed,
         mechanisms=tuple(sorted(recording.trace.mechanisms)),
         verified=verified,
-        notes=recording.notes,
+        notes=recording.notes + audited,
         stages=tuple(progress.stages),
     )

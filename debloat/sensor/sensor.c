@@ -139,14 +139,14 @@ enum { PATH_MAX = 4096, PAGE = 4096 };
 enum { SIGKILL = 9, SIGCHLD = 17, SIGSTOP = 19, SIGTRAP = 5 };
 enum { POLLIN = 1, POLLERR = 8, POLLHUP = 16, POLLNVAL = 32 };
 enum { CLONE_PARENT = 0x8000 };
-enum { WNOHANG = 1, WALL = 0x40000000 };
-enum { MS_BIND = 4096, MS_MOVE = 8192, MS_REC = 16384, MS_PRIVATE = 1 << 18 };
+enum { WALL = 0x40000000 };
+enum { MS_BIND = 4096, MS_MOVE = 8192 };
 enum { RLIMIT_NOFILE = 7 };
 enum { AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 02000000, SOL_SOCKET = 1, SCM_RIGHTS = 1 };
 enum { CLOCK_MONOTONIC = 1 };
 
 enum {
-    PR_SET_NAME = 15, PR_GET_NO_NEW_PRIVS = 39, PR_SET_NO_NEW_PRIVS = 38, PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24,
+    PR_GET_NO_NEW_PRIVS = 39, PR_SET_NO_NEW_PRIVS = 38, PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24,
     PR_CAP_AMBIENT = 47, PR_CAP_AMBIENT_LOWER = 3
 };
 #define CAPABILITY_VERSION_3 0x20080522u
@@ -411,8 +411,13 @@ enum { EXIT_SETUP = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127, EXIT_USAGE
 
 #define die(...) do { say(2, "sensor: ", __VA_ARGS__, NULL); leave(EXIT_SETUP); } while (0)
 
-static long open_at(int dir, const char *path, int flags, int mode) { return sys4(SYS_openat, dir, path, flags | O_CLOEXEC, mode); }
+static long open_at(int dir, const char *path, int flags, int mode)
+{
+    return sys4(SYS_openat, dir, path, flags | O_CLOEXEC, mode);
+}
+
 static void close_fd(long fd) { sys1(SYS_close, fd); }
+
 static long stat_at(int dir, const char *path, int flags, struct statx *to)
 {
     return sys5(SYS_statx, dir, path, flags, STATX_BASIC | STATX_MNT_ID, to);
@@ -676,6 +681,9 @@ enum { STARTED = 1, ENDED = 2 };
 #endif
 #ifndef WITHOUT_SYSCALL_INFO
 #define WITHOUT_SYSCALL_INFO false
+#endif
+#ifndef WITHOUT_RECV_END
+#define WITHOUT_RECV_END false
 #endif
 #ifndef WITHOUT_PIDFD
 #define WITHOUT_PIDFD false
@@ -1381,27 +1389,40 @@ static long install_listener(void)
 
 /* ------------------------------------------------------------------------------------------ 7 supervisors */
 
-static void supervise_notify(void)
+/* Whether a notification waits; false when all tasks under the filter are gone. */
+static bool more_notifications(bool wait)
 {
-    sys3(SYS_ioctl, rec.listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP); /* Linux 6.6; only makes it faster */
     for (;;) {
-        /* RECV alone would never return on Linux 6.1 once all tasks are gone. */
+        const struct timespec now = {0, 0};
         struct pollfd p = {rec.listener, POLLIN, 0};
-        long r = sys5(SYS_ppoll, &p, 1, 0, 0, 8);
+        long r = sys5(SYS_ppoll, &p, 1, wait ? NULL : &now, 0, 8);
         if (r < 0 && r != -EINTR && r != -EAGAIN) {
             complain("cannot wait for notifications", r);
+            return false;
+        }
+        if (r > 0 && !(p.revents & POLLIN) && p.revents & (POLLHUP | POLLERR | POLLNVAL))
+            return false;
+        if (r > 0 || (r == 0 && !wait))
+            return true;
+    }
+}
+
+static void supervise_notify(void)
+{
+    /* RECV never returned on older kernels once all tasks were gone; from Linux 6.11 on it does, which saves the poll. */
+    bool poll_first = WITHOUT_RECV_END || kernel_is_before(6, 12);
+    sys3(SYS_ioctl, rec.listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP); /* Linux 6.6; only makes it faster */
+    for (;;) {
+        if (poll_first && !more_notifications(true))
             return;
-        }
-        if (r <= 0 || !(p.revents & POLLIN)) {
-            if (r > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL))
-                return;
-            continue;
-        }
         struct notification n;
         memset(&n, 0, sizeof n);
-        r = sys3(SYS_ioctl, rec.listener, NOTIF_RECV, &n);
-        if (r == -ENOENT)
+        long r = sys3(SYS_ioctl, rec.listener, NOTIF_RECV, &n);
+        if (r == -ENOENT) {
+            if (!more_notifications(false))
+                return;
             rec.state->interrupted++;
+        }
         if (r == -ENOENT || r == -EINTR)
             continue;
         if (r < 0) {
@@ -2288,7 +2309,10 @@ static void control_counters(const char *dir, struct bytes *answer)
     }
 }
 
-static bool has_ended(const struct state *program) { return program->phase == ENDED || sys2(SYS_kill, program->pid, 0) == -ESRCH; }
+static bool has_ended(const struct state *program)
+{
+    return program->phase == ENDED || sys2(SYS_kill, program->pid, 0) == -ESRCH;
+}
 
 /* What the main recording says of its program; PID 1 where there is no recording. */
 static struct state main_program(const char *dir, const char *scope)
@@ -2608,7 +2632,8 @@ static bool put_entry(struct walk *w, const char *name)
     put_byte(&out, kind);
     put_byte(&out, ' ');
     put_number(&out, st.mode & 07777, 8);
-    const u64 before[] = {st.uid, st.gid, st.size}, after[] = {st.nlink, device, st.ino, st.rdev_major, st.rdev_minor, xattr_count};
+    const u64 before[] = {st.uid, st.gid, st.size};
+    const u64 after[] = {st.nlink, device, st.ino, st.rdev_major, st.rdev_minor, xattr_count};
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         put_byte(&out, ' ');
         put_number(&out, before[i], 10);

@@ -269,7 +269,7 @@ CASES = _cases()
 
 
 VARIANTS = {
-    "notify-with-little": ("notify", ("-DWITHOUT_READV=true", "-DWITHOUT_PIDFD=true")),
+    "notify-with-little": ("notify", ("-DWITHOUT_READV=true", "-DWITHOUT_PIDFD=true", "-DWITHOUT_RECV_END=true")),
     "ptrace-with-little": ("ptrace", ("-DWITHOUT_READV=true", "-DWITHOUT_SYSCALL_INFO=true", "-DWITHOUT_PIDFD=true")),
 }
 """How to record, and what the sensor is built to do without, as on older kernels, under narrow profiles, in gVisor."""

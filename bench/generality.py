@@ -1,0 +1,301 @@
+"""Generality: what a minimal image does that it was never traced doing.
+
+Each fixture is cut at each level by its training recipe; then the independent judge asks the result everything that
+the fixture must do. Checks marked `trained` repeat the training; the others are held out. Which files the checks use
+is recorded on the original once; a file they use that a minimal image lacks is a miss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import store, tool
+from bench.heldout import Watch, used_files, watching
+from bench.stats import share, table
+from debloat import sensor
+from debloat.engine.base import Engine
+from debloat.engine.docker import connect
+from debloat.errors import DebloatError, UsageError
+from debloat.reader import open_rootfs
+from debloat.rootfs import Rootfs
+from debloat.session import Recorder
+from debloat.workspace import Workspace
+from tests.support import fixtures
+
+LEVELS = ("exact", "safe", "package")
+DIRECTORY = store.UNFINISHED / "generality"
+SHOWN = 60
+"""Missed files that a result names; the count is always whole."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A level over all fixtures."""
+
+    level: str
+    fixtures: int
+    made: int
+    median_share: float
+    kept: int
+    original: int
+    trained: tuple[int, int]
+    heldout: tuple[int, int]
+    files: tuple[int, int]
+
+
+def run(names: Sequence[str], levels: Sequence[str], say: Say, *, again: bool = False, stale: bool = False) -> list[Any]:
+    """Judge fixtures at levels, one after the other; each result is written as soon as it is there.
+
+    What is there already is taken when the image, the checks and the tool are the same (`stale`: whatever the tool),
+    unless `again`.
+    """
+    engine = connect()
+    try:
+        found = []
+        for name in names:
+            with contextlib.suppress(fixtures.FixtureError):
+                found.append(_fixture(engine, name, levels, say, again, stale))
+        return found
+    finally:
+        engine.close()
+
+
+def stored(names: Iterable[str]) -> list[dict[str, Any]]:
+    """The results of fixtures that are there already."""
+    return [found for name in names if (found := store.read(DIRECTORY / f"{name}.json"))]
+
+
+def _fixture(engine: Engine, name: str, levels: Sequence[str], say: Say, again: bool, stale: bool) -> dict[str, Any]:
+    fixture = fixtures.load(name)
+    path = DIRECTORY / f"{name}.json"
+    try:
+        image = engine.image(fixtures.tag(name))
+    except UsageError:
+        say(f"{name}: building")
+        fixtures.build(name)
+        image = engine.image(fixtures.tag(name))
+    key = hashlib.sha256(image.id.encode() + (fixture.directory / "checks.toml").read_bytes()).hexdigest()[:16]
+    found = store.read(path)
+    if again or found.get("key") != key or "used" not in found:
+        found = {"fixture": name, "kind": fixture.kind, "key": key, "image": image.id, "levels": {}}
+        found |= _original(engine, fixture, say)
+        store.write(path, found)
+    code = store.code_hash([store.ROOT / "debloat"])
+    for level in levels:
+        old = found["levels"].get(level)
+        if old and not again and (stale or old["tool"] == code):
+            continue
+        begun = time.monotonic()
+        found["levels"][level] = {"tool": code, **_level(engine, fixture, level, found)}
+        store.write(path, found)
+        say(f"{name} {level}: {line(found['levels'][level])}  [{time.monotonic() - begun:.0f} s]")
+    return found
+
+
+def _original(engine: Engine, fixture: fixtures.Fixture, say: Say) -> dict[str, Any]:
+    """What the checks use of the original, and those that it fails itself: they say nothing of a minimal image."""
+    image = engine.image(fixtures.tag(fixture.name))
+    with Workspace(engine) as workspace:
+        recorder = Recorder(sensor.binary(engine.info().architecture))
+        rootfs = open_rootfs(workspace, image, recorder.sensor)
+        watch = Watch(workspace, image, recorder)
+        with watching(watch):
+            recorded = fixtures.run_checks(image.id, fixture)
+        used = used_files(watch.accesses, rootfs)
+        size = sum(entry.size for entry in rootfs.entries())
+    disturbed = [r.name for r in recorded if not r.passed]
+    failed: list[str] = []
+    if disturbed:
+        say(f"{fixture.name}: fails recorded: {'; '.join(f'{r.name}: {r.detail}' for r in recorded if not r.passed)}")
+        failed = [r.name for r in fixtures.run_checks(image.id, fixture) if not r.passed]
+    return {
+        "original": {"bytes": size, "failed": failed, "disturbed": sorted(set(disturbed) - set(failed))},
+        "lost": watch.lost,
+        "used": {path: sorted(checks) for path, checks in sorted(used.items())},
+    }
+
+
+def _level(engine: Engine, fixture: fixtures.Fixture, level: str, found: dict[str, Any]) -> dict[str, Any]:
+    target = f"debloat-bench/{fixture.name}:{level}"
+    given = ["slim", fixtures.tag(fixture.name), "-c", str(fixture.recipe), "--level", level, "-t", target]
+    made = tool.run(given, fixture.directory)
+    result: dict[str, Any] = {"code": made.code, "seconds": round(made.wall, 2), "rss": made.rss}
+    result["healed"] = [w["path"] for w in made.report.get("healed", ())][:SHOWN]
+    if made.code:
+        return result | {"error": made.errors.strip()[-1500:], "bytes": 0, "failed": [], "missed": []}
+    try:
+        answers = fixtures.run_checks(target, fixture)
+        there = _paths(engine, target)
+    finally:
+        with contextlib.suppress(DebloatError):
+            engine.untag(target)
+    counted = [r for r in answers if r.name not in found["original"]["failed"]]
+    trained = {check.name for check in fixture.checks if check.trained}
+    missed = {path: checks for path, checks in found["used"].items() if path not in there}
+    failed = [
+        {
+            "check": r.name,
+            "trained": r.name in trained,
+            "detail": r.detail,
+            "missing": [path for path, checks in missed.items() if r.name in checks or checks == ["start"]][:20],
+        }
+        for r in counted
+        if not r.passed
+    ]
+    return result | {
+        "bytes": made.report["after"]["bytes"],
+        "files": made.report["after"]["files"],
+        "trained": _passed(r for r in counted if r.name in trained),
+        "heldout": _passed(r for r in counted if r.name not in trained),
+        "failed": failed,
+        "missed_count": len(missed),
+        "missed": sorted(missed)[:SHOWN],
+    }
+
+
+def _passed(results: Iterable[fixtures.CheckResult]) -> list[int]:
+    passed = [r.passed for r in results]
+    return [sum(passed), len(passed)]
+
+
+def _paths(engine: Engine, reference: str) -> Rootfs:
+    """The root file system of a minimal image, to be asked for names only."""
+    with Workspace(engine) as workspace:
+        return open_rootfs(workspace, engine.image(reference), sensor.binary(engine.info().architecture))
+
+
+def line(result: dict[str, Any]) -> str:
+    """A level of a fixture in a line, with what failed and the files that it may have lacked."""
+    if result["code"]:
+        return f"no image, exit code {result['code']}: {' '.join(result['error'].split())[-600:]}"
+    (t, trained), (h, heldout) = result["trained"], result["heldout"]
+    text = f"{result['bytes'] / 1e6:.1f} MB, trained {t}/{trained}, held-out {h}/{heldout}, {result['missed_count']} missed"
+    for failure in result["failed"]:
+        text += f"\n    FAILED {'(trained) ' if failure['trained'] else ''}{failure['check']}: {failure['detail'][:300]}"
+        if failure["missing"]:
+            text += f"\n      lacks: {' '.join(failure['missing'][:12])}"
+    return text
+
+
+# ------------------------------------------------------------------------------------- the table
+
+
+def total(results: Sequence[dict[str, Any]], level: str) -> Total:
+    """A level over all fixtures that have it. A fixture of which no image came has failed all its checks."""
+    rows = [(r, r["levels"][level]) for r in results if level in r["levels"]]
+    made = [(r, x) for r, x in rows if not x["code"]]
+    lost = sum(_checks(r) for r, x in rows if x["code"])
+    return Total(
+        level,
+        len(rows),
+        len(made),
+        statistics.median([share(x["bytes"], r["original"]["bytes"]) for r, x in made] or [0.0]),
+        sum(x["bytes"] for _, x in made),
+        sum(r["original"]["bytes"] for r, _ in made),
+        (sum(x["trained"][0] for _, x in made), sum(x["trained"][1] for _, x in made)),
+        (sum(x["heldout"][0] for _, x in made), sum(x["heldout"][1] for _, x in made) + lost),
+        (sum(x["missed_count"] for _, x in made), sum(len(r["used"]) for r, _ in made)),
+    )
+
+
+def _checks(result: dict[str, Any]) -> int:
+    """How many held-out checks a fixture has, by a level that was judged; none known, none counted."""
+    return max([x["heldout"][1] for x in result["levels"].values() if not x["code"]] or [0])
+
+
+HEAD = ("fixture", "level", "bytes kept", "of original", "trained", "held-out", "files missed")
+
+
+def rows(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> list[tuple[str, ...]]:
+    """The closing table: a row for each fixture and level, then a row for each level over all."""
+    found = []
+    for result in results:
+        for level in (x for x in levels if x in result["levels"]):
+            found.append((result["fixture"], level, *_cells(result, result["levels"][level])))
+    for level in levels:
+        sums = total(results, level)
+        if sums.fixtures:
+            found.append(
+                (
+                    f"all {sums.fixtures}",
+                    level,
+                    f"{sums.kept / 1e6:.1f} MB",
+                    f"median {sums.median_share:.0f} %",
+                    _of(sums.trained),
+                    f"{_of(sums.heldout)} ({share(*sums.heldout):.1f} %)",
+                    f"{_of(sums.files)} ({share(*sums.files):.2f} %)",
+                )
+            )
+    return found
+
+
+def _cells(result: dict[str, Any], level: dict[str, Any]) -> tuple[str, ...]:
+    if level["code"]:
+        return (f"exit code {level['code']}", *("" for _ in range(4)))
+    used = len(result["used"])
+    return (
+        f"{level['bytes'] / 1e6:.1f} MB",
+        f"{share(level['bytes'], result['original']['bytes']):.0f} %",
+        _of(level["trained"]),
+        _of(level["heldout"]),
+        f"{level['missed_count']}/{used} ({share(level['missed_count'], used):.1f} %)",
+    )
+
+
+def _of(pair: Sequence[int]) -> str:
+    return f"{pair[0]}/{pair[1]}"
+
+
+def summary(results: Sequence[dict[str, Any]], levels: Sequence[str], *, markdown: bool = False) -> str:
+    return table(HEAD, rows(results, levels), markdown=markdown)
+
+
+def failures(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> str:
+    """Every failure with what was probably missing, for whoever mends it."""
+    lines = []
+    for result in results:
+        bad = result["original"]["failed"], result["original"]["disturbed"]
+        for names, what in zip(bad, ("the original fails", "fails only while recorded"), strict=True):
+            if names:
+                lines.append(f"{result['fixture']}: {what}: {', '.join(names)}")
+        lines += [f"{result['fixture']}: trace lost: {text}" for text in result["lost"]]
+        for level in (x for x in levels if x in result["levels"]):
+            lines.append(f"{result['fixture']} {level}: {line(result['levels'][level])}")
+    return "\n".join(lines)
+
+
+def compact(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The result to keep: without the names of all files that were used."""
+    kept = [{**r, "used": len(r["used"])} for r in results]
+    for result in kept:
+        del result["key"]
+    return store.result("generality", fixtures=kept, totals=[_plain(total(results, x)) for x in LEVELS])
+
+
+def _plain(sums: Total) -> dict[str, Any]:
+    return {
+        "level": sums.level,
+        "fixtures": sums.fixtures,
+        "made": sums.made,
+        "median_share": round(sums.median_share, 2),
+        "bytes": sums.kept,
+        "original_bytes": sums.original,
+        "trained": sums.trained,
+        "heldout": sums.heldout,
+        "heldout_rate": round(share(*sums.heldout), 2),
+        "missed": sums.files,
+        "miss_rate": round(share(*sums.files), 3),
+    }
+
+
+def keep(results: Sequence[dict[str, Any]], path: Path) -> None:
+    store.write(path, compact(results))

@@ -1,0 +1,77 @@
+"""Small images on the engine, for tests: built from tables, gone when the test is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+BASE = "debian:bookworm-slim"
+LABEL = "debloat.run=tests"
+
+
+class Images:
+    """Builds images under names of this test only, and removes every name it may have led to."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.repository = f"debloat-test-{secrets.token_hex(4)}"
+
+    def name(self, tag: str) -> str:
+        return f"{self.repository}:{tag}"
+
+    def build(self, tag: str, dockerfile: str, files: Mapping[str, str | bytes] | None = None) -> str:
+        """Build a context of a Dockerfile and some files; a file whose name ends in `!` is executable."""
+        context = self._directory / f"context-{tag}"
+        context.mkdir(parents=True, exist_ok=True)
+        (context / "Dockerfile").write_text(dockerfile)
+        for name, content in (files or {}).items():
+            path = context / name.rstrip("!")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            path.chmod(0o755 if name.endswith("!") else 0o644)
+            os.utime(path, (10**9, 10**9))
+        command = ["docker", "build", "-q", "--network", "none", "--label", LABEL, "-t", self.name(tag), str(context)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return self.name(tag)
+
+    def remove(self) -> None:
+        listed = subprocess.run(
+            [
+                "docker",
+                "images",
+                "-q",
+                "--filter",
+                f"reference={self.repository}",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in listed.stdout.split():
+            subprocess.run(["docker", "rmi", name], capture_output=True, check=False)
+
+
+def images(directory: Path) -> Iterator[Images]:
+    """For a fixture: the images of a test."""
+    found = Images(directory)
+    try:
+        yield found
+    finally:
+        found.remove()
+
+
+def run(image: str, *words: str) -> str:
+    """The output of a container."""
+    command = ["docker", "run", "--rm", "--network", "none", "--label", LABEL, image, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def image_id(image: str) -> str:
+    command = ["docker", "inspect", "--format", "{{.Id}}", image]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
