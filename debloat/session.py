@@ -15,13 +15,13 @@ from debloat.errors import EngineUnavailable, SensorUnavailable
 from debloat.model import Access, Image, ImageConfig
 from debloat.reader import SENSOR, SENSOR_HOME, sensor_tar
 from debloat.recipe import RunOptions
-from debloat.trace import Counters, parse_events, parse_marks, parse_state
+from debloat.trace import Counters, parse_events, parse_marks, parse_state, scope_of
 from debloat.workspace import Workspace
 
 TRACES = f"{SENSOR_HOME}/trace"
-SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OVERRIDE")
-"""What the sensor needs to install its filter, to read paths and to become the image's USER. The last four are
-Docker's default; they are added only where the user takes them away."""
+SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OVERRIDE", "CHOWN")
+"""What the sensor needs to install its filter, to read paths and to become the image's USER. All but the
+first two are Docker's default; they are added only where the user takes them away."""
 STOP_GRACE = 10.0
 """Seconds between the stop signal and SIGKILL, as `docker stop` has it."""
 MAX_TRACE = 1 << 30
@@ -125,11 +125,10 @@ class Session:
         accesses: set[Access] = set()
         counters, unresolved = [], list[str]()
         for name in sorted(files):
-            scope, _, kind = name.rpartition(".")
-            if kind == "state":
+            if name.endswith(".state"):
                 counters.append(parse_state(files[name]))
-            elif kind == "events":
-                fixed = self._scopes.get(scope)
+            elif name.endswith(".events"):
+                fixed = self._scopes.get(scope_of(files[name]))
                 events = parse_events(files[name], fixed or "start", {} if fixed else marks)
                 accesses |= events.accesses
                 unresolved += events.unresolved
@@ -167,6 +166,8 @@ def record_argv(config: ImageConfig, options: RunOptions, recorder: Recorder, sc
     user = options.user or config.user
     if user:
         argv += ["--user", user]
+    if "HOME" in config.env or "HOME" in options.env:
+        argv += ["--keep-home"]
     if options.group_add:
         argv += ["--group-add", ",".join(options.group_add)]
     _, drop = _sensor_caps(options)

@@ -89,6 +89,12 @@ def parse_events(data: bytes, scope: str, marks: Mapping[int, str]) -> Events:
     return Events(head[2].decode("ascii", "replace"), frozenset(accesses), tuple(sorted(set(unresolved))))
 
 
+def scope_of(data: bytes) -> str:
+    """The name that an event file's recording was given (`--scope`); empty where there is no header."""
+    fields = data.partition(b"\n")[0].split(b"\t")
+    return unescape(fields[4]) if len(fields) > 4 else ""
+
+
 def parse_marks(data: bytes) -> dict[int, str]:
     """Read a marks file: lines of an epoch and the name of what began with it."""
     marks = {}

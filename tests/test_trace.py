@@ -89,6 +89,11 @@ def test_events() -> None:
     assert events.unresolved == ("foo",)
 
 
+def test_the_header_names_the_scope() -> None:
+    assert trace.scope_of(EVENTS) == "main"
+    assert trace.scope_of(b"") == ""
+
+
 @given(st.binary(max_size=300))
 def test_event_garbage_never_escapes(data: bytes) -> None:
     for head in (b"", EVENTS):

@@ -16,6 +16,10 @@ _NOP = re.compile(r"/bin/sh -c #\(nop\)\s+|\|\d+ .{0,4096}?/bin/sh -c #\(nop\)\s
 _INSTRUCTION = re.compile(r"(COPY|ADD|WORKDIR)\s+(\S.*)", re.DOTALL)
 _HASH = re.compile(r"(?:dir|file|multi):[0-9a-f]{16,}")
 
+_INSTALL = re.compile(r"\bapt(?:-get)?\s(?:[^;&|]*\s)?install\s([^;&|]*)")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?![^:=/])")
+"""A package name (Debian policy 5.6.1), before an architecture, a version or a release."""
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -37,6 +41,16 @@ class Destination:
 def destinations(history: Sequence[str]) -> tuple[Destination, ...]:
     """The places that the history names, oldest first; the root directory, which says nothing, is left out."""
     return tuple(place for place in _read(history) if place.path != "/")
+
+
+def installed_packages(history: Sequence[str]) -> frozenset[str]:
+    """Bare names of the packages that RUN instructions hand to `apt-get install` or `apt install`."""
+    found: set[str] = set()
+    for text in history:
+        for match in _INSTALL.finditer(text.removesuffix("# buildkit")):
+            words = re.split(r"[\s\\]+", match[1])
+            found.update(m[0] for word in words if (m := _PACKAGE.match(word)))
+    return frozenset(found)
 
 
 def _read(history: Sequence[str]) -> Iterator[Destination]:

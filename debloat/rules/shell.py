@@ -10,6 +10,7 @@ from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Op, Want
 from debloat.rules import shellparse
 from debloat.rules.commands import circle, command, on_path, runnable
+from debloat.rules.plugins import SHARED
 from debloat.rules.shelleval import SHELLS, UNKNOWN, Evaluator, Use, names
 from debloat.rules.shellparse import MAX_SCRIPT
 
@@ -159,6 +160,9 @@ def _expand(path: str, glob: object) -> tuple[str, ...]:
         # The root's own directories are no place to guess in.
         if prefix.count("/") < 3 or "*" in path:
             return ()
+        # Nor are the directories of all packages, for a name of which nothing is known.
+        if any(not part.strip(UNKNOWN) and SHARED.fullmatch(above) for above, part in _steps(path)):
+            return ()
         path = re.sub("[*?[]", "?", path).replace(UNKNOWN, "*")
     elif not any(c in path for c in "*?["):
         return (path,)
@@ -167,6 +171,12 @@ def _expand(path: str, glob: object) -> tuple[str, ...]:
     assert callable(glob)
     found = tuple(glob(path))
     return found if len(found) <= MAX_PATHS else ()
+
+
+def _steps(path: str) -> Iterator[tuple[str, str]]:
+    """The components of an absolute path, each with the directory that it is in."""
+    parts = path.split("/")
+    return (("/".join(parts[:at]) or "/", part) for at, part in enumerate(parts) if part)
 
 
 def _readable(path: str, world: World) -> bool:
