@@ -19,7 +19,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 from elftools.elf.segments import InterpSegment
 
-from debloat.model import Closure, ImageConfig
+from debloat.model import Closure, ImageConfig, Kind
 from debloat.rootfs import Rootfs
 
 DAMAGED = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError)
@@ -69,14 +69,17 @@ class _Audit:
         self._rootfs, self._kept, self._config = rootfs, kept, config
         self._objects: dict[str, _Object | None] = {}
         self._by_name: dict[str, list[str]] = {}
-        for entry in rootfs.entries():
-            if entry.is_file or entry.is_symlink:
-                self._by_name.setdefault(entry.name, []).append(entry.path)
+        """Where names that kept objects need are in the original."""
         self._cached = _cached_paths(rootfs)
 
     def findings(self) -> Iterator[Finding]:
         files = [p for p in sorted(self._kept) if (e := self._rootfs.get(p)) is not None and e.is_file]
         programs = {path: found for path in files if (found := self._object(path)) is not None}
+        self._by_name = {posixpath.basename(name): [] for found in programs.values() for name in found.needed}
+        for path, number in self._rootfs.tree:
+            name = path.rpartition("/")[2]
+            if name in self._by_name and self._rootfs.tree.kind(number) in (Kind.FILE, Kind.SYMLINK):
+                self._by_name[name].append(path)
         searched = frozenset(d for path, found in programs.items() for d in self._own_directories(path, found))
         for path, found in programs.items():
             yield from self._interpreter(path, found)

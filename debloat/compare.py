@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from debloat.debian.dpkg import ADMIN
 from debloat.lock import Item, LockedPackage
 from debloat.model import Kind, Trace
 from debloat.seeds import stem
@@ -125,7 +127,21 @@ def compare(before: Side, after: Side) -> Diff:
             renamed.get(name, ""),
         )
 
-    return Diff(tuple(p for p in map(one, sorted(names)) if not p.quiet))
+    found = tuple(p for p in map(one, sorted(names)) if not p.quiet)
+    if any(p.name for p in found):
+        found = tuple(p for p in map(_without_database, found) if not p.quiet)
+    return Diff(found)
+
+
+def _without_database(diff: PackageDiff) -> PackageDiff:
+    """Without the package database's files, which follow from what changed in the packages."""
+    if diff.name:
+        return diff
+
+    def own(paths: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(p for p in paths if not p.path.startswith(f"{ADMIN}/"))
+
+    return replace(diff, added=own(diff.added), removed=own(diff.removed), changed=own(diff.changed))
 
 
 def difference(old: Item, new: Item) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from debloat.errors import OriginalFails, UsageError
@@ -30,6 +30,9 @@ COMING_UP = (502, 503, 504)
 """Statuses of a service that is still starting: asked again until the readiness limit."""
 
 MAX_BODY = 64 << 20
+SILENT = 3.0
+"""Seconds that an exposed port may stay silent once something else has answered: images expose ports that are off."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
 _END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
@@ -114,6 +117,7 @@ class _Run:
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
         self._names = (session.container[:12], *(str(p) for p in session.ports.values()))
+        self._answered = False
         self.asked: list[Ask] = []
         self.ready = 0.0
 
@@ -166,6 +170,7 @@ class _Run:
                 found = [(ask, ProbeResult(ask.name, False, detail=trouble))]
             else:
                 found = self._find_out(ask) if asked is None else [(ask, r) for r in self._answers(ask)]
+            self._answered |= any(r.ok for _, r in found)
             self.asked += [concrete for concrete, _ in found if concrete not in self.asked]
             results += [result for _, result in found]
         self._session.mark("stop")
@@ -199,7 +204,7 @@ class _Run:
             if check:
                 argv = check[1:] if check[0] == "CMD" else (*self._config.shell, *check[1:])
                 asks.append(Ask("exec", "healthcheck", argv=argv))
-            asks += [Ask("default", f"port {port}", port=port) for port in self._ports]
+            asks += [Ask("default", f"port {port}", port=port) for port in self._open_first(self._ports)]
             if not asks:
                 raise NothingToAsk("the container exposes no port and has no HEALTHCHECK", _END_HINT)
             return asks
@@ -211,7 +216,8 @@ class _Run:
     def _find_out(self, ask: Ask) -> list[tuple[Ask, ProbeResult]]:
         """Ask for the first time: settle which port and scheme an HTTP probe means, and whether a port speaks HTTP."""
         if ask.kind == "default":
-            return self._on_port(Ask("http", "", http=HttpProbe(), port=ask.port), or_connect=True)
+            heard = self._on_port(Ask("http", "", http=HttpProbe(), port=ask.port), or_connect=True)
+            return heard if heard[0][1].ok or heard[0][1].status or not self._answered else []
         if ask.kind != "http":
             return [(ask, r) for r in self._answers(ask)]
         ports = [ask.port] if ask.port else self._ports
@@ -219,9 +225,21 @@ class _Run:
             raise UsageError(
                 f"{ask.name}: the image exposes no port", "write the port in the probe (--http :8080/), or EXPOSE it"
             )
-        found = [self._on_port(replace(ask, port=port), or_connect=False) for port in ports]
+        found: list[list[tuple[Ask, ProbeResult]]] = []
+        for port in self._open_first(ports):
+            found.append(self._on_port(replace(ask, port=port), or_connect=False))
+            self._answered |= found[-1][0][1].ok
         answered = [f for f in found if f[0][1].status]
         return [pair for f in answered or found[:1] for pair in f]
+
+    def _open_first(self, ports: Sequence[int]) -> list[int]:
+        """Ports in ascending order, those that listen before those that do not, or not yet."""
+        return sorted(ports, key=lambda port: (not self._listening(port), port)) if len(ports) > 1 else list(ports)
+
+    def _patience(self, port: int) -> float:
+        """Until when a silent port is waited for."""
+        known = self._answered and port in self._ports and len(self._ports) > 1
+        return min(self._deadline, time.monotonic() + SILENT) if known else self._deadline
 
     def _on_port(self, ask: Ask, *, or_connect: bool) -> list[tuple[Ask, ProbeResult]]:
         schemes = (ask.http.scheme,) if ask.http.scheme else ("http", "https")
@@ -255,11 +273,12 @@ class _Run:
     def _http(self, ask: Ask, encoding: str) -> ProbeResult:
         """One request. Refused, reset and "not yet" statuses are asked again while the service may be coming up."""
         name = ask.name + (" (compressed)" if encoding else "")
-        pause = _FIRST_PAUSE
+        pause, patience = _FIRST_PAUSE, self._patience(ask.port)
         while True:
             result = self._request(ask, name, encoding)
             again = not result.status or result.status in COMING_UP
-            if not again or time.monotonic() > self._deadline or not self._session.state().running:
+            deadline = self._deadline if result.status else patience
+            if not again or time.monotonic() > deadline or not self._session.state().running:
                 return result
             if not result.status and self._listening(ask.port) and pause >= _LONGEST_PAUSE:
                 return result  # it listens, and does not speak HTTP
@@ -317,7 +336,7 @@ class _Run:
         return shape(body, *self._names)
 
     def _connect(self, ask: Ask) -> ProbeResult:
-        deadline = min(self._deadline, time.monotonic() + self._limits.timeout)
+        deadline = min(self._patience(ask.port), time.monotonic() + self._limits.timeout)
         while not self._listening(ask.port):
             if time.monotonic() > deadline:
                 return ProbeResult(ask.name, False, detail=f"nothing listens on port {ask.port}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from debloat.carve import content_size
 from debloat.model import Entry, Kind
 from debloat.rootfs import Rootfs
 
@@ -46,24 +45,37 @@ class Footprint:
 
 def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footprint:
     """The footprint of some entries of a root file system; `packages` is how many its database names."""
-    listed = list(entries)
-    there = {e.path for e in listed}
-    programs = [e for e in listed if _is_program(e, rootfs, there)]
+    setuid, world_writable, named = list[str](), list[str](), list[Entry]()
+    size, files, linked, executable = 0, 0, set[int](), set[str]()
+    for entry in entries:
+        files += entry.kind is not Kind.DIR
+        if entry.is_file and entry.hardlink not in linked:
+            size += entry.size
+            linked.update({entry.hardlink} - {0})
+        if entry.is_file and entry.mode & 0o6000:
+            setuid.append(entry.path)
+        if not entry.is_symlink and entry.mode & 0o002 and not entry.mode & 0o1000:
+            world_writable.append(entry.path)
+        if entry.executable:
+            executable.add(entry.path)
+        if entry.name in SHELLS or entry.name in PACKAGE_MANAGERS:
+            named.append(entry)
+    programs = [e for e in named if _is_program(e, rootfs, executable)]
     return Footprint(
-        bytes=content_size(listed),
-        files=sum(e.kind is not Kind.DIR for e in listed),
+        bytes=size,
+        files=files,
         packages=packages,
-        setuid=tuple(e.path for e in listed if e.is_file and e.mode & 0o6000),
+        setuid=tuple(setuid),
         shells=tuple(e.path for e in programs if e.name in SHELLS),
         package_managers=tuple(e.path for e in programs if e.name in PACKAGE_MANAGERS),
-        world_writable=tuple(e.path for e in listed if not e.is_symlink and e.mode & 0o002 and not e.mode & 0o1000),
+        world_writable=tuple(world_writable),
     )
 
 
-def _is_program(entry: Entry, rootfs: Rootfs, there: set[str]) -> bool:
+def _is_program(entry: Entry, rootfs: Rootfs, executable: set[str]) -> bool:
     """Whether an entry is a program by its name: in a directory for programs, executable, or a link to one here."""
     parent = entry.path.rpartition("/")[0]
     if parent.rpartition("/")[2] not in _PROGRAM_DIRECTORIES or not (entry.is_file or entry.is_symlink):
         return False
     real = rootfs.lookup(entry.path)
-    return real is not None and real.executable and real.path in there
+    return real is not None and real.path in executable

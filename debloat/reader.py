@@ -87,13 +87,14 @@ class SensorContents(Spool):
         super().__init__(spool)
         self._channel = channel
 
-    def index(self) -> list[Entry]:
-        """All entries of the root file system."""
+    def index(self) -> Iterator[Entry]:
+        """All entries of the root file system, as they come."""
         self._channel.send(b"index\n")
         parser = IndexParser()
         while not parser.done:
             parser.feed(self._channel.some(timeout=300))
-        return parser.entries
+            yield from parser.entries
+            parser.entries.clear()
 
     def _bring(self, paths: list[str]) -> None:
         request = b"".join(os.fsencode(p) + b"\0" for p in paths)
@@ -164,9 +165,10 @@ _EMPTY_MOUNT_POINTS = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 _ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", SENSOR_HOME)
 
 
-def without_engine_made(entries: Iterable[Entry]) -> list[Entry]:
+def without_engine_made(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The entries less what the engine itself puts into every container (Docker's init layer), and the sensor.
 
+    They come in no order, and are not held: half a million would take hundreds of megabytes.
     Names that it makes only where the image has none count as the image's when they have content.
     """
 
@@ -177,27 +179,33 @@ def without_engine_made(entries: Iterable[Entry]) -> list[Entry]:
             return entry.target != "/proc/mounts"
         return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
 
-    return _with_settled_times([e for e in entries if stays(e)])
+    return _with_settled_times(e for e in entries if stays(e))
 
 
-def _with_settled_times(entries: list[Entry]) -> list[Entry]:
+def _with_settled_times(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The entries with times that do not depend on when and where the image is read.
 
     The init layer sets the time of the directories it writes to; they get that of the newest name in them. A layer's
     archive holds whole seconds (Docker and BuildKit write no finer ones), yet a layer lies with fractions where it was
     built: only the seconds count.
     """
-    newest: dict[str, int] = {}
+    newest = dict.fromkeys(ENGINE_TOUCHED, 0)
+    touched = []
     for entry in entries:
-        if entry.path not in ENGINE_TOUCHED:
-            parent = entry.path.rpartition("/")[0] or "/"
-            newest[parent] = max(newest.get(parent, 0), entry.mtime)
-    settled = []
-    for entry in entries:
-        mtime = newest.get(entry.path, 0) if entry.path in ENGINE_TOUCHED else entry.mtime
-        mtime -= mtime % 10**9
-        settled.append(entry if mtime == entry.mtime else replace(entry, mtime=mtime))
-    return settled
+        if entry.path in newest:
+            touched.append(entry)
+            continue
+        parent = entry.path.rpartition("/")[0] or "/"
+        if parent in newest:
+            newest[parent] = max(newest[parent], entry.mtime)
+        yield _at_second(entry, entry.mtime)
+    for entry in touched:
+        yield _at_second(entry, newest[entry.path])
+
+
+def _at_second(entry: Entry, mtime: int) -> Entry:
+    mtime -= mtime % 10**9
+    return entry if mtime == entry.mtime else replace(entry, mtime=mtime)
 
 
 def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
@@ -218,7 +226,7 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
     container = workspace.create(spec)
     try:
         engine.put(container, SENSOR_HOME, sensor_tar(sensor))
-        channel = engine.attach(container)
+        channel = workspace.attach(container)
         engine.start(container)
         contents = SensorContents(channel, workspace.directory / "contents")
         return Rootfs(without_engine_made(contents.index()), contents)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from debloat.errors import EngineUnavailable, OriginalFails, SensorUnavailable
+from debloat.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
 from debloat.exercise import Exercise, Limits, NothingToAsk, exercise
 from debloat.model import Access, Image, Trace
 from debloat.recipe import Recipe, Scenario
@@ -33,13 +33,14 @@ def record(
     workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, say: Callable[[str], None]
 ) -> Recording:
     """Exercise the original. OriginalFails when it does not pass its own probes, recorded or not."""
+    _runnable(workspace, image, recipe)
     limits = Limits(recipe.ready, recipe.timeout)
     exercises, notes = [], list[str]()
     for scenario in recipe.scenarios:
         say(f"recording {scenario.name}")
         done, note = _recorded(workspace, image, scenario, limits, recorder)
         exercises.append(done)
-        notes += note
+        notes += [*note, *_silent(image, done)]
     return Recording(tuple(exercises), trace_of(image, exercises), tuple(notes))
 
 
@@ -51,6 +52,35 @@ def trace_of(image: Image, exercises: list[Exercise]) -> Trace:
         accesses |= {replace(a, probe=prefix + a.probe) if prefix else a for a in done.recorded.accesses}
     mechanisms = frozenset(c.mechanism for done in exercises for c in done.recorded.counters)
     return Trace(frozenset(accesses), frozenset({image.id}), mechanisms)
+
+
+_OTHER_WORD_SIZE = {("amd64", "386"), ("arm64", "arm")}
+"""Architectures of an engine and an image that its kernel runs by itself."""
+
+
+def _runnable(workspace: Workspace, image: Image, recipe: Recipe) -> None:
+    """UsageError for an image that cannot be run here, whatever is in it."""
+    here = workspace.engine.info()
+    pair = (here.architecture, image.architecture)
+    if image.architecture and pair[0] != pair[1] and pair not in _OTHER_WORD_SIZE:
+        raise UsageError(
+            f"{image.reference} is for {image.os}/{image.architecture}, and this engine runs {here.os}/{pair[0]}",
+            f"build it for {here.os}/{pair[0]} (docker build --platform), or run debloat where such images run",
+        )
+    config = image.config
+    if any(not (config.entrypoint or (config.cmd if s.args is None else s.args)) for s in recipe.scenarios):
+        raise UsageError(
+            f"{image.reference} has neither ENTRYPOINT nor CMD: there is nothing to run", 'pass --args "COMMAND"'
+        )
+
+
+def _silent(image: Image, done: Exercise) -> list[str]:
+    """Notes on exposed ports that the defaults would have asked, had anything listened there."""
+    if done.scenario.probes or any(ask.kind == "exit" for ask in done.asked):
+        return []
+    asked = {ask.port for ask in done.asked}
+    exposed = sorted(int(p.partition("/")[0]) for p in image.config.ports if p.endswith("/tcp"))
+    return [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
 
 
 def _recorded(

@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from debloat.model import Entry
+from debloat.model import Entry, Kind
+from debloat.tree import Tree
 
 MAX_LINKS = 40
 """Links followed before a path counts as a loop: the kernel's limit (path_resolution(7))."""
+
+MADE = 1 << 15
+"""Entries that are kept once made: those of an image of usual size."""
 
 
 class Contents(Protocol):
@@ -67,48 +71,57 @@ class Rootfs:
     """The names of an image with their metadata; immutable once built."""
 
     def __init__(self, entries: Iterable[Entry], contents: Contents) -> None:
-        self._entries: dict[str, Entry] = {e.path: e for e in sorted(entries, key=lambda e: e.path)}
+        self._tree = Tree(entries)
         self._contents = contents
         self._resolved: dict[str, Resolution] = {}
         self._globs: dict[str, tuple[str, ...]] = {}
+        self._made = functools.lru_cache(maxsize=MADE)(self._make)
+
+    def _make(self, path: str) -> Entry | None:
+        number = self._tree.number(path)
+        return None if number < 0 else self._tree.entry(number, path)
 
     def __contains__(self, path: str) -> bool:
-        return path in self._entries
+        return self._tree.number(path) >= 0
 
     def __iter__(self) -> Iterator[str]:
         """All paths, sorted, the root `/` included."""
-        return iter(self._entries)
+        return (path for path, _ in self._tree)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._tree)
 
     def entries(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
+        """All entries, sorted by path. They are made on the way: whoever keeps them all pays for it."""
+        return (self._tree.entry(number, path) for path, number in self._tree)
 
     def get(self, path: str) -> Entry | None:
         """The entry of exactly this name; no link is followed, nothing is normalised."""
-        return self._entries.get(path)
+        return self._made(path)
 
-    @functools.cached_property
-    def _children(self) -> dict[str, list[str]]:
-        children: dict[str, list[str]] = {}
-        for path in self._entries:
-            if path != "/":
-                parent, _, name = path.rpartition("/")
-                children.setdefault(parent or "/", []).append(name)
-        return children
+    def _at(self, path: str) -> Entry:
+        """The entry of a path that exists."""
+        entry = self._made(path)
+        if entry is None:
+            raise KeyError(path)
+        return entry
+
+    @property
+    def tree(self) -> Tree:
+        """The numbered entries, for tables over all of an image that must stay small."""
+        return self._tree
 
     def names(self, directory: str) -> tuple[str, ...]:
         """The names in a real directory, sorted; empty where it has none or is no directory."""
-        return tuple(self._children.get(directory, ()))
+        return tuple(self._tree.names(directory))
 
     def children(self, directory: str) -> Iterator[Entry]:
         """The entries in the directory that `directory` leads to, sorted by name."""
         real = self.resolve(directory).path
         if real is None:
             return
-        for name in self._children.get(real, ()):
-            yield self._entries[f"/{name}" if real == "/" else f"{real}/{name}"]
+        for name in self._tree.names(real):
+            yield self._at(f"/{name}" if real == "/" else f"{real}/{name}")
 
     def walk(self, directory: str) -> Iterator[Entry]:
         """Everything below the directory that `directory` leads to, parents first; links are not entered."""
@@ -123,10 +136,10 @@ class Rootfs:
         `..` at the root stays there. With `follow` false a link in the last place is not followed,
         unless a slash follows it.
         """
-        entry = self._entries.get(path)
-        if entry is not None and not (follow and entry.is_symlink):
+        number = self._tree.number(path)
+        if number >= 0 and not (follow and self._tree.kind(number) is Kind.SYMLINK):
             return Resolution(path)
-        if entry is None and (broken := self._plainly_missing(path)):
+        if number < 0 and (broken := self._plainly_missing(path)):
             return Resolution(None, (), broken)
         key = path if follow else path + "\0"
         found = self._resolved.get(key)
@@ -143,7 +156,7 @@ class Rootfs:
             return ""
         broken, above = path, path.rpartition("/")[0]
         while above:
-            entry = self._entries.get(above)
+            entry = self._made(above)
             if entry is not None:
                 return broken if entry.is_dir else ""
             broken, above = above, above.rpartition("/")[0]
@@ -162,7 +175,7 @@ class Rootfs:
                 here = here.rpartition("/")[0] or "/"
                 continue
             step = f"/{name}" if here == "/" else f"{here}/{name}"
-            entry = self._entries.get(step)
+            entry = self._made(step)
             if entry is None:
                 return Resolution(None, tuple(links), step)
             last = not any(todo) and not must_be_dir
@@ -177,14 +190,14 @@ class Rootfs:
             if any(t not in ("", ".") for t in todo) and not entry.is_dir:
                 return Resolution(None, tuple(links), step)
             here = step
-        if must_be_dir and not self._entries[here].is_dir:
+        if must_be_dir and not self._at(here).is_dir:
             return Resolution(None, tuple(links), here)
         return Resolution(here, tuple(links), through=tuple(through))
 
     def lookup(self, path: str) -> Entry | None:
         """The entry that `path` leads to, links followed; None where it leads nowhere."""
         real = self.resolve(path).path
-        return None if real is None else self._entries[real]
+        return None if real is None else self._at(real)
 
     def is_file(self, path: str) -> bool:
         entry = self.lookup(path)
@@ -225,19 +238,19 @@ class Rootfs:
                 if match(entry.path[len(prefix) :]):
                     yield entry.path
             return
-        names = self._children.get(directory, ())
+        names = self._tree.names(directory)
         for name in fnmatch.filter(names, head) if any(c in head for c in "*?[") else [n for n in names if n == head]:
             step = prefix + name
             if not rest:
                 yield step
                 continue
             real = self.resolve(step).path
-            if real is not None and self._entries[real].is_dir:
+            if real is not None and self._at(real).is_dir:
                 yield from self._glob_below(real, rest)
 
     def fetch(self, paths: Iterable[str]) -> None:
         """Bring the contents of these regular files near in one batch."""
-        self._contents.fetch(p for p in paths if (e := self._entries.get(p)) is not None and e.is_file)
+        self._contents.fetch(p for p in paths if (e := self._made(p)) is not None and e.is_file)
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The content of the regular file that `path` leads to; KeyError where there is none."""

@@ -52,7 +52,7 @@ def remember(made: Made) -> None:
         "trace": trace.dump(made.world.trace).decode(),
     }
     data = json.dumps(document).encode()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UsageError):
         for name in (made.image.id, made.minimal.id):
             with written_whole(directory() / f"{name.partition(':')[2]}.json") as draft:
                 draft.write_bytes(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -12,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from debloat.engine.base import PENDING_REPOSITORY, ContainerSpec, Engine
-from debloat.errors import DebloatError, Interrupted
+from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine
+from debloat.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class Workspace:
@@ -34,6 +36,7 @@ class Workspace:
         self._signal = 0
         self._previous: dict[signal.Signals, object] = {}
         self._created = False
+        self._channels: list[Channel] = []
 
     @property
     def pending(self) -> str:
@@ -52,6 +55,12 @@ class Workspace:
         with self.shielded():
             self._created = True
             return self.engine.create(spec)
+
+    def attach(self, container: str) -> Channel:
+        """The streams of a container, closed with the run at the latest."""
+        channel = self.engine.attach(container)
+        self._channels.append(channel)
+        return channel
 
     @contextlib.contextmanager
     def container(self, spec: ContainerSpec) -> Iterator[str]:
@@ -119,8 +128,16 @@ class Workspace:
                 shutil.rmtree(self._directory, ignore_errors=True)
             for number, previous in self._previous.items():
                 signal.signal(number, previous)  # type: ignore[arg-type]
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise EngineUnavailable(
+                f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror}",
+                "free space there, or set TMPDIR to a directory with more; the contents that stay are gathered there",
+            ) from error
 
     def _give_back(self) -> None:
+        # First the streams: Docker removes no container whose output somebody is attached to and does not read.
+        for channel in self._channels:
+            channel.close()
         if self._created or self._pending:
             for leftover in self.engine.leftovers(self.run):
                 with contextlib.suppress(DebloatError):
@@ -132,16 +149,25 @@ class Workspace:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` when the block ends well, and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    draft = Path(name)
+    """A path to write to that becomes `path` when the block ends well, and vanishes otherwise.
+
+    UsageError where it cannot be written.
+    """
+    draft: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        os.close(handle)
+        draft = Path(name)
         yield draft
         umask = os.umask(0)
         os.umask(umask)
         draft.chmod(0o666 & ~umask)
         draft.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
+        ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        if draft is not None:
+            draft.unlink(missing_ok=True)

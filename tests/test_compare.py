@@ -58,6 +58,13 @@ def test_only_an_empty_directory_is_told() -> None:
     assert [i.path for i in diff.added] == ["/var/lib/app", "/srv/x/y"]
 
 
+def test_the_package_database_follows_the_packages() -> None:
+    status = "/var/lib/dpkg/status"
+    old, new = side(item(status, "1"), item("/a", package="p")), side(item(status, "2"), item("/b", package="p"))
+    assert [p.name for p in compare(old, new).packages] == ["p"]
+    assert [c.path for c in compare(old, side(item(status, "2"), item("/a", package="p"))).changed] == [status]
+
+
 def test_the_other_way_round_is_the_opposite() -> None:
     a = side(item("/a", package="p"), item("/b"))
     b = side(item("/a", "other", package="p"), item("/c"))

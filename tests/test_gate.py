@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -311,3 +313,13 @@ def test_findings_point_into_the_dockerfile(finding: Finding, line: int) -> None
 
 def test_the_support_is_sound() -> None:
     assert gates.footprint_of(BASE).files == 2
+
+
+def test_the_documentation_names_every_rule_and_key() -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs/gate.md").read_text()
+    keys = [*("max_size", "max_files", "max_packages", "max_growth", "forbid", "require", "allow", "drift"), *SWITCHES]
+    assert not [word for word in (*(f"`{rule.id}`" for rule in RULES), *keys) if word not in text]
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    rules = rules_of(tomllib.loads(example))
+    assert rules.max_size == 40_000_000
+    assert rules.off("drift-version")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import resource
 import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -256,11 +256,12 @@ def test_nothing_changed_takes_no_time(repository: Path, engine: dict[str, str],
     line = [sys.executable, "-m", "debloat", "hook", "run", "shop:1"]
 
     def seconds() -> float:
-        begun = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(line, check=True, cwd=repository)
-        return time.perf_counter() - begun
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(5)) < 0.3
+    assert min(seconds() for _ in range(5)) < 0.3  # of the processor, so that a busy machine does not matter
     code = (
         "import sys; from debloat.cli import main; main(['hook', 'run', 'shop:1']);"
         "sys.exit(any(m in sys.modules for m in ('docker', 'rich', 'lief', 'requests', 'debloat.gate')))"

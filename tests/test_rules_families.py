@@ -125,12 +125,13 @@ def test_other_architecture() -> None:
     assert f"{lib}/gconv/UTF-16.so" in closed(world, f"{lib}/libc.so.6")
 
 
-@pytest.mark.parametrize("start", ["/usr/bin/bash", "/usr/bin/tool", "/usr/share/tool"])
+@pytest.mark.parametrize("start", ["/usr/bin/bash", "/usr/bin/cmp", "/usr/bin/tool", "/usr/share/tool"])
 def test_iconv_is_kept_for_programs_that_convert_only(start: str) -> None:
     gconv = f"/usr/lib/{MULTIARCH}/gconv/EUC-JP.so"
     names = b"\x7fELF...iconv_open\0"
     table: trees.Table = {
         "/usr/bin/bash": ("0755", names),
+        "/usr/bin/cmp": ("0755", names),
         "/usr/bin/tool": ("0755", names.replace(b"iconv", b"nvico")),
         "/usr/share/tool": ("0644", names),
         "/opt/app/convert": ("0755", names),

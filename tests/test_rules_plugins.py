@@ -58,6 +58,14 @@ def test_a_library_loaded_by_name_brings_its_kind_of_its_package() -> None:
     assert kept((f"{LIB}/daemon/mod_a.so", Op.OPEN)) == [f"{LIB}/daemon/mod_b.so", f"{LIB}/daemon/mod_b.so.2"]
 
 
+def test_what_a_family_leaves_out_stays_out() -> None:
+    base = "/usr/lib/postgresql/15/lib"
+    files = [f"{base}/plpgsql.so", f"{base}/hstore.so", f"{base}/llvmjit.so"]
+    trace = Trace(frozenset({Access(files[0], Op.OPEN, "r", "p", PROGRAM)}))
+    world = trees.world({**dict.fromkeys(files, ""), PROGRAM: ""}, owned={"postgresql-15": files}, trace=trace)
+    assert trees.paths(close(world, RULES[:1])) == [files[1]]
+
+
 def test_a_file_from_a_listed_directory_brings_its_package() -> None:
     assert kept(("/etc/daemon.d", Op.LIST), ("/etc/daemon.d/a.conf", Op.OPEN)) == [
         "/etc/daemon.d/b",

@@ -10,7 +10,7 @@ from debloat.model import Access, Op, Trace
 from debloat.rules.python import RULES
 from debloat.rules.python.layout import layout, pyvenv
 from debloat.rules.python.rules import project_dependencies
-from debloat.rules.python.source import MAX_PARSED, Import, facts, first_word, outline
+from debloat.rules.python.source import MAX_PARSED, Import, facts, outline
 from debloat.rules.python.units import distribution, entry_points, requirements
 from tests.support.trees import Table, closed, paths, rules_for, world
 
@@ -53,6 +53,15 @@ def kept(table: Table, *seeds: str, **options: object) -> list[str]:
 
 def test_interpreter_brings_its_library_less_the_idle_parts() -> None:
     assert [p for p in kept({}, "/usr/local/bin/python3") if p.startswith(LIB)] == WHOLE
+
+
+def test_libpython_that_was_loaded_and_not_started_brings_nothing() -> None:
+    library = "/usr/local/lib/libpython3.11.so.1.0"
+    loaded = Access(library, Op.OPEN, "r", "start", "/usr/sbin/server")
+    started = Access(f"{LIB}/encodings/idna.py", Op.STAT, "", "start", "/usr/sbin/server")
+    for accesses, brought in ({loaded}, False), ({loaded, started}, True):
+        image = world({**STDLIB, library: "x"}, trace=Trace(frozenset(accesses)))
+        assert (f"{LIB}/abc.py" in paths(closed(image, RULES, library))) is brought
 
 
 def test_libpython_brings_the_library() -> None:
@@ -335,7 +344,7 @@ def test_console_script_that_names_its_distribution() -> None:
     [
         ("subprocess.run(['convert', 'a'])", {"convert"}),
         ("subprocess.run(args=['convert'])", {"convert"}),
-        ("os.system('A=1 convert a | b')", {"convert"}),
+        ("os.system('A=1 convert a | b')", {"b", "convert"}),
         ("shutil.which('convert')", {"convert"}),
         ("os.execvp('convert', [])", {"convert"}),
         ("os.spawnlp(os.P_WAIT, 'convert', 'x')", {"convert"}),
@@ -429,7 +438,7 @@ def test_names_and_formats() -> None:
     assert pyvenv(["Home = /usr/bin", "nothing"]) == {"home": "/usr/bin"}
     assert project_dependencies("[tool.poetry.dependencies]\nx='1'") == ["x"]
     assert project_dependencies("[project") == []
-    assert list(first_word("A=1 B=2 run x")) == ["run"]
+    assert facts(b"import os; os.system('A=1 B=2 run x | count')").commands == {"run", "count"}
 
 
 def test_large_and_deep_files_are_read_roughly() -> None:

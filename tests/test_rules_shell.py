@@ -126,6 +126,7 @@ PATHS = [
     ),
     ("what is removed or said", "rm -f /etc/foo.conf; echo /etc/foo.conf", []),
     ("everything of the root", "ls /*; x /usr/$y", []),
+    ("any file of all packages", '"/usr/bin/$1"; . "/etc/$2"; "/usr/$3/sed"', []),
 ]
 
 

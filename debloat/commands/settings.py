@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,21 @@ from debloat.errors import UsageError
 def recipe_of(given: Mapping[str, Any], directory: Path | None = None) -> recipe.Recipe:
     """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags on top."""
     return recipe.recipe(recipe.merged(configuration(given.get("config"), directory), flags(given)))
+
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+_TARGET = re.compile(
+    rf"(?:(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*(?::[\w][\w.-]{{0,127}})?",
+    re.ASCII,
+)
+"""Grammar of `NAME:TAG` (github.com/distribution/reference, `reference.go`)."""
+
+
+def target_of(tag: str | None) -> str:
+    """The name given to the result, empty for none; UsageError for one that no image can have."""
+    if tag and not _TARGET.fullmatch(tag):
+        raise UsageError(f"-t {tag!r} is not an image name", "write NAME:TAG, the name in lower case")
+    return tag or ""
 
 
 def configuration(named: str | None, directory: Path | None = None) -> dict[str, Any]:

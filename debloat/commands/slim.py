@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from debloat import carve, runs, trace
-from debloat.commands.settings import recipe_of
+from debloat.commands.settings import recipe_of, target_of
 from debloat.engine.docker import connect
 from debloat.errors import MinimalFails, UsageError
 from debloat.model import Trace
@@ -21,13 +21,14 @@ from debloat.workspace import written_whole
 def run(image: str, directory: Path | None = None, **given: Any) -> None:
     """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently."""
     recipe = recipe_of(given, directory)
+    target = target_of(given["tag"])
     progress = TerminalProgress(given["quiet"], given["verbose"])
     report = slim(
         connect(),
         image,
         recipe,
         progress,
-        target=given["tag"] or "",
+        target=target,
         traces=[read_trace(name) for name in given["traces"]],
         mechanism=given["mechanism"],
         verify=not given["no_verify"],

@@ -10,19 +10,27 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 from debloat.debian import control
 from debloat.debian.control import Stanza
 from debloat.debian.packages import NoPackages, Package, Packages
+from debloat.model import Kind
 from debloat.rootfs import Rootfs
 
 ADMIN = "/var/lib/dpkg"
 INFO = f"{ADMIN}/info"
 LIMIT = 64 << 20
 """Bytes read of one database file at most; the largest real `status` files have about 5 MB."""
+
+HELD = 50_000
+"""Lines of the database that are held in memory: those of an image of usual size."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +100,55 @@ def _parents(path: str) -> Iterator[str]:
     yield "/"
 
 
+class Held(Generic[T]):
+    """Tables that were worked out, held until there are `HELD` rows of them."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, tuple[T, ...]] = {}
+        self._rows = 0
+
+    def get(self, name: str, make: Callable[[str], Iterable[T]]) -> tuple[T, ...]:
+        found = self._tables.get(name)
+        if found is None:
+            if self._rows > HELD:
+                self._tables.clear()
+                self._rows = 0
+            found = self._tables[name] = tuple(make(name))
+            self._rows += len(found)
+        return found
+
+
 class Database(Packages):
     """A dpkg database with all its paths resolved in the root file system."""
 
     def __init__(self, rootfs: Rootfs, records: Mapping[str, Record]) -> None:
         self.rootfs = rootfs
         self.records: Mapping[str, Record] = MappingProxyType({name: records[name] for name in sorted(records)})
+        self._names = tuple(self.records)
         self._places: dict[str, str | None] = {}
         self._diverted: dict[str, list[control.Diversion]] = {}
         for diversion in control.diversions(self.content(f"{ADMIN}/diversions")):
             self._diverted.setdefault(diversion.path, []).append(diversion)
-        self._lists = {name: self._listed(record) for name, record in self.records.items()}
-        self._directories = {line.rpartition("/")[0] for lines in self._lists.values() for line in lines}
-        self._shared = self._shared_lines()
-        self._files: dict[str, tuple[str, ...]] = {}
-        self._owners: dict[str, tuple[str, ...]] = {}
+        self._rows: dict[str, array[int]] = {}
+        """Numbers of a package's entries (`Rootfs.tree`), sorted by path: texts would take hundreds of megabytes."""
+        self._first_owner = array("I", bytes(4 * rootfs.tree.size))
+        """By number of an entry the place of its first owner in `records`, from 1; 0 where it has none."""
+        self._more_owners: dict[int, tuple[str, ...]] = {}
+        self._files: Held[str] = Held()
+        self._digests: Held[tuple[str, str]] = Held()
+        self._shared, self._directories = frozenset[str](), frozenset[str]()
         self._index()
 
     def content(self, path: str) -> bytes:
         """The bytes of a database file; none where there is no such file."""
         return self.rootfs.read(path, LIMIT) if self.rootfs.is_file(path) else b""
 
-    def _listed(self, record: Record) -> tuple[str, ...]:
-        """The paths of a package as it wrote them; where there is no `.list`, those of its digests and above."""
+    def listed(self, name: str) -> tuple[str, ...]:
+        """The paths of a package as its `.list` has them (the root as `/`); where there is none, those of its digests
+        and above."""
+        record = self.records.get(name)
+        if record is None:
+            return ()
         lines = control.listed(self.content(f"{record.info}.list"))
         if lines:
             return lines
@@ -122,23 +156,45 @@ class Database(Packages):
         above = {parent for path in files for parent in _parents(path)}
         return (*sorted(above - files.keys()), *files)
 
-    def _shared_lines(self) -> frozenset[str]:
+    def _index(self) -> None:
+        """Find the entries of every package, and by them the owners."""
+        rows, links, above = dict[str, set[int]](), list[tuple[str, str]](), set[str]()
+        for name in self.records:
+            rows[name] = set()
+            for line in self.listed(name):
+                above.add(line.rpartition("/")[0])
+                number = self._number(self._in_parent(self._after_diversion(name, line)))
+                if line in self._diverted or (number >= 0 and self.rootfs.tree.kind(number) is Kind.SYMLINK):
+                    links.append((name, line))
+                elif number >= 0:
+                    rows[name].add(number)
+        self._shared = self._listed_by_several(links)
+        self._directories = frozenset(filter(self._is_link_in_parent, above))
+        for name, line in links:
+            rows[name].update({self._number(self.place(name, line))} - {-1})
+        for place, (name, found) in enumerate(rows.items(), 1):
+            self._rows[name] = array("I", sorted(found, key=self.rootfs.tree.path))
+            for number in found:
+                self._own(number, place, name)
+
+    def _number(self, path: str | None) -> int:
+        return -1 if path is None else self.rootfs.tree.number(path)
+
+    def _own(self, number: int, place: int, name: str) -> None:
+        if not self._first_owner[number]:
+            self._first_owner[number] = place
+        else:
+            self._more_owners[number] = (*self._more_owners.get(number, ()), name)
+
+    def _listed_by_several(self, lines: Iterable[tuple[str, str]]) -> frozenset[str]:
         """Paths that several packages list: directories, but for the twins of Multi-Arch: same."""
         first: dict[str, str] = {}
-        shared: set[str] = set()
-        for name, lines in self._lists.items():
-            bare = self.records[name].package.package
-            shared.update(line for line in lines if first.setdefault(line, bare) != bare)
-        return frozenset(shared)
+        bare = {name: record.package.package for name, record in self.records.items()}
+        return frozenset(line for name, line in lines if first.setdefault(line, bare[name]) != bare[name])
 
-    def _index(self) -> None:
-        owners: dict[str, list[str]] = {}
-        for name, lines in self._lists.items():
-            real = {place for line in lines if (place := self.place(name, line)) is not None}
-            for path in real:
-                owners.setdefault(path, []).append(name)
-            self._files[name] = tuple(sorted(real))
-        self._owners = {path: tuple(sorted(names)) for path, names in owners.items()}
+    def _is_link_in_parent(self, line: str) -> bool:
+        path = self._in_parent(line)
+        return path is not None and self._is_link(path)
 
     def _in_parent(self, line: str) -> str | None:
         """The real path of a name: links in the directory part followed, the last place as it is."""
@@ -174,20 +230,21 @@ class Database(Packages):
                 return diversion.to
         return line
 
-    def listed(self, name: str) -> tuple[str, ...]:
-        """The paths of a package's `.list`, as they stand there (the root as `/`)."""
-        return self._lists.get(name, ())
-
     def digests(self, name: str) -> tuple[tuple[str, str], ...]:
         """Pairs (digest, path as the package ships it) of a package's `.md5sums`."""
-        return control.md5sums(self.content(f"{self.records[name].info}.md5sums"))
+        return self._digests.get(name, lambda _: control.md5sums(self.content(f"{self.records[name].info}.md5sums")))
 
     def owners(self, path: str) -> tuple[str, ...]:
-        found = self._owners.get(path)
-        if found is None and path in self.alternatives:
+        found = self._owners_of(path)
+        if not found and path in self.alternatives:
             real = self.rootfs.resolve(path).path
-            return self._owners.get(real, ()) if real is not None else ()
-        return found or ()
+            return self._owners_of(real) if real is not None else ()
+        return found
+
+    def _owners_of(self, path: str) -> tuple[str, ...]:
+        number = self.rootfs.tree.number(path)
+        first = self._first_owner[number] if number >= 0 else 0
+        return (self._names[first - 1], *self._more_owners.get(number, ())) if first else ()
 
     @functools.cached_property
     def alternatives(self) -> Mapping[str, str]:
@@ -210,7 +267,9 @@ class Database(Packages):
 
     def files(self, name: str) -> tuple[str, ...]:
         package = self.get(name)
-        return self._files.get(package.name, ()) if package is not None else ()
+        if package is None:
+            return ()
+        return self._files.get(package.name, lambda name: map(self.rootfs.tree.path, self._rows.get(name, ())))
 
     def get(self, name: str) -> Package | None:
         record = self.records.get(name) or self.records.get(self._first_twin.get(name, ""))
@@ -246,21 +305,21 @@ class Database(Packages):
     def conffile(self, path: str) -> bool:
         return path in self.conffiles
 
-    @functools.cached_property
-    def _shipped(self) -> Mapping[str, frozenset[str]]:
-        """Real paths with the digests of what packages shipped there."""
-        found: dict[str, set[str]] = {}
-        for name in self.records:
-            for digest, line in self.digests(name):
-                place = self.place(name, line)
-                if place is not None:
-                    found.setdefault(place, set()).add(digest)
-        return {**self.conffiles, **{path: frozenset(digests) for path, digests in found.items()}}
+    def _shipped(self, path: str) -> frozenset[str]:
+        """The digests of what packages shipped at a real path."""
+        base = path.rpartition("/")[2]
+        found = {
+            digest
+            for name in self._owners_of(path)
+            for digest, line in self.digests(name)
+            if line.endswith(base) and self.place(name, line) == path
+        }
+        return frozenset(found) or self.conffiles.get(path, frozenset())
 
     def modified(self, path: str) -> bool:
         entry = self.rootfs.get(path)
-        digests = self._shipped.get(path)
-        if entry is None or not entry.is_file or not digests:
+        digests = self._shipped(path) if entry is not None and entry.is_file else frozenset[str]()
+        if not digests:
             return False
         digest = hashlib.md5(usedforsecurity=False)
         for chunk in self.rootfs.chunks(path):

@@ -6,8 +6,10 @@ import dataclasses
 import json
 from typing import Any
 
+from debloat.probes import ProbeResult
 from debloat.report.model import Report
 
+FORMAT = "debloat-report"
 VERSION = 1
 
 
@@ -25,11 +27,18 @@ def document(report: Report) -> dict[str, Any]:
         }
         for a in report.answers
     ]
-    healed = [{"path": w.path, "source": w.source, "detail": w.detail} for w in report.healed]
-    return {"format": "debloat-report", "version": VERSION, **raw, "answers": answers, "healed": healed}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        **raw,
+        "passed": report.passed,
+        "answers": answers,
+        "healed": [{"path": w.path, "source": w.source, "detail": w.detail} for w in report.healed],
+        "stages": [{"name": s.name, "seconds": round(s.seconds, 3)} for s in report.stages],
+    }
 
 
-def _result(result: Any) -> dict[str, Any]:
+def _result(result: ProbeResult) -> dict[str, Any]:
     return {"ok": result.ok, "outcome": result.outcome(), "detail": result.detail}
 
 

@@ -12,6 +12,7 @@ import re
 import shlex
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom
@@ -150,7 +151,8 @@ def _spdx(image: Image, materials: Materials) -> str:
     relations = [Relationship(info.spdx_id, RelationshipType.DESCRIBES, root.spdx_id)]
     relations += [Relationship(root.spdx_id, RelationshipType.CONTAINS, p.spdx_id) for p in packages[1:]]
     document = Document(info, packages=packages, relationships=relations)
-    return json.dumps(DocumentConverter().convert(document), indent=2)
+    converter: Any = DocumentConverter
+    return json.dumps(converter().convert(document), indent=2)
 
 
 def _spdx_package(number: int, package: Package, materials: Materials) -> SpdxPackage:

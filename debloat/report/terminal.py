@@ -3,26 +3,67 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+import textwrap
+import time
+from collections.abc import Iterable, Iterator
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
 from debloat.footprint import Footprint
 from debloat.progress import Progress, Stage
 from debloat.report.model import Report
-from debloat.report.text import count, name, percent, size
+from debloat.report.text import count, name, saving, size
+from debloat.verify import Answer
 
 _SHOWN = 6
-"""Names listed of a long list before it is cut with a count."""
+"""Rows listed of a long list before it is cut with a count: the summary stays on one screen."""
+
+_WIDE = 10**6
+"""The width of a pipe: nothing is cut to fit it."""
+
+_LISTS = (
+    ("setuid, setgid", "setuid"),
+    ("shells", "shells"),
+    ("package managers", "package_managers"),
+    ("writable by all", "world_writable"),
+)
+_LABEL = max(len(title) for title, _ in _LISTS)
+_MARGIN = _LABEL + 4
+"""Columns before the text of a row."""
+_BAR = 24
+
+_WIDER = {"exact": "safe", "safe": "package"}
 
 
 def console(quiet: bool = False) -> Console:
     """A console on stderr that never interprets markup in what it is given as `Text`."""
     return Console(file=sys.stderr, highlight=False, quiet=quiet, soft_wrap=True)
+
+
+def interactive(out: Console) -> bool:
+    """Whether somebody watches: a terminal that can move its cursor. FORCE_COLOR makes a pipe colourful, no more."""
+    return out.file.isatty() and not out.is_dumb_terminal
+
+
+class _Running:
+    """The stage under way: a spinner, its name, the seconds so far and the last line of detail, cut to one line."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+        self._begun = time.monotonic()
+        self._spinner = Spinner("dots", style="cyan")
+        self.detail = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        now = time.monotonic()
+        text = Text(_stage_line(self._stage, now - self._begun)[2:])
+        text.append(f"  {self.detail}" if self.detail else "", style="dim")
+        text.truncate(max(options.max_width - 3, 1), overflow="ellipsis")
+        self._spinner.update(text=text)
+        yield self._spinner.render(now)
 
 
 class TerminalProgress(Progress):
@@ -31,112 +72,198 @@ class TerminalProgress(Progress):
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
         super().__init__()
         self._console = console(quiet)
+        self._watched = interactive(self._console) and not quiet
         self._verbose = verbose
         self._live: Live | None = None
+        self._running: _Running | None = None
 
     def begin(self, name: str) -> None:
-        if self._console.is_terminal:
-            self._live = Live(Spinner("dots", Text(f" {name}")), console=self._console, transient=True)
+        if self._watched:
+            self._running = _Running(name)
+            self._live = Live(self._running, console=self._console, transient=True, refresh_per_second=8)
             self._live.start()
 
     def end(self, stage: Stage) -> None:
         self.close()
-        if self._console.is_terminal or self._verbose or stage.seconds >= 0.05:
-            self._console.print(Text(f"  {stage.name:<16} {stage.seconds:6.2f} s", style="dim"))
+        if self._verbose or stage.seconds >= 0.05:
+            self._console.print(Text(_stage_line(stage.name, stage.seconds), style="dim"))
 
     def say(self, text: str) -> None:
-        if self._live is not None:
-            self._live.update(Spinner("dots", Text(f" {name(text)}")))
-        if self._verbose or not self._console.is_terminal:
+        if self._running is not None:
+            self._running.detail = name(text)
+        if self._verbose or not self._watched:
             self._console.print(Text(f"  {name(text)}", style="dim"))
 
     def close(self) -> None:
         if self._live is not None:
             self._live.stop()
-            self._live = None
+        self._live = self._running = None
+
+
+def _stage_line(stage: str, seconds: float) -> str:
+    return f"  {stage:<{_LABEL}} {seconds:7.1f} s"
 
 
 def summary(report: Report, quiet: bool = False) -> None:
     """Print the summary of a finished run."""
     out = console(quiet)
-    out.print()
-    out.print(_sizes(report))
-    out.print(_packages(report))
-    for title, attribute in (
-        ("setuid/setgid", "setuid"),
-        ("shells", "shells"),
-        ("package managers", "package_managers"),
-        ("writable by all", "world_writable"),
-    ):
-        out.print(_list(title, report.before, report.after, attribute))
-    if report.answers:
-        out.print()
-        out.print(_answers(report))
-    for path in report.healed[:_SHOWN]:
-        out.print(Text(f"  healed  {name(path.path)}", style="yellow"))
+    watched = interactive(out)
+    bar = watched and not out.options.ascii_only
+    for line in lines(report, out.width if watched else _WIDE, bar=bar):
+        out.print(line)
+
+
+def lines(report: Report, width: int = _WIDE, *, bar: bool = False) -> Iterator[Text]:
+    """The summary, a text a line; names and lists are cut to `width` columns, references never (they get copied)."""
+    yield Text()
+    yield from _heading(report, width)
+    yield Text()
+    yield from _figures(report, width, bar)
+    yield Text()
+    yield from _proof(report, width)
+    if report.healed:
+        sample = [w.path for w in report.healed]
+        healed = count(len(sample), "path")
+        yield _row("healed", Text(f"{healed}: {_some(sample, width - _MARGIN - 2 - len(healed))}"), style="yellow")
     for note in report.notes:
-        out.print(Text(f"  note    {name(note)}", style="yellow"))
-    out.print()
-    stages = ", ".join(f"{s.name} {s.seconds:.2f} s" for s in report.stages)
-    out.print(Text(f"  {stages}", style="dim"))
-    if report.result:
-        out.print(Text(f"  next: docker run {report.result}   |   debloat why {report.result} PATH", style="dim"))
+        yield from _wrapped("note", name(note), width, "yellow")
+    yield Text()
+    yield from _next(report)
 
 
-def _sizes(report: Report) -> Table:
-    table = Table(box=None, padding=(0, 2), show_header=True)
-    for column in ("", report.reference, report.result or "(not tagged)", ""):
-        table.add_column(Text(column), justify="right" if table.columns else "left", overflow="fold")
+def _heading(report: Report, width: int) -> Iterator[Text]:
+    seconds = sum(s.seconds for s in report.stages)
+    yield _row("original", Text(name(report.reference)))
+    made = Text(name(report.result) if report.result else "not tagged", style="bold" if report.result else "bold red")
+    how = Text(f"level {report.level}, {seconds:.1f} s", style="not bold dim")
+    if _MARGIN + len(made) + len(how) + 4 <= width:
+        yield _row("minimal", made.append("  (").append_text(how).append(")", style="not bold dim"))
+    else:
+        yield _row("minimal", made)
+        yield _row("", how)
+
+
+def _row(title: str, text: Text, style: str = "dim") -> Text:
+    return Text("  ").append(f"{title:<{_LABEL}}", style=style).append("  ").append_text(text)
+
+
+def _wrapped(title: str, text: str, width: int, style: str) -> Iterator[Text]:
+    """A row whose text goes on below itself where it is too long for a line."""
+    for piece in textwrap.wrap(text, max(width - _MARGIN, 20), break_on_hyphens=False) or [""]:
+        yield _row(title, Text(piece), style)
+        title = ""
+
+
+def _figures(report: Report, width: int, bar: bool) -> Iterator[Text]:
     before, after = report.before, report.after
-    rows: list[tuple[str, str, str, str]] = [
-        ("bytes of files", size(before.bytes), size(after.bytes), percent(after.bytes, before.bytes)),
-        ("files", f"{before.files:,}", f"{after.files:,}", percent(after.files, before.files)),
-        ("packages", str(before.packages), str(after.packages), percent(after.packages, before.packages)),
-    ]
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _packages(report: Report) -> Text:
     states = [p.state for p in report.packages]
-    kept, partly, gone = (states.count(s) for s in ("kept", "partly", "gone"))
-    return Text(f"  packages: {kept} kept whole, {partly} in part, {gone} gone; level {report.level}")
+    whole, partly = states.count("kept"), states.count("partly")
+    for title, was, now, text in (
+        ("size", before.bytes, after.bytes, size),
+        ("files", before.files, after.files, "{:,}".format),
+        ("packages", before.packages, after.packages, "{:,}".format),
+    ):
+        row = _change(text(was), text(now)).append(f"  {saving(now, was):>6}", style="bold green" if now < was else "")
+        if title == "size" and bar and _MARGIN + len(row) + 2 + _BAR <= width:
+            row.append("  ").append_text(_bar(now, was))
+        states_said = f"  {whole} whole, {partly} in part"
+        if title == "packages" and _MARGIN + len(row) + len(states_said) <= width:
+            row.append(states_said, style="dim")
+        yield _row(title, row)
+    for title, attribute in _LISTS:
+        yield _row(title, _list(before, after, attribute, width))
 
 
-def _list(title: str, before: Footprint, after: Footprint, attribute: str) -> Text:
+def _change(was: str, now: str) -> Text:
+    return Text(f"{was:>8}").append(" -> ", style="dim").append(f"{now:>8}")
+
+
+def _bar(part: int, whole: int) -> Text:
+    filled = min(_BAR, max(1, round(_BAR * part / whole))) if whole and part else 0
+    return Text("█" * filled, style="green").append("█" * (_BAR - filled), style="bright_black")
+
+
+def _list(before: Footprint, after: Footprint, attribute: str, width: int) -> Text:
     was, now = getattr(before, attribute), getattr(after, attribute)
-    shown = ", ".join(map(name, now[:_SHOWN])) + (f" and {len(now) - _SHOWN} more" if len(now) > _SHOWN else "")
-    return Text(f"  {title}: {len(was)} -> {len(now)}" + (f"  ({shown})" if now else ""))
+    row = _change(f"{len(was):,}", f"{len(now):,}")
+    return row.append(f"  {_some(now, width - _MARGIN - len(row) - 2)}", style="dim") if now else row
 
 
-def _answers(report: Report) -> Table:
-    table = Table(box=None, padding=(0, 2))
-    for column in ("probe", "before", "after", ""):
-        table.add_column(column)
-    several = len({a.scenario for a in report.answers}) > 1
-    for answer in report.answers:
-        label = f"{answer.scenario}: {answer.before.name}" if several else answer.before.name
-        if answer.difference:
-            verdict = Text(f"differs: {name(answer.difference)}", style="bold red")
-        else:
-            verdict = Text("same" if not answer.note else name(answer.note), style="green")
-        table.add_row(Text(name(label)), answer.before.outcome(), answer.after.outcome(), verdict)
+def _some(names: Iterable[str], room: int) -> str:
+    """As many names as fit, the first at least in part, and how many more there are."""
+    shown: list[str] = []
+    listed = [name(n) for n in names]
+    room -= len(f" +{len(listed)} more")
+    for one in listed[:_SHOWN]:
+        if not shown:
+            one = _cut(one, max(room, 8))
+        elif len(", ".join([*shown, one])) > room:
+            break
+        shown.append(one)
+    rest = len(listed) - len(shown)
+    return ", ".join(shown) + (f" +{rest} more" if rest else "")
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
+
+
+def _proof(report: Report, width: int) -> Iterator[Text]:
+    """What the probes answered: every one of a few, else those that matter; what differs is never cut away."""
+    answers, bad = report.answers, [a for a in report.answers if a.difference]
     if not report.verified:
-        table.add_row(Text("not verified", style="yellow"))
-    return table
+        yield _row("proof", Text("not verified: nothing was replayed on the minimal image", style="yellow"))
+        return
+    if bad:
+        verdict = Text(f"{len(bad)} of {count(len(answers), 'answer')} differ from the original's", style="bold red")
+    else:
+        verdict = Text(f"{count(len(answers), 'answer')}, all as the original's", style="bold green")
+    yield _row("proof", verdict)
+    told = [a for a in answers if a.difference or a.note]
+    plain = [a for a in answers if not (a.difference or a.note)][: max(0, _SHOWN - len(told))]
+    shown = [a for a in answers if a in told or a in plain]
+    several = len({a.scenario for a in answers}) > 1
+    labels = [name(f"{a.scenario}: {a.before.name}" if several else a.before.name) for a in shown]
+    outcome = max((len(a.after.outcome()) for a in shown), default=0)
+    room = min(max(map(len, labels), default=0), max(20, width - _MARGIN - 2 - outcome))
+    for label, answer in zip(labels, shown, strict=True):
+        yield from _answer(label, answer, room, width)
+    if len(answers) > len(shown):
+        yield _row("", Text(f"and {len(answers) - len(shown)} more, the same", style="dim"))
+
+
+def _answer(label: str, answer: Answer, room: int, width: int) -> Iterator[Text]:
+    text = Text(f"{_cut(label, room):<{room}}  ")
+    if not (said := answer.difference or answer.note):
+        yield _row("  same", text.append(answer.after.outcome(), style="dim"), style="green")
+        return
+    title, style = ("  differs", "red") if answer.difference else ("  excused", "yellow")
+    if _MARGIN + len(text) + len(name(said)) <= width:
+        yield _row(title, text.append(name(said)), style)
+    else:
+        yield from _wrapped(title, label, width, style)
+        yield from _wrapped("", name(said), width, style)
+
+
+def _next(report: Report) -> Iterator[Text]:
+    if report.result:
+        result = name(report.result)
+        yield _row("next", Text(f"docker run {result}", style="bold"))
+        yield _row("", Text(f"debloat why {result} PATH"))
+    elif wider := _WIDER.get(report.level):
+        yield _row("next", Text(f"the same command with --level {wider}", style="bold"))
 
 
 def differences(report: Report) -> str:
     """What differs, a line a probe."""
-    return "\n".join(f"  {a.before.name}: {a.difference}" for a in report.answers if a.difference)
+    return "\n".join(f"  {name(a.before.name)}: {name(a.difference)}" for a in report.answers if a.difference)
 
 
 def verdict_hint(report: Report) -> str:
     """What to do about a minimal image that answers differently."""
-    kept: dict[str, Any] = {"exact": "safe", "safe": "package"}
-    wider = kept.get(report.level)
-    return (f"try --level {wider}, or " if wider else "") + "keep what it misses with --keep GLOB; it was not tagged"
+    wider = _WIDER.get(report.level)
+    kept = "it was tagged all the same (--force)" if report.result else "it was not tagged"
+    return (f"try --level {wider}, or " if wider else "") + f"keep what it misses with --keep GLOB; {kept}"
 
 
-__all__ = ["TerminalProgress", "console", "count", "differences", "summary", "verdict_hint"]
+__all__ = ["TerminalProgress", "console", "differences", "interactive", "lines", "summary", "verdict_hint"]

@@ -34,6 +34,16 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
+def saving(part: int, whole: int) -> str:
+    """What is saved of a whole, signed as a change: `-87 %`; `+2 %` where it grew."""
+    if not whole:
+        return "-"
+    change = round(100 * (part - whole) / whole)
+    if change == -100 and part:
+        return "-99.9 %"
+    return f"{change:+d} %" if change else "0 %"
+
+
 def count(number: int, word: str) -> str:
     """`1 file`, `2 files`, `1,234 files`."""
     return f"{number:,} {word}" + ("" if number == 1 else "s")

@@ -18,6 +18,7 @@ MODULES = (
     "debloat.rules.accounts",
     "debloat.rules.families",
     "debloat.rules.plugins",
+    "debloat.rules.pam",
     "debloat.rules.shell",
     "debloat.rules.python",
     "debloat.rules.node",
@@ -25,6 +26,7 @@ MODULES = (
     "debloat.rules.ruby",
     "debloat.rules.php",
     "debloat.rules.java",
+    "debloat.rules.subprocesses",
     "debloat.rules.package",
 )
 """Every module with rules. Their order does not matter to a closure."""

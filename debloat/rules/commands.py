@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import World
+from debloat.model import Op
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Searched after the image's PATH: scripts that run as root (cron, init, `su -`) get these directories."""
+
+INERT = re.compile(r".*\.(?:sample|example|dist|disabled|orig|bak|dpkg-(?:old|new|dist|tmp)|ucf-(?:old|dist))")
+"""Names under which a script waits to be renamed: templates, examples, backups. Nothing runs it as it is."""
 
 MAX_WORD = 4096
 """Longer words are no path (PATH_MAX, limits.h)."""
@@ -71,6 +76,16 @@ def runnable(world: World, path: str) -> bool:
     """Whether `path` leads to a regular file that someone may execute."""
     entry = world.rootfs.lookup(path)
     return entry is not None and entry.executable
+
+
+def inert(world: World, path: str) -> bool:
+    """Whether a script is there to be read or copied, not to be run under its name: by the name, unless it ran."""
+    return INERT.fullmatch(path) is not None and path not in world.derived(_executed)
+
+
+def _executed(world: World) -> frozenset[str]:
+    resolve = world.rootfs.resolve
+    return frozenset(real for a in world.trace.accesses if a.op is Op.EXEC and (real := resolve(a.path).path))
 
 
 def _candidates(world: World, word: str) -> Iterator[str]:

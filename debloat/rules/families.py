@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -274,6 +274,14 @@ def _locale_names(text: str) -> set[str]:
     plain = "." + re.sub(r"[^a-z0-9]", "", codeset.lower()) if codeset else ""
     lands, sets, mods = {territory, ""}, {codeset, plain, ""}, {modifier, ""}
     return {language + land + name + mod for land in lands for name in sets for mod in mods}
+
+
+def left_out(world: World) -> Callable[[str], bool]:
+    """A predicate: does a family leave this path out on purpose, wherever its members are? For `World.derived`."""
+    multiarch = MULTIARCH.get(world.architecture, world.architecture)
+    globs = (glob.replace("${multiarch}", multiarch) for family in known() for glob in family.less)
+    match = matcher(_VARIABLE.sub("*", glob.replace("${dir}", "/**")) for glob in globs)
+    return lambda path: match(canonical(path))
 
 
 class Families(Rule):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
-from debloat.rules.commands import command
+from debloat.rules.commands import command, inert
 
 BUFFER = 256
 """BINPRM_BUF_SIZE since Linux 5.1: what the kernel reads of a script to find its interpreter."""
@@ -101,7 +101,8 @@ class Shebang(Rule):
     """The interpreter of every kept executable script; the chain goes on where that is a script itself.
 
     The kernel follows five of them (`exec_binprm`); a longer chain cannot run, and keeps its files in vain. A
-    file that is not executable is never handed to the kernel as a program: its `#!` line means nothing.
+    file that is not executable is never handed to the kernel as a program, nor is a sample: its `#!` line means
+    nothing.
     """
 
     name = "kernel.shebang"
@@ -111,7 +112,7 @@ class Shebang(Rule):
         if not entry.executable or entry.size < 4:
             return
         found = shebang(world.rootfs.read(entry.path, BUFFER))
-        if found is None:
+        if found is None or inert(world, entry.path):
             return
         interpreter, argument = found
         program = command(world, interpreter, world.config.workdir) if "/" in interpreter else None

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
 from debloat.rules import perlparse
+from debloat.rules.commands import inert
 from debloat.rules.perlparse import MAX_SOURCE, Facts
 
 SUFFIXES = (".pm", ".pl", ".al", ".psgi", ".cgi", ".fcgi", ".ph")
@@ -105,7 +106,9 @@ def facts_of(entry: Entry, world: World) -> Facts | None:
     if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
         return None
     named = entry.path.endswith(SUFFIXES)
-    if not named and not (entry.executable and perlparse.is_perl(world.rootfs.read(entry.path, 512))):
+    if not named and not (
+        entry.executable and perlparse.is_perl(world.rootfs.read(entry.path, 512)) and not inert(world, entry.path)
+    ):
         return None
     return perlparse.parse(world.rootfs.read(entry.path), _application(entry.path, world))
 

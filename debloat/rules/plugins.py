@@ -3,7 +3,7 @@
 A program that opened one library from a directory that ld.so does not search, or listed a directory and then opened
 a file in it, chose that file by configuration, request or name, and may choose its neighbours next time. Neighbours
 are files of the same Debian package (or, like the opened one, of none). What interpreters import is the business of
-the rules for their languages, and a sweep's openings say nothing.
+the rules for their languages, and a sweep's openings say nothing. What a family leaves out on purpose stays out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from debloat.closure import Rule, World
 from debloat.elf import elf_facts
 from debloat.model import Entry, Level, Op, Want
-from debloat.rules.families import MULTIARCH
+from debloat.rules.families import MULTIARCH, left_out
 from debloat.rules.sweeps import Sweep, skipped, sweeps_of
 
 MOST_NAMES = 2_000
@@ -80,8 +80,9 @@ class PluginDirectories(Rule):
         for choice in sorted(choices, key=lambda c: (c.path, c.how, c.suffix or "")):
             for owner in world.packages.owners(choice.path) or ("",):
                 first.setdefault((owner, choice.suffix), choice)
+        unwanted = world.derived(left_out)
         for child in world.rootfs.children(directory):
-            if child.is_dir:
+            if child.is_dir or unwanted(child.path):
                 continue
             for owner in world.packages.owners(child.path) or ("",):
                 found = first.get((owner, suffix_of(child.name))) or first.get((owner, None))

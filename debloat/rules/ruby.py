@@ -150,7 +150,8 @@ class RubyRequire(Rule):
                 yield self.want(path, entry.path, f'"{name}", line {line}')
         for line, name in facts.gems if not inside else ():
             for gem in known.gems.get(name, ()):
-                yield self.want(gem.specification, entry.path, f"gem {name}, line {line}")
+                for path in _use(gem, world):
+                    yield self.want(path, entry.path, f"gem {name}, line {line}")
         for line, prefix in facts.made:
             for name in (n for n in known.features if n.startswith(prefix)):
                 for path in known.features[name]:
@@ -230,7 +231,10 @@ class RubyRuntime(Rule):
 
 
 class RubyGem(Rule):
-    """A gem is whole once a file of it is kept, less tests and sources, with the gems that it depends on."""
+    """A gem is whole once a file of its code is kept, less tests and sources, with the gems that it depends on.
+
+    Its specification is no sign of use: RubyGems opens those of all gems to look for one.
+    """
 
     name = "ruby.gem"
     level = Level.SAFE
@@ -245,22 +249,23 @@ class RubyGem(Rule):
         gem = known.gem_of(path)
         if gem:
             yield self.want(gem.specification, path, f"of gem {gem.name} {gem.version}")
-        elif path.endswith(".gemspec"):
-            yield from self._whole(entry, known, world)
-        if _vendored(path):
+            if not any(path.startswith(d + "/") and UNUSED(path[len(d) :]) for d in gem.directories):
+                yield from (self.want(p, path, f"of gem {gem.name} {gem.version}") for p in _anchors(gem, world))
+        for gem in world.derived(_by_anchor).get(path, ()):
+            yield from self._whole(gem, entry, known, world)
+        if _vendored(path) and not path.endswith(".gemspec"):
             yield from self._package(entry, world)
 
-    def _whole(self, entry: Entry, known: Library, world: World) -> Iterator[Want]:
-        gem = world.derived(_by_specification).get(entry.path)
-        if gem is None or gem.default:
-            return
+    def _whole(self, gem: Gem, entry: Entry, known: Library, world: World) -> Iterator[Want]:
+        yield self.want(gem.specification, entry.path, f"of gem {gem.name} {gem.version}")
         for directory in gem.directories:
             for below in world.rootfs.walk(directory):
                 if not below.is_dir and not UNUSED(below.path[len(directory) :]):
                     yield self.want(below.path, entry.path, f"of gem {gem.name} {gem.version}")
         for name in gem.depends:
             for other in known.gems.get(name, ()):
-                yield self.want(other.specification, entry.path, f"gem {gem.name} depends on {name}")
+                for path in _use(other, world):
+                    yield self.want(path, entry.path, f"gem {gem.name} depends on {name}")
 
     def _package(self, entry: Entry, world: World) -> Iterator[Want]:
         """Debian's packages put libraries into vendor_ruby; all of one follows from its first file."""
@@ -268,14 +273,49 @@ class RubyGem(Rule):
             if CORE.fullmatch(owner.partition(":")[0]):
                 continue
             files = [p for p in world.packages.files(owner) if _vendored(p) and world.rootfs.is_file(p)]
-            first = next(iter(files), entry.path)
+            first = next((p for p in files if not p.endswith(".gemspec")), entry.path)
             for path in files if first == entry.path else (first,):
                 yield self.want(path, entry.path, f"of the same package {owner}")
 
 
-def _by_specification(world: World) -> dict[str, Gem]:
-    gems = (gem for found in world.derived(library).gems.values() for gem in found)
-    return {world.rootfs.resolve(gem.specification).path or "": gem for gem in gems}
+def _use(gem: Gem, world: World) -> tuple[str, ...]:
+    """What to claim where a gem is asked for by its name."""
+    return gem.specification, *_anchors(gem, world)
+
+
+def _anchors(gem: Gem, world: World) -> tuple[str, ...]:
+    """The files that stand for a gem in use: the first of its code; for one that has none, its specification.
+
+    Of a gem in a Debian package the code may be in vendor_ruby. A part of the standard library has none of its own.
+    """
+    return () if gem.default else world.derived(_anchors_of_gems).get(gem.specification, ())
+
+
+def _anchors_of_gems(world: World) -> dict[str, tuple[str, ...]]:
+    return {g.specification: _first_code(g, world) for found in world.derived(library).gems.values() for g in found}
+
+
+def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
+    real = world.rootfs.resolve(gem.specification).path or gem.specification
+    for directory in gem.directories:
+        for below in world.rootfs.walk(directory):
+            if below.is_file and not UNUSED(below.path[len(directory) :]):
+                return (below.path,)
+    for owner in world.packages.owners(real):
+        for path in world.packages.files(owner):
+            if _vendored(path) and not path.endswith(".gemspec") and world.rootfs.is_file(path):
+                return (path,)
+    return (real,)
+
+
+def _by_anchor(world: World) -> dict[str, tuple[Gem, ...]]:
+    """The gems that a file stands for; a package may have several."""
+    found: dict[str, list[Gem]] = {}
+    for gems in world.derived(library).gems.values():
+        for gem in gems:
+            for path in _anchors(gem, world):
+                found.setdefault(path, []).append(gem)
+    return {path: tuple(gems) for path, gems in found.items()}
 
 
 def _vendored(path: str) -> bool:
@@ -297,7 +337,8 @@ class RubyBundle(Rule):
             gems = known.gems.get(name, ())
             exact = [g for g in gems if g.version == version or g.version.startswith(f"{version}-")]
             for gem in exact or gems:
-                yield self.want(gem.specification, entry.path, f"{name} {version}")
+                for path in _use(gem, world):
+                    yield self.want(path, entry.path, f"{name} {version}")
 
 
 def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:

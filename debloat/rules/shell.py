@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Op, Want
 from debloat.rules import shellparse
-from debloat.rules.commands import circle, command, on_path, runnable
+from debloat.rules.commands import circle, command, inert, on_path, runnable
 from debloat.rules.plugins import SHARED
 from debloat.rules.shelleval import SHELLS, UNKNOWN, Evaluator, Use, names
 from debloat.rules.shellparse import MAX_SCRIPT
@@ -218,6 +218,8 @@ class ShellScripts(Rule):
         path = entry.path
         if entry.name in BUILD_SCRIPTS or DEPENDENCIES.search(path):
             return path in world.derived(_traced)
+        if inert(world, path):
+            return False
         return entry.executable or ("." in entry.name and not INTERACTIVE.fullmatch(path))
 
 

@@ -255,7 +255,7 @@ class Evaluator:
                 if not word.startswith("-") and word not in BUILTINS:
                     yield from self._argv([word], line, depth + 1, NOTHING)
         elif name in WRAPPERS:
-            inner = _unwrap(WRAPPERS[name], args)
+            inner = unwrap(WRAPPERS[name], args)
             yield from self._argv(inner, line, depth + 1, BUILTINS if name in WITHIN_SHELL else NOTHING)
 
     def _runs_arguments(self) -> bool:
@@ -383,7 +383,7 @@ class Evaluator:
         return [posixpath.normpath(v) if v.startswith("/") else v for v in self.values(word)]
 
 
-def _unwrap(wrapper: Wrapper, args: Iterable[str]) -> list[str]:
+def unwrap(wrapper: Wrapper, args: Iterable[str]) -> list[str]:
     """The command within a wrapper's arguments, with its own arguments."""
     rest = list(args)
     operands = wrapper.operands

@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from debloat import lock as locks
@@ -22,7 +23,7 @@ from debloat.engine.docker import connect
 from debloat.progress import Progress
 from debloat.reader import exported_rootfs
 from debloat.workspace import Workspace
-from tests.support import engines
+from tests.support import engines, schemas
 from tests.support.engines import Images
 
 pytestmark = pytest.mark.engine
@@ -123,7 +124,7 @@ class Drill:
         self.without_data = images.build("two-data", DOCKERFILE % data, two)
         self.without_library = images.build("two-lib", DOCKERFILE % f"RUN rm {TRIPLET}/libdrill.so.2*", two)
         os.chdir(directory)
-        assert main(["lock", self.first, "-t", images.name("one-slim"), "-q"]) == 0
+        assert main(["lock", self.first, "-t", images.name("one-slim"), "-q", "--json", "report.json"]) == 0
         self.lock = directory / locks.DEFAULT_NAME
         self.locked = self.lock.read_bytes()
 
@@ -144,6 +145,41 @@ def _in_its_directory(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.chdir(drill.directory)
     yield
     drill.lock.write_bytes(drill.locked)
+
+
+def test_the_report_is_as_its_schema_says(drill: Drill) -> None:
+    report = json.loads((drill.directory / "report.json").read_text())
+    jsonschema.Draft202012Validator(schemas.ours("report.json")).validate(report)
+
+
+def test_bills_of_materials_are_valid_and_stay_the_same(drill: Drill) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+    from spdx_tools.spdx.parser.parse_anything import parse_file
+    from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+
+    image = drill.images.name("one-slim")
+    for format_ in ("cyclonedx", "spdx"):
+        for name in ("a", "b"):
+            assert main(["sbom", image, "--format", format_, "--output", f"{name}.{format_}.json"]) == 0
+        assert Path(f"a.{format_}.json").read_bytes() == Path(f"b.{format_}.json").read_bytes()
+    bill = Path("a.cyclonedx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    purls = {c["name"]: c["purl"] for c in json.loads(bill)["components"]}
+    assert purls["libdrill1"] == "pkg:deb/debian/libdrill1@1.0-1?arch=amd64&distro=debian-12&upstream=drill"
+    document = parse_file("a.spdx.json")
+    assert validate_full_spdx_document(document) == []
+    assert {p.name for p in document.packages} == {image, *purls}
+
+
+def test_an_image_is_described(drill: Drill, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", drill.images.name("one-slim"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["minimal"]
+    assert document["base"]["org.opencontainers.image.base.name"] == drill.first
+    assert {"drill", "libdrill1", "libc6"} <= {p["name"].partition(":")[0] for p in document["packages"]}
+    assert main(["inspect", drill.first]) == 0
+    assert "setuid or setgid: " in capsys.readouterr().out
 
 
 def test_the_same_build_gives_the_same_image(drill: Drill) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 BASE = "debian:bookworm-slim"
 LABEL = "debloat.run=tests"
+"""On containers of `run`; images carry `debloat.test=REPOSITORY`, and so does what is cut out of them."""
 
 
 class Images:
@@ -33,28 +34,21 @@ class Images:
             path.write_bytes(content.encode() if isinstance(content, str) else content)
             path.chmod(0o755 if name.endswith("!") else 0o644)
             os.utime(path, (10**9, 10**9))
-        command = ["docker", "build", "-q", "--network", "none", "--label", LABEL, "-t", self.name(tag), str(context)]
+        command = ["docker", "build", "-q", "--network", "none", "-t", self.name(tag)]
+        command += ["--label", f"debloat.test={self.repository}", str(context)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr + done.stdout
         return self.name(tag)
 
     def remove(self) -> None:
-        listed = subprocess.run(
-            [
-                "docker",
-                "images",
-                "-q",
-                "--filter",
-                f"reference={self.repository}",
-                "--format",
-                "{{.Repository}}:{{.Tag}}",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in listed.stdout.split():
-            subprocess.run(["docker", "rmi", name], capture_output=True, check=False)
+        """Remove every image of this test, those that lost their name to a later build too."""
+        label = f"label=debloat.test={self.repository}"
+        line = ["docker", "images", "--filter", label, "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]
+        listed = subprocess.run(line, capture_output=True, text=True, check=True)
+        rows = [row.split() for row in listed.stdout.splitlines()]
+        found = [image if "<none>" in name else name for image, name in rows]
+        if found:
+            subprocess.run(["docker", "rmi", *found], capture_output=True, check=False)
 
 
 def images(directory: Path) -> Iterator[Images]:

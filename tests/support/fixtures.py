@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 from typing import Any, Self
 
 import docker
@@ -38,6 +39,7 @@ LOOPBACK = "127.0.0.1"
 LABELS = {"debloat.run": "fixtures"}
 CHECK_LIMIT = 20.0
 READY_LIMIT = 60.0
+HANDLER_LIMIT = 3.0
 POLL = 0.02
 RETRY = 0.2
 DETAIL = 400
@@ -297,6 +299,23 @@ class Service:
             variables |= {"DEBLOAT_PORT": str(first), "DEBLOAT_URL": f"http://{LOOPBACK}:{first}"}
         return variables
 
+    def signal(self, name: str) -> None:
+        """Send a signal to the main process, once it is prepared for it.
+
+        A port can be served a moment before the handlers are there, and a main process without a handler ignores
+        the signal. Where the process is not on this machine the wait is left out.
+        """
+        bit = 1 << (Signals[f"SIG{name.removeprefix('SIG')}"] - 1)
+        status = Path(f"/proc/{self.container.attrs['State']['Pid']}/status")
+        deadline = time.monotonic() + HANDLER_LIMIT
+        with contextlib.suppress(OSError):
+            while time.monotonic() < deadline:
+                masks = re.findall(r"^Sig(?:Cgt|Blk):\s*([0-9a-f]+)$", status.read_text(), re.MULTILINE)
+                if any(int(mask, 16) & bit for mask in masks):
+                    break
+                time.sleep(POLL)
+        self.container.kill(signal=name)
+
     def exit_code(self) -> int:
         return int(self.container.attrs["State"]["ExitCode"])
 
@@ -418,7 +437,7 @@ def _ask(service: Service, check: Check) -> None:
         service.container.restart(timeout=10)
         service.wait_ready()
     if check.signal:
-        service.container.kill(signal=check.signal)
+        service.signal(check.signal)
         if not check.acts:
             _expect_exit(service, check)
             return

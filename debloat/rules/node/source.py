@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from debloat.rules.cmdline import programs
+
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Query
 
@@ -32,7 +34,7 @@ _QUERY = """
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Module specifiers as written (`express`, `./lib`, `node:fs`), and first words of commands."""
+    """Module specifiers as written (`express`, `./lib`, `node:fs`), and programs that commands run."""
 
     modules: frozenset[str] = frozenset()
     commands: frozenset[str] = frozenset()
@@ -61,7 +63,7 @@ def references(data: bytes) -> References:
             if name in _MODULE_CALLS:
                 modules.add(_literal(argument))
             elif runs_commands and name in _COMMAND_CALLS:
-                commands.add(_first_word(_literal(argument)))
+                commands.update(programs(_literal(argument)))
     return References(frozenset(modules - {""}), frozenset(commands - {""}))
 
 
@@ -73,11 +75,6 @@ def _literal(node: Node) -> str:
     """The text of a string up to its first escape or substitution."""
     fragments = [_text(child) for child in node.children[1:2] if child.type == "string_fragment"]
     return fragments[0] if fragments else ""
-
-
-def _first_word(line: str) -> str:
-    words = [word for word in line.split()[:20] if not re.fullmatch(r"\w+=.*", word)]
-    return words[0].strip("\"'();&|") if words else ""
 
 
 @functools.cache

@@ -122,8 +122,15 @@ def resolve(world: World, path: str, wanted: Import, extra: Iterable[str] = ()) 
             base = base.rpartition("/")[0]
         return find(world, (base or "/",), wanted.module, wanted.names)
     found: dict[str, None] = {}
+    here = path.rpartition("/")[0] or "/"
+    member = world.rootfs.is_file(f"{here}/__init__.py")
     for env in world.derived(layout).of(path):
-        found |= dict.fromkeys(find(world, search_path(world, env, path, extra), wanted.module, wanted.names))
+        places = search_path(world, env, path, extra)
+        found |= dict.fromkeys(find(world, places, wanted.module, wanted.names))
+        if member and here in places:
+            # A package's module, imported and not run: a module of the same name beside it is another one.
+            elsewhere = tuple(place for place in places if place != here)
+            found |= dict.fromkeys(find(world, elsewhere, wanted.module, wanted.names))
     return tuple(found)
 
 

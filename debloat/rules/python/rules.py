@@ -37,7 +37,8 @@ class StandardLibrary(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         table = world.derived(layout)
         if _INTERPRETER.fullmatch(entry.name) and not entry.is_dir:
-            yield from self._interpreter(entry, world)
+            if not (entry.name.startswith("libpython") and entry.path in world.derived(_idle_libraries)):
+                yield from self._interpreter(entry, world)
         elif entry.name in ("os.py", "os.pyc") and entry.path.rpartition("/")[0] in table.stdlibs:
             lib = entry.path.rpartition("/")[0]
             for path in stdlib.whole(world, lib):
@@ -66,6 +67,22 @@ class StandardLibrary(Rule):
         for env in [e for e in same if e.prefix == prefix] or same:
             for landmark in ("os.py", "os.pyc"):
                 yield self.want(f"{env.stdlib}/{landmark}", entry.path, f"Python {env.version}")
+
+
+def _idle_libraries(world: World) -> frozenset[str]:
+    """Each libpython that a recorded program loaded and did not start: nothing of its library was looked for.
+
+    A server linked with it runs Python where its configuration says so, and this one does not.
+    """
+    opened = {a.path for a in world.trace.accesses if "libpython" in a.path}
+    loaded = {real for path in opened if (real := world.rootfs.resolve(path).path)}
+    started = {
+        env.version
+        for env in world.derived(layout).environments
+        if any(a.path.startswith(f"{env.stdlib}/") for a in world.trace.accesses)
+    }
+    version = re.compile(r"libpython(\d\.\d+)")
+    return frozenset(p for p in loaded if (m := version.search(p)) is not None and m[1] not in started)
 
 
 def _archives(environments: Sequence[Environment], lib: str) -> Iterator[str]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.rules.cmdline import programs, vector
+
 MAX_PARSED = 1 << 20
 """Larger files are tables or generated code; the outline alone speaks for them."""
 
@@ -296,15 +298,16 @@ class _Reader:
             return
         if isinstance(node, ast.List | ast.Tuple):
             if node.elts:
+                rest = [_text(element) or "" for element in node.elts[1:]]
                 for value in self._values(node.elts[0]):
                     text = _text(value)
                     if text:
-                        yield text
+                        yield from dict.fromkeys((text, *vector((text, *rest))))
             self._module_argument(node.elts)
             return
         text = _text(node)
         if text:
-            yield from first_word(text)
+            yield from programs(text)
 
     def _first_words_of_sum(self, node: ast.BinOp) -> Iterator[str]:
         """`["a"] + rest`, `"a " + rest`: the leftmost operand."""
@@ -371,11 +374,3 @@ def _text(node: ast.AST) -> str | None:
             case _:
                 return None
     return None
-
-
-def first_word(line: str) -> Iterator[str]:
-    """The program of a shell line: its first word that is no assignment."""
-    for word in line.split()[:20]:
-        if not re.fullmatch(r"\w+=.*", word, re.DOTALL):
-            yield word.strip("\"'();&|")
-            return

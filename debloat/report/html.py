@@ -1,0 +1,315 @@
+"""The report as one page that needs nothing but itself: no request leaves it, and nothing in it but its own runs.
+
+Every name comes from an image that is not trusted. `_e` makes one inert, and nothing is put into the page without it.
+The Content-Security-Policy names the page's style and script by their digests, so that markup which got in all the
+same would neither run nor load: hence bars are SVG attributes, since style attributes would need `unsafe-inline`.
+The page is complete without script; the script sorts and filters tables.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib import resources
+
+from debloat.footprint import Footprint
+from debloat.report.model import Report
+from debloat.report.text import count, name, printable, saving, size
+from debloat.verify import Answer
+
+_LISTS = (
+    ("setuid", "setuid, setgid", "Files that run with the rights of their owner or group."),
+    ("shells", "shells", "Interpreters of commands in directories for programs."),
+    ("package_managers", "package managers", "Programs that fetch and install more."),
+    ("world_writable", "writable by all", "Files and directories without the sticky bit that any user may change."),
+)
+_STATES = {"kept": "whole", "partly": "in part", "gone": "gone"}
+
+
+def render(report: Report) -> str:
+    """The whole page."""
+    style, script = _part("page.css"), _part("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    parts = (
+        _header(report),
+        _probes(report),
+        _bullets("Notes", "What was imperfect about this run.", report.notes),
+        _attack(report.before, report.after),
+        _packages(report),
+        _healed(report),
+        _rules(report),
+        _stages(report),
+        _identity(report),
+    )
+    return "\n".join(
+        (
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="referrer" content="no-referrer">',
+            f"<title>{_e(report.result or report.reference)}: debloat</title>",
+            f"<style>{style}</style>",
+            "</head>",
+            "<body><main>",
+            *filter(None, parts),
+            "</main>",
+            f"<script>{script}</script>",
+            "</body></html>",
+            "",
+        )
+    )
+
+
+@cache
+def _part(file: str) -> str:
+    """Style or script, which stand in files of their own beside this module."""
+    return "\n" + resources.files(__package__).joinpath(file).read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    """A source expression of Content Security Policy Level 3 for an inline element of this text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _e(text: str) -> str:
+    """A name or a line, inert: one line, no control character, no lone surrogate, no markup."""
+    return html.escape(name(text))
+
+
+def _lines(text: str) -> str:
+    """Text of several lines, inert."""
+    return html.escape(printable(text))
+
+
+def _path(path: str) -> str:
+    return f'<span class="path">{_e(path)}</span>'
+
+
+def _section(title: str, about: str, *body: str) -> str:
+    return "\n".join((f"<section>\n<h2>{title}</h2>", f'<p class="about">{about}</p>', *body, "</section>"))
+
+
+def _table(heads: Sequence[str], rows: Iterable[str], attributes: str = "") -> str:
+    """A table; a head that begins with `#` is one of figures."""
+    cells = "".join(
+        f'<th scope="col"{" class=n" if head.startswith("#") else ""}>{head.removeprefix("#")}</th>' for head in heads
+    )
+    return "\n".join(
+        (
+            f'<div class="scroll"><table{attributes}>',
+            f"<thead><tr>{cells}</tr></thead>",
+            "<tbody>",
+            *rows,
+            "</tbody></table></div>",
+        )
+    )
+
+
+def _figure(value: int | float, text: str) -> str:
+    return f'<td class="n" data-v="{value}">{text}</td>'
+
+
+def _bar(part: float, whole: float, start: float = 0.0) -> str:
+    """A bar of `part` out of `whole`, as a picture that says nothing the figures beside it do not."""
+    scale = 1000 / whole if whole > 0 else 0
+    width = max(part * scale, 4 if part else 0)
+    left = min(start * scale, 1000 - width)
+    return (
+        '<svg viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="rail" width="1000" height="10"/>'
+        f'<rect class="fill" x="{max(left, 0):.1f}" width="{min(width, 1000):.1f}" height="10"/></svg>'
+    )
+
+
+def _badge(report: Report) -> str:
+    bad = sum(bool(a.difference) for a in report.answers)
+    answers = count(len(report.answers), "answer")
+    if bad:
+        kind, text = "bad", f"{bad} of {answers} differ from the original's"
+    elif not report.verified:
+        kind, text = "warn", "not verified: nothing was replayed"
+    else:
+        kind, text = "good", f"proven: {answers}, all as the original's"
+    return f'<p class="verdict"><span class="badge {kind}">{text}</span></p>'
+
+
+def _header(report: Report) -> str:
+    before, after = report.before, report.after
+    top = max(before.bytes, after.bytes)
+    kind = "grew" if after.bytes > before.bytes else "proven" if report.passed and report.verified else "unproven"
+    bars = "".join(
+        f'<span>{title}</span><b class="n">{size(value)}</b><span class="bar {title}">{_bar(value, top)}</span>'
+        for title, value in (("original", before.bytes), ("minimal", after.bytes))
+    )
+    figures = [("files", f"{before.files:,}", f"{after.files:,}"), ("packages", before.packages, after.packages)]
+    figures += [(title, len(getattr(before, key)), len(getattr(after, key))) for key, title, _ in _LISTS]
+    cards = "".join(
+        f'<div><dt>{title}</dt><dd><span class="was">{was} &rarr;</span> {now}</dd></div>'
+        for title, was, now in figures
+    )
+    return "\n".join(
+        (
+            "<header>",
+            _badge(report),
+            f'<h1><span class="from">{_e(report.reference)} &rarr;</span> {_e(report.result) or "not tagged"}</h1>',
+            f'<div class="sizes"><div class="saving {kind}">{saving(after.bytes, before.bytes)}</div>',
+            f'<div class="bars">{bars}</div></div>',
+            f'<dl class="figures">{cards}</dl>',
+            "</header>",
+        )
+    )
+
+
+def _probes(report: Report) -> str:
+    if not report.answers:
+        return ""
+    several = len({a.scenario for a in report.answers}) > 1
+    heads = ("", *(("scenario",) if several else ()), "probe", "original", "minimal")
+    rows = (_probe(answer, several) for answer in report.answers)
+    return _section(
+        "Probes", "What the original was asked, and what the minimal image answered to the same.", _table(heads, rows)
+    )
+
+
+def _probe(answer: Answer, several: bool) -> str:
+    kind = "differs" if answer.difference else "excused" if answer.note else "same"
+    said = answer.difference or answer.note
+    details = [f'<div class="detail {kind}">{_e(said)}</div>'] if said else []
+    details += (
+        f'<div class="detail">{title}: {_lines(result.detail)}</div>'
+        for title, result in (("original", answer.before), ("minimal", answer.after))
+        if result.detail and result.detail not in said
+    )
+    first = f"<td>{_e(answer.scenario)}</td>" if several else ""
+    return (
+        f'<tr><td class="word {kind}">{kind}</td>{first}'
+        f'<td class="wide">{_path(answer.before.name)}{"".join(details)}</td>'
+        f'<td class="word">{_e(answer.before.outcome())}</td><td class="word">{_e(answer.after.outcome())}</td></tr>'
+    )
+
+
+def _attack(before: Footprint, after: Footprint) -> str:
+    rows = []
+    for key, title, about in _LISTS:
+        was, now = getattr(before, key), getattr(after, key)
+        gone = sorted(set(was) - set(now))
+        rows.append(
+            f'<tr><td class="wide">{title}<br><small>{about}</small></td>{_figure(len(was), str(len(was)))}'
+            f'{_figure(len(now), str(len(now)))}<td class="wide">{_items(now)}'
+            + (f"<details><summary>{len(gone)} removed</summary>{_items(gone)}</details>" if gone else "")
+            + "</td></tr>"
+        )
+    heads = ("", "#original", "#minimal", "which")
+    return _section("What an attacker would like", "By path, before and after.", _table(heads, rows))
+
+
+def _items(paths: Iterable[str]) -> str:
+    items = "".join(f"<li>{_path(path)}</li>" for path in paths)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _packages(report: Report) -> str:
+    if not report.packages:
+        return ""
+    states: list[str] = [p.state for p in report.packages]
+    options = "".join(
+        f'<option value="{state}">{text} ({states.count(state)})</option>' for state, text in _STATES.items()
+    )
+    controls = (
+        '<div class="controls" id="filter" hidden>'
+        '<input id="filter-text" type="search" placeholder="name of a package" aria-label="name of a package">'
+        f'<select id="filter-state" aria-label="state"><option value="">all ({len(states)})</option>{options}</select>'
+        '<small id="filter-shown" role="status"></small></div>'
+    )
+    rows = (
+        f'<tr data-state="{_e(p.state)}"><td>{_path(p.name)}</td><td>{_path(p.version)}</td>'
+        f'<td class="{_e(p.state)}">{_STATES[p.state]}</td>'
+        f"{_figure(p.kept_files, f'{p.kept_files:,} of {p.total_files:,}')}"
+        f"{_figure(p.kept_bytes, size(p.kept_bytes))}{_figure(p.total_bytes, size(p.total_bytes))}"
+        f'<td class="share">{_bar(p.kept_bytes, p.total_bytes)}</td></tr>'
+        for p in sorted(report.packages, key=lambda p: (-p.kept_bytes, -p.total_bytes, p.name))
+    )
+    heads = ("package", "version", "state", "#files kept", "#kept", "#of", "")
+    return _section(
+        "Packages",
+        f"{states.count('kept')} stay whole, {states.count('partly')} in part, {states.count('gone')} are gone. "
+        "Whole is all but documentation; a package that is gone has no entry in the package database either.",
+        controls,
+        _table(heads, rows, ' id="packages" class="sortable"'),
+    )
+
+
+def _bullets(title: str, about: str, items: Sequence[str]) -> str:
+    return _section(title, about, f"<ul>{''.join(f'<li>{_lines(i)}</li>' for i in items)}</ul>") if items else ""
+
+
+def _healed(report: Report) -> str:
+    if not report.healed:
+        return ""
+    rows = (
+        f"<tr><td>{_path(w.path)}</td><td>{_path(w.source)}</td><td>{_e(w.detail)}</td></tr>" for w in report.healed
+    )
+    return _section(
+        "Healed",
+        f"{count(len(report.healed), 'path')} that the recording did not ask for and the replay did: added, and "
+        "replayed again.",
+        _table(("path", "missed by", "how"), rows, ' class="sortable"'),
+    )
+
+
+def _rules(report: Report) -> str:
+    if not report.rules:
+        return ""
+    shares = sorted(report.rules, key=lambda r: (-r.alone, -r.paths, r.rule))
+    rows = (
+        f"<tr><td>{_path(r.rule)}</td>{_figure(r.alone, f'{r.alone:,}')}{_figure(r.paths, f'{r.paths:,}')}</tr>"
+        for r in shares
+    )
+    return _section(
+        "Why files stay",
+        "Paths by the rule that keeps them: those that no other rule wanted, and all it had a part in. "
+        "<code>debloat why IMAGE PATH</code> tells of one path.",
+        _table(("rule", "#alone", "#in all"), rows, ' class="sortable"'),
+    )
+
+
+def _stages(report: Report) -> str:
+    if not report.stages:
+        return ""
+    whole = sum(s.seconds for s in report.stages)
+    return _section("Time", f"{whole:.1f} s in all.", _table(("stage", "#seconds", ""), _timeline(report, whole)))
+
+
+def _timeline(report: Report, whole: float) -> Iterator[str]:
+    begun = 0.0
+    for stage in report.stages:
+        bar = _bar(stage.seconds, whole, begun)
+        yield (
+            f"<tr><td>{_e(stage.name)}</td>{_figure(round(stage.seconds, 3), f'{stage.seconds:.2f}')}"
+            f'<td class="when">{bar}</td></tr>'
+        )
+        begun += stage.seconds
+
+
+def _identity(report: Report) -> str:
+    rows = (
+        ("original", report.reference),
+        ("its ID", report.image_id),
+        ("minimal", report.result or "not tagged"),
+        ("its ID", report.result_id),
+        ("layer", report.layer),
+        ("level", report.level),
+        ("recorded by", ", ".join(report.mechanisms) or "nothing"),
+        ("made by", report.tool),
+    )
+    facts = "".join(f"<dt>{title}</dt><dd><code>{_e(value)}</code></dd>" for title, value in rows if value)
+    return _section("Identity", "The same input gives the same layer.", f'<dl class="identity">{facts}</dl>')

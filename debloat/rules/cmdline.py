@@ -1,0 +1,63 @@
+"""Command lines in programs' source: the programs that a shell would run for them.
+
+Languages hand a string to `/bin/sh -c` (system(3)); the words that run programs in it are those of a small script.
+"""
+
+from __future__ import annotations
+
+import functools
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from debloat.rules.shelleval import SHELLS, WRAPPERS, unwrap
+from debloat.rules.shellparse import Command, parse
+
+MAX_LINE = 4096
+MAX_NESTED = 4
+UNTOLD = "$"
+
+
+@functools.lru_cache(maxsize=4096)
+def programs(line: str) -> tuple[str, ...]:
+    """The words of a shell line that run programs, in its pipelines, substitutions and wrappers; each once."""
+    if len(line) > MAX_LINE or "\0" in line:
+        return ()
+    return tuple(dict.fromkeys(_programs(line, 0)))
+
+
+def _programs(line: str, depth: int) -> Iterator[str]:
+    for command in parse(line.encode("utf-8", "surrogateescape")).commands:
+        yield from _run(_words(command), depth)
+
+
+def _words(command: Command) -> list[str]:
+    return [word.literal if word.literal is not None else UNTOLD for word in command.words]
+
+
+def _run(words: Sequence[str], depth: int) -> Iterator[str]:
+    """The program of an argument vector, and those that it is told to run."""
+    if not words or depth > MAX_NESTED or words[0] in ("", UNTOLD):
+        return
+    name = posixpath.basename(words[0])
+    # Names of built-ins are programs too, for whoever runs them without a shell.
+    yield words[0]
+    if name in SHELLS:
+        yield from _shell(words[1:], depth)
+    elif name in WRAPPERS:
+        yield from _run(unwrap(WRAPPERS[name], words[1:]), depth + 1)
+
+
+def _shell(words: Sequence[str], depth: int) -> Iterator[str]:
+    """The line of `sh -c LINE`."""
+    for at, word in enumerate(words):
+        if word.startswith("-") and not word.startswith("--") and "c" in word:
+            for line in words[at + 1 : at + 2]:
+                yield from _programs(line, depth + 1)
+            return
+        if not word.startswith("-"):
+            return
+
+
+def vector(words: Sequence[str]) -> tuple[str, ...]:
+    """The same for an argument vector that no shell reads."""
+    return tuple(dict.fromkeys(_run(words, 0)))

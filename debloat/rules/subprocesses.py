@@ -1,0 +1,149 @@
+"""Programs that Perl, Ruby, PHP and R code starts by literal command lines; Python's and Node's rules read their own.
+
+The calls are searched for in the text: which branch runs one is not known, and what stands in a comment names a
+program too many at most. Names that are made at run time cannot be told.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from debloat.closure import Rule, World
+from debloat.model import Entry, Level, Want
+from debloat.rules.cmdline import programs, vector
+from debloat.rules.commands import inert, reached
+
+MAX_SOURCE = 2 << 20
+
+_TEXT = r"(?:\"((?:[^\"\\\n]|\\.){1,1000})\"|'((?:[^'\\\n]|\\.){1,1000})')"
+_NEXT = re.compile(rf"\s*(?:,|=>)?\s*{_TEXT}")
+_QUOTES = re.compile(r"`([^`\n]{1,1000})`")
+
+
+def _calls(names: str, between: str = "", not_after: str = "") -> re.Pattern[str]:
+    """Calls of functions whose first argument, after what may stand before it, is a literal text."""
+    return re.compile(
+        rf"(?<![\w$@%&>:{not_after}-])(?:{names})[ \t]*(?:\([ \t\n]*)?(?:{between})(?:\[|c\(|array\()?[ \t\n]*{_TEXT}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How a language starts programs: its files' suffixes and interpreters, words to look for, calls and quotes."""
+
+    suffixes: tuple[str, ...]
+    interpreter: re.Pattern[bytes]
+    words: tuple[bytes, ...]
+    calls: re.Pattern[str]
+    quotes: tuple[re.Pattern[str], ...] = ()
+
+
+LANGUAGES = (
+    Language(
+        # perlop(1), qx; perlfunc(1), system, exec, open; IPC::Open3(3perl).
+        (".pl", ".pm", ".psgi", ".cgi", ".fcgi", ".t"),
+        re.compile(rb"#![^\n]*\bperl"),
+        (b"`", b"qx", b"system", b"exec", b"open", b"capture", b"run"),
+        _calls(
+            "system|exec|capturex?|run3?|open[23]|open",
+            r"[^;\n'\"]{0,80},\s*['\"](?:-\||\|-)[^'\"]{0,20}['\"]\s*,\s*|[^;\n'\"]{0,80},\s*(?=['\"]\s*\||['\"][^'\"]*\|\s*['\"])|",
+        ),
+        (
+            _QUOTES,
+            re.compile(r"\bqx[ \t]*[({\[<|/!]([^)}\]>|/!\n]{1,1000})"),
+            re.compile(r"\bqx[ \t]*[({]([^)}\n]{1,1000})"),
+        ),
+    ),
+    Language(
+        # Ruby's Kernel#`, #system, #exec, #spawn; Process.spawn; IO.popen; Open3.
+        (".rb", ".ru", ".rake", ".gemspec", ".erb"),
+        re.compile(rb"#![^\n]*\bruby"),
+        (b"`", b"%x", b"system", b"exec", b"spawn", b"popen", b"capture2", b"pipeline"),
+        _calls(
+            r"(?:(?:Kernel|Process|IO|Open3|PTY)\.)?(?:system|exec|spawn|popen[23]?e?|capture[23]e?|pipeline\w*)",
+            r"\w+,\s*|\{[^}\n]{0,200}\},\s*|",
+            not_after=".",
+        ),
+        (_QUOTES, re.compile(r"%x[ \t]*[({\[<|/!]([^)}\]>/!\n]{1,1000})")),
+    ),
+    Language(
+        # PHP manual: Program execution.
+        (".php", ".inc", ".phtml", ".module"),
+        re.compile(rb"#![^\n]*\bphp"),
+        (b"`", b"shell_exec", b"exec", b"passthru", b"system", b"popen", b"proc_open", b"Process"),
+        _calls(r"\\?(?:shell_exec|exec|passthru|system|popen|proc_open|pcntl_exec)|new\s+\\?(?:\w+\\)*Process"),
+        (_QUOTES,),
+    ),
+    Language(
+        # R: system, system2, pipe, Sys.which (base).
+        (".R", ".r", ".Rmd", ".qmd"),
+        re.compile(rb"#![^\n]*\bRscript"),
+        (b"system", b"pipe(", b"Sys.which"),
+        _calls(r"(?:base::)?(?:system2?|pipe|Sys\.which|shell)", not_after="."),
+    ),
+)
+
+
+class CommandLines(Rule):
+    """The programs in literal command lines of kept code, through PATH.
+
+    The application's code may name any program; a package's, those of its own circle.
+    """
+
+    name = "subprocess"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        language = _language(entry, world)
+        if language is None:
+            return
+        for word in lines(world.rootfs.read(entry.path), language):
+            path = reached(world, word, entry.path)
+            if path is not None:
+                yield self.want(path, entry.path, word)
+
+
+def _language(entry: Entry, world: World) -> Language | None:
+    if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
+        return None
+    for language in LANGUAGES:
+        if entry.name.endswith(language.suffixes):
+            return language
+    if not entry.executable or "." in entry.name:
+        return None
+    head = world.rootfs.read(entry.path, 256)
+    if not head.startswith(b"#!") or inert(world, entry.path):
+        return None
+    return next((language for language in LANGUAGES if language.interpreter.match(head)), None)
+
+
+@functools.lru_cache(maxsize=4096)
+def lines(source: bytes, language: Language) -> tuple[str, ...]:
+    """The words of a source file that run programs, sorted."""
+    if b"\0" in source[:1024] or not any(word in source for word in language.words):
+        return ()
+    return tuple(sorted(set(_words(source.decode("utf-8", "replace"), language))))
+
+
+def _words(text: str, language: Language) -> Iterator[str]:
+    for match in language.calls.finditer(text):
+        first, rest = match[1] or match[2], _further(text, match.end())
+        # With further arguments no shell reads the first.
+        yield from vector((first, *rest)) if rest and " " not in first else programs(first.strip(" |"))
+    for quotes in language.quotes:
+        for match in quotes.finditer(text):
+            yield from programs(match[1])
+
+
+def _further(text: str, at: int) -> tuple[str, ...]:
+    found = list[str]()
+    while len(found) < 8 and (match := _NEXT.match(text, at)):
+        found.append(match[1] or match[2])
+        at = match.end()
+    return tuple(found)
+
+
+RULES: tuple[Rule, ...] = (CommandLines(),)

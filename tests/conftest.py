@@ -1,0 +1,33 @@
+"""What every test run needs: no state of the user's is read or written, and cheap tests come first."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
+"""Where tests lie, the last to run first: what is cheap fails before what is dear begins."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state() -> Iterator[None]:
+    """Runs are remembered in a directory that goes with the tests; no setting of the caller's changes a result."""
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", directory)
+        for name in ("SOURCE_DATE_EPOCH", "DOCKER_BUILDKIT", "NO_COLOR", "FORCE_COLOR"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests without an engine, then those with one, then the long ones over the fixtures."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        place = item.nodeid.replace(os.sep, "/")
+        kind = next(number for number, start in enumerate(ORDER) if place.startswith(start))
+        return item.get_closest_marker("engine") is not None, -kind
+
+    items.sort(key=rank)

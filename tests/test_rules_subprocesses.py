@@ -1,0 +1,96 @@
+"""Programs that are started by command lines in source code."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from debloat.model import Level
+from debloat.rules import subprocesses
+from debloat.rules.cmdline import programs, vector
+from debloat.rules.subprocesses import LANGUAGES, lines
+from tests.support import trees
+
+PROGRAMS = ("cat", "convert", "date", "gs", "jq", "nginx", "sort", "timeout", "wc")
+IMAGE: trees.Table = {f"/usr/bin/{name}": ("0755", "\x7fELF") for name in PROGRAMS} | {
+    "/usr/bin/sh": ("0755", "\x7fELF")
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("wc -w", ["wc"]),
+        ("echo one two | wc -w", ["echo", "wc"]),
+        ("cd /tmp && A=1 jq . < x; date", ["cd", "jq", "date"]),
+        ("timeout 5 sort x", ["timeout", "sort"]),
+        ("sh -c 'cat x | sort'", ["sh", "cat", "sort"]),
+        ("x=$(date +%s); $x y", ["date"]),
+        ("/usr/bin/jq .", ["/usr/bin/jq"]),
+        ("", []),
+        ("'", []),
+    ],
+)
+def test_lines_of_a_shell(line: str, words: list[str]) -> None:
+    assert sorted(programs(line)) == sorted(words)
+
+
+def test_argument_vectors() -> None:
+    assert vector(("env", "-u", "A", "jq", "; date")) == ("env", "jq")
+    assert vector(("echo", "date")) == ("echo",)
+
+
+CASES = [
+    ("/app/a.pl", "my $n = qx(echo one | wc -w);", ["wc"]),
+    ("/app/a.pl", "print `date -u`; system('sort', $x);", ["date", "sort"]),
+    ("/app/a.pl", "open(my $f, '-|', 'jq', '.') or die; exec 'gs -q';", ["gs", "jq"]),
+    ("/app/a.pl", 'open(my $f, "cat x |"); open(my $g, "<", "convert");', ["cat"]),
+    ("/app/a.rb", "out, s = Open3.capture2('wc -w', stdin_data: x)", ["wc"]),
+    ("/app/a.rb", '"#{`date +%Y`.strip}"; system("sort", file); IO.popen(["jq", "."])', ["date", "jq", "sort"]),
+    ("/app/a.rb", 'x.exec("convert"); @system = "gs"', []),
+    ("/app/a.php", "<?php echo trim(shell_exec('echo one | wc -w')), exec('date -u', $o);", ["date", "wc"]),
+    ("/app/a.php", "<?php $p = new Process(['convert', $in]); proc_open(['gs', '-q'], $d, $q);", ["convert", "gs"]),
+    ("/app/a.php", "<?php $db->exec('convert'); curl_exec($c); // sort", []),
+    ("/app/a.R", 'c(system("echo 1 | wc -w", intern = TRUE), system2("date", "-u"))', ["date", "wc"]),
+    ("/app/tool", "#!/usr/bin/ruby\nsystem 'nginx -t'", ["nginx"]),
+    ("/app/a.txt", "system('nginx')", []),
+    ("/app/a.rb.sample", "system('nginx')", []),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "expected"), CASES)
+def test_calls(path: str, text: str, expected: list[str]) -> None:
+    world = trees.world({**IMAGE, path: ("0755", text)})
+    kept = trees.paths(trees.closed(world, subprocesses.RULES, path))
+    assert kept == [path, *(f"/usr/bin/{name}" for name in expected)]
+
+
+def test_a_package_s_code_reaches_its_circle_only() -> None:
+    table = {**IMAGE, "/usr/share/perl5/A.pm": "system('jq .'); system('sort x');"}
+    world = trees.world(table, owned={"liba-perl": ["/usr/share/perl5/A.pm", "/usr/bin/sort"], "jq": ["/usr/bin/jq"]})
+    kept = trees.paths(trees.closed(world, subprocesses.RULES, "/usr/share/perl5/A.pm"))
+    assert kept == ["/usr/bin/sort", "/usr/share/perl5/A.pm"]
+
+
+def test_nothing_at_exact() -> None:
+    world = trees.world({**IMAGE, "/app/a.rb": "system('jq')"}, level=Level.EXACT)
+    assert trees.paths(trees.closed(world, subprocesses.RULES, "/app/a.rb")) == ["/app/a.rb"]
+
+
+@given(st.text("`'\"(system)|qx{},[]\\\n ", max_size=200), st.sampled_from(LANGUAGES))
+def test_garbage_is_read_without_error(text: str, language: subprocesses.Language) -> None:
+    lines(text.encode(), language)
+
+
+@pytest.mark.parametrize(
+    "piece", ["system(", "open(a, '", "`a", "system('a', ", "qx(", "exec [", "\\", "system {", "popen \n"]
+)
+def test_long_input_is_read_in_time(piece: str) -> None:
+    text = (piece * (200_000 // len(piece))).encode()
+    for language in LANGUAGES:
+        begun = time.process_time()
+        lines(text, language)
+        assert time.process_time() - begun < 5
