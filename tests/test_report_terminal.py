@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from debloat.model import Want
+from debloat.progress import Stage
 from debloat.report import terminal
 from debloat.report.model import Report
 from debloat.report.text import name
@@ -176,7 +177,7 @@ def test_stages_in_a_pipe_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
     progress = terminal.TerminalProgress()
     with progress.stage("quick"):
         progress.say(EVIL)
-    progress.end(terminal.Stage("record", 12.34))
+    progress.end(Stage("record", 12.34))
     assert capsys.readouterr().err.splitlines() == [f"  {name(EVIL)}", "  record              12.3 s"]
 
 

@@ -123,6 +123,19 @@ def test_a_private_directory_follows_a_program_that_was_run() -> None:
     assert f"{LIB}/daemon/other.so" not in private
 
 
+def test_a_helper_for_a_recommended_interpreter_is_left_out() -> None:
+    table: trees.Table = {
+        "/usr/sbin/d": ("0755", ""),
+        "/usr/bin/perl": ("0755", ""),
+        "/usr/share/d/sh-helper": ("0755", "#!/usr/sbin/d"),
+        "/usr/share/d/perl-helper": ("0755", "#!/usr/bin/perl"),
+    }
+    owned = {"d": [p for p in table if p != "/usr/bin/perl"], "perl": ["/usr/bin/perl"]}
+    trace = Trace(frozenset({Access("/usr/sbin/d", Op.EXEC, "", "p", "/usr/sbin/d")}))
+    kept_paths = trees.paths(close(trees.world(table, owned=owned, trace=trace), RULES[1:]))
+    assert kept_paths == ["/usr/share/d/sh-helper"]
+
+
 def test_a_program_that_was_not_run_brings_nothing() -> None:
     trace = Trace(frozenset({Access(PROGRAM, Op.STAT, "-", "p", "/usr/bin/none")}))
     assert trees.paths(close(trees.world(IMAGE, owned=OWNED, trace=trace), RULES[1:])) == []

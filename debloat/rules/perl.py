@@ -39,19 +39,24 @@ CORE = re.compile(r"perl|perl-base|perl-modules-[\d.]+|libperl[\d.]+(?:t64)?")
 
 IMPLICIT = (
     # Loaded by the interpreter without a `use`: I/O layers (PerlIO(3perl)), %+ %- %! (perlvar(1)), <*.c> and glob,
-    # methods on handles, attributes, \N{...}, case folding, -M-less diagnostics.
+    # methods on handles, attributes, -M-less diagnostics.
     *("PerlIO.pm", "PerlIO/encoding.pm", "PerlIO/scalar.pm", "PerlIO/via.pm", "Tie/Hash/NamedCapture.pm", "Errno.pm"),
-    *("File/Glob.pm", "IO/File.pm", "attributes.pm", "_charnames.pm", "unicore/Name.pl", "unicore/Name.pm", "utf8.pm"),
+    *("File/Glob.pm", "IO/File.pm", "attributes.pm", "utf8.pm"),
     *("feature.pm", "mro.pm", "re.pm", "overloading.pm", "strict.pm", "warnings.pm", "Carp.pm", "version.pm"),
     *("Config.pm", "Config_heavy.pl", "bytes_heavy.pl", "warnings/register.pm", "XSLoader.pm", "DynaLoader.pm"),
-    "charnames.pm",
 )
+
+NAMES_OF_CHARACTERS = ("_charnames.pm", "charnames.pm", "unicore/Name.pl", "unicore/Name.pm")
+r"""Loaded by `\N{...}` (charnames(3perl)): for applications; a package's scripts say `use charnames`."""
+
+EAST_ASIA = tuple(f"Encode/{name}.pm" for name in ("CN", "JP", "KR", "TW"))
+"""Encode's large tables, 2 MB each (Encode::Supported(3perl))."""
 
 LOADED_BY = {
     # Modules of the core that load files whose names they make: what belongs to them, relative to @INC.
     "AnyDBM_File.pm": ("*DB*_File.pm",),
     "Digest.pm": ("Digest/**",),
-    "Encode.pm": ("Encode/**", "Encode.pm"),
+    "Encode.pm": ("Encode/[!CJKT]*", "Encode/Config.pm", "Encode/MIME/**", "Encode/Unicode/**"),
     "IO/Uncompress/AnyUncompress.pm": ("IO/Uncompress/**",),
     "Math/BigInt.pm": ("Math/BigInt/**",),
     "Unicode/Collate.pm": ("Unicode/Collate/**",),
@@ -183,6 +188,10 @@ class PerlUse(Rule):
                 yield self.want(path, entry.path, detail)
         if facts.dynamic:
             yield from self._namespaces(entry, facts, search, not _core(entry.path, owners))
+        if facts.encodings and not _core(entry.path, owners):
+            for name in EAST_ASIA:
+                if path := search.file(name):
+                    yield self.want(path, entry.path, "names encodings at run time")
 
     @staticmethod
     def _loaded(facts: Facts, search: _Search) -> Iterator[tuple[str, str]]:
@@ -280,22 +289,48 @@ class PerlUnit(Rule):
 
 
 class PerlRuntime(Rule):
-    """What perl loads by itself, and Debian's perl-base, which scripts may take for granted (policy 3.8)."""
+    """What perl loads by itself; with an application that runs perl, perl-base, which scripts may take for granted.
+
+    Debian policy 3.8. A package's scripts are read as they are, and need what they name.
+    """
 
     name = "perl.runtime"
     level = Level.SAFE
 
+    def seeds(self, world: World) -> Iterable[Want]:
+        config = world.config
+        lines = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Healthcheck": config.healthcheck}
+        for field, words in lines.items():
+            if any("perl" in word for word in words):
+                yield from self._base(f"config:{field}", world)
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.executable or not _INTERPRETER.fullmatch(entry.path):
-            return
-        rootfs = world.rootfs
-        for path in rootfs.glob("/usr/lib/*/perl-base/**"):
-            if rootfs.is_file(path):
-                yield self.want(path, entry.path, "perl-base")
-        for relative in IMPLICIT:
+        if entry.executable and _INTERPRETER.fullmatch(entry.path):
+            yield from self._files(IMPLICIT, entry.path, world, "loaded by perl itself")
+        elif self._runs_perl(entry, world):
+            yield from self._base(entry.path, world)
+
+    @staticmethod
+    def _runs_perl(entry: Entry, world: World) -> bool:
+        """Whether a file of the application is Perl, or a text that names perl."""
+        if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
+            return False
+        if entry.path.endswith(SUFFIXES):
+            return True
+        source = world.rootfs.read(entry.path)
+        return b"perl" in source and b"\0" not in source[:1024]
+
+    def _base(self, source: str, world: World) -> Iterator[Want]:
+        for path in world.rootfs.glob("/usr/lib/*/perl-base/**"):
+            if world.rootfs.is_file(path):
+                yield self.want(path, source, "perl-base")
+        yield from self._files(NAMES_OF_CHARACTERS, source, world, "loaded by perl itself")
+
+    def _files(self, names: Iterable[str], source: str, world: World, detail: str) -> Iterator[Want]:
+        for relative in names:
             for directory in world.derived(inc):
-                if rootfs.is_file(path := f"{directory}/{relative}"):
-                    yield self.want(path, entry.path, "loaded by perl itself")
+                if world.rootfs.is_file(path := f"{directory}/{relative}"):
+                    yield self.want(path, source, detail)
 
 
 RULES: tuple[Rule, ...] = (PerlUse(), PerlParts(), PerlUnit(), PerlRuntime())

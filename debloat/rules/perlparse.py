@@ -31,6 +31,12 @@ _LIB = re.compile(r"(?<![\w$@%&>:])(?:use\s+lib\b|unshift\s*\(?\s*@INC\s*,|push\
 _LIB_PATH = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'|qw\s*[(/{\[]([^)/}\]]*)[)/}\]]")
 _BIN = re.compile(r"\$(?:FindBin::)?(?:Real)?Bin\b|\$\{FindBin::(?:Real)?Bin\}")
 _VARIABLE = re.compile(r"(?:require|use)[ \t(]+[$(]")
+_ENCODING = re.compile(
+    r"(?:decode|encode|find_(?:mime_)?encoding|resolve_alias|from_to)\b[ \t(]*(?:[$@&][\w{]|[\w:]+\()|:encoding\([ \t]*[$@]"
+    r"|[\"'(\s](?:iso-?2022-?(?:jp|kr|cn)|euc-?(?:jp|kr|cn|tw)|shift[_-]?jis|sjis|cp9(?:32|36|49|50)|gbk|gb-?2312|gb18030"
+    r"|big-?5|hz|johab|7bit-jis)",
+    re.IGNORECASE,
+)
 _PERL = re.compile(rb"#![^\n]*\bperl|#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){0,4}[^\n]*\bexec\b[^\n]*\bperl\b")
 
 _HELPERS = (
@@ -59,7 +65,7 @@ class Facts:
 
     `names` are literals that look like a module's name; `namespaces` those that names are made up from, where the
     file is `dynamic`: it loads modules by names it makes. `libs` are directories it adds to @INC, relative ones to
-    its own or the working directory.
+    its own or the working directory. `encodings` says that it names encodings at run time, or one of East Asia.
     """
 
     package: str = ""
@@ -69,6 +75,7 @@ class Facts:
     namespaces: tuple[str, ...] = ()
     libs: tuple[str, ...] = ()
     dynamic: bool = False
+    encodings: bool = False
 
 
 def is_perl(head: bytes) -> bool:
@@ -103,6 +110,7 @@ def parse(source: bytes, application: bool = True) -> Facts:
         namespaces=tuple(_namespaces(text)) if dynamic else (),
         libs=tuple(dict.fromkeys(_libs(text))),
         dynamic=dynamic,
+        encodings=("Encode" in text or "encoding" in text) and _ENCODING.search(text) is not None,
     )
 
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from debloat.closure import Rule, World
 from debloat.elf import elf_facts
 from debloat.model import Entry, Level, Op, Want
+from debloat.rules.commands import circle
 from debloat.rules.families import MULTIARCH, left_out
+from debloat.rules.kernel import shebang
 from debloat.rules.sweeps import Sweep, skipped, sweeps_of
 
 MOST_NAMES = 2_000
@@ -95,7 +97,7 @@ class PrivateDirectories(Rule):
 
     Helpers and data in /usr/lib/NAME, /usr/libexec/NAME, /usr/share/NAME and /etc/NAME are found by these paths,
     compiled into the program (Filesystem Hierarchy Standard, 4.6 and 4.11); NAME is that of the package, its
-    source or the program.
+    source or the program. A script for an interpreter that the package only recommends is left out.
     """
 
     name = "package.private"
@@ -207,8 +209,18 @@ def _private(program: str, owner: str, world: World) -> Iterator[Entry]:
         entry = world.rootfs.get(path)
         if entry is not None and not entry.is_dir and path.startswith(below):
             directory = path.rpartition("/")[0]
-            if not STORES.fullmatch(directory) and not _documents(path):
+            if not STORES.fullmatch(directory) and not _documents(path) and not _optional(entry, owner, world):
                 yield entry
+
+
+def _optional(entry: Entry, owner: str, world: World) -> bool:
+    """Whether a helper is a script for an interpreter that its package does not depend on."""
+    if not entry.executable:
+        return False
+    found = shebang(world.rootfs.read(entry.path, 256))
+    path = world.rootfs.resolve(found[0]).path if found is not None else None
+    owners = world.packages.owners(path) if path is not None else ()
+    return bool(owners) and circle(world, (owner,)).isdisjoint(owners)
 
 
 def _documents(path: str) -> bool:

@@ -45,7 +45,7 @@ def _type(rule: Schema, schema: Schema) -> str:
         target = schema["$defs"][name]
         if target.get("type") == "object":
             return f"[`{name}`](#{name})"
-        return {"paths": "list of paths", "count": "integer"}.get(name, name)
+        return str({"paths": "list of paths", "count": "integer"}.get(name, name))
     return str(rule["type"])
 
 
