@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -93,7 +94,13 @@ class Workspace:
 
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
-        """A block in which a signal waits for its end."""
+        """A block in which a signal waits for its end.
+
+        Signals interrupt the main thread only, and the run waits for its other threads before it gives things back.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         self._shield += 1
         try:
             yield
