@@ -13,6 +13,9 @@ from debloat.errors import DebloatError, Interrupted
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
+CLOSED_PIPE = 141
+"""128 + SIGPIPE, as a shell shows it."""
+
 Command = Callable[..., Any]
 
 
@@ -326,6 +329,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code. Errors go to stderr as "debloat: MESSAGE" and a line of advice."""
     try:
         code = cli.main(argv, prog_name="debloat", standalone_mode=False)
+    except SystemExit:
+        return CLOSED_PIPE  # click leaves this way, and only then: nobody reads standard output any more
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -336,7 +341,7 @@ def main(argv: list[str] | None = None) -> int:
     except DebloatError as error:
         return complain(error)
     except BrokenPipeError:
-        return 141
+        return CLOSED_PIPE
     except Exception as error:
         import traceback
 

@@ -171,7 +171,7 @@ class _Run:
             else:
                 found = self._find_out(ask) if asked is None else [(ask, r) for r in self._answers(ask)]
             self._answered |= any(r.ok for _, r in found)
-            self.asked += [concrete for concrete, _ in found if concrete not in self.asked]
+            self.asked += [a for a in dict.fromkeys(concrete for concrete, _ in found) if a not in self.asked]
             results += [result for _, result in found]
         self._session.mark("stop")
         code = self._session.stop()

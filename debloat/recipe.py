@@ -182,7 +182,7 @@ def merged(base: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
         if not value:
             continue
         if isinstance(value, list | tuple):
-            result[key] = [*result.get(key, ()), *value]
+            result[key] = list(dict.fromkeys([*result.get(key, ()), *value]))
         elif isinstance(value, dict):
             result[key] = merged(result.get(key, {}), value)
         else:

@@ -24,6 +24,8 @@ SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OV
 first two are Docker's default; they are added only where the user takes them away."""
 STOP_GRACE = 10.0
 """Seconds between the stop signal and SIGKILL, as `docker stop` has it."""
+END_NOTICED = 5.0
+"""Seconds within which the engine sees that a container has ended whose streams have closed."""
 MAX_TRACE = 1 << 30
 
 _DEFAULT_CAPS = {
@@ -77,8 +79,8 @@ class Session:
             self._control.send((" ".join(words) + "\n").encode())
             return self._control.line(timeout)
         except (ChannelClosed, EngineUnavailable):
-            # The answer to a command that came too late; any other trouble shows in the state itself.
-            if self.state().running:
+            # The container has ended under the command; the engine may notice a moment later.
+            if self.engine.wait(self.container, END_NOTICED) is None:
                 raise
             return "gone"
 

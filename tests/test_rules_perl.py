@@ -96,18 +96,30 @@ def test_parts_of_a_module() -> None:
         f"{LIB}/List/Util.pm": "",
         f"{LIB}/auto/List/Util/Util.so": "",
         f"{LIB}/auto/List/Other/Other.so": "",
-        f"{LIB}/Encode.pm": "",
-        f"{LIB}/Encode/JP.pm": "",
-        f"{LIB}/Encode/encode.h": "",
-        f"{LIB}/auto/Encode/JP/JP.so": "",
     }
     world = trees.world(table)
     assert trees.paths(trees.closed(world, perl.RULES, f"{LIB}/List/Util.pm")) == [
         f"{LIB}/List/Util.pm",
         f"{LIB}/auto/List/Util/Util.so",
     ]
-    encode = trees.paths(trees.closed(world, perl.RULES, f"{LIB}/Encode.pm"))
-    assert encode == [f"{LIB}/{n}" for n in ("Encode.pm", "Encode/JP.pm", "auto/Encode/JP/JP.so")]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("use Encode; print decode('UTF-8', $x);", False),
+        ("use Encode qw(find_encoding); find_encoding($name)->decode($x);", True),
+        ("use Encode; print encode('euc-jp', $x);", True),
+        ("open my $f, '<:encoding($charset)', $x;", True),
+        ("use JSON; print decode($x);", False),
+    ],
+)
+def test_tables_of_east_asia_follow_encodings_named_at_run_time(text: str, kept: bool) -> None:
+    names = ("Encode.pm", "Encode/Byte.pm", "Encode/JP.pm", "Encode/encode.h", "auto/Encode/JP/JP.so")
+    world = trees.world({"/app/run.pl": text + " use Encode;", **{f"{LIB}/{n}": "" for n in names}})
+    found = trees.paths(trees.closed(world, perl.RULES, "/app/run.pl"))
+    tables = ["Encode/JP.pm", "auto/Encode/JP/JP.so"] if kept else []
+    assert found == ["/app/run.pl", *(f"{LIB}/{n}" for n in sorted(["Encode.pm", "Encode/Byte.pm", *tables]))]
 
 
 def test_a_package_is_a_unit_and_perl_itself_is_not() -> None:
@@ -132,7 +144,27 @@ def test_perl_base_stays_within_itself() -> None:
     base = "/usr/lib/x86_64-linux-gnu/perl-base"
     table: Table = {"/usr/bin/perl": ("0755", ""), f"{base}/Getopt/Long.pm": "require Pod::Usage;"}
     world = trees.world({**table, "/usr/share/perl5/Pod/Usage.pm": ""}, owned={"perl-base": [f"{base}/Getopt/Long.pm"]})
-    assert trees.paths(trees.closed(world, perl.RULES, "/usr/bin/perl")) == ["/usr/bin/perl", f"{base}/Getopt/Long.pm"]
+    assert trees.paths(trees.closed(world, perl.RULES, f"{base}/Getopt/Long.pm")) == [f"{base}/Getopt/Long.pm"]
+
+
+def test_perl_base_follows_from_an_application_that_runs_perl() -> None:
+    base = "/usr/lib/x86_64-linux-gnu/perl-base"
+    table: Table = {
+        "/usr/bin/perl": ("0755", ""),
+        f"{base}/POSIX.pm": "",
+        f"{base}/PerlIO.pm": "",
+        "/app/run.sh": ("0755", "perl -MPOSIX -e 1"),
+        "/usr/share/p/run.sh": ("0755", "perl -e 1"),
+    }
+    world = trees.world(table, owned={"p": ["/usr/share/p/run.sh", "/usr/bin/perl"]})
+    assert f"{base}/POSIX.pm" in trees.closed(world, perl.RULES, "/app/run.sh")
+    assert trees.paths(trees.closed(world, perl.RULES, "/usr/share/p/run.sh", "/usr/bin/perl")) == [
+        "/usr/bin/perl",
+        f"{base}/PerlIO.pm",
+        "/usr/share/p/run.sh",
+    ]
+    config = trees.world(table, owned={"p": list(table)}, config={"Cmd": ["perl", "-e", "1"]})
+    assert f"{base}/POSIX.pm" in trees.closed(config, perl.RULES)
 
 
 PERL = (

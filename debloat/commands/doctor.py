@@ -14,7 +14,6 @@ from debloat.errors import DebloatError, EngineUnavailable
 from debloat.reader import SENSOR, SENSOR_HOME, sensor_tar
 from debloat.workspace import Workspace
 
-
 _DETAILS = {
     "notify_killable": "a signal cannot interrupt a recorded call (kernel 5.19)",
     "process_vm_readv": "paths are read in one call; else through /proc/PID/mem",
