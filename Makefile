@@ -14,7 +14,7 @@ demo: engine
 	@scripts/demo.sh
 
 test: engine lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -p no:randomly --durations=15
 
 unit: setup
 	@$(BIN)/python -m pytest -m "not engine"

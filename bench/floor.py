@@ -93,7 +93,7 @@ def layer_of(archive: Path, to: Path) -> None:
 
 
 def _fresh(layer: Path) -> Iterator[bytes]:
-    """The layer with one more file in front, never the same: the engine keeps a layer that it knows, and loads nothing."""
+    """The layer with one more file in front, never the same: of a layer that the engine knows it loads nothing."""
     nonce = str(time.time_ns()).encode()
     yield tar_header(b"nonce", size=len(nonce)) + nonce + b"\0" * (-len(nonce) % tarfile.BLOCKSIZE)
     with layer.open("rb") as file:

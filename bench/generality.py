@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import store, tool
-from bench.heldout import Watch, used_files, watching
+from bench.heldout import Watch, lacking, used_files, watching
 from bench.stats import share, table
 from debloat import sensor
 from debloat.engine.base import Engine
@@ -52,7 +52,9 @@ class Total:
     files: tuple[int, int]
 
 
-def run(names: Sequence[str], levels: Sequence[str], say: Say, *, again: bool = False, stale: bool = False) -> list[Any]:
+def run(
+    names: Sequence[str], levels: Sequence[str], say: Say, *, again: bool = False, stale: bool = False
+) -> list[dict[str, Any]]:
     """Judge fixtures at levels, one after the other; each result is written as soon as it is there.
 
     What is there already is taken when the image, the checks and the tool are the same (`stale`: whatever the tool),
@@ -62,8 +64,10 @@ def run(names: Sequence[str], levels: Sequence[str], say: Say, *, again: bool = 
     try:
         found = []
         for name in names:
-            with contextlib.suppress(fixtures.FixtureError):
+            try:
                 found.append(_fixture(engine, name, levels, say, again, stale))
+            except (fixtures.FixtureError, DebloatError) as error:
+                say(f"{name}: skipped: {error}")
         return found
     finally:
         engine.close()
@@ -120,6 +124,7 @@ def _original(engine: Engine, fixture: fixtures.Fixture, say: Say) -> dict[str, 
     return {
         "original": {"bytes": size, "failed": failed, "disturbed": sorted(set(disturbed) - set(failed))},
         "lost": watch.lost,
+        "used_count": len(used),
         "used": {path: sorted(checks) for path, checks in sorted(used.items())},
     }
 
@@ -140,7 +145,7 @@ def _level(engine: Engine, fixture: fixtures.Fixture, level: str, found: dict[st
             engine.untag(target)
     counted = [r for r in answers if r.name not in found["original"]["failed"]]
     trained = {check.name for check in fixture.checks if check.trained}
-    missed = {path: checks for path, checks in found["used"].items() if path not in there}
+    missed = {path: found["used"][path] for path in lacking(found["used"], there)}
     failed = [
         {
             "check": r.name,
@@ -178,9 +183,11 @@ def line(result: dict[str, Any]) -> str:
     if result["code"]:
         return f"no image, exit code {result['code']}: {' '.join(result['error'].split())[-600:]}"
     (t, trained), (h, heldout) = result["trained"], result["heldout"]
-    text = f"{result['bytes'] / 1e6:.1f} MB, trained {t}/{trained}, held-out {h}/{heldout}, {result['missed_count']} missed"
+    size, missed = result["bytes"] / 1e6, result["missed_count"]
+    text = f"{size:.1f} MB, trained {t}/{trained}, held-out {h}/{heldout}, {missed} missed"
     for failure in result["failed"]:
-        text += f"\n    FAILED {'(trained) ' if failure['trained'] else ''}{failure['check']}: {failure['detail'][:300]}"
+        trained_too = "(trained) " if failure["trained"] else ""
+        text += f"\n    FAILED {trained_too}{failure['check']}: {failure['detail'][:300]}"
         if failure["missing"]:
             text += f"\n      lacks: {' '.join(failure['missing'][:12])}"
     return text
@@ -203,13 +210,14 @@ def total(results: Sequence[dict[str, Any]], level: str) -> Total:
         sum(r["original"]["bytes"] for r, _ in made),
         (sum(x["trained"][0] for _, x in made), sum(x["trained"][1] for _, x in made)),
         (sum(x["heldout"][0] for _, x in made), sum(x["heldout"][1] for _, x in made) + lost),
-        (sum(x["missed_count"] for _, x in made), sum(len(r["used"]) for r, _ in made)),
+        (sum(x["missed_count"] for _, x in made), sum(r["used_count"] for r, _ in made)),
     )
 
 
 def _checks(result: dict[str, Any]) -> int:
     """How many held-out checks a fixture has, by a level that was judged; none known, none counted."""
-    return max([x["heldout"][1] for x in result["levels"].values() if not x["code"]] or [0])
+    known: list[int] = [x["heldout"][1] for x in result["levels"].values() if not x["code"]]
+    return max(known, default=0)
 
 
 HEAD = ("fixture", "level", "bytes kept", "of original", "trained", "held-out", "files missed")
@@ -241,7 +249,7 @@ def rows(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> list[tuple
 def _cells(result: dict[str, Any], level: dict[str, Any]) -> tuple[str, ...]:
     if level["code"]:
         return (f"exit code {level['code']}", *("" for _ in range(4)))
-    used = len(result["used"])
+    used = result["used_count"]
     return (
         f"{level['bytes'] / 1e6:.1f} MB",
         f"{share(level['bytes'], result['original']['bytes']):.0f} %",
@@ -275,9 +283,7 @@ def failures(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> str:
 
 def compact(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The result to keep: without the names of all files that were used."""
-    kept = [{**r, "used": len(r["used"])} for r in results]
-    for result in kept:
-        del result["key"]
+    kept = [{name: value for name, value in r.items() if name not in ("key", "used")} for r in results]
     return store.result("generality", fixtures=kept, totals=[_plain(total(results, x)) for x in LEVELS])
 
 

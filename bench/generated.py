@@ -140,7 +140,8 @@ def make(base: str, filler: Filler, target: str, changes: tuple[str, ...]) -> No
         export = subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE)
         argv = ["docker", "import", *(x for change in changes for x in ("--change", change)), "-", target]
         load = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        assert export.stdout is not None and load.stdin is not None
+        assert export.stdout is not None
+        assert load.stdin is not None
         with export, load:
             with load.stdin as out:
                 write(export.stdout, filler, out)

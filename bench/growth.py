@@ -46,19 +46,24 @@ SIZES = (
     Size("5gb", _of_bytes(5 * GB)),
     Size("15gb", _of_bytes(15 * GB), large=True),
     Size("10000-files", Filler(10_000, 100)),
+    Size("25000-files", Filler(25_000, 100)),
     Size("100000-files", Filler(100_000, 100)),
     Size("500000-files", Filler(500_000, 100)),
 )
 
 SECONDS_MORE = 2.0
 """What the 5 GB image may cost more than the one of 200 MB."""
+CLOSING_MOST = 2.0
+"""Seconds of closing and carving at 25,000 files."""
 RSS_MOST = 250 * 10**6
 """Resident bytes of the tool at 500,000 files."""
 
 Say = Callable[[str], None]
 
 
-def run(say: Say, *, large: bool = False, runs: int = 5, only: Sequence[str] = (), keep: bool = False) -> dict[str, Any]:
+def run(
+    say: Say, *, large: bool = False, runs: int = 5, only: Sequence[str] = (), keep: bool = False
+) -> dict[str, Any]:
     """Make each image, run the tool on it `runs` times next to a run on the smallest, and remove it again."""
     sizes = [s for s in SIZES if (large or not s.large) and (not only or s.name in only)]
     first = SIZES[0]
@@ -137,6 +142,8 @@ def bars(result: dict[str, Any]) -> list[tuple[str, float, float]]:
     found = []
     if (five := by_name.get("5gb")) and five["more"]:
         found.append(("seconds more at 5 GB than at 200 MB", five["more"]["median"], SECONDS_MORE))
+    if some := by_name.get("25000-files"):
+        found.append(("seconds to close and carve 25,000 files", some["stages"]["close and carve"], CLOSING_MOST))
     if many := by_name.get("500000-files"):
         found.append(("MB resident at 500,000 files", many["rss"] / 1e6, RSS_MOST / 1e6))
     return found

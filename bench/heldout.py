@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shlex
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from unittest import mock
 
@@ -30,6 +31,8 @@ from tests.support import fixtures
 
 USES = frozenset({Op.OPEN, Op.EXEC})
 """What counts as the use of a file: its content is wanted. That it is looked at is not enough."""
+
+_BYTECODE = re.compile(r"(.*)/__pycache__/([^/]+?)\.[^/.]+(?:\.opt-\d)?\.pyc", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -122,9 +125,7 @@ def watching(watch: Watch) -> Iterator[None]:
         finally:
             service.asking = False
 
-    def ask_alone(
-        client: docker.DockerClient, image: str, fixture: fixtures.Fixture, check: fixtures.Check
-    ) -> None:
+    def ask_alone(client: docker.DockerClient, image: str, fixture: fixtures.Fixture, check: fixtures.Check) -> None:
         watch.check = check.name
         try:
             real_ask_alone(client, image, fixture, check)
@@ -149,3 +150,14 @@ def used_files(accesses: set[Access], rootfs: Rootfs) -> dict[str, set[str]]:
         if entry is not None and entry.is_file:
             used.setdefault(entry.path, set()).add(access.probe)
     return used
+
+
+def lacking(used: Iterable[str], there: Rootfs | Collection[str]) -> list[str]:
+    """The used files that are not there. Bytecode whose source is there is no loss: the interpreter makes it again."""
+    return [path for path in used if path not in there and _source(path) not in there]
+
+
+def _source(path: str) -> str:
+    """The module that a file of bytecode was made of (PEP 3147), or the path itself."""
+    found = _BYTECODE.fullmatch(path)
+    return f"{found[1]}/{found[2]}.py" if found else path

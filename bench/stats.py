@@ -53,8 +53,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, markdown: bo
         rule = ["---", *("---:" for _ in head[1:])]
         return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    lines = (
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-        for row in cells
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    lines = []
+    for row in cells:
+        first, *others = zip(row, widths, strict=True)
+        lines.append("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]).rstrip())
+    return "\n".join(lines)

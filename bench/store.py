@@ -25,7 +25,7 @@ def write(path: Path, value: Any) -> None:
     """Write JSON so that the file is whole or the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    draft.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", "utf-8")
     draft.replace(path)
 
 

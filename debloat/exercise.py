@@ -64,13 +64,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """A scenario exercised: what was asked, what was answered, what was recorded."""
+    """A scenario exercised: what was asked, what was answered, what was recorded, and by which mechanism."""
 
     scenario: Scenario
     asked: tuple[Ask, ...]
     results: tuple[ProbeResult, ...]
     recorded: Recorded
     ready: float = 0.0
+    mechanism: str = "auto"
 
     @property
     def failures(self) -> tuple[ProbeResult, ...]:
@@ -96,7 +97,8 @@ def exercise(
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
         run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports})
         results = run.to_the_end(first=asked is None) if run.finite(asked) else run.service(asked)
-        return Exercise(scenario, tuple(run.asked), tuple(results), session.recorded(), run.ready)
+        recorded = session.recorded()
+        return Exercise(scenario, tuple(run.asked), tuple(results), recorded, run.ready, recorder.mechanism)
 
 
 def _probe_ports(scenario: Scenario, asked: Iterable[Ask] | None) -> set[str]:
@@ -117,7 +119,7 @@ class _Run:
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
         self._names = (session.container[:12], *(str(p) for p in session.ports.values()))
-        self._answered = False
+        self._answered = 0.0
         self.asked: list[Ask] = []
         self.ready = 0.0
 
@@ -170,7 +172,7 @@ class _Run:
                 found = [(ask, ProbeResult(ask.name, False, detail=trouble))]
             else:
                 found = self._find_out(ask) if asked is None else [(ask, r) for r in self._answers(ask)]
-            self._answered |= any(r.ok for _, r in found)
+            self._note_answer(found)
             self.asked += [a for a in dict.fromkeys(concrete for concrete, _ in found) if a not in self.asked]
             results += [result for _, result in found]
         self._session.mark("stop")
@@ -228,7 +230,7 @@ class _Run:
         found: list[list[tuple[Ask, ProbeResult]]] = []
         for port in self._open_first(ports):
             found.append(self._on_port(replace(ask, port=port), or_connect=False))
-            self._answered |= found[-1][0][1].ok
+            self._note_answer(found[-1])
         answered = [f for f in found if f[0][1].status]
         return [pair for f in answered or found[:1] for pair in f]
 
@@ -236,10 +238,15 @@ class _Run:
         """Ports in ascending order, those that listen before those that do not, or not yet."""
         return sorted(ports, key=lambda port: (not self._listening(port), port)) if len(ports) > 1 else list(ports)
 
+    def _note_answer(self, found: list[tuple[Ask, ProbeResult]]) -> None:
+        """Note when the service answered for the first time."""
+        if not self._answered and any(r.ok for _, r in found):
+            self._answered = time.monotonic()
+
     def _patience(self, port: int) -> float:
         """Until when a silent port is waited for."""
         known = self._answered and port in self._ports and len(self._ports) > 1
-        return min(self._deadline, time.monotonic() + SILENT) if known else self._deadline
+        return min(self._deadline, self._answered + SILENT) if known else self._deadline
 
     def _on_port(self, ask: Ask, *, or_connect: bool) -> list[tuple[Ask, ProbeResult]]:
         schemes = (ask.http.scheme,) if ask.http.scheme else ("http", "https")

@@ -79,7 +79,7 @@ class Judge:
                 reference,
                 original.scenario,
                 self._limits,
-                self._recorder,
+                replace(self._recorder, mechanism=original.mechanism),
                 original.asked,
             )
             replays.append(replay)
@@ -108,7 +108,7 @@ class Judge:
                     self._image.id,
                     original.scenario,
                     self._limits,
-                    self._recorder,
+                    replace(self._recorder, mechanism=original.mechanism),
                     original.asked,
                 )
                 self._again[name] = {r.name: r for r in again.results}

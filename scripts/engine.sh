@@ -14,7 +14,12 @@ if ! command -v docker >/dev/null || ! answers; then
     if ! command -v dockerd >/dev/null; then
         echo "engine: no Docker engine here: installing docker.io from the distribution's packages" >&2
         apt-get update -qq >/dev/null
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io iptables >/dev/null
+        packages="docker.io iptables"
+        # From Debian 13 on the command is a package of its own; where AppArmor is on, dockerd needs its parser.
+        if apt-cache show docker-cli >/dev/null 2>&1; then packages="$packages docker-cli"; fi
+        if [ -e /sys/kernel/security/apparmor/profiles ]; then packages="$packages apparmor"; fi
+        # shellcheck disable=SC2086 # a list of words
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
     fi
     if ! answers; then
         echo "engine: starting dockerd, log in /var/log/dockerd.log" >&2

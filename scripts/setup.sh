@@ -4,18 +4,19 @@ set -eu
 cd "$(dirname "$0")/.."
 
 as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else return 1; fi
+    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo -n "$@"; else return 1; fi
 }
 
 missing=
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 command -v cc >/dev/null || command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
-ldconfig -p 2>/dev/null | grep -q libmagic.so.1 || missing="$missing libmagic1"
+PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q libmagic.so.1 || missing="$missing libmagic1"
 command -v git >/dev/null || missing="$missing git"
 if [ -n "$missing" ]; then
     echo "setup: installing$missing" >&2
     # shellcheck disable=SC2086 # a list of words
-    if ! { as_root apt-get update -qq && as_root apt-get install -y -qq --no-install-recommends $missing; } >/dev/null; then
+    if ! { as_root apt-get update -qq &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >/dev/null; then
         echo "setup: cannot install$missing; install them, then run this again" >&2
         exit 1
     fi

@@ -48,11 +48,17 @@ CASES = [
     ("/app/a.pl", "print `date -u`; system('sort', $x);", ["date", "sort"]),
     ("/app/a.pl", "open(my $f, '-|', 'jq', '.') or die; exec 'gs -q';", ["gs", "jq"]),
     ("/app/a.pl", 'open(my $f, "cat x |"); open(my $g, "<", "convert");', ["cat"]),
+    ("/app/a.pl", "IPC::Open3::open3(my $in, my $out, undef, 'date', '-u'); open2($o, $i, 'jq .');", ["date", "jq"]),
     ("/app/a.rb", "out, s = Open3.capture2('wc -w', stdin_data: x)", ["wc"]),
     ("/app/a.rb", '"#{`date +%Y`.strip}"; system("sort", file); IO.popen(["jq", "."])', ["date", "jq", "sort"]),
     ("/app/a.rb", 'x.exec("convert"); @system = "gs"', []),
+    ("/app/a.rb", "# system('gs')\n  # see `sort`\nx", []),
     ("/app/a.php", "<?php echo trim(shell_exec('echo one | wc -w')), exec('date -u', $o);", ["date", "wc"]),
-    ("/app/a.php", "<?php $p = new Process(['convert', $in]); proc_open(['gs', '-q'], $d, $q);", ["convert", "gs"]),
+    (
+        "/app/a.php",
+        "<?php $p = new Process(['convert', $in]); proc_open(['gs', '-q'], $d, $q);\n// exec('sort')",
+        ["convert", "gs"],
+    ),
     ("/app/a.php", "<?php $db->exec('convert'); curl_exec($c); // sort", []),
     ("/app/a.R", 'c(system("echo 1 | wc -w", intern = TRUE), system2("date", "-u"))', ["date", "wc"]),
     ("/app/tool", "#!/usr/bin/ruby\nsystem 'nginx -t'", ["nginx"]),
@@ -69,8 +75,10 @@ def test_calls(path: str, text: str, expected: list[str]) -> None:
 
 
 def test_a_package_s_code_reaches_its_circle_only() -> None:
-    table = {**IMAGE, "/usr/share/perl5/A.pm": "system('jq .'); system('sort x');"}
-    world = trees.world(table, owned={"liba-perl": ["/usr/share/perl5/A.pm", "/usr/bin/sort"], "jq": ["/usr/bin/jq"]})
+    table = {**IMAGE, "/usr/share/perl5/A.pm": "system('jq .'); system('sort x'); # as `date`\nsay 'use `wc`';"}
+    world = trees.world(
+        table, owned={"liba-perl": ["/usr/share/perl5/A.pm", "/usr/bin/sort", "/usr/bin/wc"], "jq": ["/usr/bin/jq"]}
+    )
     kept = trees.paths(trees.closed(world, subprocesses.RULES, "/usr/share/perl5/A.pm"))
     assert kept == ["/usr/bin/sort", "/usr/share/perl5/A.pm"]
 

@@ -58,8 +58,13 @@ def circle(world: World, owners: Iterable[str]) -> frozenset[str]:
 
     Debian policy 3.5 and 3.8. Programs that are only recommended or suggested are not followed.
     """
-    found = set(owners) | world.derived(_essential)
-    for owner in owners:
+    return depended(world, owners) | world.derived(_essential)
+
+
+def depended(world: World, owners: Iterable[str]) -> frozenset[str]:
+    """Some packages, and the installed ones that they depend on by name."""
+    found = set(owners)
+    for owner in tuple(found):
         package = world.packages.get(owner)
         for alternatives in package.depends if package else ():
             for name in alternatives:

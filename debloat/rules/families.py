@@ -202,6 +202,7 @@ class Members:
         self._rootfs: Rootfs = world.rootfs
         self._variables = environment(world)
         self._expanded: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._first: dict[tuple[str, tuple[str, ...]], str] = {}
         multiarch = MULTIARCH.get(world.architecture, world.architecture)
         self._variables["multiarch"] = (multiarch,)
         self.index = Index(known(), multiarch)
@@ -226,6 +227,16 @@ class Members:
             dropped = matcher(p for glob in family.less for p in self._patterns(glob, bound))
             self._expanded[key] = tuple(sorted(path for path in found if not dropped(path)))
         return self._expanded[key]
+
+    def first(self, family: Family, found: tuple[str, ...]) -> str:
+        """The first of a family's members that is a trigger of it, "" where none is."""
+        key = (family.name, found)
+        if key not in self._first:
+            paths = (p for p in found if any(f.name == family.name for f, _ in self.index.match(canonical(p))))
+            get = self._rootfs.get
+            ahead = (p for p in paths if (e := get(p)) and not e.is_dir and not _excluded(family, p))
+            self._first[key] = next(ahead, "")
+        return self._first[key]
 
     def _matching(self, pattern: str) -> tuple[str, ...]:
         """Paths that match; a link that is named stays a link."""
@@ -328,9 +339,7 @@ def _from(path: str, found: tuple[str, ...], family: Family, world: World) -> tu
     """
     if path not in found:
         return found
-    match, get = world.derived(Members).index.match, world.rootfs.get
-    triggers = (p for p in found if any(f.name == family.name for f, _ in match(canonical(p))))
-    first = next((p for p in triggers if (e := get(p)) and not e.is_dir and not _excluded(family, p)), path)
+    first = world.derived(Members).first(family, found) or path
     return found if path == first else (first,)
 
 

@@ -18,6 +18,9 @@ from debloat.rules.perlparse import MAX_SOURCE, Facts
 
 SUFFIXES = (".pm", ".pl", ".al", ".psgi", ".cgi", ".fcgi", ".ph")
 
+SCRIPTS = (".sh", ".bash", ".py", ".rb", ".php", ".js", ".mjs", ".cjs", ".ts", ".R", ".lua", ".tcl", "Makefile")
+"""Files of an application that may run perl with a program on the command line."""
+
 INC = (
     # perlrun(1), Debian's perl policy 2.3, and perl's own layout under a prefix; in the order of @INC.
     "/etc/perl",
@@ -65,6 +68,7 @@ LOADED_BY = {
 }
 
 _INTERPRETER = re.compile(r"(?:/usr(?:/local)?|/opt/[^/]+)?/bin/perl(?:5[\d.]*)?(?:-[\w-]+)?")
+_INLINE = re.compile(rb"\bperl[\"',\s]{1,9}-")
 _OWN_BUILD = re.compile(r"(?:/usr/local|/opt/[^/]+)/lib/perl5/5[\d.]*/")
 _MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
 _DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")
@@ -154,6 +158,9 @@ class _Search:
     def file(self, relative: str) -> str | None:
         if relative.startswith("/"):
             return relative if self.rootfs.is_file(relative) else None
+        if relative.endswith(_MODULE_FILES):
+            own = next((p for d in self._own if self.rootfs.is_file(p := f"{d}/{relative}")), None)
+            return own or self._library.get(relative)
         return next((p for d in self.directories if self.rootfs.is_file(p := f"{d}/{relative}")), None)
 
     def beside(self, relative: str) -> str | None:
@@ -190,8 +197,8 @@ class PerlUse(Rule):
             yield from self._namespaces(entry, facts, search, not _core(entry.path, owners))
         if facts.encodings and not _core(entry.path, owners):
             for name in EAST_ASIA:
-                if path := search.file(name):
-                    yield self.want(path, entry.path, "names encodings at run time")
+                if table := search.file(name):
+                    yield self.want(table, entry.path, "names encodings at run time")
 
     @staticmethod
     def _loaded(facts: Facts, search: _Search) -> Iterator[tuple[str, str]]:
@@ -312,13 +319,15 @@ class PerlRuntime(Rule):
 
     @staticmethod
     def _runs_perl(entry: Entry, world: World) -> bool:
-        """Whether a file of the application is Perl, or a text that names perl."""
+        """Whether a file of the application is Perl, or a script that gives perl options: `perl -pe PROGRAM`."""
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
             return False
         if entry.path.endswith(SUFFIXES):
             return True
+        if not entry.executable and not entry.path.endswith(SCRIPTS):
+            return False
         source = world.rootfs.read(entry.path)
-        return b"perl" in source and b"\0" not in source[:1024]
+        return b"perl" in source and b"\0" not in source[:1024] and _INLINE.search(source) is not None
 
     def _base(self, source: str, world: World) -> Iterator[Want]:
         for path in world.rootfs.glob("/usr/lib/*/perl-base/**"):

@@ -32,11 +32,13 @@ _LIB_PATH = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'|qw\s*[(/{\[]([^)/}\]]*)[)/}\
 _BIN = re.compile(r"\$(?:FindBin::)?(?:Real)?Bin\b|\$\{FindBin::(?:Real)?Bin\}")
 _VARIABLE = re.compile(r"(?:require|use)[ \t(]+[$(]")
 _ENCODING = re.compile(
-    r"(?:decode|encode|find_(?:mime_)?encoding|resolve_alias|from_to)\b[ \t(]*(?:[$@&][\w{]|[\w:]+\()|:encoding\([ \t]*[$@]"
+    r"(?:decode|encode|find_(?:mime_)?encoding|resolve_alias|from_to)\b[ \t(]*(?:[$@&][\w{]|[\w:]+\()"
+    r"|:encoding\([ \t]*[$@]"
     r"|[\"'(\s](?:iso-?2022-?(?:jp|kr|cn)|euc-?(?:jp|kr|cn|tw)|shift[_-]?jis|sjis|cp9(?:32|36|49|50)|gbk|gb-?2312|gb18030"
     r"|big-?5|hz|johab|7bit-jis)",
     re.IGNORECASE,
 )
+_SAYS_ENCODE = re.compile(r"\bEncode\b|encoding")
 _PERL = re.compile(rb"#![^\n]*\bperl|#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){0,4}[^\n]*\bexec\b[^\n]*\bperl\b")
 
 _HELPERS = (
@@ -110,7 +112,7 @@ def parse(source: bytes, application: bool = True) -> Facts:
         namespaces=tuple(_namespaces(text)) if dynamic else (),
         libs=tuple(dict.fromkeys(_libs(text))),
         dynamic=dynamic,
-        encodings=("Encode" in text or "encoding" in text) and _ENCODING.search(text) is not None,
+        encodings=_SAYS_ENCODE.search(text) is not None and _ENCODING.search(text) is not None,
     )
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from debloat.closure import Rule, World
 from debloat.elf import elf_facts
 from debloat.model import Entry, Level, Op, Want
-from debloat.rules.commands import circle
+from debloat.rules.commands import depended
 from debloat.rules.families import MULTIARCH, left_out
 from debloat.rules.kernel import shebang
+from debloat.rules.shelleval import SHELLS
 from debloat.rules.sweeps import Sweep, skipped, sweeps_of
 
 MOST_NAMES = 2_000
@@ -214,13 +215,18 @@ def _private(program: str, owner: str, world: World) -> Iterator[Entry]:
 
 
 def _optional(entry: Entry, owner: str, world: World) -> bool:
-    """Whether a helper is a script for an interpreter that its package does not depend on."""
+    """Whether a helper is a script for an interpreter, other than a shell, that its package does not depend on.
+
+    Perl is Essential, so that installation scripts may use it; a package that needs it in service depends on it.
+    """
     if not entry.executable:
         return False
     found = shebang(world.rootfs.read(entry.path, 256))
-    path = world.rootfs.resolve(found[0]).path if found is not None else None
+    if found is None or found[0].rpartition("/")[2] in SHELLS:
+        return False
+    path = world.rootfs.resolve(found[0]).path
     owners = world.packages.owners(path) if path is not None else ()
-    return bool(owners) and circle(world, (owner,)).isdisjoint(owners)
+    return bool(owners) and depended(world, (owner,)).isdisjoint(owners)
 
 
 def _documents(path: str) -> bool:

@@ -1,7 +1,7 @@
 """Programs that Perl, Ruby, PHP and R code starts by literal command lines; Python's and Node's rules read their own.
 
-The calls are searched for in the text: which branch runs one is not known, and what stands in a comment names a
-program too many at most. Names that are made at run time cannot be told.
+The calls are searched for in the text: which branch runs one is not known. Names that are made at run time cannot
+be told.
 """
 
 from __future__ import annotations
@@ -23,11 +23,20 @@ _NEXT = re.compile(rf"\s*(?:,|=>)?\s*{_TEXT}")
 _QUOTES = re.compile(r"`([^`\n]{1,1000})`")
 
 
-def _calls(names: str, between: str = "", not_after: str = "") -> re.Pattern[str]:
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """A pattern of calls, and texts one of which stands in a file that has any: finding texts is fast."""
+
+    words: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+def _calls(words: str, names: str, between: str = "", not_after: str = "") -> Calls:
     """Calls of functions whose first argument, after what may stand before it, is a literal text."""
-    return re.compile(
+    pattern = re.compile(
         rf"(?<![\w$@%&>:{not_after}-])(?:{names})[ \t]*(?:\([ \t\n]*)?(?:{between})(?:\[|c\(|array\()?[ \t\n]*{_TEXT}"
     )
+    return Calls(tuple(words.split()), pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class Language:
     suffixes: tuple[str, ...]
     interpreter: re.Pattern[bytes]
     words: tuple[bytes, ...]
-    calls: re.Pattern[str]
+    calls: tuple[Calls, ...]
     quotes: tuple[re.Pattern[str], ...] = ()
 
 
@@ -47,9 +56,11 @@ LANGUAGES = (
         (".pl", ".pm", ".psgi", ".cgi", ".fcgi", ".t"),
         re.compile(rb"#![^\n]*\bperl"),
         (b"`", b"qx", b"system", b"exec", b"open", b"capture", b"run"),
-        _calls(
-            "system|exec|capturex?|run3?|open[23]|open",
-            r"[^;\n'\"]{0,80},\s*['\"](?:-\||\|-)[^'\"]{0,20}['\"]\s*,\s*|[^;\n'\"]{0,80},\s*(?=['\"]\s*\||['\"][^'\"]*\|\s*['\"])|",
+        (
+            _calls("system exec capture run", "system|exec|capturex?|run3?"),
+            _calls("-| |-", "open", r"[^;\n'\"]{0,80},\s*['\"](?:-\||\|-)[^'\"]{0,20}['\"]\s*,\s*"),
+            _calls("|' |\" '| \"|", "open", r"[^;\n'\"]{0,80},\s*(?=['\"]\s*\||['\"][^'\"\n]{1,400}\|\s*['\"])"),
+            _calls("open2 open3", r"(?:IPC::Open[23]::)?open[23]", r"(?:[^,;\n'\"]{0,60},\s*){2,3}"),
         ),
         (
             _QUOTES,
@@ -62,10 +73,13 @@ LANGUAGES = (
         (".rb", ".ru", ".rake", ".gemspec", ".erb"),
         re.compile(rb"#![^\n]*\bruby"),
         (b"`", b"%x", b"system", b"exec", b"spawn", b"popen", b"capture2", b"pipeline"),
-        _calls(
-            r"(?:(?:Kernel|Process|IO|Open3|PTY)\.)?(?:system|exec|spawn|popen[23]?e?|capture[23]e?|pipeline\w*)",
-            r"\w+,\s*|\{[^}\n]{0,200}\},\s*|",
-            not_after=".",
+        (
+            _calls(
+                "system exec spawn popen capture2 capture3 pipeline",
+                r"(?:(?:Kernel|Process|IO|Open3|PTY)\.)?(?:system|exec|spawn|popen[23]?e?|capture[23]e?|pipeline\w*)",
+                r"\w+,\s*|\{[^}\n]{0,200}\},\s*|",
+                not_after=".",
+            ),
         ),
         (_QUOTES, re.compile(r"%x[ \t]*[({\[<|/!]([^)}\]>/!\n]{1,1000})")),
     ),
@@ -74,7 +88,12 @@ LANGUAGES = (
         (".php", ".inc", ".phtml", ".module"),
         re.compile(rb"#![^\n]*\bphp"),
         (b"`", b"shell_exec", b"exec", b"passthru", b"system", b"popen", b"proc_open", b"Process"),
-        _calls(r"\\?(?:shell_exec|exec|passthru|system|popen|proc_open|pcntl_exec)|new\s+\\?(?:\w+\\)*Process"),
+        (
+            _calls(
+                "exec passthru system popen proc_open Process",
+                r"\\?(?:shell_exec|exec|passthru|system|popen|proc_open|pcntl_exec)|new\s+\\?(?:\w+\\)*Process",
+            ),
+        ),
         (_QUOTES,),
     ),
     Language(
@@ -82,7 +101,7 @@ LANGUAGES = (
         (".R", ".r", ".Rmd", ".qmd"),
         re.compile(rb"#![^\n]*\bRscript"),
         (b"system", b"pipe(", b"Sys.which"),
-        _calls(r"(?:base::)?(?:system2?|pipe|Sys\.which|shell)", not_after="."),
+        (_calls("system pipe which shell", r"(?:base::)?(?:system2?|pipe|Sys\.which|shell)", not_after="."),),
     ),
 )
 
@@ -90,7 +109,8 @@ LANGUAGES = (
 class CommandLines(Rule):
     """The programs in literal command lines of kept code, through PATH.
 
-    The application's code may name any program; a package's, those of its own circle.
+    The application's code may name any program; a package's, those of its own circle, and in calls only: backticks
+    are quotation marks in much of its documentation.
     """
 
     name = "subprocess"
@@ -100,7 +120,8 @@ class CommandLines(Rule):
         language = _language(entry, world)
         if language is None:
             return
-        for word in lines(world.rootfs.read(entry.path), language):
+        own = not world.packages.owners(entry.path)
+        for word in lines(world.rootfs.read(entry.path), language, own):
             path = reached(world, word, entry.path)
             if path is not None:
                 yield self.want(path, entry.path, word)
@@ -121,21 +142,30 @@ def _language(entry: Entry, world: World) -> Language | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def lines(source: bytes, language: Language) -> tuple[str, ...]:
-    """The words of a source file that run programs, sorted."""
+def lines(source: bytes, language: Language, quotes: bool = True) -> tuple[str, ...]:
+    """The words of a source file that run programs, sorted; with `quotes` those in backticks and their like too."""
     if b"\0" in source[:1024] or not any(word in source for word in language.words):
         return ()
-    return tuple(sorted(set(_words(source.decode("utf-8", "replace"), language))))
+    return tuple(sorted(set(_words(source.decode("utf-8", "replace"), language, quotes))))
 
 
-def _words(text: str, language: Language) -> Iterator[str]:
-    for match in language.calls.finditer(text):
+def _words(text: str, language: Language, quotes: bool) -> Iterator[str]:
+    likely = (calls.pattern for calls in language.calls if any(word in text for word in calls.words))
+    for match in (match for pattern in likely for match in pattern.finditer(text)):
+        if _commented(text, match.start()):
+            continue
         first, rest = match[1] or match[2], _further(text, match.end())
         # With further arguments no shell reads the first.
         yield from vector((first, *rest)) if rest and " " not in first else programs(first.strip(" |"))
-    for quotes in language.quotes:
-        for match in quotes.finditer(text):
-            yield from programs(match[1])
+    for pattern in language.quotes if quotes else ():
+        for match in pattern.finditer(text):
+            if not _commented(text, match.start()):
+                yield from programs(match[1])
+
+
+def _commented(text: str, at: int) -> bool:
+    line = text[text.rfind("\n", 0, at) + 1 : at].lstrip()
+    return line.startswith(("#", "//", "*", "/*")) and not line.startswith("#{")
 
 
 def _further(text: str, at: int) -> tuple[str, ...]:

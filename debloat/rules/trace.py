@@ -25,6 +25,9 @@ MODULE_PATH = re.compile(r"/(?:lib/python3(?:\.\d+)?(?:/lib-dynload)?|site-packa
 """Ends of directories that Python's importer lists to look for modules (importlib's FileFinder), not for the names."""
 
 
+PYTHON = re.compile(r"/(?:python|pypy)[\d.]*\Z")
+
+
 class Traced(Rule):
     """What the recorded programs used."""
 
@@ -85,7 +88,7 @@ def _uses(
     yield access.path, follow, str(access.op)
     if "/.." in access.path:
         yield from ((prefix, True, "passed") for prefix in _passed(access.path))
-    if access.op is Op.LIST and _reads_names(world, found.path):
+    if access.op is Op.LIST and _reads_names(world, found.path) and not _own_directory(access.program, found.path):
         for child in rootfs.children(found.path):
             yield child.path, False, "listed"
 
@@ -114,6 +117,11 @@ def _passed(path: str) -> Iterator[str]:
 def _is_dir(rootfs: Rootfs, path: str) -> bool:
     entry = rootfs.get(path)
     return entry is not None and entry.is_dir
+
+
+def _own_directory(program: str, directory: str) -> bool:
+    """Whether a listing is Python's importer looking beside the script that runs: sys.path[0] (sys(3))."""
+    return PYTHON.search(program) is not None and directory.endswith(("/bin", "/sbin"))
 
 
 def _reads_names(world: World, directory: str) -> bool:

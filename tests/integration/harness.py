@@ -84,11 +84,13 @@ class Place:
             code = main(list(argv))
         return Done(code, out.getvalue(), err.getvalue())
 
-    def start(self, *argv: str, before: tuple[str, ...] = (), **env: str) -> subprocess.Popen[str]:
+    def start(
+        self, *argv: str, before: tuple[str, ...] = (), cwd: Path | None = None, **env: str
+    ) -> subprocess.Popen[str]:
         """The command line in a process of its own, its output in pipes."""
         return subprocess.Popen(
             [*before, sys.executable, "-m", "debloat", *argv],
-            cwd=self.here,
+            cwd=cwd or self.here,
             env={**os.environ, "TMPDIR": str(self.scratch), **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -257,7 +259,7 @@ def _place(
     found = sorted((k.removeprefix(prefix), v) for k, v in member.pax_headers.items() if k.startswith(prefix))
     tree[path] = Node(
         kind=_KINDS[member.type],
-        mode=0 if member.issym() else member.mode,
+        mode=0 if member.issym() else member.mode & 0o7777,  # some writers put the kind there too
         owner=(member.uid, member.gid),
         mtime=int(member.mtime),
         target=member.linkname if member.issym() else "",

@@ -69,6 +69,7 @@ _IMPORT = re.compile(
 _DYNAMIC = re.compile(
     rb"""(?:import_module|__import__|run_module|find_spec|import_string|resolve_name)\(\s{0,80}["'](\.{0,9})([\w.]{1,200})["':]"""
 )
+_DYNAMIC_WORDS = (b"import_module", b"__import__", b"run_module", b"find_spec", b"import_string", b"resolve_name")
 _LITERAL = re.compile(rb"""["']([A-Za-z_]\w{0,99}(?:\.\w{1,99}){0,15})["']""")
 _TRIPLE = re.compile(rb"\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
@@ -104,12 +105,14 @@ def outline(data: bytes) -> Outline:
 
 def _imports(data: bytes) -> frozenset[Import]:
     imports = set[Import]()
-    for dots, module, names, plain in set(_IMPORT.findall(data)):
+    # The pattern ends with its line, and few lines are worth it.
+    lines = b"\n".join(line for line in data.split(b"\n") if b"import" in line)
+    for dots, module, names, plain in set(_IMPORT.findall(lines)):
         if plain:
             imports.update(Import(0, name) for name in _names(plain))
         else:
             imports.add(Import(len(dots), module.decode("ascii", "replace"), tuple(sorted(_names(names)))))
-    for dots, module in _DYNAMIC.findall(data):
+    for dots, module in _DYNAMIC.findall(data) if any(word in data for word in _DYNAMIC_WORDS) else ():
         imports.add(Import(len(dots), module.decode("ascii", "replace")))
     return frozenset(imports)
 

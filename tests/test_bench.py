@@ -1,0 +1,250 @@
+"""The pure parts of the benchmarks: figures, tables, comparisons, generated images, what a run's result adds up to."""
+
+from __future__ import annotations
+
+import copy
+import io
+import tarfile
+from typing import Any
+
+import pytest
+
+from bench import compare, docs, generality, generated, growth, plots, stats
+from bench.heldout import lacking, used_files
+from bench.workloads import timed
+from debloat.model import Access, Op
+from tests.support.trees import tree
+
+
+def test_the_spread_of_few_runs_is_their_range() -> None:
+    assert stats.spread([3.0, 1.0, 2.0]) == stats.Spread(3, 2.0, 1.0, 3.0)
+
+
+def test_one_run_that_went_wrong_moves_neither_median_nor_quartiles() -> None:
+    assert stats.spread([1.0, 1.0, 1.0, 1.0, 99.0]) == stats.Spread(5, 1.0, 1.0, 1.0)
+
+
+def test_ratios_are_taken_pair_by_pair() -> None:
+    # A machine that slows down between the pairs changes both sides of each.
+    assert stats.ratios([2.0, 20.0, 200.0], [1.0, 10.0, 100.0]) == stats.Spread(3, 2.0, 2.0, 2.0)
+
+
+def test_nothing_measured_is_an_error() -> None:
+    with pytest.raises(ValueError, match="nothing was measured"):
+        stats.spread([])
+
+
+def test_tables() -> None:
+    rows = [("a|b", 1), ("c", 22)]
+    assert stats.table(("name", "n"), rows) == "name   n\na|b    1\nc     22"
+    assert stats.table(("name", "n"), rows, markdown=True).splitlines()[:3] == [
+        "| name | n |",
+        "| --- | ---: |",
+        "| a\\|b | 1 |",
+    ]
+
+
+# ------------------------------------------------------------------------------- generality
+
+
+def _level(code: int = 0, size: int = 10, heldout: tuple[int, int] = (9, 10), missed: int = 1) -> dict[str, Any]:
+    if code:
+        return {"code": code, "error": "it broke", "bytes": 0, "failed": [], "missed": []}
+    failed = [
+        {"check": f"c{n}", "trained": False, "detail": "no", "missing": ["/x"]} for n in range(heldout[1] - heldout[0])
+    ]
+    return {
+        "code": 0,
+        "bytes": size,
+        "trained": [1, 1],
+        "heldout": list(heldout),
+        "failed": failed,
+        "missed_count": missed,
+    }
+
+
+def _fixture(name: str, **levels: dict[str, Any]) -> dict[str, Any]:
+    used = {f"/{n}": ["c0"] for n in range(20)}
+    original = {"bytes": 100, "failed": [], "disturbed": []}
+    return {
+        "fixture": name,
+        "key": "k",
+        "original": original,
+        "used": used,
+        "used_count": len(used),
+        "lost": [],
+        "levels": levels,
+    }
+
+
+def test_a_total_takes_the_median_of_sizes_and_the_sum_of_checks() -> None:
+    found = [
+        _fixture("a", safe=_level(size=10)),
+        _fixture("b", safe=_level(size=20, heldout=(10, 10), missed=0)),
+        _fixture("c", safe=_level(size=90)),
+    ]
+    total = generality.total(found, "safe")
+    assert (total.median_share, total.kept, total.original) == (20.0, 120, 300)
+    assert (total.trained, total.heldout, total.files) == ((3, 3), (28, 30), (2, 60))
+
+
+def test_a_fixture_without_an_image_fails_all_its_checks() -> None:
+    found = [_fixture("a", exact=_level(code=5), safe=_level(heldout=(8, 8)))]
+    assert generality.total(found, "exact").heldout == (0, 8)
+    assert "exit code 5" in generality.summary(found, generality.LEVELS)
+
+
+def test_failures_name_what_was_probably_missing() -> None:
+    text = generality.failures([_fixture("a", safe=_level())], ["safe"])
+    assert "FAILED c0: no" in text
+    assert "lacks: /x" in text
+
+
+def test_used_files_are_those_whose_content_was_wanted() -> None:
+    rootfs = tree({"/bin": "-> usr/bin", "/usr/bin/sh": "file 0755", "/etc/a": "file 0644", "/var/log/b": "file 0644"})
+    accesses = {
+        Access("/bin/sh", Op.EXEC, "", "start", ""),
+        Access("/etc/a", Op.STAT, "", "c", ""),
+        Access("/var/log/b", Op.OPEN, "wct", "c", ""),
+        Access("/etc", Op.OPEN, "rd", "c", ""),
+        Access("/none", Op.OPEN, "r", "c", ""),
+    }
+    assert used_files(accesses, rootfs) == {"/usr/bin/sh": {"start"}}
+
+
+@pytest.mark.parametrize(
+    ("used", "lost"),
+    [
+        ("/lib/a.py", False),
+        ("/lib/__pycache__/a.cpython-311.pyc", False),
+        ("/lib/__pycache__/a.cpython-311.opt-1.pyc", False),
+        ("/lib/__pycache__/b.cpython-311.pyc", True),
+        ("/lib/a.so", True),
+    ],
+)
+def test_bytecode_of_a_kept_source_is_no_loss(used: str, lost: bool) -> None:
+    assert bool(lacking([used], {"/lib/a.py"})) is lost
+
+
+# ------------------------------------------------------------------------------- comparison
+
+
+def _overhead(**ratios: float) -> dict[str, Any]:
+    rows = [{"name": name, "bar": 2.0, "ratio": stats.spread([value]).plain()} for name, value in ratios.items()]
+    for row in rows:
+        row["plain"] = row["recorded"] = {"median": 1.0}
+    return {"subject": "overhead", "workloads": rows}
+
+
+def _growth(second: float, rss: int) -> dict[str, Any]:
+    def row(name: str, more: float | None) -> dict[str, Any]:
+        return {
+            "name": name,
+            "files": 1,
+            "bytes": 1,
+            "wall": {"median": 2.0},
+            "cpu": {"median": 1.0},
+            "rss": rss,
+            "more": None if more is None else {"median": more},
+            "kept": 1,
+            "stages": {"close and carve": 1.0},
+        }
+
+    return {"subject": "growth", "sizes": [row("200mb", None), row("5gb", second), row("25000-files", 0.0)]}
+
+
+def _cost(ratio: float) -> dict[str, Any]:
+    row = {
+        "name": "nginx",
+        "codes": [0],
+        "wall": {"median": 2.0},
+        "cpu": {"median": 1.0},
+        "rss": 9,
+        "stages": {"a": 1.0},
+    }
+    web = {name: {"median": 1.0, "low": 1.0, "high": 1.0} for name in ("wall", "floor", "containers", "load")}
+    ratios = {"median": ratio, "low": ratio, "high": ratio}
+    return {"subject": "cost", "fixtures": [row], "floor": {"fixture": "nginx", **web, "ratio": ratios}}
+
+
+def _generality(**levels: dict[str, Any]) -> dict[str, Any]:
+    return {**generality.compact([_fixture("a", **levels)]), "subject": "generality"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        (_overhead(a=1.0, b=2.0), _overhead(a=1.1, b=2.9, c=9.0), ["b"]),
+        (_growth(1.0, 10**8), _growth(1.1, 10**8), []),
+        (_growth(1.0, 10**8), _growth(4.0, 10**8), ["5gb: time over the first"]),
+        (_growth(1.0, 10**8), _growth(1.0, 2 * 10**8), [f"{s}: peak RSS, MB" for s in ("200mb", "5gb", "25000-files")]),
+        (_cost(1.8), _cost(2.0), []),
+        (_cost(1.8), _cost(2.4), ["tool over floor"]),
+        (_generality(safe=_level()), _generality(safe=_level(size=11)), []),
+        (_generality(safe=_level()), _generality(safe=_level(size=20)), ["a safe: % of the original"]),
+        (_generality(safe=_level()), _generality(safe=_level(heldout=(8, 10))), ["a safe: failed checks"]),
+        (_generality(safe=_level()), _generality(safe=_level(code=5)), ["a safe: no image (exit code)"]),
+    ],
+)
+def test_what_got_worse(before: dict[str, Any], after: dict[str, Any], names: list[str]) -> None:
+    assert [r.name for r in compare.compare(before, after)] == names
+    assert compare.compare(before, copy.deepcopy(before)) == []
+
+
+def test_different_subjects_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="cannot compare"):
+        compare.compare(_overhead(), _growth(1.0, 1))
+
+
+def test_bars_of_growth() -> None:
+    assert ("seconds more at 5 GB than at 200 MB", 3.0, growth.SECONDS_MORE) in growth.bars(_growth(3.0, 1))
+
+
+# --------------------------------------------------------------------------- generated images
+
+
+def test_a_generated_image_is_the_base_with_packages_that_own_every_file() -> None:
+    base, out = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=base, mode="w") as tar:
+        for name, data in ((generated.STATUS, b"Package: real\n\n"), ("bin/true", b"x" * 700)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    base.seek(0)
+    filler = generated.Filler(files=1500, size=10)
+    generated.write(base, filler, out)
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        names = tar.getnames()
+        status = tar.extractfile(generated.STATUS)
+        listing = tar.extractfile(f"{generated.INFO}/filler-00001.list")
+        assert status is not None
+        assert listing is not None
+        assert status.read().startswith(b"Package: real\n\nPackage: filler-00000\n")
+        listed = [line.lstrip("/") for line in listing.read().decode().splitlines()]
+        assert "bin/true" in names
+        assert set(filler.paths(1)) <= set(names) & set(listed)
+        assert filler.packages == 2
+        assert sum(tar.getmember(p).size for p in filler.paths(1)) == 500 * 10
+
+
+def test_tables_of_a_page_are_replaced_by_name() -> None:
+    page = "a\n<!-- bench one -->\nold\n<!-- end -->\nb\n<!-- bench two -->\nstays\n<!-- end -->\n"
+    assert docs.filled(page, {"one": "new"}) == page.replace("old", "new")
+
+
+def test_a_script_prints_nanoseconds_only() -> None:
+    assert timed("true", before="cd /", times=2).startswith("cd /; s=$(date")
+
+
+def test_plots_are_the_same_each_time(tmp_path: Any) -> None:
+    pytest.importorskip("matplotlib")
+    results = {
+        "generality": _generality(exact=_level(size=5), safe=_level()),
+        "overhead": _overhead(a=1.5),
+        "growth": _growth(1.0, 10**8),
+        "cost": _cost(1.5),
+    }
+    first, second = (plots.draw(results, tmp_path / name) for name in ("one", "two"))
+    assert [p.name for p in first] == ["generality.svg", "cost.svg", "overhead.svg", "growth.svg"]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
