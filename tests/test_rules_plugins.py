@@ -94,6 +94,13 @@ def test_what_is_no_choice(accesses: list[tuple[str, Op]]) -> None:
     assert kept(*accesses) == []
 
 
+def test_programs_beside_a_listed_one_are_no_choice() -> None:
+    files = ["/opt/venv/bin/serve", "/opt/venv/bin/idle"]
+    accesses = {Access("/opt/venv/bin", Op.LIST, "", "p", PROGRAM), Access(files[0], Op.OPEN, "r", "p", PROGRAM)}
+    world = trees.world({**dict.fromkeys(files, ""), PROGRAM: ""}, trace=Trace(frozenset(accesses)))
+    assert trees.paths(close(world, RULES[:1])) == []
+
+
 def test_another_program_lists_for_itself() -> None:
     listing = Access("/etc/daemon.d", Op.LIST, "r", "p", "/usr/bin/one")
     opening = Access("/etc/daemon.d/a.conf", Op.OPEN, "r", "p", PROGRAM)

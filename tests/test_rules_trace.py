@@ -272,3 +272,14 @@ def test_hundred_thousand_accesses_in_a_second() -> None:
     assert time.process_time() - start < 2.5
     assert len(wants) > 50_000
     assert [s.root for s in sweeps(used, rootfs)] == ["/usr"]
+
+
+def test_python_s_importer_looks_beside_the_script_and_reads_no_names() -> None:
+    table = {"/opt/venv/bin/serve": "", "/opt/venv/bin/idle": "", "/opt/app/bin/run": "", "/opt/app/bin/job": ""}
+
+    def kept(path: str, program: str) -> list[str]:
+        trace = Trace(frozenset({Access(path, Op.LIST, "", "start", program)}))
+        return trees.paths(close(trees.world(table, trace=trace), RULES), path + "/")
+
+    assert kept("/opt/venv/bin", "/usr/bin/python3.11") == []
+    assert kept("/opt/app/bin", "/opt/app/bin/run") == ["/opt/app/bin/job", "/opt/app/bin/run"]

@@ -195,7 +195,7 @@ class PerlUse(Rule):
                 yield self.want(path, entry.path, detail)
         if facts.dynamic:
             yield from self._namespaces(entry, facts, search, not _core(entry.path, owners))
-        if facts.encodings and not _core(entry.path, owners):
+        if not _core(entry.path, owners) and perlparse.names_encodings(world.rootfs.read(entry.path)):
             for name in EAST_ASIA:
                 if table := search.file(name):
                     yield self.want(table, entry.path, "names encodings at run time")

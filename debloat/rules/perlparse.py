@@ -38,7 +38,7 @@ _ENCODING = re.compile(
     r"|big-?5|hz|johab|7bit-jis)",
     re.IGNORECASE,
 )
-_SAYS_ENCODE = re.compile(r"\bEncode\b|encoding")
+_SAYS_ENCODE = re.compile(rb"\bEncode\b|encoding")
 _PERL = re.compile(rb"#![^\n]*\bperl|#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){0,4}[^\n]*\bexec\b[^\n]*\bperl\b")
 
 _HELPERS = (
@@ -67,7 +67,7 @@ class Facts:
 
     `names` are literals that look like a module's name; `namespaces` those that names are made up from, where the
     file is `dynamic`: it loads modules by names it makes. `libs` are directories it adds to @INC, relative ones to
-    its own or the working directory. `encodings` says that it names encodings at run time, or one of East Asia.
+    its own or the working directory.
     """
 
     package: str = ""
@@ -77,7 +77,6 @@ class Facts:
     namespaces: tuple[str, ...] = ()
     libs: tuple[str, ...] = ()
     dynamic: bool = False
-    encodings: bool = False
 
 
 def is_perl(head: bytes) -> bool:
@@ -112,8 +111,14 @@ def parse(source: bytes, application: bool = True) -> Facts:
         namespaces=tuple(_namespaces(text)) if dynamic else (),
         libs=tuple(dict.fromkeys(_libs(text))),
         dynamic=dynamic,
-        encodings=_SAYS_ENCODE.search(text) is not None and _ENCODING.search(text) is not None,
     )
+
+
+def names_encodings(source: bytes) -> bool:
+    """Whether `source` names encodings at run time, or one of East Asia."""
+    if len(source) > MAX_SOURCE or _SAYS_ENCODE.search(source) is None:
+        return False
+    return _ENCODING.search(_code(source.decode("utf-8", "replace"))) is not None
 
 
 def _code(text: str) -> str:

@@ -43,6 +43,9 @@ STORES = re.compile(
 )
 """The package manager's own data, documentation, and the trees that interpreters import from."""
 
+PROGRAMS = re.compile(r".*/s?bin")
+"""Programs are run by their names; interpreters list the directory of a script to look for modules."""
+
 LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _VERSION = re.compile(r"(?:\.\d+)+$")
 
@@ -176,6 +179,7 @@ def _may_hold_plugins(directory: str, world: World) -> bool:
     return (
         not SHARED.fullmatch(directory)
         and not STORES.fullmatch(directory)
+        and not PROGRAMS.fullmatch(directory)
         and len(world.rootfs.names(directory)) <= MOST_NAMES
         and directory not in world.derived(_searched)
     )

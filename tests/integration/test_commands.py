@@ -53,9 +53,9 @@ def test_why_a_file_is_kept(shared: Place, web: str, name: str) -> None:
     assert done.out.startswith("kept: /srv/get-plain (no package)\n  trace: ")
     assert "because of probe:port 80" in done.out
     perl = shared.debloat("why", image, PERL).out
-    assert perl.startswith(f"kept: {PERL} (perl-base)\n")
+    assert perl.startswith(f"kept: {PERL} (perl-base")
     library = shared.debloat("why", image, "/lib/x86_64-linux-gnu/libc.so.6").out
-    assert "kept: /usr/lib/x86_64-linux-gnu/libc.so.6 (libc6)" in library
+    assert library.startswith("kept: /usr/lib/x86_64-linux-gnu/libc.so.6 (libc6")
 
 
 def test_why_a_file_is_gone(shared: Place, web: str) -> None:
