@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +230,7 @@ def _overlay(tree: dict[str, Node], layer: tarfile.TarFile, only: Callable[[str]
             _place(tree, path, member, layer, only, groups)
     for names in groups.values():
         for name in names & tree.keys():
-            node = tree[name]
-            tree[name] = Node(*(frozenset(names) if f == "group" else getattr(node, f) for f in Node.__slots__))
+            tree[name] = replace(tree[name], group=frozenset(names))
 
 
 def _place(
@@ -248,13 +247,10 @@ def _place(
     if member.islnk():
         first = "/" + member.linkname.removeprefix("./").strip("/")
         groups.setdefault(first, {first}).add(path)
-        tree[path] = tree[first]
+        tree[path] = (
+            tree[first] if tree[first].digest else replace(tree[first], digest=_digest(layer, member, only(path)))
+        )
         return
-    digest = ""
-    if member.isreg() and only(path):
-        content = layer.extractfile(member)
-        assert content is not None
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
     prefix = "SCHILY.xattr."
     found = sorted((k.removeprefix(prefix), v) for k, v in member.pax_headers.items() if k.startswith(prefix))
     tree[path] = Node(
@@ -266,9 +262,14 @@ def _place(
         device=(member.devmajor, member.devminor) if member.isdev() and not member.isfifo() else (0, 0),
         xattrs=tuple(found),
         size=member.size,
-        digest=digest,
+        digest=_digest(layer, member, member.isreg() and only(path)),
         group=frozenset(),
     )
+
+
+def _digest(layer: tarfile.TarFile, member: tarfile.TarInfo, wanted: bool) -> str:
+    content = layer.extractfile(member) if wanted else None
+    return hashlib.file_digest(content, "sha256").hexdigest() if content is not None else ""
 
 
 def _forget(tree: dict[str, Node], path: str, *, keep_root: bool = False) -> None:
