@@ -72,11 +72,11 @@ def slim(
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, progress)
         result = (target or default_target(reference)) if proven.verdict.passed or force else ""
-        if result:
-            workspace.publish(result)
         finished = report(image, rootfs, recording, proven, recipe, result, verify, progress)
         for sink in sinks:
             sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
+        if result:
+            workspace.publish(result)
         return finished
 
 

@@ -114,7 +114,7 @@ def _unrecorded(
 ) -> Exercise | None:
     try:
         return exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=""))
-    except (OriginalFails, EngineUnavailable):
+    except (OriginalFails, EngineUnavailable, UsageError):
         return None
 
 

@@ -169,7 +169,7 @@ def test_garbage_is_read_without_error(source: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["require ", "include(", "require __DIR__ . ", "require '", "dirname(__DIR__", "\n", "a"]
+    "piece", ["require ", "include(", "require __DIR__ . ", "require '", "dirname(__DIR__", "\n", " ", "a"]
 )
 def test_long_input_is_read_in_time(piece: str) -> None:
     assert php.includes(b"require" + piece.encode() * 50000) is not None

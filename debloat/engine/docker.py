@@ -70,8 +70,8 @@ def _cause(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _said(what: str) -> Iterator[None]:
-    """Turn the client's errors into ours: "cannot WHAT: cause"."""
+def _said(what: str, usage: tuple[int, ...] = ()) -> Iterator[None]:
+    """Turn the client's errors into ours: "cannot WHAT: cause". Statuses in `usage` are the user's to mend."""
     try:
         yield
     except DebloatError:
@@ -79,6 +79,10 @@ def _said(what: str) -> Iterator[None]:
     except docker.errors.APIError as error:
         text = str(error.explanation or error)
         hint = ""
+        if error.response is not None and error.response.status_code in usage:
+            raise UsageError(
+                f"cannot {what}: {text}", "see what was named on the command line or in debloat.toml"
+            ) from error
         if "no space left" in text:
             hint = "free space where the engine keeps its data (docker system df), then run it again"
         raise EngineUnavailable(f"cannot {what}: {text}", hint) from error
@@ -165,7 +169,7 @@ class DockerEngine:
             init=spec.init or None,
             log_config=None if spec.logs else LogConfig(type="none"),
         )
-        with _said(f"create a container of {spec.image}"):
+        with _said(f"create a container of {spec.image}", (400, 404)):
             answer = client.create_container(
                 image=spec.image,
                 command=list(spec.cmd) or None,
@@ -194,7 +198,7 @@ class DockerEngine:
             yield from stream
 
     def start(self, container: str) -> None:
-        with _said("start the container"):
+        with _said("start the container", (400, 404)):
             self._client.start(container)
 
     def state(self, container: str) -> ContainerState:

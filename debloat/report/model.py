@@ -76,6 +76,7 @@ def report(
 ) -> Report:
     """The report of a run from its values."""
     minimal = proven.minimal
+    idle = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
     audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
     return Report(
         tool=f"debloat {__version__}",
@@ -93,6 +94,6 @@ def report(
         healed=proven.healed,
         mechanisms=tuple(sorted(recording.trace.mechanisms)),
         verified=verified,
-        notes=recording.notes + audited,
+        notes=recording.notes + idle + audited,
         stages=tuple(progress.stages),
     )

@@ -45,9 +45,9 @@ INCLUDE_PATH = ("/usr/share/php", "/usr/local/lib/php", "/usr/share/pear")
 _INI = re.compile(r"(?:/etc/php|/usr/local/etc/php|/usr/local/lib|/usr/local/etc|/opt/[^/]+)/.*\.ini")
 _SETTING = re.compile(r"^[ \t]*([\w.]+)[ \t]*=[ \t]*\"?([^\"\n;]*)", re.MULTILINE)
 _STRING = r"(?:\"[^\"\n$]{0,500}\"|'[^'\n]{0,500}')"
-_PLACE = r"(?:__DIR__|dirname\(\s*__(?:FILE|DIR)__\s*(?:,\s*\d\s*)?\))"
+_PLACE = r"(?:__DIR__|dirname\(\s*+__(?:FILE|DIR)__\s*+(?:,\s*+\d\s*+)?\))"
 _INCLUDE = re.compile(
-    rf"(?<![\w$>:])(?:include|require)(?:_once)?[ \t\n]*\(?[ \t\n]*(?:({_PLACE})[ \t\n]*\.[ \t\n]*)?({_STRING})",
+    rf"(?<![\w$>:])(?:include|require)(?:_once)?[ \t\n]*+\(?[ \t\n]*+(?:({_PLACE})[ \t\n]*+\.[ \t\n]*+)?({_STRING})",
     re.IGNORECASE,
 )
 _LEVELS = re.compile(r",\s*(\d)")
