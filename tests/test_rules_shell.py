@@ -246,6 +246,21 @@ _FRAGMENTS = st.sampled_from(
 )
 
 
+@pytest.mark.parametrize("text", ["}\u00f1{\U0010d136\n", ":{\U00108712\x08h", "{\U000f33a5Ns"])
+def test_characters_that_crashed_the_grammar(text: str) -> None:
+    for number in range(50):
+        assert isinstance(shellparse.parse(f"#!/bin/sh\n#{number}\n{text}".encode()), shellparse.Script)
+
+
+def test_words_beyond_ascii_come_whole() -> None:
+    script = shellparse.parse("cat '/srv/caf\u00e9 \U0010d136'".encode())
+    closure = trees.closed(
+        trees.world(_table("cat /srv/caf\u00e9", {"/srv/caf\u00e9": ""})), shell.RULES, "/app/run.sh"
+    )
+    assert len(script.commands) == 1
+    assert "/srv/caf\u00e9" in closure
+
+
 @given(st.lists(_FRAGMENTS, max_size=60).map("".join) | st.text(max_size=80))
 @settings(max_examples=300, deadline=None)
 def test_garbage_is_read_without_error(text: str) -> None:

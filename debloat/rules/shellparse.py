@@ -90,13 +90,18 @@ _DEFAULTS = frozenset((":-", ":=", "-", "=", ":+", "+"))
 _HARMLESS = frozenset((":?", "?"))
 
 
+_LETTERS = bytes(byte if byte < 0x80 else ord("x") for byte in range(256))
+"""What the grammar gets to see: to a shell all bytes beyond ASCII are parts of words, and tree-sitter-bash 0.25 looks
+characters up in a table that ends before U+10FFFF. The words themselves are cut from the source."""
+
+
 @functools.lru_cache(maxsize=4096)
 def parse(source: bytes) -> Script:
     """The script that `source` is; garbage gives whatever commands the grammar can still make out."""
     if len(source) > MAX_SCRIPT or b"\0" in source[:4096]:
         return EMPTY
     reader = _Reader(source)
-    reader.walk(_parser().parse(source).root_node, 0)
+    reader.walk(_parser().parse(source.translate(_LETTERS)).root_node, 0)
     return Script(tuple(reader.commands), tuple(reader.assignments), tuple(reader.values), frozenset(reader.functions))
 
 
