@@ -185,6 +185,8 @@ class Rootfs:
                 links.append(step)
                 if entry.target.startswith("/"):
                     here = "/"
+                if not any(todo) and entry.target.endswith(("/", "/.")):
+                    must_be_dir = True
                 todo.extend(entry.target.split("/")[::-1])
                 continue
             if any(t not in ("", ".") for t in todo) and not entry.is_dir:

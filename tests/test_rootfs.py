@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from debloat.model import Entry, Kind
@@ -111,6 +111,8 @@ LOOKUPS = st.lists(st.sampled_from(["a", "b", "c", "d", "..", "."]), min_size=1,
 
 
 @settings(max_examples=150, deadline=None)
+@example(files={"c"}, links={"d": "c/", "b": "c/."}, lookups=["d", "b"])
+@example(files={"a/c"}, links={"d": "a/", "b": "d/."}, lookups=["d", "b", "d/c", "b/c", "d/c/"])
 @given(files=FILES, links=LINKS, lookups=st.lists(LOOKUPS, min_size=1, max_size=5))
 def test_resolves_as_the_kernel_does(
     tmp_path_factory: pytest.TempPathFactory, files: set[str], links: dict[str, str], lookups: list[str]
