@@ -170,11 +170,18 @@ def _level(engine: Engine, fixture: fixtures.Fixture, level: str, found: dict[st
 
 
 def _judged(target: str, fixture: fixtures.Fixture) -> list[fixtures.CheckResult]:
-    """The judge's answers on a minimal image. One whose service does not get ready is not waited for at every check."""
-    shared = [check for check in fixture.checks if not check.own][:1]
-    for result in fixtures.run_checks(target, replace(fixture, checks=tuple(shared))):
-        if result.detail.startswith("not ready after"):
-            fixture = replace(fixture, ready_limit=HOPELESS)
+    """The judge's answers on a minimal image.
+
+    A service that does not get ready may only lack the command that tells, which no recipe trains: then it is asked
+    as soon as its ports are served. One that is still not ready is not waited for at every check.
+    """
+    first = tuple(check for check in fixture.checks if not check.own)[:1]
+    for other in (replace(fixture, ready=""), replace(fixture, ready="", ready_limit=HOPELESS)):
+        if not any(
+            r.detail.startswith("not ready") for r in fixtures.run_checks(target, replace(fixture, checks=first))
+        ):
+            break
+        fixture = other
     return fixtures.run_checks(target, fixture)
 
 
