@@ -7,7 +7,6 @@ like one inside a string names at most a module too many, and only if the image 
 
 from __future__ import annotations
 
-import bisect
 import functools
 import re
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,9 @@ _LOAD = re.compile(rf"(?<![\w$@%&>:'-])(?:use|no|require)[ \t\n]+({_NAME})(?![\w
 _FILE = re.compile(r"(?<![\w$@%&>:'-])(?:require|do)[ \t\n(]+(?:\"([^\"\n$@]+)\"|'([^'\n]+)')")
 _CALL = re.compile(r"(?<![\w$@%&:])[\w:]+\b([^;]{1,300})")
 _QUOTED = re.compile(rf"[\"'/({{\s]({_NAME})(?=[\"'/)}}\s])")
-_LITERAL = re.compile(r"[\"']([A-Z]\w*(?:::\w+)+)[\"']|(?<![\w$@%&:>])([A-Z]\w*(?:::\w+)+)(?=->)")
+_QUALIFIED = re.compile(r"[A-Z]\w*(?:::\w+)+")
+_NO_CLASS_AFTER = re.compile(r"[\w$@%&:>]")
+_QUOTES = ('"', "'")
 _DSN = re.compile(r"(?<=[\"'])dbi:(\w+)", re.IGNORECASE)
 _PREFIX = re.compile(r"[\"'{]\+?([A-Z]\w*(?:::\w+)*)::(?:\$|[\"'}])")
 _CLASS = re.compile(r"load_class\b[^;\n]{0,80}?,[ \t]*[\"']([A-Z]\w*(?:::\w+)*)[\"']")
@@ -38,7 +39,7 @@ _ENCODING = re.compile(
     r"|big-?5|hz|johab|7bit-jis)",
     re.IGNORECASE,
 )
-_SAYS_ENCODE = re.compile(rb"\bEncode\b|encoding")
+_SAYS_ENCODE = re.compile(rb"E(?<!\wE)ncode\b|encoding")
 _PERL = re.compile(rb"#![^\n]*\bperl|#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){0,4}[^\n]*\bexec\b[^\n]*\bperl\b")
 
 _HELPERS = (
@@ -93,15 +94,18 @@ def parse(source: bytes, application: bool = True) -> Facts:
     if len(source) > MAX_SOURCE or b"\0" in source[:1024]:
         return Facts()
     text = _code(source.decode("utf-8", "replace"))
-    lines = [m.start() for m in re.finditer("\n", text)]
 
     def placed(found: Iterator[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
         first: dict[str, int] = {}
         for at, name in found:
-            first.setdefault(name, bisect.bisect_left(lines, at) + 1)
-        return tuple((line, name) for name, line in first.items())
+            first.setdefault(name, at)
+        line, counted, lines = 1, 0, dict[int, int]()
+        for at in sorted(first.values()):
+            line += text.count("\n", counted, at)
+            counted, lines[at] = at, line
+        return tuple((lines[at], name) for name, at in first.items())
 
-    package = _PACKAGE.search(text)
+    package = _PACKAGE.search(text) if "package" in text else None
     dynamic = any(w in text for w in _LOADERS) or any(True for _ in _at(text, ("require", "use"), _VARIABLE))
     return Facts(
         package=package.group(1) if package else "",
@@ -116,7 +120,7 @@ def parse(source: bytes, application: bool = True) -> Facts:
 
 def names_encodings(source: bytes) -> bool:
     """Whether `source` names encodings at run time, or one of East Asia."""
-    if len(source) > MAX_SOURCE or _SAYS_ENCODE.search(source) is None:
+    if len(source) > MAX_SOURCE or b"ncod" not in source or _SAYS_ENCODE.search(source) is None:
         return False
     return _ENCODING.search(_code(source.decode("utf-8", "replace"))) is not None
 
@@ -174,8 +178,11 @@ def _modules(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _names(text: str) -> Iterator[tuple[int, str]]:
-    for match in _LITERAL.finditer(text):
-        yield match.start(), match.group(1) or match.group(2)
+    for match in _QUALIFIED.finditer(text):
+        before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 2]
+        quoted = before in _QUOTES and after[:1] in _QUOTES
+        if quoted or (after == "->" and not _NO_CLASS_AFTER.match(before)):
+            yield match.start(), match.group()
     for match in _at(text, ("enable", "plugin"), _ENABLE):
         name = match.group(2)
         yield match.start(), name
