@@ -32,20 +32,23 @@ _LIB = re.compile(r"(?<![\w$@%&>:])(?:use\s+lib\b|unshift\s*\(?\s*@INC\s*,|push\
 _LIB_PATH = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'|qw\s*[(/{\[]([^)/}\]]*)[)/}\]]")
 _BIN = re.compile(r"\$(?:FindBin::)?(?:Real)?Bin\b|\$\{FindBin::(?:Real)?Bin\}")
 _VARIABLE = re.compile(r"(?:require|use)[ \t(]+[$(]")
-_ENCODING = re.compile(
-    r"(?:decode|encode|find_(?:mime_)?encoding|resolve_alias|from_to)\b[ \t(]*(?:[$@&][\w{]|[\w:]+\()"
-    r"|:encoding\([ \t]*[$@]"
-    r"|[\"'(\s](?:iso-?2022-?(?:jp|kr|cn)|euc-?(?:jp|kr|cn|tw)|shift[_-]?jis|sjis|cp9(?:32|36|49|50)|gbk|gb-?2312|gb18030"
-    r"|big-?5|hz|johab|7bit-jis)",
-    re.IGNORECASE,
+_CODES = ("decode", "encode", "find_mime_encoding", "find_encoding", "resolve_alias", "from_to")
+_CODING = re.compile(
+    "|".join(rf"{name}\b[ \t(]*(?:[$@&][\w{{]|[\w:]+\()" for name in _CODES) + r"|:encoding\([ \t]*[$@]"
 )
+_EAST_ASIAN = re.compile(
+    r"[\"'(\s](?:iso-?2022-?(?:jp|kr|cn)|euc-?(?:jp|kr|cn|tw)|shift[_-]?jis|sjis|cp9(?:32|36|49|50)|gbk|gb-?2312|gb18030"
+    r"|big-?5|hz|johab|7bit-jis)"
+)
+_EAST_ASIAN_WORDS = ("2022", "euc", "jis", "cp9", "gb", "big", "hz", "johab")
 _SAYS_ENCODE = re.compile(rb"E(?<!\wE)ncode\b|encoding")
 _PERL = re.compile(rb"#![^\n]*\bperl|#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){0,4}[^\n]*\bexec\b[^\n]*\bperl\b")
 
 _HELPERS = (
     # Functions whose arguments are modules to load.
-    *("extends", "with", "use_module", "require_module", "use_package_optimistically", "load", "load_class"),
-    *("try_load_class", "load_optional_class", "load_first_existing_class", "autoload", "load_components"),
+    # Each stands for all whose names begin with it, such as load_class and load_components for `load`.
+    *("extends", "with", "use_module", "require_module", "use_package_optimistically", "load"),
+    *("try_load_class", "autoload"),
     *("use_ok", "require_ok", "bootstrap", "XSLoader::load", "ensure_class_loaded"),
 )
 _LOADERS = (
@@ -122,7 +125,10 @@ def names_encodings(source: bytes) -> bool:
     """Whether `source` names encodings at run time, or one of East Asia."""
     if len(source) > MAX_SOURCE or b"ncod" not in source or _SAYS_ENCODE.search(source) is None:
         return False
-    return _ENCODING.search(_code(source.decode("utf-8", "replace"))) is not None
+    text = _code(source.decode("utf-8", "replace")).lower()
+    if _CODING.search(text) is not None:
+        return True
+    return any(word in text for word in _EAST_ASIAN_WORDS) and _EAST_ASIAN.search(text) is not None
 
 
 def _code(text: str) -> str:
