@@ -196,9 +196,7 @@ class Op(enum.StrEnum):
     HANDLE = "handle"
 
 
-_NOT_FOLLOWING = frozenset(
-    {Op.READLINK, Op.UNLINK, Op.RMDIR, Op.RENAME, Op.SYMLINK, Op.MKDIR, Op.MKNOD, Op.LINK}
-)
+_NOT_FOLLOWING = frozenset({Op.READLINK, Op.UNLINK, Op.RMDIR, Op.RENAME, Op.SYMLINK, Op.MKDIR, Op.MKNOD, Op.LINK})
 
 
 @dataclass(frozen=True, slots=True, order=True)

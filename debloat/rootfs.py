@@ -104,6 +104,10 @@ class Rootfs:
             raise KeyError(path)
         return entry
 
+    def named(self, *names: str) -> tuple[str, ...]:
+        """The paths whose last part is one of the names, sorted: faster by far than a look at each path."""
+        return tuple(self._tree.named(frozenset(names)))
+
     @property
     def tree(self) -> Tree:
         """The numbered entries, for tables over all of an image that must stay small."""
