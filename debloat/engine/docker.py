@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
@@ -99,6 +100,7 @@ class DockerEngine:
         self._client = client
         self._endpoint = endpoint
 
+    @functools.cache  # noqa: B019  (an engine lives as long as the program)
     def info(self) -> EngineInfo:
         with _said("ask the engine what it is"):
             version, info = self._client.version(), self._client.info()
