@@ -57,6 +57,9 @@ _LOADERS = (
     *("Module::Pluggable", "Module::Find", "Module::Load", "Module::Runtime", "Class::Load", "Class::Inspector"),
 )
 
+_LOADER_PARTS = ("_module", "_class", "find_packages", "Module::", "Class::")
+"""What each of these has one of: fewer words to look for in files that have none."""
+
 SHORT_NAMES = {
     # Functions that take the tail of a module's name, and the namespace it is in.
     "enable": "Plack::Middleware",
@@ -109,7 +112,8 @@ def parse(source: bytes, application: bool = True) -> Facts:
         return tuple((lines[at], name) for name, at in first.items())
 
     package = _PACKAGE.search(text) if "package" in text else None
-    dynamic = any(w in text for w in _LOADERS) or any(True for _ in _at(text, ("require", "use"), _VARIABLE))
+    dynamic = any(w in text for w in _LOADER_PARTS) and any(w in text for w in _LOADERS)
+    dynamic = dynamic or any(True for _ in _at(text, ("require", "use"), _VARIABLE))
     return Facts(
         package=package.group(1) if package else "",
         modules=placed(_modules(text)),
