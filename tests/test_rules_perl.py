@@ -104,6 +104,17 @@ def test_parts_of_a_module() -> None:
     ]
 
 
+def test_of_two_files_of_a_name_the_first_in_inc_is_loaded() -> None:
+    """Debian's perl searches perl-base before the full perl; XSLoader(3perl) looks beside the module."""
+    base = "/usr/lib/x86_64-linux-gnu/perl-base"
+    names = ("auto/re/re.so", "Errno.pm", "Unicode/UCD.pm", "unicore/To.pl")
+    table: Table = {f"{place}/{name}": "" for place in (base, LIB) for name in names}
+    world = trees.world({**table, f"{LIB}/re.pm": "", f"{LIB}/unicore/UCD.pl": "", "/usr/bin/perl": ("0755", "")})
+    found = trees.paths(trees.closed(world, perl.RULES, f"{LIB}/re.pm", f"{LIB}/Unicode/UCD.pm", "/usr/bin/perl"))
+    expected = [*(f"{LIB}/{n}" for n in ("Unicode/UCD.pm", "auto/re/re.so", "re.pm", "unicore/UCD.pl"))]
+    assert found == sorted([*expected, f"{base}/Errno.pm", f"{base}/unicore/To.pl", "/usr/bin/perl"])
+
+
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
