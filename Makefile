@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup engine demo test unit lint bench wheel clean
+.PHONY: setup engine demo test unit fuzz lint bench wheel clean
 
 setup:
 	@scripts/setup.sh
@@ -18,6 +18,12 @@ test: engine lint
 
 unit: setup
 	@$(BIN)/python -m pytest -m "not engine"
+
+# Property tests and fuzzers from other starting points than CI, which takes the same one each time.
+fuzz: setup
+	@for seed in $${SEEDS:-1 2 3 4 5 6 7 8 9 10}; do \
+		echo "seed $$seed" && $(BIN)/python -m pytest -q -m "hypothesis and not engine" --hypothesis-seed=$$seed || exit 1; \
+	done
 
 lint: setup
 	@$(BIN)/ruff check .

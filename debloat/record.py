@@ -127,7 +127,8 @@ def _failure(first: Exercise | None, plain: Exercise | None) -> OriginalFails:
     lines = "\n".join(f"  {r.name}: {r.detail or r.outcome()}" for r in failures)
     return OriginalFails(
         f"the original image does not pass its own probes:\n{lines}",
-        "a probe must succeed on the image as it is: status below 500, exit code 0; mend the probe or the image",
+        "a probe must succeed on the image as it is: status below 500, exit code 0; "
+        "give it what it lacks (-e, -v, --network, --args), or mend the probe or the image",
     )
 
 
