@@ -17,6 +17,7 @@ def _own_state() -> Iterator[None]:
     """Runs are remembered in a directory that goes with the tests; no setting of the caller's changes a result."""
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", directory)
+        patch.setenv("XDG_CACHE_HOME", directory)
         for name in ("SOURCE_DATE_EPOCH", "DOCKER_BUILDKIT", "NO_COLOR", "FORCE_COLOR"):
             patch.delenv(name, raising=False)
         yield

@@ -1,9 +1,10 @@
-"""`debloat gc`: remove what runs that were killed left behind."""
+"""`debloat gc`: remove what runs that were killed left behind, and what runs keep for the next one."""
 
 from __future__ import annotations
 
 import click
 
+from debloat import parsed
 from debloat.engine.docker import connect
 from debloat.report.text import count
 
@@ -25,5 +26,7 @@ def run(dry_run: bool) -> None:
             engine.remove(leftover.id)
         else:
             engine.untag(leftover.name)
+    if not dry_run:
+        parsed.forget()
     verb = "found" if dry_run else "removed"
     click.echo(f"{count(len(found), 'leftover')} {verb}", err=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from debloat import carve, runs, trace
+from debloat import carve, parsed, runs, trace
 from debloat.commands.settings import recipe_of, target_of
 from debloat.engine.docker import connect
 from debloat.errors import MinimalFails, UsageError
@@ -18,6 +18,7 @@ from debloat.report.terminal import TerminalProgress, differences, summary, verd
 from debloat.workspace import written_whole
 
 
+@parsed.opened()
 def run(image: str, directory: Path | None = None, **given: Any) -> None:
     """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently."""
     recipe = recipe_of(given, directory)

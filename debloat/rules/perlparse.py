@@ -11,6 +11,9 @@ import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from debloat.parsed import remembered
 
 MAX_SOURCE = 4 << 20
 MAX_STATEMENT = 4000
@@ -91,7 +94,18 @@ def is_perl(head: bytes) -> bool:
     return _PERL.match(head) is not None
 
 
+def _plain(facts: Facts) -> list[object]:
+    return [facts.package, facts.modules, facts.files, facts.names, facts.namespaces, facts.libs, facts.dynamic]
+
+
+def _facts(plain: list[Any]) -> Facts:
+    package, modules, files, names, namespaces, libs, dynamic = plain
+    modules, files, names = (tuple((int(line), str(name)) for line, name in pairs) for pairs in (modules, files, names))
+    return Facts(str(package), modules, files, names, tuple(map(str, namespaces)), tuple(map(str, libs)), bool(dynamic))
+
+
 @functools.lru_cache(maxsize=4096)
+@remembered(_plain, _facts)
 def parse(source: bytes, application: bool = True) -> Facts:
     """What `source` loads; any bytes give an answer.
 
@@ -125,6 +139,7 @@ def parse(source: bytes, application: bool = True) -> Facts:
     )
 
 
+@remembered(bool, bool)
 def names_encodings(source: bytes) -> bool:
     """Whether `source` names encodings at run time, or one of East Asia."""
     if len(source) > MAX_SOURCE or b"ncod" not in source or _SAYS_ENCODE.search(source) is None:

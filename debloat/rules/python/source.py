@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.parsed import remembered
 from debloat.rules.cmdline import programs, vector
 
 MAX_PARSED = 1 << 20
@@ -89,6 +90,18 @@ WORDS: tuple[str, ...] = (
 _ENCODED_WORDS = tuple((word, word.encode()) for word in WORDS)
 
 
+def _plain_imports(imports: Iterable[Import]) -> list[tuple[int, str, tuple[str, ...]]]:
+    return [(i.level, i.module, i.names) for i in sorted(imports)]
+
+
+def _imports_of(plain: Any) -> frozenset[Import]:
+    return frozenset(Import(int(level), str(module), tuple(map(str, names))) for level, module, names in plain)
+
+
+@remembered(
+    lambda found: [_plain_imports(found.imports), sorted(found.words)],
+    lambda plain: Outline(_imports_of(plain[0]), frozenset(map(str, plain[1]))),
+)
 def outline(data: bytes) -> Outline:
     """A quick superset of what `facts` finds; linear in the size of the file."""
     return Outline(_imports(data), frozenset(w for w, raw in _ENCODED_WORDS if raw in data))
@@ -148,6 +161,18 @@ def _names(text: bytes) -> list[str]:
     return [words[0] for words in found if words and _DOTTED.fullmatch(words[0])]
 
 
+def _plain(found: Facts) -> list[object]:
+    texts = (found.literals, found.commands, found.paths, found.libraries, found.distributions)
+    return [_plain_imports(found.imports), found.finds_libraries, *map(sorted, texts)]
+
+
+def _facts_of(plain: Any) -> Facts:
+    imports, finds_libraries, *texts = plain
+    literals, commands, paths, libraries, distributions = (frozenset(map(str, words)) for words in texts)
+    return Facts(_imports_of(imports), literals, commands, paths, libraries, bool(finds_libraries), distributions)
+
+
+@remembered(_plain, _facts_of)
 def facts(data: bytes) -> Facts:
     """What the file's own grammar says; for text that does not parse (Python 2, a newer grammar) its outline's."""
     tree = None
