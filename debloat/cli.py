@@ -189,8 +189,9 @@ def doctor(**given: Any) -> None:
 
 @cli.command(context_settings=CONTEXT)
 @click.option("--dry-run", is_flag=True, help="Only list.")
+@click.option("--all", "all_", is_flag=True, help="Those of runs on other machines too, however young.")
 def gc(**given: Any) -> None:
-    """Remove containers and unproven images that killed runs left behind."""
+    """Remove containers, unproven images and scratch directories that killed runs left; not those of runs at work."""
     from debloat.commands.gc import run
 
     run(**given)
