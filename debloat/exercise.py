@@ -6,12 +6,9 @@ The first exercise of an image finds out what its probes are (which port speaks 
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import os
 import shlex
 import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +16,10 @@ from dataclasses import dataclass, replace
 
 from debloat.errors import OriginalFails, UsageError
 from debloat.model import Image, ImageConfig
-from debloat.probes import HEADERS, ProbeResult, excerpt, shape
+from debloat.probes import ProbeResult, excerpt, shape
 from debloat.recipe import HttpProbe, Scenario
 from debloat.session import STOP_GRACE, Recorded, Recorder, Session, started
+from debloat.web import Heard, may_speak_tls, request
 from debloat.workspace import Workspace
 
 ENCODINGS = ("", "gzip, deflate, br")
@@ -30,7 +28,6 @@ ENCODINGS = ("", "gzip, deflate, br")
 COMING_UP = (502, 503, 504)
 """Statuses of a service that is still starting: asked again until the readiness limit."""
 
-MAX_BODY = 64 << 20
 SILENT = 3.0
 """Seconds that an exposed port may stay silent once something else has answered: images expose ports that are off."""
 UNASKED = 20.0
@@ -109,15 +106,6 @@ def exercise(
 def _probe_ports(scenario: Scenario, asked: Iterable[Ask] | None) -> set[str]:
     named = {p.port for p in scenario.http} | {a.port for a in asked or ()}
     return {f"{port}/tcp" for port in named if port}
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What came of a request: the result, whether nothing came in time, and whether what came is another protocol."""
-
-    result: ProbeResult
-    silent: bool = False
-    foreign: bool = False
 
 
 class _Run:
@@ -284,18 +272,7 @@ class _Run:
         return best
 
     def _may_speak_tls(self, port: int) -> bool:
-        """Whether a port does anything but wait when it is greeted in TLS."""
-        with contextlib.suppress(OSError):  # what is refused or answered, rightly or not, is no silence
-            try:
-                timeout = min(HANDSHAKE, self._limits.timeout)
-                with (
-                    socket.create_connection(("127.0.0.1", self._published(port)), timeout=timeout) as plain,
-                    ssl._create_unverified_context().wrap_socket(plain),
-                ):
-                    return True
-            except TimeoutError:
-                return False
-        return True
+        return may_speak_tls(self._published(port), min(HANDSHAKE, self._limits.timeout))
 
     def _answers(self, ask: Ask) -> list[ProbeResult]:
         if ask.kind == "http":
@@ -312,7 +289,7 @@ class _Run:
     def _http(self, ask: Ask, encoding: str) -> ProbeResult:
         return self._heard(ask, encoding).result
 
-    def _heard(self, ask: Ask, encoding: str, *, guess: bool = False) -> _Heard:
+    def _heard(self, ask: Ask, encoding: str, *, guess: bool = False) -> Heard:
         """One request. Refused, reset and "not yet" statuses are asked again while the service may be coming up.
 
         A guess is given up as soon as a port that listens says nothing.
@@ -321,7 +298,7 @@ class _Run:
         name = ask.name + (" (compressed)" if encoding else "")
         pause, patience = _FIRST_PAUSE, self._patience(ask.port)
         while True:
-            heard = self._request(ask, name, encoding, timeout)
+            heard = request(self._published(ask.port), ask.http, name, encoding, timeout, self._names)
             result = heard.result
             again = not result.status or result.status in COMING_UP
             deadline = self._deadline if result.status else patience
@@ -336,52 +313,6 @@ class _Run:
     def _listening(self, port: int) -> bool:
         words = self._session.command("listen").split()
         return f"{port}/tcp" in words or f"{port}/tcp!" in words
-
-    def _request(self, ask: Ask, name: str, encoding: str, timeout: float) -> _Heard:
-        port = self._published(ask.port)
-        connection: http.client.HTTPConnection
-        if ask.http.scheme == "https":
-            # The certificate is the image's own affair: what counts is that it answers as before.
-            context = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
-        else:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-        headers = {"User-Agent": "debloat", "Accept": "*/*"}
-        try:
-            connection.putrequest(ask.http.method, ask.http.path, skip_accept_encoding=True)
-            for key, value in headers.items():
-                connection.putheader(key, value)
-            if encoding:
-                connection.putheader("Accept-Encoding", encoding)
-            if ask.http.method in ("POST", "PUT", "PATCH"):
-                connection.putheader("Content-Length", "0")
-            connection.endheaders()
-            response = connection.getresponse()
-            body = response.read(MAX_BODY)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            failed = ProbeResult(name, False, detail=f"{type(error).__name__}: {error}")
-            return _Heard(failed, isinstance(error, TimeoutError), _is_foreign(error))
-        finally:
-            connection.close()
-        kept = tuple((h, shape_of_header(response.getheader(h) or "", self._names)) for h in HEADERS)
-        ok = response.status < 500
-        detail = "" if ok else f"status {response.status}: {excerpt(body, 300)}"
-        shaped = self._shape(body, encoding, response)
-        return _Heard(ProbeResult(name, ok, response.status, kept, shaped, excerpt(body), detail))
-
-    def _shape(self, body: bytes, encoding: str, response: http.client.HTTPResponse) -> str:
-        """The shape of a body, uncompressed where it came compressed: compressors stamp times and vary."""
-        coding = (response.getheader("content-encoding") or "").lower()
-        if coding in ("gzip", "deflate", "x-gzip"):
-            import zlib
-
-            try:
-                body = zlib.decompressobj(wbits=47).decompress(body, MAX_BODY)
-            except zlib.error:
-                return "undecodable"
-        elif coding:
-            return f"encoded {coding}"
-        return shape(body, *self._names)
 
     def _connect(self, ask: Ask) -> ProbeResult:
         deadline = min(self._patience(ask.port), time.monotonic() + self._limits.timeout)
@@ -443,19 +374,3 @@ class _Run:
         detail = "" if code == 0 else f"exit code {code}: {excerpt(stderr or stdout, 600)}"
         text = excerpt(stdout or stderr)
         return ProbeResult(ask.name, code == 0, code, (), shape(stdout, *self._names), text, detail)
-
-
-def _is_foreign(error: Exception) -> bool:
-    """Whether an answer is in words of another protocol than HTTP, and no TLS alert (RFC 8446, 6: it begins with 21).
-
-    A server that hangs up without a word has said nothing.
-    """
-    said = isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected)
-    return said and not str(error).startswith("\x15")
-
-
-def shape_of_header(value: str, names: tuple[str, ...]) -> str:
-    """A header's value with the words of this run masked."""
-    for name in names:
-        value = value.replace(name, "NAME")
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from debloat.exercise import Limits, _Run
 from debloat.model import ImageConfig
 from debloat.recipe import HttpProbe, Scenario
 from debloat.session import Session
+from debloat.web import request
 
 HELLO = b"\x16"
 """First byte of a TLS ClientHello."""
@@ -132,3 +134,21 @@ def test_a_named_probe_is_answered_by_what_came(serve: Any) -> None:
     (result, _) = run.service(None)
     assert not result.ok
     assert "BadStatusLine" in result.detail
+
+
+def test_an_answer_without_an_end_is_one_by_its_status(serve: Any) -> None:
+    """A stream of events: bytes come for ever, one at a time."""
+
+    def forever(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not closed.wait(0.01):
+                connection.sendall(b":\n")
+
+    closed = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        threading.Thread(target=lambda: forever(server.accept()[0]), daemon=True).start()
+        result = request(port, HttpProbe(), "events", "", 0.2, ()).result
+        closed.set()
+    assert (result.ok, result.status, result.shape) == (True, 200, "without an end")

@@ -98,8 +98,14 @@ class DockerEngine:
     def __init__(self, client: docker.APIClient, endpoint: str) -> None:
         self._client = client
         self._endpoint = endpoint
+        self._info: EngineInfo | None = None
 
     def info(self) -> EngineInfo:
+        if self._info is None:
+            self._info = self._ask_info()
+        return self._info
+
+    def _ask_info(self) -> EngineInfo:
         with _said("ask the engine what it is"):
             version, info = self._client.version(), self._client.info()
         platform = (version.get("Platform") or {}).get("Name") or ""
@@ -213,6 +219,7 @@ class DockerEngine:
             pid=int(state.get("Pid") or 0),
             ports={port: int(to[0]["HostPort"]) for port, to in sorted(published.items()) if to},
             oom_killed=bool(state.get("OOMKilled")),
+            addresses=_addresses(raw.get("NetworkSettings") or {}),
         )
 
     def wait(self, container: str, timeout: float) -> int | None:
@@ -307,6 +314,13 @@ class DockerEngine:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _addresses(settings: dict[str, Any]) -> tuple[str, ...]:
+    """IPv4 addresses of a container, in each of its networks."""
+    networks = (settings.get("Networks") or {}).values()
+    found = [settings.get("IPAddress"), *(network.get("IPAddress") for network in networks if network)]
+    return tuple(dict.fromkeys(address for address in found if address))
 
 
 def _has_tag(reference: str) -> bool:
