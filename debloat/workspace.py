@@ -122,7 +122,8 @@ class Workspace:
     def __enter__(self) -> Workspace:
         with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
             for number in _SIGNALS:
-                self._previous[number] = signal.signal(number, self._caught)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), or a shell's background job
+                    self._previous[number] = signal.signal(number, self._caught)
         return self
 
     def __exit__(

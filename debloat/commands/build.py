@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from debloat.commands import slim
 from debloat.errors import EngineUnavailable, UsageError
+
+_GRACE = 10.0
+"""Seconds that the docker CLI may take to call a build off."""
 
 
 def run(
@@ -59,14 +64,51 @@ def _docker() -> str:
 def _build(argv: list[str]) -> None:
     """Run the build; its output goes to stderr as it comes. BuildKit where the CLI carries it."""
     with tempfile.TemporaryFile() as log:
-        code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=2, stderr=log, check=False).returncode
+        code = _call(argv, log)
         log.seek(0)
         errors = log.read().decode("utf-8", "replace")
     if code and "BuildKit is enabled but the buildx component is missing" in errors:
         # A CLI of 23 or later without buildx: its classic builder has to be asked for.
-        environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=2, env=environment, check=False)
-        code, errors = done.returncode, ""
+        code, errors = _call(argv, 2, DOCKER_BUILDKIT="0"), ""
     os.write(2, errors.encode())
     if code:
         raise UsageError("docker build failed; its output is above", "does `docker build` of this directory work?")
+
+
+def _call(argv: list[str], errors: IO[bytes] | int, **environment: str) -> int:
+    """Run a command to its end, and end it when this process is to end: a build would go on without anyone."""
+    held, process = _held_back(), None
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=2, stderr=errors, env={**os.environ, **environment}
+        )
+        held()
+        return process.wait()
+    except BaseException:
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_GRACE)
+            finally:
+                process.kill()
+                process.wait()
+        raise
+    finally:
+        held()
+
+
+def _held_back() -> Callable[[], None]:
+    """Hold signals back until the function that is returned is called: whoever a signal ends must know the child."""
+    numbers: list[int] = []
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {n: handler for n, handler in before.items() if handler is not signal.SIG_IGN}
+
+    def release() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        while numbers:
+            os.kill(os.getpid(), numbers.pop())
+
+    for number in before:
+        signal.signal(number, lambda caught, frame: numbers.append(caught))
+    return release
