@@ -29,7 +29,7 @@ class Life(enum.Enum):
     """Whether the process of a run is still there."""
 
     ALIVE = "under way"
-    ELSEWHERE = "of another machine, and younger than a day"
+    UNKNOWN = "of another machine, perhaps under way"
     DEAD = "left behind"
 
 
@@ -55,12 +55,12 @@ def owner(run: str) -> Owner | None:
 
 
 def life(run: str) -> Life:
-    """Whether a run is under way. An id that says nothing of its process counts as dead."""
+    """Whether a run is under way. Of an id that debloat does not give itself nothing is known, for ever."""
     found = owner(run)
     if found is None:
-        return Life.DEAD
+        return Life.UNKNOWN
     if found.place != _place():
-        return Life.DEAD if time.time() - found.time > STALE else Life.ELSEWHERE
+        return Life.DEAD if time.time() - found.time > STALE else Life.UNKNOWN
     return Life.ALIVE if _lives(found) else Life.DEAD
 
 

@@ -56,13 +56,13 @@ def test_a_number_that_another_process_has_now_is_dead() -> None:
 
 
 def test_a_run_elsewhere_is_dead_after_a_day() -> None:
-    assert life(elsewhere(60)) is Life.ELSEWHERE
+    assert life(elsewhere(60)) is Life.UNKNOWN
     assert life(elsewhere(owner.STALE + 60)) is Life.DEAD
 
 
 @pytest.mark.parametrize("run", ["", "4f6a", "0a1b2c3d4e5f", "x-1-2-3-abcdef", "00000000-9999999999999-1-1-abcdef"])
-def test_what_is_no_id_is_dead(run: str) -> None:
-    assert life(run) is Life.DEAD
+def test_of_what_is_no_id_nothing_is_known(run: str) -> None:
+    assert life(run) is Life.UNKNOWN
 
 
 def test_an_id_is_a_tag() -> None:

@@ -28,7 +28,7 @@ def run(dry_run: bool, all_: bool = False) -> None:
     taken = 0
     for leftover in (*engine.leftovers(), *_directories()):
         state = life(leftover.run)
-        if state is Life.ALIVE or (state is Life.ELSEWHERE and not all_):
+        if state is Life.ALIVE or (state is Life.UNKNOWN and not all_):
             spared[state] += 1
             continue
         taken += 1
@@ -44,7 +44,7 @@ def run(dry_run: bool, all_: bool = False) -> None:
             shutil.rmtree(leftover.name, ignore_errors=True)
     click.echo(f"{count(taken, 'leftover')} {'found' if dry_run else 'removed'}", err=True)
     for state, number in sorted(spared.items(), key=lambda item: item[0].value):
-        advice = "; --all takes them too" if state is Life.ELSEWHERE else ""
+        advice = "; --all takes them too" if state is Life.UNKNOWN else ""
         click.echo(f"{count(number, 'thing')} {state.value}: not touched{advice}", err=True)
 
 
