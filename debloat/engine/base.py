@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from debloat.model import Image
+from debloat.model import Image, ImageConfig
 
 RUN_LABEL = "debloat.run"
 """Label of every container that a run creates; its value is the run's id."""
@@ -130,6 +130,9 @@ class Engine(Protocol):
 
     def image(self, reference: str) -> Image:
         """The image that a reference names locally, or that can be pulled."""
+
+    def whole_config(self, image: Image) -> ImageConfig:
+        """The image's configuration with the fields that the engine itself does not know, where that can be had."""
 
     def create(self, spec: ContainerSpec) -> str: ...
 
