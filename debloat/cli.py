@@ -14,6 +14,7 @@ import click
 
 from debloat import __version__
 from debloat.errors import DebloatError, Interrupted, UsageError
+from debloat.signals import ENDING
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -339,7 +340,7 @@ def interruptible() -> Iterator[None]:
 
     previous = {}
     with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 previous[number] = signal.signal(number, caught)
     try:
@@ -365,6 +366,9 @@ def _run(argv: list[str] | None) -> int:
     except click.ClickException as error:
         error.show(sys.stderr)
         return 2
+    except Interrupted as error:
+        click.echo(f"debloat: {error.message}", err=True)
+        return Interrupted.exit_code
     except (KeyboardInterrupt, click.Abort):
         return Interrupted.exit_code
     except DebloatError as error:

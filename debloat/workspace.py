@@ -16,11 +16,11 @@ from types import FrameType, TracebackType
 from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine
 from debloat.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
 from debloat.owner import new_run
+from debloat.signals import ENDING
 
 SCRATCH = "debloat-"
 """What the names of scratch directories begin with; the run's id and a word that differs follow."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -121,7 +121,7 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
-            for number in _SIGNALS:
+            for number in ENDING:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), or a shell's background job
                     self._previous[number] = signal.signal(number, self._caught)
         return self

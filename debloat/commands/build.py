@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from debloat.commands import slim
 from debloat.errors import EngineUnavailable, UsageError
+from debloat.signals import hold_back
 
 _GRACE = 10.0
 """Seconds that the docker CLI may take to call a build off."""
@@ -77,12 +76,12 @@ def _build(argv: list[str]) -> None:
 
 def _call(argv: list[str], errors: IO[bytes] | int, **environment: str) -> int:
     """Run a command to its end, and end it when this process is to end: a build would go on without anyone."""
-    held, process = _held_back(), None
+    release, process = hold_back(), None
     try:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=2, stderr=errors, env={**os.environ, **environment}
         )
-        held()
+        release()
         return process.wait()
     except BaseException:
         if process is not None:
@@ -94,21 +93,4 @@ def _call(argv: list[str], errors: IO[bytes] | int, **environment: str) -> int:
                 process.wait()
         raise
     finally:
-        held()
-
-
-def _held_back() -> Callable[[], None]:
-    """Hold signals back until the function that is returned is called: whoever a signal ends must know the child."""
-    numbers: list[int] = []
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    before = {n: handler for n, handler in before.items() if handler is not signal.SIG_IGN}
-
-    def release() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        while numbers:
-            os.kill(os.getpid(), numbers.pop())
-
-    for number in before:
-        signal.signal(number, lambda caught, frame: numbers.append(caught))
-    return release
+        release()
