@@ -28,6 +28,7 @@ MODULES = (
     "debloat.rules.php",
     "debloat.rules.java",
     "debloat.rules.subprocesses",
+    "debloat.rules.settings",
     "debloat.rules.package",
 )
 """Every module with rules. Their order does not matter to a closure."""
