@@ -53,3 +53,18 @@ def test_a_link_to_what_is_nobody_s_brings_nothing() -> None:
 
 def test_nothing_at_exact() -> None:
     assert _kept("/usr/lib/tool/data", Level.EXACT) == []
+
+
+def test_a_kept_program_brings_its_names_on_path() -> None:
+    table: trees.Table = {
+        "/usr/lib/tool/bin/run": ("0755", ""),
+        "/usr/bin/run": "-> /etc/alternatives/run",
+        "/etc/alternatives/run": "-> /usr/lib/tool/bin/run",
+        "/usr/bin/other": "-> nowhere",
+        "/usr/bin/data": "-> ../lib/tool/data",
+        "/usr/lib/tool/data": "",
+        "/opt/run": "-> /usr/lib/tool/bin/run",
+    }
+    world = trees.world(table)
+    kept = trees.paths(trees.closed(world, links.RULES, "/usr/lib/tool/bin/run", "/usr/lib/tool/data"))
+    assert kept == ["/etc/alternatives/run", "/usr/bin/run", "/usr/lib/tool/bin/run", "/usr/lib/tool/data"]

@@ -79,7 +79,7 @@ CASES = [
     ),
     ("/app/nginx.conf", 'content_by_lua_block { local f = io.popen("jq .") }', ["jq"]),
     ("/app/haproxy.cfg", "lua.execute('gs')\nexecute: 'sort'", []),
-    ("/app/a.exs", 'System.cmd("sort", ["x"]); :os.cmd(\'date -u\'); Repo.cmd("gs")', ["date", "sort"]),
+    ("/app/a.exs", 'System.cmd("sort", ["x"]); :os.cmd(~c"date -u"); Repo.cmd("gs")', ["date", "sort"]),
     ("/app/a.erl", 'os:cmd("date | wc"), open_port({spawn, "jq ."}, []), x:cmd("gs").', ["date", "jq", "wc"]),
     (
         "/app/a.jsp",

@@ -29,6 +29,7 @@ MODULES = (
     "debloat.rules.java",
     "debloat.rules.subprocesses",
     "debloat.rules.settings",
+    "debloat.rules.compiled",
     "debloat.rules.package",
 )
 """Every module with rules. Their order does not matter to a closure."""

@@ -125,7 +125,7 @@ LANGUAGES = (
         (
             _calls("System. os.cmd", r"System\.(?:cmd|shell|find_executable)", not_after="."),
             # An atom's colon stands before `:os.cmd`, and none of it is a name.
-            Calls(("os",), re.compile(rf"\bos[.:](?:cmd|find_executable)\([ \t]*{_TEXT}")),
+            Calls(("os",), re.compile(rf"\bos[.:](?:cmd|find_executable)\([ \t]*(?:~c)?{_TEXT}")),
             Calls(("spawn",), re.compile(rf"\{{:?spawn(?:_executable)?,[ \t]*{_TEXT}")),
         ),
     ),
