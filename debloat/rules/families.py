@@ -289,9 +289,18 @@ def _locale_names(text: str) -> set[str]:
 
 def left_out(world: World) -> Callable[[str], bool]:
     """A predicate: does a family leave this path out on purpose, wherever its members are? For `World.derived`."""
+    return _anywhere(world, (glob for family in known() for glob in family.less))
+
+
+def chosen(world: World) -> Callable[[str], bool]:
+    """A predicate: may this path be a member of a family, wherever its trigger is? For `World.derived`."""
+    return _anywhere(world, (glob for family in known() for glob in family.keep))
+
+
+def _anywhere(world: World, globs: Iterable[str]) -> Callable[[str], bool]:
     multiarch = MULTIARCH.get(world.architecture, world.architecture)
-    globs = (glob.replace("${multiarch}", multiarch) for family in known() for glob in family.less)
-    match = matcher(_VARIABLE.sub("*", glob.replace("${dir}", "/**")) for glob in globs)
+    named = (glob.replace("${multiarch}", multiarch).replace("${dir}", "/**") for glob in globs)
+    match = matcher(_VARIABLE.sub("*", glob) for glob in named)
     return lambda path: match(canonical(path))
 
 

@@ -17,7 +17,7 @@ from debloat.closure import Rule, World
 from debloat.elf import elf_facts
 from debloat.model import Entry, Level, Op, Want
 from debloat.rules.commands import depended
-from debloat.rules.families import MULTIARCH, left_out
+from debloat.rules.families import MULTIARCH, chosen, left_out
 from debloat.rules.kernel import shebang
 from debloat.rules.shelleval import SHELLS
 from debloat.rules.sweeps import Sweep, skipped, sweeps_of
@@ -27,6 +27,9 @@ MOST_NAMES = 2_000
 
 MOST_BYTES = 4 << 20
 """A package's private directories are kept up to this size; beyond, the trace and the families decide."""
+
+MAX_PROGRAM = 64 << 20
+"""Bytes of a program or library that are searched for the names of directories."""
 
 SHARED = re.compile(
     r"/|/boot|/home|/media|/mnt|/opt|/root|/run|/srv|/tmp|/var|/var/lib|/var/cache|/var/tmp|/etc|/usr|/usr/share"
@@ -114,6 +117,69 @@ class PrivateDirectories(Rule):
                 if sum(entry.size for entry in files) <= MOST_BYTES:
                     for entry in files:
                         yield self.want(entry.path, program, f"private to {owner}, which was run")
+
+
+class NamedDirectories(Rule):
+    """Libraries in a directory that a kept program or library of the same source package names in its text.
+
+    Who names such a directory makes the names in it at run time, as libaprutil those of its drivers for databases.
+    Where the loader searches (RUNPATH), nothing is chosen; what a family knows is the family's to choose.
+    """
+
+    name = "plugin.named"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not (entry.executable or ".so" in entry.name):
+            return
+        own = world.derived(_fellows)
+        directories = {d: files for owner in world.packages.owners(entry.path) for d, files in own.get(owner, ())}
+        if not directories or entry.path.rpartition("/")[0] in directories:
+            return
+        facts = elf_facts(world.rootfs, entry.path)
+        if facts is None:
+            return
+        searched = f"{facts.rpath}:{facts.runpath}".split(":")
+        text = world.rootfs.read(entry.path, MAX_PROGRAM)
+        for directory, files in directories.items():
+            if directory not in searched and _names(text, directory):
+                for path in files:
+                    yield self.want(path, entry.path, f"names {directory}")
+
+
+def _names(text: bytes, directory: str) -> bool:
+    """Whether a directory is named, by its path in a merged /usr or in one that is not."""
+    for name in (directory, directory.removeprefix("/usr")):
+        at = text.find(name.encode("utf-8", "surrogateescape"))
+        if at >= 0 and text[at + len(name) : at + len(name) + 1] in (b"\0", b"/", b":"):
+            return True
+    return False
+
+
+def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
+    sources = {name: p.source for name in world.packages.names() if (p := world.packages.get(name))}
+    known, unwanted = world.derived(chosen), world.derived(left_out)
+    found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for name, source in sources.items():
+        for path in world.packages.files(name):
+            if (
+                path.startswith(("/usr/lib/", "/lib/"))
+                and LIBRARY.fullmatch(path)
+                and not (known(path) or unwanted(path))
+            ):
+                entry, directory = world.rootfs.get(path), path.rpartition("/")[0]
+                if entry is not None and entry.is_file and _may_hold_plugins(directory, world):
+                    found[source][directory].append(entry)
+    small = {
+        source: tuple(
+            (directory, tuple(e.path for e in entries))
+            for directory, entries in sorted(directories.items())
+            if sum(e.size for e in entries) <= MOST_BYTES
+        )
+        for source, directories in found.items()
+    }
+    return {name: small[source] for name, source in sources.items() if source in small}
 
 
 def suffix_of(name: str) -> str:
@@ -237,4 +303,4 @@ def _documents(path: str) -> bool:
     return any(part in ("doc", "docs", "examples", "locale", "man", "help", "tests") for part in path.split("/")[3:-1])
 
 
-RULES: tuple[Rule, ...] = (PluginDirectories(), PrivateDirectories())
+RULES: tuple[Rule, ...] = (PluginDirectories(), PrivateDirectories(), NamedDirectories())

@@ -1,4 +1,4 @@
-"""Programs that Perl, Ruby, PHP and R code starts by literal command lines; Python's and Node's rules read their own.
+"""Programs that source code starts by literal command lines; Python's and Node's rules read their own.
 
 The calls are searched for in the text: which branch runs one is not known. Names that are made at run time cannot
 be told.
@@ -52,6 +52,13 @@ class Language:
 
 LANGUAGES = (
     Language(
+        # Server side includes: mod_include of Apache httpd, mod_ssi of lighttpd.
+        (".shtml", ".shtm", ".stm"),
+        re.compile(rb"(?!)"),
+        (b"#exec",),
+        (Calls(("#exec",), re.compile(rf"<!--#exec[ \t]+cmd[ \t]*=[ \t]*{_TEXT}")),),
+    ),
+    Language(
         # perlop(1), qx; perlfunc(1), system, exec, open; IPC::Open3(3perl).
         (".pl", ".pm", ".psgi", ".cgi", ".fcgi", ".t"),
         re.compile(rb"#![^\n]*\bperl"),
@@ -103,6 +110,70 @@ LANGUAGES = (
         (b"system", b"pipe(", b"Sys.which"),
         (_calls("system pipe which shell", r"(?:base::)?(?:system2?|pipe|Sys\.which|shell)", not_after="."),),
     ),
+    Language(
+        # Lua 5.4 manual, 6.8 and 6.9; ngx.pipe of OpenResty. Web servers and proxies have Lua in their configuration.
+        (".lua", ".luac", ".conf", ".cfg"),
+        re.compile(rb"#![^\n]*\b(?:lua|resty)"),
+        (b"popen", b"os.execute", b"spawn"),
+        (_calls("popen execute spawn", r"io\.popen|os\.execute|(?:ngx_)?pipe\.spawn", r"\{[ \t]*|", not_after="."),),
+    ),
+    Language(
+        # Elixir's System.cmd and System.shell; Erlang's os:cmd and open_port.
+        (".ex", ".exs", ".erl", ".escript", ".eex", ".heex"),
+        re.compile(rb"#![^\n]*\b(?:elixir|escript)"),
+        (b"System.", b":os.cmd", b"os:cmd", b"spawn"),
+        (
+            _calls("System. os.cmd", r"System\.(?:cmd|shell|find_executable)", not_after="."),
+            # An atom's colon stands before `:os.cmd`, and none of it is a name.
+            Calls(("os",), re.compile(rf"\bos[.:](?:cmd|find_executable)\([ \t]*(?:~c)?{_TEXT}")),
+            Calls(("spawn",), re.compile(rf"\{{:?spawn(?:_executable)?,[ \t]*{_TEXT}")),
+        ),
+    ),
+    Language(
+        # java.lang.ProcessBuilder and Runtime.exec, where a server compiles the source; Groovy's "line".execute().
+        (".jsp", ".jspx", ".jspf", ".tag", ".java", ".groovy", ".gsp", ".kts", ".bsh"),
+        re.compile(rb"#![^\n]*\b(?:java|groovy)"),
+        (b"ProcessBuilder", b"exec(", b".execute("),
+        (
+            _calls("ProcessBuilder", r"(?:java\.lang\.)?ProcessBuilder", r"(?:List\.of|Arrays\.asList|listOf)\(|"),
+            Calls(("exec(",), re.compile(rf"\.exec\([ \t]*(?:new[ \t]+String[ \t]*\[[ \t]*\][ \t]*\{{[ \t]*)?{_TEXT}")),
+            Calls((".execute(",), re.compile(rf"{_TEXT}\.execute\(")),
+        ),
+    ),
+    Language(
+        # System.Diagnostics.Process, where ASP.NET compiles the source.
+        (".aspx", ".ascx", ".ashx", ".asmx", ".cshtml", ".cs", ".csx", ".ps1"),
+        re.compile(rb"#![^\n]*\b(?:csharp|dotnet-script)"),
+        (b"Process",),
+        (_calls("Start StartInfo", r"(?:System\.Diagnostics\.)?(?:Process\.Start|ProcessStartInfo)", not_after="."),),
+    ),
+    Language(
+        # exec(3tcl), open(3tcl): a pipeline of bare words.
+        (".tcl", ".tml", ".adp"),
+        re.compile(rb"#![^\n]*\b(?:tclsh|wish)|#![^\n]*sh\b[^\n]*\n(?:#[^\n]*\n){0,4}exec (?:tclsh|wish)"),
+        (b"exec", b"|", b"auto_execok"),
+        (),
+        (
+            re.compile(r"(?:^|[\[{;])[ \t]*exec[ \t]+(?:-[\w-]+[ \t]+){0,4}([^\]\n\"{}$]{1,1000})", re.MULTILINE),
+            re.compile(r"\bopen[ \t]+[\"{]\|[ \t]*([^}\n\"$]{1,1000})"),
+            re.compile(r"\bauto_execok[ \t]+([\w./-]{1,100})"),
+        ),
+    ),
+    Language(
+        # Guile's system and open-input-pipe, SBCL's and UIOP's run-program.
+        (".scm", ".lisp", ".lsp", ".cl", ".asd", ".ros"),
+        re.compile(rb"#![^\n]*\b(?:guile|sbcl|clisp|ecl)"),
+        (b"system", b"pipe", b"run-program", b"launch-program"),
+        (
+            Calls(
+                ("system", "pipe", "program"),
+                re.compile(
+                    r"\((?:system\*?|open-(?:input-|output-|input-output-)?pipe\*?|(?:[\w-]+:)?(?:run|launch)-program)"
+                    rf"\s+(?:'\(|\(list\s+)?{_TEXT}"
+                ),
+            ),
+        ),
+    ),
 )
 
 
@@ -151,7 +222,7 @@ def lines(source: bytes, language: Language, quotes: bool = True) -> tuple[str, 
 
 def _words(text: str, language: Language, quotes: bool) -> Iterator[str]:
     likely = (calls.pattern for calls in language.calls if any(word in text for word in calls.words))
-    for match in (match for pattern in likely for match in pattern.finditer(text)):
+    for match in (match for pattern in likely for match in _found(pattern, text)):
         if _commented(text, match.start()):
             continue
         first, rest = match[1] or match[2], _further(text, match.end())
@@ -161,6 +232,18 @@ def _words(text: str, language: Language, quotes: bool) -> Iterator[str]:
         for match in pattern.finditer(text):
             if not _commented(text, match.start()):
                 yield from programs(match[1])
+
+
+def _found(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """All matches, those within the first argument of another as well.
+
+    What looks like a call may be the end of a literal (`case '/exec': echo shell_exec('date')`), and its argument the
+    code up to the next one.
+    """
+    at = 0
+    while match := pattern.search(text, at):
+        yield match
+        at = max(match.start(1), match.start(2))
 
 
 def _commented(text: str, at: int) -> bool:
