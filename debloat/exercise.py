@@ -33,6 +33,9 @@ MAX_BODY = 64 << 20
 SILENT = 3.0
 """Seconds that an exposed port may stay silent once something else has answered: images expose ports that are off."""
 
+GUESS, HANDSHAKE = 20.0, 5.0
+"""Seconds that a port which nobody said speaks HTTP may keep silent on a request, and on the first words of TLS."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
 _END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
@@ -254,7 +257,7 @@ class _Run:
         for scheme in schemes:
             probe = replace(ask.http, port=ask.port, scheme=scheme)
             concrete = replace(ask, kind="http", http=probe, name=probe.name)
-            first = self._answers(concrete)
+            first = self._guessed(concrete) if or_connect else self._answers(concrete)
             # A TLS port answers plain HTTP with 400, if at all.
             if first[0].status and first[0].status != 400:
                 return [(concrete, r) for r in first]
@@ -264,6 +267,14 @@ class _Run:
             connect = Ask("connect", f"connect {ask.port}", port=ask.port)
             return [(connect, r) for r in self._answers(connect)]
         return best
+
+    def _guessed(self, ask: Ask) -> list[ProbeResult]:
+        """As `_answers`, on a port of which nothing is known: a protocol that waits for its own words stays silent.
+
+        Such a port is not waited for as long as an HTTP service that takes its time, and is asked once.
+        """
+        first = self._http(ask, ENCODINGS[0], guess=True)
+        return [first, *(self._http(ask, encoding) for encoding in ENCODINGS[1:] if first.status)]
 
     def _answers(self, ask: Ask) -> list[ProbeResult]:
         if ask.kind == "http":
@@ -277,12 +288,15 @@ class _Run:
     def _published(self, port: int) -> int:
         return self._session.ports.get(f"{port}/tcp", port)
 
-    def _http(self, ask: Ask, encoding: str) -> ProbeResult:
+    def _http(self, ask: Ask, encoding: str, *, guess: bool = False) -> ProbeResult:
         """One request. Refused, reset and "not yet" statuses are asked again while the service may be coming up."""
         name = ask.name + (" (compressed)" if encoding else "")
         pause, patience = _FIRST_PAUSE, self._patience(ask.port)
         while True:
-            result = self._request(ask, name, encoding)
+            begun = time.monotonic()
+            result = self._request(ask, name, encoding, guess)
+            if guess and not result.status and time.monotonic() - begun >= min(HANDSHAKE, self._limits.timeout):
+                return result  # it took the words, and waits for others
             again = not result.status or result.status in COMING_UP
             deadline = self._deadline if result.status else patience
             if not again or time.monotonic() > deadline or not self._session.state().running:
@@ -296,17 +310,20 @@ class _Run:
         words = self._session.command("listen").split()
         return f"{port}/tcp" in words or f"{port}/tcp!" in words
 
-    def _request(self, ask: Ask, name: str, encoding: str) -> ProbeResult:
+    def _request(self, ask: Ask, name: str, encoding: str, guess: bool) -> ProbeResult:
         port, timeout = self._published(ask.port), self._limits.timeout
+        opening, timeout = (min(HANDSHAKE, timeout), min(GUESS, timeout)) if guess else (timeout, timeout)
         connection: http.client.HTTPConnection
         if ask.http.scheme == "https":
             # The certificate is the image's own affair: what counts is that it answers as before.
             context = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=opening, context=context)
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=opening)
         headers = {"User-Agent": "debloat", "Accept": "*/*"}
         try:
+            connection.connect()
+            connection.sock.settimeout(timeout)
             connection.putrequest(ask.http.method, ask.http.path, skip_accept_encoding=True)
             for key, value in headers.items():
                 connection.putheader(key, value)
