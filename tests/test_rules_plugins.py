@@ -148,6 +148,30 @@ def test_a_program_that_was_not_run_brings_nothing() -> None:
     assert trees.paths(close(trees.world(IMAGE, owned=OWNED, trace=trace), RULES[1:])) == []
 
 
+MODULES: trees.Table = {
+    PROGRAM: ("0755", ""),
+    "/usr/bin/asker": ("0755", ""),
+    "/usr/lib/daemon/mod_sql.so": "",
+    "/usr/lib/daemon/mod_ldap.so": "",
+    "/usr/lib/daemon/mod_stray.so": "",
+    "/usr/lib/asked/table": "",
+}
+MODULE_PACKAGES = {
+    "daemon": [PROGRAM],
+    "daemon-sql=daemon": ["/usr/lib/daemon/mod_sql.so"],
+    "asked": ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/asked/table", "/usr/bin/asker"],
+    "stray": ["/usr/lib/daemon/mod_stray.so"],
+}
+
+
+def test_module_packages_of_a_program_that_was_run() -> None:
+    """From the same source, or asked for; not what came by another way, nor what is private to another package."""
+    trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
+    history = ("/bin/sh -c apt-get install -y daemon asked",)
+    world = trees.world(MODULES, owned=MODULE_PACKAGES, trace=trace, history=history)
+    assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/daemon/mod_sql.so"]
+
+
 # Real packages
 
 

@@ -18,6 +18,7 @@ MODULES = (
     "debloat.rules.accounts",
     "debloat.rules.families",
     "debloat.rules.plugins",
+    "debloat.rules.tools",
     "debloat.rules.pam",
     "debloat.rules.shell",
     "debloat.rules.python",
