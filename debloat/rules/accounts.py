@@ -38,9 +38,11 @@ PROGRAMS = (
 START_UP = ("/etc/profile", "/etc/profile.d/*", "/etc/bash.bashrc", "/etc/zsh/*", "/etc/skel/*", "/etc/skel/.*")
 """What login shells read for everybody, and what a new account gets (bash(1), zsh(1), useradd(8))."""
 
-OWN_START_UP = (".profile", ".bash_profile", ".bash_login", ".bashrc", ".bash_logout", ".bash_aliases", ".inputrc")
-OWN_START_UP += (".zshenv", ".zprofile", ".zshrc", ".zlogin", ".kshrc", ".hushlogin")
-OWN_START_UP += (".ssh/authorized_keys*", ".ssh/rc", ".ssh/environment")
+OWN_START_UP = (
+    *(".profile", ".bash_profile", ".bash_login", ".bashrc", ".bash_logout", ".bash_aliases", ".inputrc"),
+    *(".zshenv", ".zprofile", ".zshrc", ".zlogin", ".kshrc", ".hushlogin"),
+    *(".ssh/authorized_keys*", ".ssh/rc", ".ssh/environment"),
+)
 """What they read in the home of an account, and what sshd(8) does."""
 
 PROGRAM_DIRECTORIES = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/")
