@@ -19,6 +19,7 @@ MODULES = (
     "debloat.rules.families",
     "debloat.rules.plugins",
     "debloat.rules.tools",
+    "debloat.rules.configfiles",
     "debloat.rules.pam",
     "debloat.rules.shell",
     "debloat.rules.python",
