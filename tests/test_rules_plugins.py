@@ -155,9 +155,11 @@ MODULES: trees.Table = {
     "/usr/lib/daemon/mod_ldap.so": "",
     "/usr/lib/daemon/mod_stray.so": "",
     "/usr/lib/asked/table": "",
+    "/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0": "",
 }
 MODULE_PACKAGES = {
     "daemon": [PROGRAM],
+    "python3-daemon=daemon": ["/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0"],
     "daemon-sql=daemon": ["/usr/lib/daemon/mod_sql.so"],
     "asked": ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/asked/table", "/usr/bin/asker"],
     "stray": ["/usr/lib/daemon/mod_stray.so"],
@@ -165,7 +167,7 @@ MODULE_PACKAGES = {
 
 
 def test_module_packages_of_a_program_that_was_run() -> None:
-    """From the same source, or asked for; not what came by another way, nor what is private to another package."""
+    """From the same source, or asked for; not what came by another way, is private to another package, or Python's."""
     trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
     history = ("/bin/sh -c apt-get install -y daemon asked",)
     world = trees.world(MODULES, owned=MODULE_PACKAGES, trace=trace, history=history)

@@ -47,6 +47,9 @@ STORES = re.compile(
 PROGRAMS = re.compile(r".*/s?bin")
 """Programs are run by their names; interpreters list the directory of a script to look for modules."""
 
+PYTHON_ABI = re.compile(r".*\.(?:cpython|pypy)\d*-\d+.*")
+"""Names tagged for an interpreter of Python (PEP 3149): who imports them is known to the rules for Python."""
+
 LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _VERSION = re.compile(r"(?:\.\d+)+$")
 
@@ -248,7 +251,9 @@ def _private(program: str, owner: str, holder: str, world: World) -> Iterator[En
         entry = world.rootfs.get(path)
         if entry is not None and not entry.is_dir and path.startswith(below):
             directory = path.rpartition("/")[0]
-            if not STORES.fullmatch(directory) and not _documents(path) and not _optional(entry, holder, world):
+            if STORES.fullmatch(directory) or PYTHON_ABI.fullmatch(entry.name) or _documents(path):
+                continue
+            if not _optional(entry, holder, world):
                 yield entry
 
 
