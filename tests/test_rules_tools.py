@@ -7,7 +7,7 @@ import pytest
 from debloat.closure import close
 from debloat.model import Access, Level, Op, Trace
 from debloat.rules.plugins import MOST_BYTES
-from debloat.rules.tools import RULES
+from debloat.rules.tools import RULES, StateDirectories
 from tests.support import trees
 from tests.support.debs import deb_world
 
@@ -67,6 +67,26 @@ def test_a_package_of_many_megabytes_is_left_to_the_trace() -> None:
     large: trees.Table = {**TREE, "/usr/bin/ask": ("0755", "x" * (MOST_BYTES + 1))}
     assert "/usr/bin/ask" not in kept(SERVER, tree=large)
     assert "/usr/bin/served-passwd" in kept(SERVER, tree=large)
+
+
+def test_a_kept_program_has_the_directories_for_its_state() -> None:
+    tree: trees.Table = {
+        **TREE,
+        "/var/lib/served/status": "",
+        "/var/spool/served/in/x": "",
+        "/var/lib/other/x": "",
+        "/usr/share/served/x": "",
+    }
+    directories = ["/var/lib", "/var/lib/served", "/var/spool/served", "/var/spool/served/in", "/usr/share/served"]
+    owned = {"served": [SERVER, *directories], "other": ["/usr/bin/other", "/var/lib/other"]}
+    found = trees.paths(trees.closed(trees.world(tree, owned=owned), [StateDirectories()], SERVER))
+    assert found == [SERVER, "/var/lib/served", "/var/spool/served", "/var/spool/served/in"]
+
+
+def test_a_document_brings_no_directories() -> None:
+    owned = {"served": ["/usr/share/served/notes", "/var/lib/served"]}
+    world = trees.world({**TREE, "/var/lib/served/x": ""}, owned=owned)
+    assert trees.paths(trees.closed(world, RULES, "/usr/share/served/notes")) == ["/usr/share/served/notes"]
 
 
 # Real packages

@@ -1,8 +1,9 @@
-"""Tools of a service: the programs that come in its package, by which it is administered and asked.
+"""What comes in a service's package beside the service: the programs by which it is administered, and its state.
 
 A server's package has its client, its configuration check, its password tool; an image is operated with them through
 `docker exec`, and no request to the server would ever run one. What came from the same source (`samba-common-bin` of
-`samba`, `mosquitto-clients` of `mosquitto`) counts as well.
+`samba`, `mosquitto-clients` of `mosquitto`) counts as well. The directories that a package has in /var are where its
+programs write one day, and these do not make them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from debloat.rules.accounts import PROGRAM_DIRECTORIES
 from debloat.rules.commands import on_path
 from debloat.rules.families import left_out
 from debloat.rules.kernel import shebang
-from debloat.rules.plugins import MOST_BYTES, ran, siblings
+from debloat.rules.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
 from debloat.rules.shell import BUILD_TIME
 from debloat.rules.shelleval import SHELLS
 
@@ -92,4 +93,28 @@ def _runs(entry: Entry, source: str, world: World) -> bool:
     return all(owner is None or owner.source != source for owner in owners)
 
 
-RULES: tuple[Rule, ...] = (Tools(),)
+class StateDirectories(Rule):
+    """The directories in /var of a package of which a program is kept: its /var/lib/NAME, /var/spool/NAME, ..."""
+
+    name = "package.state"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.executable or not entry.path.startswith((*PROGRAM_DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
+            return
+        for owner in world.packages.owners(entry.path):
+            for path in world.derived(_state).get(owner, ()):
+                yield self.want(path, entry.path, f"where {owner} keeps what it writes")
+
+
+def _state(world: World) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for owner in world.packages.names():
+        below = (path for path in world.packages.files(owner) if path.startswith("/var/"))
+        own = (path for path in below if not SHARED.fullmatch(path) and not STORES.fullmatch(path))
+        if directories := tuple(path for path in own if (e := world.rootfs.get(path)) is not None and e.is_dir):
+            found[owner] = directories
+    return found
+
+
+RULES: tuple[Rule, ...] = (Tools(), StateDirectories())
