@@ -19,6 +19,7 @@ TREE: trees.Table = {
     "/usr/bin/served-check": ("0755", "#!/bin/sh\n"),
     "/usr/bin/served-report": ("0755", "#!/usr/bin/perl -w\n"),
     "/usr/bin/served-ctl": ("0755", "#!/usr/bin/env lua\n"),
+    "/usr/bin/served-sysreport": ("0755", "#!/bin/sh\n# perl\nps | perl -ne print\n"),
     "/usr/share/served/notes": "",
     "/usr/bin/served-notes": "",
     "/usr/bin/ask": RUN,
@@ -52,6 +53,11 @@ def test_scripts_for_an_interpreter_that_runs() -> None:
     assert "/usr/bin/served-ctl" in found
     assert "/usr/bin/luadoc" not in found
     assert "/usr/bin/served-report" not in found
+
+
+def test_a_shell_script_that_calls_an_interpreter_is_one_for_it() -> None:
+    assert "/usr/bin/served-sysreport" not in kept(SERVER)
+    assert "/usr/bin/served-sysreport" in kept(SERVER, "/usr/bin/perl")
 
 
 @pytest.mark.parametrize("ran", [(), ("/usr/bin/other",)])

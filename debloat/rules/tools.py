@@ -8,6 +8,7 @@ programs write one day, and these do not make them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
@@ -75,6 +76,12 @@ def _tools(world: World) -> _Tools:
     return _Tools(world)
 
 
+OTHER_LANGUAGES = re.compile(
+    rb"^[^#\n]*?(?<![\w./-])(?:/usr/bin/)?(perl|python3?|ruby|lua|php|tclsh|gawk)(?![\w./-])", re.MULTILINE
+)
+"""An interpreter in the text of a shell script: reports and statistics that are half Perl are scripts for Perl."""
+
+
 def _runs(entry: Entry, source: str, world: World) -> bool:
     """Whether a program needs no interpreter, a shell, or one from another source that runs in this image anyway."""
     found = shebang(world.rootfs.read(entry.path, 256))
@@ -84,13 +91,18 @@ def _runs(entry: Entry, source: str, world: World) -> bool:
     if found[0].rpartition("/")[2] == "env":
         words = [word for word in found[1].split() if not word.startswith("-")]
         interpreter = on_path(world, words[0]) if words else None
-    if interpreter is None or interpreter.rpartition("/")[2] in SHELLS:
-        return interpreter is not None
-    real = world.rootfs.resolve(interpreter).path
-    if real is None or real not in world.derived(ran):
+    if interpreter is not None and interpreter.rpartition("/")[2] in SHELLS:
+        called = {match.decode() for match in OTHER_LANGUAGES.findall(world.rootfs.read(entry.path))}
+        return all(_ran(world, on_path(world, word)) for word in called)
+    if not _ran(world, interpreter):
         return False
+    real = world.rootfs.resolve(interpreter or "").path or ""
     owners = (world.packages.get(name) for name in world.packages.owners(real))
     return all(owner is None or owner.source != source for owner in owners)
+
+
+def _ran(world: World, path: str | None) -> bool:
+    return path is not None and world.rootfs.resolve(path).path in world.derived(ran)
 
 
 class StateDirectories(Rule):
