@@ -35,7 +35,14 @@ OWNED = {
     "graphicsmagick": ["/usr/bin/gm"],
     "coreutils": ["/usr/bin/sort"],
     "curl": ["/usr/bin/curl"],
-    "base": [*(p for p in IMAGE if not p.startswith("/usr/bin/")), "/usr/bin/cc", "/usr/bin/im-convert", "/bin", "/usr/share/zoneinfo", "/usr/share/tables"],
+    "base": [
+        *(p for p in IMAGE if not p.startswith("/usr/bin/")),
+        "/usr/bin/cc",
+        "/usr/bin/im-convert",
+        "/bin",
+        "/usr/share/zoneinfo",
+        "/usr/share/tables",
+    ],
 }
 
 

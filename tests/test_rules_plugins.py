@@ -192,6 +192,32 @@ def test_what_the_loader_searches_a_text_and_a_library_of_another_package_do_not
     assert named(f"{LIB}/x-1", f"{LIB}/libother.so") == [f"{LIB}/x-1/other.so"]
 
 
+MODULES: trees.Table = {
+    PROGRAM: ("0755", ""),
+    "/usr/bin/asker": ("0755", ""),
+    "/usr/lib/daemon/mod_sql.so": "",
+    "/usr/lib/daemon/mod_ldap.so": "",
+    "/usr/lib/daemon/mod_stray.so": "",
+    "/usr/lib/asked/table": "",
+    "/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0": "",
+}
+MODULE_PACKAGES = {
+    "daemon": [PROGRAM],
+    "python3-daemon=daemon": ["/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0"],
+    "daemon-sql=daemon": ["/usr/lib/daemon/mod_sql.so"],
+    "asked": ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/asked/table", "/usr/bin/asker"],
+    "stray": ["/usr/lib/daemon/mod_stray.so"],
+}
+
+
+def test_module_packages_of_a_program_that_was_run() -> None:
+    """From the same source, or asked for; not what came by another way, is private to another package, or Python's."""
+    trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
+    history = ("/bin/sh -c apt-get install -y daemon asked",)
+    world = trees.world(MODULES, owned=MODULE_PACKAGES, trace=trace, history=history)
+    assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/daemon/mod_sql.so"]
+
+
 # Real packages
 
 

@@ -19,6 +19,8 @@ MODULES = (
     "debloat.rules.families",
     "debloat.rules.plugins",
     "debloat.rules.links",
+    "debloat.rules.tools",
+    "debloat.rules.configfiles",
     "debloat.rules.pam",
     "debloat.rules.shell",
     "debloat.rules.python",

@@ -190,7 +190,7 @@ def _capturing(pattern: str) -> str:
     return glob_regex(pattern).pattern.replace("[^/]*", "([^/]*)")
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """A text as a glob that matches nothing else."""
     return re.sub(r"[*?\[]", r"[\g<0>]", text)
 
@@ -218,8 +218,8 @@ class Members:
 
     def of(self, family: Family, directory: str = "", groups: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The members of a family that the image has, sorted."""
-        bound = {"dir": (_literal(directory),)}
-        bound |= {str(i): (_literal(text),) for i, text in enumerate(groups, 1)}
+        bound = {"dir": (literal(directory),)}
+        bound |= {str(i): (literal(text),) for i, text in enumerate(groups, 1)}
         patterns = tuple(p for glob in family.keep for p in self._patterns(glob, bound))
         key = (family.name, patterns)
         if key not in self._expanded:
