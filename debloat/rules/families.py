@@ -203,12 +203,19 @@ class Members:
         self._variables = environment(world)
         self._expanded: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         self._first: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._conditions: dict[str, bool] = {}
         multiarch = MULTIARCH.get(world.architecture, world.architecture)
         self._variables["multiarch"] = (multiarch,)
         self.index = Index(known(), multiarch)
 
     def conditions(self, family: Family, world: World) -> bool:
         """Whether all conditions hold that do not depend on the kept file."""
+        known = self._conditions.get(family.name)
+        if known is None:
+            known = self._conditions[family.name] = self._hold(family, world)
+        return known
+
+    def _hold(self, family: Family, world: World) -> bool:
         env = world.config.env
         return (
             (not family.env or any(env.get(name) for name in family.env))
