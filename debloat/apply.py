@@ -120,6 +120,7 @@ def apply(
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven."""
     with Workspace(engine) as workspace:
         image = engine.image(reference)
+        image = replace(image, config=engine.whole_config(image))
         binary = sensor.binary(engine.info().architecture)
         done = cut_by(workspace, image, lock, binary, progress)
         minimal = done.minimal

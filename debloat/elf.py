@@ -6,17 +6,20 @@ Sources: elf(5), the System V gABI chapter on dynamic linking, `elf.h` of glibc 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import struct
+import warnings
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import NamedTuple, TypeVar
+from typing import Any
 
 from debloat.rootfs import Rootfs
+from debloat.signals import held_back
+
+with held_back():  # an exception while its C++ side is being set up aborts the process, and nothing is given back
+    import lief
 
 MAGIC = b"\x7fELF"
 MAX_NAMES = 4096
@@ -32,28 +35,7 @@ DLOPEN_NOTE = (b"FDO\0", 0x407C0C0A)
 DF_1_NODEFLIB = 0x800
 DF_1_PIE = 0x08000000
 
-PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE = 1, 2, 3, 4
-
-
-class DT(IntEnum):
-    """Tags of the dynamic section that are read."""
-
-    NEEDED = 1
-    STRTAB = 5
-    SONAME = 14
-    RPATH = 15
-    RUNPATH = 29
-    FLAGS_1 = 0x6FFFFFFB
-    VERDEF = 0x6FFFFFFC
-    VERDEFNUM = 0x6FFFFFFD
-    VERNEED = 0x6FFFFFFE
-    VERNEEDNUM = 0x6FFFFFFF
-    AUXILIARY = 0x7FFFFFFD
-    FILTER = 0x7FFFFFFF
-    AUDIT = 0x6FFFFEFC
-    DEPAUDIT = 0x6FFFFEFB
-
-
+TAG = lief.ELF.DynamicEntry.TAG
 TYPES = {1: "rel", 2: "exec", 3: "dyn", 4: "core"}
 
 
@@ -119,152 +101,123 @@ def parse_elf(data: bytes) -> ElfFacts | None:
     if len(data) < 52 or not data.startswith(MAGIC) or data[4] not in (1, 2) or data[5] not in (1, 2):
         return None
     try:
-        return _facts(_File(data))
-    except (struct.error, OverflowError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            binary = lief.ELF.parse(data, _CONFIG)
+            return None if binary is None else _facts(data, binary)
+    except (ValueError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError, struct.error):
         return None
 
 
-class _File:
-    """The header, segments and dynamic section of an ELF file, by the offsets that the kernel and ld.so go by.
-
-    Section headers are not looked at: no loader reads them. Reading beyond the end raises struct.error.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.wide, self.order = data[4] == 2, "<" if data[5] == 1 else ">"
-        header = self.unpack("HHIQQQIHHH" if self.wide else "HHIIIIIHHH", 16)
-        self.kind, self.machine, start, size, count = header[0], header[1], header[4], header[8], header[9]
-        places = range(start, start + size * min(count, MAX_SEGMENTS), size) if size else ()
-        self.segments = [self._segment(at) for at in places]
-        self._values: dict[int, list[int]] = {}
-        for segment in self.segments:
-            if segment.kind == PT_DYNAMIC:
-                self._read_dynamic(segment.offset, segment.size)
-                break
-        self._strings = self.offset(self.number(DT.STRTAB)) or len(data)
-
-    def unpack(self, layout: str, at: int) -> tuple[int, ...]:
-        return struct.unpack_from(self.order + layout, self.data, at)
-
-    def _segment(self, at: int) -> _Segment:
-        if self.wide:
-            kind, _, offset, address, _, size = self.unpack("IIQQQQ", at)
-        else:
-            kind, offset, address, _, size = self.unpack("IIIII", at)
-        return _Segment(kind, offset, address, size)
-
-    def _read_dynamic(self, start: int, size: int) -> None:
-        layout, step = ("qQ", 16) if self.wide else ("iI", 8)
-        for at in range(start, min(start + size, start + MAX_NAMES * step, len(self.data) - step + 1), step):
-            tag, value = self.unpack(layout, at)
-            if tag == 0:
-                return
-            self._values.setdefault(tag & 0xFFFFFFFF, []).append(value)
-
-    def offset(self, address: int) -> int:
-        """Where in the file an address is, 0 where it is nowhere."""
-        for segment in self.segments:
-            if segment.kind == PT_LOAD and segment.address <= address < segment.address + segment.size:
-                at = address - segment.address + segment.offset
-                return at if at < len(self.data) else 0
-        return 0
-
-    @property
-    def dynamic(self) -> bool:
-        return bool(self._values)
-
-    def number(self, tag: int) -> int:
-        return self._values.get(tag, [0])[0]
-
-    def text(self, start: int) -> str:
-        """The text that begins at an offset of the string table. It need not be UTF-8."""
-        return _text(self.data[self._strings + start : self._strings + start + MAX_NAME])
-
-    def string(self, tag: int) -> str:
-        return next(iter(self.strings(tag)), "")
-
-    def strings(self, *tags: int) -> tuple[str, ...]:
-        found = (self.text(value) for tag in tags for value in self._values.get(tag, ())[:MAX_NEEDED])
-        return tuple(dict.fromkeys(name for name in found if name))
-
-    def requires(self) -> Iterator[tuple[str, str]]:
-        """DT_VERNEED: pairs of a file and a version."""
-        for at, count, file, aux in self._versions(DT.VERNEED, DT.VERNEEDNUM, "HHIII", (1, 2, 3)):
-            for _ in range(min(count, MAX_NAMES)):
-                _, _, _, name, further = self.unpack("IHHII", at + aux)
-                yield self.text(file), self.text(name)
-                aux += further
-                if not further:
-                    break
-
-    def defines(self) -> Iterator[str]:
-        """DT_VERDEF: the versions, whose names come first in their lists."""
-        for at, count, _, aux in self._versions(DT.VERDEF, DT.VERDEFNUM, "HHHHIII", (3, 4, 5)):
-            if count:
-                yield self.text(self.unpack("II", at + aux)[0])
-
-    def _versions(
-        self, table: int, number: int, layout: str, fields: tuple[int, int, int]
-    ) -> Iterator[tuple[int, ...]]:
-        """The records of a chain, whose last field leads to the next: where each stands, and some of its fields."""
-        at = self.offset(self.number(table))
-        for _ in range(min(self.number(number), MAX_NAMES) if at else 0):
-            record = self.unpack(layout, at)
-            yield at, *(record[field] for field in fields)
-            if not record[-1]:
-                return
-            at += record[-1]
+def _config() -> lief.ELF.ParserConfig:
+    config = lief.ELF.ParserConfig()
+    config.parse_relocations = False
+    config.parse_dyn_symbols = False
+    config.parse_symtab_symbols = False
+    config.parse_overlay = False
+    config.parse_notes = False
+    config.parse_symbol_versions = True
+    return config
 
 
-class _Segment(NamedTuple):
-    kind: int
-    offset: int
-    address: int
-    size: int
+lief.logging.disable()
+_CONFIG = _config()
 
 
-def _facts(file: _File) -> ElfFacts:
-    data, little = file.data, file.order == "<"
+def _facts(data: bytes, binary: lief.ELF.Binary) -> ElfFacts:
+    little = data[5] == 1
+    kind, machine = struct.unpack_from("<HH" if little else ">HH", data, 16)
+    names = _Dynamic(data, binary)
     interpreter, dlopens = "", list[DlopenFeature]()
-    for kind, start, _, size in file.segments:
-        if kind == PT_INTERP and not interpreter:
+    for segment in itertools.islice(binary.segments, MAX_SEGMENTS):
+        start, size = segment.file_offset, segment.physical_size
+        if segment.type == lief.ELF.Segment.TYPE.INTERP and not interpreter:
             interpreter = _text(data[start : start + min(size, MAX_NAME)])
-        elif kind == PT_NOTE and size <= MAX_NOTES:
+        elif segment.type == lief.ELF.Segment.TYPE.NOTE and size <= MAX_NOTES:
             dlopens += parse_dlopen_notes(data[start : start + size], little)
     return ElfFacts(
-        bits=64 if file.wide else 32,
-        machine=file.machine,
+        bits=64 if data[4] == 2 else 32,
+        machine=machine,
         little_endian=little,
-        kind=TYPES.get(file.kind, ""),
+        kind=TYPES.get(kind, ""),
         interpreter=interpreter,
-        needed=file.strings(DT.NEEDED),
-        soname=file.string(DT.SONAME),
-        rpath=file.string(DT.RPATH),
-        runpath=file.string(DT.RUNPATH),
-        flags_1=file.number(DT.FLAGS_1),
-        filters=file.strings(DT.AUXILIARY) + file.strings(DT.FILTER),
-        audits=tuple(a for n in file.strings(DT.AUDIT, DT.DEPAUDIT) for a in n.split(":") if a),
+        needed=names.strings(TAG.NEEDED),
+        soname=names.string(TAG.SONAME),
+        rpath=names.string(TAG.RPATH),
+        runpath=names.string(TAG.RUNPATH),
+        flags_1=names.number(TAG.FLAGS_1),
+        filters=names.strings(TAG.AUXILIARY) + names.strings(TAG.FILTER),
+        audits=tuple(a for t in (_DT_AUDIT, _DT_DEPAUDIT) for n in names.strings(t) for a in n.split(":") if a),
         dlopens=tuple(dlopens),
-        requires=_as_far_as_it_goes(file.requires()),
-        defines=_as_far_as_it_goes(file.defines()),
-        dynamic=file.dynamic,
+        requires=_requires(binary),
+        defines=_defines(binary),
+        dynamic=bool(names),
     )
 
 
-T = TypeVar("T")
+_DT_AUDIT, _DT_DEPAUDIT = 0x6FFFFEFC, 0x6FFFFEFB
 
 
-def _as_far_as_it_goes(found: Iterator[T]) -> tuple[T, ...]:
-    """The versions of a table, up to where it is damaged or too long."""
-    kept = list[T]()
-    with contextlib.suppress(struct.error, OverflowError):
-        kept.extend(itertools.islice(found, MAX_NAMES))
-    return tuple(kept)
+class _Dynamic:
+    """The dynamic section by tag. Names are read from the string table itself: they need not be UTF-8."""
+
+    def __init__(self, data: bytes, binary: lief.ELF.Binary) -> None:
+        self._data = data
+        self._values: dict[int, list[int]] = {}
+        for count, entry in enumerate(binary.dynamic_entries):
+            if count >= MAX_NAMES:
+                break
+            self._values.setdefault(_tag(entry.tag), []).append(entry.value)
+        table = self.number(TAG.STRTAB)
+        offset = binary.virtual_address_to_offset(table) if table else 0
+        self._strings = offset if isinstance(offset, int) and 0 < offset < len(data) else len(data)
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def number(self, tag: Any) -> int:
+        return self._values.get(_tag(tag), [0])[0]
+
+    def string(self, tag: Any) -> str:
+        return next(iter(self.strings(tag)), "")
+
+    def strings(self, tag: Any) -> tuple[str, ...]:
+        starts = [self._strings + value for value in self._values.get(_tag(tag), ())[:MAX_NEEDED]]
+        found = (_text(self._data[start : start + MAX_NAME]) for start in starts if start < len(self._data))
+        return tuple(dict.fromkeys(name for name in found if name))
+
+
+def _tag(tag: Any) -> int:
+    """A tag's number as it stands in the file; LIEF adds the machine in the upper bits of those specific to one."""
+    return int(getattr(tag, "value", tag)) & 0xFFFFFFFF
 
 
 def _text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _requires(binary: lief.ELF.Binary) -> tuple[tuple[str, str], ...]:
+    found = list[tuple[str, str]]()
+    try:
+        for need in binary.symbols_version_requirement:
+            found += ((str(need.name), str(aux.name)) for aux in need.get_auxiliary_symbols())
+            if len(found) > MAX_NAMES:
+                break
+    except ValueError:
+        return ()
+    return tuple(found)
+
+
+def _defines(binary: lief.ELF.Binary) -> tuple[str, ...]:
+    found = list[str]()
+    try:
+        for definition in binary.symbols_version_definition:
+            found += (str(aux.name) for aux in list(definition.auxiliary_symbols)[:1])
+            if len(found) > MAX_NAMES:
+                break
+    except ValueError:
+        return ()
+    return tuple(found)
 
 
 def notes(data: bytes, little_endian: bool = True) -> Iterator[tuple[bytes, int, bytes]]:

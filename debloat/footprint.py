@@ -27,6 +27,8 @@ PACKAGE_MANAGERS = frozenset(
         "cargo",
     }
 )
+_NO_CONTENT = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
+"""Links have no mode of their own; `/dev/null` and its like are for all to write, and are the engine's at run time."""
 _PROGRAM_DIRECTORIES = ("bin", "sbin")
 
 
@@ -54,7 +56,7 @@ def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footpr
             linked.update({entry.hardlink} - {0})
         if entry.is_file and entry.mode & 0o6000:
             setuid.append(entry.path)
-        if not entry.is_symlink and entry.mode & 0o002 and not entry.mode & 0o1000:
+        if entry.kind not in _NO_CONTENT and entry.mode & 0o002 and not entry.mode & 0o1000:
             world_writable.append(entry.path)
         if entry.executable:
             executable.add(entry.path)

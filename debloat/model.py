@@ -148,7 +148,8 @@ class Image:
     """An image as an engine knows it: what it is called, what it is, how it was made.
 
     `reference` is what the user said, `id` the digest of the configuration (`sha256:...`), `repo_digest`
-    the registry's digest where one is known. `history` is the `created_by` texts, oldest first.
+    the registry's digest where one is known. `history` is the `created_by` texts, oldest first, `author` who made it,
+    `builder` the version of the engine that built it, empty where another tool did.
     """
 
     reference: str
@@ -161,6 +162,8 @@ class Image:
     repo_digest: str = ""
     size: int = 0
     history: tuple[str, ...] = ()
+    author: str = ""
+    builder: str = ""
 
 
 class Op(enum.StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from debloat import carve, sensor
 from debloat.audit import audit
@@ -69,7 +69,10 @@ def slim(
     with Workspace(engine) as workspace:
         image = engine.image(reference)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
-        rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, progress)
+        with ThreadPoolExecutor(1) as pool:
+            whole = pool.submit(engine.whole_config, image)
+            rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, progress)
+            image = replace(image, config=whole.result())
         world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, progress)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import signal
 import tempfile
@@ -16,8 +15,12 @@ from types import FrameType, TracebackType
 
 from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine
 from debloat.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
+from debloat.owner import new_run
+from debloat.signals import ENDING
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SCRATCH = "debloat-"
+"""What the names of scratch directories begin with; the run's id and a word that differs follow."""
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -30,7 +33,7 @@ class Workspace:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.run = f"{secrets.token_hex(6)}"
+        self.run = new_run()
         self._directory: Path | None = None
         self._pending = False
         self._shield = 0
@@ -53,7 +56,7 @@ class Workspace:
     def directory(self) -> Path:
         """A scratch directory that goes with the run."""
         if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="debloat-"))
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
         return self._directory
 
     def create(self, spec: ContainerSpec) -> str:
@@ -147,8 +150,9 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
-            for number in _SIGNALS:
-                self._previous[number] = signal.signal(number, self._caught)
+            for number in ENDING:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), or a shell's background job
+                    self._previous[number] = signal.signal(number, self._caught)
         return self
 
     def __exit__(

@@ -7,6 +7,11 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("debloat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("debloat")
 
 ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
 """Where tests lie, the last to run first: what is cheap fails before what is dear begins."""

@@ -94,6 +94,29 @@ def test_idle_part_comes_with_a_programs_import(text: str, brought: list[str]) -
     assert f"{LIB}/tkinter/test/test_x.py" not in found
 
 
+def test_an_extension_module_brings_the_modules_that_it_names() -> None:
+    """Debian's python3-cffi-backend is a package of its own, and only compiled code imports it."""
+    names = b"\x7fELF\0_backend\0other.deep\0word\0x_hidden\0_missing\0pkg.own\0"
+    image: Table = {
+        f"{SITE}/pkg/__init__.py": "",
+        f"{SITE}/pkg/own.py": "",
+        f"{SITE}/pkg/_fast.abi3.so": ("0755", names),
+        f"{SITE}/_backend.cpython-311-x86_64-linux-gnu.so": "x",
+        f"{SITE}/_hidden.py": "",
+        f"{SITE}/word.py": "",
+        f"{SITE}/other/__init__.py": "",
+        f"{SITE}/other/deep.py": "",
+        f"{LIB}/lib-dynload/_word.cpython-311-x86_64-linux-gnu.so": ("0755", b"\0word.x\0"),
+    }
+    found = kept(image, f"{SITE}/pkg/_fast.abi3.so", f"{LIB}/lib-dynload/_word.cpython-311-x86_64-linux-gnu.so")
+    brought = [p for p in found if p.startswith(SITE) and not p.startswith(f"{SITE}/pkg/")]
+    assert brought == [
+        f"{SITE}/_backend.cpython-311-x86_64-linux-gnu.so",
+        f"{SITE}/other/__init__.py",
+        f"{SITE}/other/deep.py",
+    ]
+
+
 PACKAGE: Table = {
     f"{SITE}/pkg/__init__.py": "",
     f"{SITE}/pkg/core.py": "def f():\n    import other.deep\n",

@@ -52,6 +52,16 @@ def test_a_signal_waits_for_the_end_of_a_shielded_block(engine: FakeEngine) -> N
     assert reached == ["end"]
 
 
+def test_a_signal_that_is_ignored_stays_so(engine: FakeEngine) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Workspace(engine):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_handlers_are_put_back(engine: FakeEngine) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Workspace(engine):
