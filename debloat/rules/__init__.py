@@ -30,7 +30,6 @@ MODULES = (
     "debloat.rules.php",
     "debloat.rules.java",
     "debloat.rules.subprocesses",
-    "debloat.rules.settings",
     "debloat.rules.compiled",
     "debloat.rules.package",
 )
