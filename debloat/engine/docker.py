@@ -155,6 +155,7 @@ class DockerEngine:
             config=ImageConfig(MappingProxyType(raw.get("Config") or {})),
             author=raw.get("Author") or "",
             builder=raw.get("DockerVersion") or "",
+            names=tuple(raw.get("RepoTags") or ()),
             repo_digest=digests[0].partition("@")[2] if digests else "",
             size=raw.get("Size", 0),
             history=tuple(row.get("CreatedBy", "") for row in reversed(history)),
