@@ -126,6 +126,19 @@ def test_a_tls_alert_is_no_other_protocol(serve: Any) -> None:
     assert HELLO in server.heard
 
 
+def test_a_path_beyond_ascii_is_sent_as_browsers_do(serve: Any) -> None:
+    asked_for = []
+
+    def answer(first: bytes) -> bytes:
+        asked_for.append(first.split(b" ")[1])
+        return b"HTTP/1.0 200 OK\r\n\r\n"
+
+    server = serve(answer)
+    probe = HttpProbe(path="/\u00fc/%41?q=\u2603&r=a+b\udcff", port=80)
+    assert request(server.port, probe, "x", "", 5, ()).result.ok
+    assert asked_for == [b"/%C3%BC/%41?q=%E2%98%83&r=a+b%FF"]
+
+
 def test_a_named_probe_is_answered_by_what_came(serve: Any) -> None:
     server = serve(lambda first: b"220 mail.example ESMTP\r\n")
     probe = HttpProbe(path="/x", port=80)
