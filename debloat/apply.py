@@ -6,6 +6,7 @@ recipe the result is proven: the probes are asked of the new build, then of what
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from debloat.progress import Progress
 from debloat.reader import open_rootfs
 from debloat.recipe import Recipe
 from debloat.record import record
+from debloat.rules import all_rules
 from debloat.seeds import Gone, Move, Seeds, carried
 from debloat.session import Recorder
 from debloat.verify import Answer, Judge, Verdict, misses
@@ -77,8 +79,10 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
             "keep one lock for each platform: `debloat lock IMAGE -o debloat-ARCH.lock`",
         )
-    with progress.stage("read"):
+    with progress.stage("read"), ThreadPoolExecutor(1) as pool:
+        pool.submit(all_rules)  # their modules are imported while the engine starts the container
         rootfs = open_rootfs(workspace, image, sensor_binary)
+        rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
         packages = dpkg.read(rootfs)
     with progress.stage("close and carve"):
         seeds = carried(lock, rootfs, packages)

@@ -19,7 +19,7 @@ from debloat.debian import dpkg
 from debloat.engine.base import Engine
 from debloat.errors import OriginalFails, UsageError
 from debloat.exercise import Limits, exercise
-from debloat.footprint import Footprint, footprint
+from debloat.footprint import Footprint, footprint, of_image
 from debloat.gate_rules import BY_ID, Rules, Severity
 from debloat.judge import Drift, Subject, figures, judge
 from debloat.location import NO_DOCKERFILE, Dockerfile
@@ -147,7 +147,7 @@ def _before(lock: Lock) -> Footprint:
 
 def _to_be_cut(image: Image, done: Cut, lock: Lock, request: Request) -> tuple[Subject, Drift, Footprint]:
     rootfs = done.world.rootfs
-    original = footprint(rootfs.entries(), rootfs, len(done.minimal.shares))
+    original = of_image(rootfs, len(done.minimal.shares))
     subject = _subject(image, side(done.lock, image.reference), done.minimal.footprint, rootfs)
     drift = Drift(lock, _before(lock), done.diff, done.seeds.moves, done.seeds.gone, _digest(request))
     return subject, drift, original

@@ -39,7 +39,12 @@ class Workspace:
         self._shield = 0
         self._signal = 0
         self._previous: dict[signal.Signals, object] = {}
-        self._created = False
+        self._containers: set[str] = set()
+        self._unsure = False
+        """Whether the engine may have made something whose name did not come back."""
+        self._making = 0
+        self._changed = threading.Condition()
+        self._ended = False
         self._channels: list[Channel] = []
 
     @property
@@ -55,10 +60,22 @@ class Workspace:
         return self._directory
 
     def create(self, spec: ContainerSpec) -> str:
-        """Create a container that is removed with the run at the latest."""
+        """Create a container that is removed with the run at the latest. Interrupted once the run has ended."""
         with self.shielded():
-            self._created = True
-            return self.engine.create(spec)
+            with self._changed:
+                if self._ended:
+                    raise Interrupted("the run has ended")
+                self._making += 1
+            made = ""
+            try:
+                made = self.engine.create(spec)
+            finally:
+                with self._changed:
+                    self._making -= 1
+                    self._unsure |= not made
+                    self._containers.update({made} - {""})
+                    self._changed.notify_all()
+            return made
 
     def attach(self, container: str) -> Channel:
         """The streams of a container, closed with the run at the latest."""
@@ -75,6 +92,18 @@ class Workspace:
         finally:
             with self.shielded():
                 self.engine.remove(container)
+                self._containers.discard(container)
+
+    def end(self) -> None:
+        """Create no more containers and remove those that are there, whatever other threads do with them."""
+        with self.shielded():
+            with self._changed:
+                self._ended = True
+                self._changed.wait_for(lambda: not self._making)
+            for container in tuple(self._containers):
+                with contextlib.suppress(DebloatError):
+                    self.engine.remove(container)
+                    self._containers.discard(container)
 
     def load(self, tar: Iterator[bytes]) -> str:
         """Load an image archive that carries the pending name; the name goes with the run."""
@@ -149,13 +178,17 @@ class Workspace:
         # First the streams: Docker removes no container whose output somebody is attached to and does not read.
         for channel in self._channels:
             channel.close()
-        if self._created or self._pending:
-            for leftover in self.engine.leftovers(self.run):
-                with contextlib.suppress(DebloatError):
-                    if leftover.kind == "container":
-                        self.engine.remove(leftover.id)
-                    else:
-                        self.engine.untag(leftover.name)
+        self.end()
+        if self._pending:
+            with contextlib.suppress(DebloatError):
+                self._discard()
+        # The engine is asked only where this may have missed something: it takes as long as removing a container.
+        for leftover in self.engine.leftovers(self.run) if self._unsure or self._containers or self._pending else ():
+            with contextlib.suppress(DebloatError):
+                if leftover.kind == "container":
+                    self.engine.remove(leftover.id)
+                else:
+                    self.engine.untag(leftover.name)
 
 
 def must_be_writable(path: Path) -> None:

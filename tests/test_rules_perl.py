@@ -104,6 +104,17 @@ def test_parts_of_a_module() -> None:
     ]
 
 
+def test_of_two_files_of_a_name_the_first_in_inc_is_loaded() -> None:
+    """Debian's perl searches perl-base before the full perl; XSLoader(3perl) looks beside the module."""
+    base = "/usr/lib/x86_64-linux-gnu/perl-base"
+    names = ("auto/re/re.so", "Errno.pm", "Unicode/UCD.pm", "unicore/To.pl")
+    table: Table = {f"{place}/{name}": "" for place in (base, LIB) for name in names}
+    world = trees.world({**table, f"{LIB}/re.pm": "", f"{LIB}/unicore/UCD.pl": "", "/usr/bin/perl": ("0755", "")})
+    found = trees.paths(trees.closed(world, perl.RULES, f"{LIB}/re.pm", f"{LIB}/Unicode/UCD.pm", "/usr/bin/perl"))
+    expected = [*(f"{LIB}/{n}" for n in ("Unicode/UCD.pm", "auto/re/re.so", "re.pm", "unicore/UCD.pl"))]
+    assert found == sorted([*expected, f"{base}/Errno.pm", f"{base}/unicore/To.pl", "/usr/bin/perl"])
+
+
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
@@ -164,6 +175,9 @@ def test_perl_base_follows_from_an_application_that_runs_perl() -> None:
         f"{base}/PerlIO.pm",
         "/usr/share/p/run.sh",
     ]
+    unit = "/opt/venv/lib/python3.11/site-packages/pygments/lexers/matlab.py"
+    world = trees.world({**table, unit: "#     perl -e '@name = qw('\"$i\"');"})
+    assert trees.paths(trees.closed(world, perl.RULES, unit)) == [unit]
     config = trees.world(table, owned={"p": list(table)}, config={"Cmd": ["perl", "-e", "1"]})
     assert f"{base}/POSIX.pm" in trees.closed(config, perl.RULES)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from debloat.closure import close
 from debloat.model import Access, Level, Op, Trace
 from debloat.rules.plugins import MOST_NAMES, RULES, suffix_of
-from tests.support import trees
+from tests.support import elves, trees
 from tests.support.debs import deb_world
 
 LIB = "/usr/lib/x86_64-linux-gnu"
@@ -146,6 +146,76 @@ def test_a_helper_for_a_recommended_interpreter_is_left_out() -> None:
 def test_a_program_that_was_not_run_brings_nothing() -> None:
     trace = Trace(frozenset({Access(PROGRAM, Op.STAT, "-", "p", "/usr/bin/none")}))
     assert trees.paths(close(trees.world(IMAGE, owned=OWNED, trace=trace), RULES[1:])) == []
+
+
+NAMING: dict[str, str] = {
+    f"{LIB}/x-1/drv_a.so": "",
+    f"{LIB}/x-1/drv_b-1.so": "",
+    f"{LIB}/x-1/drv.so": "-> drv_a.so",
+    f"{LIB}/x-1/table": "",
+    f"{LIB}/x-1/other.so": "",
+    f"{LIB}/x-12/drv.so": "",
+    f"{LIB}/linked/liby.so": "",
+    f"{LIB}/gio/modules/known.so": "",
+}
+
+
+def named(text: str, start: str = f"{LIB}/libx.so.1", runpath: str = "", elf: bool = True) -> list[str]:
+    """What follows from a library with a text in it."""
+    head = elves.library("libx.so.1", runpath=runpath) if elf else b""
+    table: trees.Table = NAMING | {start: ("0644", head + f"\0{text}\0".encode())}
+    mine = [p for p in table if "other" not in p]
+    world = trees.world(table, owned={"x": mine, "other": [p for p in table if "other" in p]})
+    closure = trees.closed(world, RULES, start)
+    return [p for p in trees.paths(closure) if "plugin.named" in trees.rules_for(closure, p)]
+
+
+DRIVERS = [f"{LIB}/x-1/drv_a.so", f"{LIB}/x-1/drv_b-1.so"]
+
+
+@elves.needs_compiler
+@pytest.mark.parametrize("text", [f"{LIB}/x-1", f"{LIB}/x-1/%s.so", f"/usr/local/lib:{LIB[4:]}/x-1:/opt"])
+def test_a_directory_that_a_library_names_brings_its_libraries(text: str) -> None:
+    assert named(text) == DRIVERS
+
+
+@elves.needs_compiler
+@pytest.mark.parametrize("text", [f"{LIB}/x-12", f"{LIB}/x-1.conf", f"{LIB}/gio/modules", LIB, "x-1"])
+def test_another_directory_one_that_a_family_knows_and_a_common_one_do_not(text: str) -> None:
+    assert not {*DRIVERS, f"{LIB}/gio/modules/known.so"} & set(named(text))
+
+
+@elves.needs_compiler
+def test_what_the_loader_searches_a_text_and_a_library_of_another_package_do_not() -> None:
+    assert named("x", runpath=f"{LIB}/x-1") == []
+    assert named(f"{LIB}/x-1", elf=False) == []
+    assert named(f"{LIB}/x-1", f"{LIB}/libother.so") == [f"{LIB}/x-1/other.so"]
+
+
+MODULES: trees.Table = {
+    PROGRAM: ("0755", ""),
+    "/usr/bin/asker": ("0755", ""),
+    "/usr/lib/daemon/mod_sql.so": "",
+    "/usr/lib/daemon/mod_ldap.so": "",
+    "/usr/lib/daemon/mod_stray.so": "",
+    "/usr/lib/asked/table": "",
+    "/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0": "",
+}
+MODULE_PACKAGES = {
+    "daemon": [PROGRAM],
+    "python3-daemon=daemon": ["/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0"],
+    "daemon-sql=daemon": ["/usr/lib/daemon/mod_sql.so"],
+    "asked": ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/asked/table", "/usr/bin/asker"],
+    "stray": ["/usr/lib/daemon/mod_stray.so"],
+}
+
+
+def test_module_packages_of_a_program_that_was_run() -> None:
+    """From the same source, or asked for; not what came by another way, is private to another package, or Python's."""
+    trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
+    history = ("/bin/sh -c apt-get install -y daemon asked",)
+    world = trees.world(MODULES, owned=MODULE_PACKAGES, trace=trace, history=history)
+    assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/daemon/mod_sql.so"]
 
 
 # Real packages

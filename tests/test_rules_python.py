@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from debloat.model import Access, Op, Trace
-from debloat.rules.python import RULES
+from debloat.rules.python import RULES, source
 from debloat.rules.python.layout import layout, pyvenv
 from debloat.rules.python.rules import project_dependencies
-from debloat.rules.python.source import MAX_PARSED, Import, facts, outline
+from debloat.rules.python.source import MAX_PARSED, Import, facts, outline, quoted
 from debloat.rules.python.units import distribution, entry_points, requirements
 from tests.support.trees import Table, closed, paths, rules_for, world
 
@@ -90,6 +92,29 @@ def test_idle_part_comes_with_a_programs_import(text: str, brought: list[str]) -
     found = kept({"/app/main.py": text}, "/app/main.py")
     assert set(brought) <= set(found)
     assert f"{LIB}/tkinter/test/test_x.py" not in found
+
+
+def test_an_extension_module_brings_the_modules_that_it_names() -> None:
+    """Debian's python3-cffi-backend is a package of its own, and only compiled code imports it."""
+    names = b"\x7fELF\0_backend\0other.deep\0word\0x_hidden\0_missing\0pkg.own\0"
+    image: Table = {
+        f"{SITE}/pkg/__init__.py": "",
+        f"{SITE}/pkg/own.py": "",
+        f"{SITE}/pkg/_fast.abi3.so": ("0755", names),
+        f"{SITE}/_backend.cpython-311-x86_64-linux-gnu.so": "x",
+        f"{SITE}/_hidden.py": "",
+        f"{SITE}/word.py": "",
+        f"{SITE}/other/__init__.py": "",
+        f"{SITE}/other/deep.py": "",
+        f"{LIB}/lib-dynload/_word.cpython-311-x86_64-linux-gnu.so": ("0755", b"\0word.x\0"),
+    }
+    found = kept(image, f"{SITE}/pkg/_fast.abi3.so", f"{LIB}/lib-dynload/_word.cpython-311-x86_64-linux-gnu.so")
+    brought = [p for p in found if p.startswith(SITE) and not p.startswith(f"{SITE}/pkg/")]
+    assert brought == [
+        f"{SITE}/_backend.cpython-311-x86_64-linux-gnu.so",
+        f"{SITE}/other/__init__.py",
+        f"{SITE}/other/deep.py",
+    ]
 
 
 PACKAGE: Table = {
@@ -460,6 +485,21 @@ def test_outline_sees_every_import_line(text: str) -> None:
     assert {(i.level, i.module) for i in facts(data).imports if i.names or not i.level} <= modules | {
         (0, "")
     } or b"\\" in data
+
+
+def test_an_import_in_a_docstring_only_is_quoted() -> None:
+    data = b'"""\nimport a\nimport b\n"""\nimport b\n'
+    assert quoted(data) == {Import(0, "a")}
+
+
+@given(st.text(alphabet="\"'\nx", max_size=40).map(str.encode))
+def test_quotation_ends_where_a_pattern_says(data: bytes) -> None:
+    assert source._unquoted(data) == re.sub(rb"(?s)\"{3}.*?\"{3}|'{3}.*?'{3}", b"", data)
+
+
+@given(st.text(alphabet="ab\n", max_size=40).map(str.encode))
+def test_lines_are_found_by_a_word(data: bytes) -> None:
+    assert source._lines_with(b"ab", data) == b"\n".join(line for line in data.split(b"\n") if b"ab" in line)
 
 
 @given(st.text(max_size=400), st.text(max_size=100))

@@ -120,6 +120,26 @@ def test_a_debian_package_is_a_unit() -> None:
     assert trees.paths(trees.closed(world, ruby.RULES, f"{vendor}/gauntlet.rb")) == [f"{vendor}/gauntlet.rb"]
 
 
+def test_what_is_in_a_gem_for_its_developers_keeps_and_is_nothing() -> None:
+    gem, extension = f"{GEMS}/gems/web-1.0", f"{GEMS}/extensions/x86_64-linux/3.1.0/web-1.0"
+    idle = [f"{gem}/Gemfile", f"{gem}/Rakefile", f"{gem}/sig/web.rbs", f"{gem}/CHANGELOG.md"]
+    marks = [f"{extension}/gem.build_complete", f"{extension}/gem_make.out"]
+    world = trees.world({**IMAGE, **dict.fromkeys([*idle, *marks], "gem 'plug'")})
+    assert trees.paths(trees.closed(world, ruby.RULES, WEB[2])) == sorted([*WEB, marks[0]])
+    # RubyGems looks at the mark of every gem when it starts (Gem::BasicSpecification#missing_extensions?).
+    for path in (*idle, *marks):
+        assert trees.paths(trees.closed(world, ruby.RULES, path)) == sorted([path, WEB[-1]])
+
+
+def test_headers_and_sources_in_a_debian_package_of_a_gem() -> None:
+    top = "/usr/share/rubygems-integration/all"
+    code, spec = "/usr/lib/ruby/vendor_ruby/tilt.rb", f"{top}/specifications/tilt-2.0.gemspec"
+    idle = ["/usr/include/ruby-3.1.0/vendor_ruby/tilt.h", f"{top}/gems/tilt-2.0/ext/tilt/Tilt.java"]
+    files = [code, spec, *idle, f"{top}/gems/tilt-2.0/lib/tilt/data.rb"]
+    world = trees.world(dict.fromkeys(files, ""), owned={"ruby-tilt": files})
+    assert trees.paths(trees.closed(world, ruby.RULES, code)) == sorted({*files} - {*idle})
+
+
 LOCK = """GEM
   remote: https://example.org/
   specs:

@@ -59,8 +59,55 @@ CASES = [
         "<?php $p = new Process(['convert', $in]); proc_open(['gs', '-q'], $d, $q);\n// exec('sort')",
         ["convert", "gs"],
     ),
+    # What looks like a call of `exec` is the end of a literal, and swallows the call after it.
+    (
+        "/app/a.php",
+        "<?php case '/exec': echo shell_exec('date | wc -c'); break; case '/system': passthru('gs');",
+        ["date", "gs", "wc"],
+    ),
+    (
+        "/app/a.shtml",
+        '<!--#exec cmd="date -u | wc -c" --><!--#exec cgi="/cgi-bin/sort" --> system("gs")',
+        ["date", "wc"],
+    ),
     ("/app/a.php", "<?php $db->exec('convert'); curl_exec($c); // sort", []),
     ("/app/a.R", 'c(system("echo 1 | wc -w", intern = TRUE), system2("date", "-u"))', ["date", "wc"]),
+    (
+        "/app/a.lua",
+        "local p = io.popen('date -u | wc -c'); os.execute(\"sort x\")  -- x:execute('gs')",
+        ["date", "sort", "wc"],
+    ),
+    ("/app/nginx.conf", 'content_by_lua_block { local f = io.popen("jq .") }', ["jq"]),
+    ("/app/haproxy.cfg", "lua.execute('gs')\nexecute: 'sort'", []),
+    ("/app/a.exs", 'System.cmd("sort", ["x"]); :os.cmd(~c"date -u"); Repo.cmd("gs")', ["date", "sort"]),
+    ("/app/a.erl", 'os:cmd("date | wc"), open_port({spawn, "jq ."}, []), x:cmd("gs").', ["date", "jq", "wc"]),
+    (
+        "/app/a.jsp",
+        '<% new ProcessBuilder("sort", "-u").start(); rt.exec("date -u"); db.execute("gs"); %>',
+        ["date", "sort"],
+    ),
+    ("/app/a.jsp", '<% r.exec(new String[] {"sh", "-c", "date | wc -c"}); %>', ["date", "sh", "wc"]),
+    ("/app/a.groovy", 'def t = "jq .".execute().text; sql.execute("gs")', ["jq"]),
+    (
+        "/app/a.aspx",
+        '<% Process.Start("convert", "a b"); new ProcessStartInfo("jq"); My.Start("gs") %>',
+        ["convert", "jq"],
+    ),
+    (
+        "/app/a.tcl",
+        "set x [exec date -u | wc -c]\nset f [open {|jq .} r]\n  exec sort $f\nputs {no exec gs}",
+        ["date", "jq", "sort", "wc"],
+    ),
+    (
+        "/app/a.scm",
+        '(system "date | wc") (open-input-pipe "jq .") (system* "sort" "x") (display "gs")',
+        ["date", "jq", "sort", "wc"],
+    ),
+    (
+        "/app/a.lisp",
+        '(uiop:run-program "date -u") (sb-ext:run-program "/usr/bin/jq" nil) (run-program (list "sort"))',
+        ["date", "jq", "sort"],
+    ),
     ("/app/tool", "#!/usr/bin/ruby\nsystem 'nginx -t'", ["nginx"]),
     ("/app/a.txt", "system('nginx')", []),
     ("/app/a.rb.sample", "system('nginx')", []),
@@ -86,6 +133,20 @@ def test_a_package_s_code_reaches_its_circle_only() -> None:
 def test_nothing_at_exact() -> None:
     world = trees.world({**IMAGE, "/app/a.rb": "system('jq')"}, level=Level.EXACT)
     assert trees.paths(trees.closed(world, subprocesses.RULES, "/app/a.rb")) == ["/app/a.rb"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mysystem('date')", ()),
+        ("system('date'); $system('wc')", ("date",)),
+        ("xsystem(system('date'))", ("date",)),
+        ("IPC::Open3::open3($in, $out, $err, 'jq')", ("jq",)),
+    ],
+)
+def test_a_call_is_a_word_of_its_own(text: str, words: tuple[str, ...]) -> None:
+    (perl,) = (language for language in LANGUAGES if ".pl" in language.suffixes)
+    assert lines(text.encode(), perl) == words
 
 
 @given(st.text("`'\"(system)|qx{},[]\\\n ", max_size=200), st.sampled_from(LANGUAGES))

@@ -18,6 +18,9 @@ MODULES = (
     "debloat.rules.accounts",
     "debloat.rules.families",
     "debloat.rules.plugins",
+    "debloat.rules.links",
+    "debloat.rules.tools",
+    "debloat.rules.configfiles",
     "debloat.rules.pam",
     "debloat.rules.shell",
     "debloat.rules.python",
@@ -27,6 +30,8 @@ MODULES = (
     "debloat.rules.php",
     "debloat.rules.java",
     "debloat.rules.subprocesses",
+    "debloat.rules.settings",
+    "debloat.rules.compiled",
     "debloat.rules.package",
 )
 """Every module with rules. Their order does not matter to a closure."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
 from debloat.rules import perlparse
+from debloat.rules.application import UNITS
 from debloat.rules.commands import inert
 from debloat.rules.perlparse import MAX_SOURCE, Facts
 
@@ -234,20 +235,29 @@ class PerlParts(Rule):
             return
         root = _root_of(entry.path, world)
         if root:
-            yield from self._parts(entry, entry.path[len(root) :], world)
+            yield from self._parts(entry, root, world)
 
-    def _parts(self, entry: Entry, relative: str, world: World) -> Iterator[Want]:
-        rootfs = world.rootfs
-        stem = relative.removesuffix(".pm")
-        loaded = LOADED_BY.get(relative, ())
-        for directory in world.derived(inc):
-            for path in rootfs.glob(f"{directory}/auto/{stem}/*"):
-                if rootfs.is_file(path) and not path.endswith(_DOCUMENTATION):
-                    yield self.want(path, entry.path, "its compiled or autoloaded part")
-            for pattern in loaded:
-                for path in rootfs.glob(f"{directory}/{pattern}"):
-                    if rootfs.is_file(path) and not path.endswith(_DOCUMENTATION):
-                        yield self.want(path, entry.path, "loads it by a made-up name")
+    def _parts(self, entry: Entry, root: str, world: World) -> Iterator[Want]:
+        """XSLoader(3perl) looks beside the module first; `do` and `require` take what @INC has first."""
+        relative = entry.path[len(root) :]
+        directories = tuple(f"{world.rootfs.resolve(d).path or d}/" for d in world.derived(inc))
+        compiled = (f"auto/{relative.removesuffix('.pm')}/*",)
+        for path in self._first(compiled, (root, *directories), world):
+            yield self.want(path, entry.path, "its compiled or autoloaded part")
+        for path in self._first(LOADED_BY.get(relative, ()), directories, world):
+            yield self.want(path, entry.path, "loads it by a made-up name")
+
+    @staticmethod
+    def _first(patterns: Iterable[str], directories: Iterable[str], world: World) -> Iterator[str]:
+        """The files that match below any of the directories, of those with the same name there the first."""
+        seen = set[str]()
+        for directory in directories:
+            for pattern in patterns:
+                for path in world.rootfs.glob(directory + pattern):
+                    name = path[len(directory) :]
+                    if name not in seen and world.rootfs.is_file(path) and not path.endswith(_DOCUMENTATION):
+                        seen.add(name)
+                        yield path
 
 
 class PerlUnit(Rule):
@@ -319,8 +329,13 @@ class PerlRuntime(Rule):
 
     @staticmethod
     def _runs_perl(entry: Entry, world: World) -> bool:
-        """Whether a file of the application is Perl, or a script that gives perl options: `perl -pe PROGRAM`."""
+        """Whether a file of the application is Perl, or a script that gives perl options: `perl -pe PROGRAM`.
+
+        Packages of pip and npm speak of perl where they highlight, translate or build other people's code.
+        """
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
+            return False
+        if not UNITS.isdisjoint(entry.path.split("/")):
             return False
         if entry.path.endswith(SUFFIXES):
             return True
@@ -337,9 +352,9 @@ class PerlRuntime(Rule):
 
     def _files(self, names: Iterable[str], source: str, world: World, detail: str) -> Iterator[Want]:
         for relative in names:
-            for directory in world.derived(inc):
-                if world.rootfs.is_file(path := f"{directory}/{relative}"):
-                    yield self.want(path, source, detail)
+            places = (f"{directory}/{relative}" for directory in world.derived(inc))
+            if path := next(filter(world.rootfs.is_file, places), None):
+                yield self.want(path, source, detail)
 
 
 RULES: tuple[Rule, ...] = (PerlUse(), PerlParts(), PerlUnit(), PerlRuntime())

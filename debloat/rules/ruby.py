@@ -45,10 +45,14 @@ UNUSED = matcher(
     (
         *("/test", "/tests", "/spec", "/specs", "/features", "/doc", "/docs", "/example", "/examples", "/benchmark"),
         *("/benchmarks", "/.github", "/.git", "/ext/**/*.[chox]", "/ext/**/*.cc", "/ext/**/*.cpp", "/ext/**/Makefile"),
-        *("/ext/**/*.java", "/ext/**/*.so", "/**/*.gem"),
+        *("/ext/**/*.java", "/ext/**/*.so", "/**/*.gem", "/sig", "/Gemfile*", "/gemfiles", "/Rakefile"),
+        *("/CHANGELOG*", "/CHANGES*", "/History*", "/HISTORY*", "/CONTRIBUTING*", "/gem_make.out", "/mkmf.log"),
     )
 )
 """Of a gem's directory, what is for its developers and its build."""
+
+MARK = "gem.build_complete"
+"""RubyGems looks at this file of every gem at its start (Gem::BasicSpecification#missing_extensions?)."""
 
 _INTERPRETER = re.compile(r".*/bin/ruby[\d.]*|.*/libruby[-\d.]*\.so[\d.]*")
 _SHEBANG = re.compile(rb"#![^\n]*\bj?ruby")
@@ -161,7 +165,7 @@ class RubyRequire(Rule):
     def _is_ruby(entry: Entry, world: World) -> bool:
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
             return False
-        if entry.path.endswith(SUFFIXES) or entry.name in NAMES:
+        if entry.path.endswith(SUFFIXES) or (entry.name in NAMES and not world.derived(library).gem_of(entry.path)):
             return True
         return entry.executable and _SHEBANG.match(world.rootfs.read(entry.path, 256)) is not None
 
@@ -249,12 +253,12 @@ class RubyGem(Rule):
         gem = known.gem_of(path)
         if gem:
             yield self.want(gem.specification, path, f"of gem {gem.name} {gem.version}")
-            if not any(path.startswith(d + "/") and UNUSED(path[len(d) :]) for d in gem.directories):
+            if entry.name != MARK and not _unused(path, gem):
                 yield from (self.want(p, path, f"of gem {gem.name} {gem.version}") for p in _anchors(gem, world))
         for gem in world.derived(_by_anchor).get(path, ()):
             yield from self._whole(gem, entry, known, world)
         if _vendored(path) and not path.endswith(".gemspec"):
-            yield from self._package(entry, world)
+            yield from self._package(entry, known, world)
 
     def _whole(self, gem: Gem, entry: Entry, known: Library, world: World) -> Iterator[Want]:
         yield self.want(gem.specification, entry.path, f"of gem {gem.name} {gem.version}")
@@ -267,15 +271,26 @@ class RubyGem(Rule):
                 for path in _use(other, world):
                     yield self.want(path, entry.path, f"gem {gem.name} depends on {name}")
 
-    def _package(self, entry: Entry, world: World) -> Iterator[Want]:
+    def _package(self, entry: Entry, known: Library, world: World) -> Iterator[Want]:
         """Debian's packages put libraries into vendor_ruby; all of one follows from its first file."""
         for owner in world.packages.owners(entry.path):
             if CORE.fullmatch(owner.partition(":")[0]):
                 continue
-            files = [p for p in world.packages.files(owner) if _vendored(p) and world.rootfs.is_file(p)]
+            files = [
+                path
+                for path in world.packages.files(owner)
+                if _vendored(path)
+                and world.rootfs.is_file(path)
+                and not ((gem := known.gem_of(path)) and _unused(path, gem))
+            ]
             first = next((p for p in files if not p.endswith(".gemspec")), entry.path)
             for path in files if first == entry.path else (first,):
                 yield self.want(path, entry.path, f"of the same package {owner}")
+
+
+def _unused(path: str, gem: Gem) -> bool:
+    """Whether a file in a gem's directories is for its developers and its build."""
+    return any(path.startswith(d + "/") and UNUSED(path[len(d) :]) for d in gem.directories)
 
 
 def _use(gem: Gem, world: World) -> tuple[str, ...]:
@@ -319,6 +334,8 @@ def _by_anchor(world: World) -> dict[str, tuple[Gem, ...]]:
 
 
 def _vendored(path: str) -> bool:
+    if path.startswith("/usr/include/"):
+        return False
     return "/vendor_ruby/" in path or "/rubygems-integration/" in path or "/usr/share/ruby-" in path
 
 

@@ -26,6 +26,9 @@ from debloat.rules.python.units import Unit, normalised, requirements, units
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
 _MODULE_WORD = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
+MAX_NATIVE = 64 << 20
+"""Bytes of an extension module that are searched for names."""
+
 _LIBRARY_PLACES = ("/usr/lib/*", "/lib/*", "/usr/lib", "/lib", "/usr/local/lib", "/usr/local/lib/*")
 
 
@@ -139,6 +142,38 @@ def _shim(world: World, path: str) -> bool:
         return False
     top = path[len(site) + 1 :].partition("/")[0].partition(".")[0]
     return top.startswith("_") and top in table.hooks and len(unit.tops) > 1
+
+
+class NativeImports(Rule):
+    """A kept extension module brings the installed modules whose names stand in it, such as `_cffi_backend`.
+
+    Compiled code imports by a text (PyImport_ImportModule); no source says so, and Debian's metadata neither where
+    the module is a package of its own.
+    """
+
+    name = "python.native_import"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not entry.name.endswith((".so", ".pyd")):
+            return
+        if world.derived(layout).site_of(entry.path) is None:
+            return
+        unit = world.derived(units).of_path.get(entry.path)
+        tops = world.derived(_site_tops) - (unit.tops if unit is not None else frozenset())
+        for text in sorted(set(_NAMED.findall(world.rootfs.read(entry.path, MAX_NATIVE)))):
+            name = text.decode()
+            if name.partition(".")[0] in tops:
+                for file in resolve(world, entry.path, Import(0, name)):
+                    yield self.want(file, entry.path, f"names {name}")
+
+
+_NAMED = re.compile(rb"(?<=\0)(?:_[A-Za-z]\w{1,60}|[A-Za-z]\w{1,60}(?=\.))(?:\.\w{1,60}){0,4}(?=\0)")
+"""A whole text that is a module's name: one with a dot, or with the underscore of modules for other modules."""
+
+
+def _site_tops(world: World) -> frozenset[str]:
+    sites = world.derived(layout).sites
+    return frozenset(name.partition(".")[0] for site in sites for name in world.rootfs.names(site))
 
 
 class Distributions(Rule):
@@ -382,6 +417,7 @@ def project_dependencies(text: str) -> list[str]:
 RULES: tuple[Rule, ...] = (
     StandardLibrary(),
     Imports(),
+    NativeImports(),
     Distributions(),
     EntryPoints(),
     ConsoleScripts(),

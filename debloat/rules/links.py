@@ -1,0 +1,69 @@
+"""What links lead to, and the links that lead to what is kept.
+
+Debian moves data that several packages share, or that is independent of the architecture, into a package and a
+directory of its own, and leaves a link where the program looks (`babel/locale-data`, `static/jquery`, `Zend`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from debloat.closure import Rule, World
+from debloat.debian.documentation import is_documentation
+from debloat.model import Entry, Want
+from debloat.rules.application import MANY
+from debloat.rules.commands import SYSTEM_PATH
+from debloat.rules.families import left_out
+from debloat.rules.plugins import SHARED, STORES
+
+
+class LinkedDirectories(Rule):
+    """All below the directory that a kept link leads to, where link and directory are not of one package.
+
+    Within a package a link is another name for what other rules choose from (`perl/5.36 -> 5.36.0`).
+    """
+
+    name = "link.directory"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_symlink or entry.path.startswith("/etc/alternatives/") or is_documentation(entry.path):
+            return
+        target = world.rootfs.resolve(entry.path).path
+        if target is None or not world.rootfs.is_dir(target) or SHARED.fullmatch(target) or STORES.fullmatch(target):
+            return
+        owners, theirs = world.packages.owners(entry.path), world.packages.owners(target)
+        if not theirs or len(theirs) > MANY or not set(owners).isdisjoint(theirs):
+            return
+        unwanted = world.derived(left_out)
+        for child in world.rootfs.walk(target):
+            if not is_documentation(child.path) and not unwanted(child.path):
+                yield Want(child.path, self.name, entry.path, f"below {target}, which it leads to", follow=False)
+
+
+class ProgramNames(Rule):
+    """Links on PATH to a kept program: its other names (`iex -> ../lib/elixir/bin/iex`, alternatives like keytool).
+
+    A link costs nothing, and whoever calls a program that is there calls it by a name on PATH.
+    """
+
+    name = "link.program"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if entry.executable:
+            for path in world.derived(_names_of).get(entry.path, ()):
+                yield self.want(path, entry.path, "another name of it")
+
+
+def _names_of(world: World) -> dict[str, tuple[str, ...]]:
+    """Program -> the links on PATH that lead to it."""
+    found: dict[str, list[str]] = {}
+    directories = {world.rootfs.resolve(d).path for d in (*world.config.path, *SYSTEM_PATH) if d.startswith("/")}
+    for directory in sorted(d for d in directories if d and world.rootfs.is_dir(d)):
+        for child in world.rootfs.children(directory):
+            real = world.rootfs.resolve(child.path).path if child.is_symlink else None
+            if real is not None:
+                found.setdefault(real, []).append(child.path)
+    return {real: tuple(links) for real, links in found.items()}
+
+
+RULES: tuple[Rule, ...] = (LinkedDirectories(), ProgramNames())

@@ -1,0 +1,70 @@
+"""Links to directories of other packages, and links that bring nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from debloat.model import Level
+from debloat.rules import links
+from tests.support import trees
+
+DATA = "/usr/share/tool-data/locale-data"
+IMAGE: trees.Table = {
+    f"{DATA}/de.dat": "",
+    f"{DATA}/sub/ja.dat": "",
+    f"{DATA}/latest": "-> de.dat",
+    "/usr/share/doc/tool-data/README": "",
+    "/usr/lib/tool/data": "-> ../../share/tool-data/locale-data",
+    "/usr/lib/tool/docs": "-> ../../share/doc/tool-data",
+    "/usr/lib/tool/5.36": "-> 5.36.0",
+    "/usr/lib/tool/5.36.0/a.pm": "",
+    "/usr/lib/tool/all": "-> /usr/share",
+    "/usr/lib/tool/gone": "-> nowhere",
+    "/srv/www/shared": "-> /usr/share/tool-data/locale-data",
+    "/srv/www/home": "-> /srv/data",
+    "/srv/data/x": "",
+}
+OWNED = {
+    "tool": [p for p in IMAGE if p.startswith("/usr/lib/tool/")] + ["/usr/lib/tool/5.36.0", "/usr/share"],
+    "tool-data": [DATA, f"{DATA}/de.dat", f"{DATA}/sub/ja.dat", "/usr/share/doc/tool-data", "/usr/share"],
+}
+BELOW = [DATA, f"{DATA}/de.dat", f"{DATA}/latest", f"{DATA}/sub", f"{DATA}/sub/ja.dat"]
+
+
+def _kept(path: str, level: Level = Level.SAFE) -> list[str]:
+    world = trees.world(IMAGE, owned=OWNED, level=level)
+    closure = trees.closed(world, links.RULES, path)
+    return [p for p in trees.paths(closure) if "link.directory" in trees.rules_for(closure, p)]
+
+
+@pytest.mark.parametrize("path", ["/usr/lib/tool/data", "/srv/www/shared"])
+def test_a_link_to_a_directory_of_another_package_brings_it_whole(path: str) -> None:
+    assert _kept(path) == BELOW[1:]
+
+
+@pytest.mark.parametrize("name", ["5.36", "all", "docs", "gone"])
+def test_a_link_brings_nothing_of_its_own_package_common_ground_or_documentation(name: str) -> None:
+    assert _kept(f"/usr/lib/tool/{name}") == []
+
+
+def test_a_link_to_what_is_nobody_s_brings_nothing() -> None:
+    assert _kept("/srv/www/home") == []
+
+
+def test_nothing_at_exact() -> None:
+    assert _kept("/usr/lib/tool/data", Level.EXACT) == []
+
+
+def test_a_kept_program_brings_its_names_on_path() -> None:
+    table: trees.Table = {
+        "/usr/lib/tool/bin/run": ("0755", ""),
+        "/usr/bin/run": "-> /etc/alternatives/run",
+        "/etc/alternatives/run": "-> /usr/lib/tool/bin/run",
+        "/usr/bin/other": "-> nowhere",
+        "/usr/bin/data": "-> ../lib/tool/data",
+        "/usr/lib/tool/data": "",
+        "/opt/run": "-> /usr/lib/tool/bin/run",
+    }
+    world = trees.world(table)
+    kept = trees.paths(trees.closed(world, links.RULES, "/usr/lib/tool/bin/run", "/usr/lib/tool/data"))
+    assert kept == ["/etc/alternatives/run", "/usr/bin/run", "/usr/lib/tool/bin/run", "/usr/lib/tool/data"]
