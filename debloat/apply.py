@@ -21,7 +21,7 @@ from debloat.lock import Lock
 from debloat.manifest import lock_of, platform, recipe_digest
 from debloat.minimal import Minimal, cut
 from debloat.model import Image, Want
-from debloat.pipeline import default_target
+from debloat.pipeline import default_target, spare_original
 from debloat.progress import Progress
 from debloat.reader import open_rootfs
 from debloat.recipe import Recipe
@@ -120,6 +120,8 @@ def apply(
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven."""
     with Workspace(engine) as workspace:
         image = engine.image(reference)
+        target = target or default_target(reference)
+        spare_original(image, target)
         image = replace(image, config=engine.whole_config(image))
         binary = sensor.binary(engine.info().architecture)
         done = cut_by(workspace, image, lock, binary, progress)
@@ -130,7 +132,7 @@ def apply(
         verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
         if recipe is not None:
             verdict, missed = replay(workspace, done, recipe, binary, progress)
-        result = (target or default_target(reference)) if verdict.passed or force else ""
+        result = target if verdict.passed or force else ""
         if result:
             workspace.publish(result)
             if archive is not None:

@@ -19,6 +19,7 @@ from debloat.model import Image, ImageConfig
 from debloat.probes import ProbeResult, excerpt, shape
 from debloat.recipe import HttpProbe, Scenario
 from debloat.session import STOP_GRACE, Recorded, Recorder, Session, started
+from debloat.signals import hold_back
 from debloat.web import Heard, may_speak_tls, request
 from debloat.workspace import Workspace
 
@@ -352,15 +353,22 @@ class _Run:
             "DEBLOAT_URL": f"http://127.0.0.1:{first}",
             "DEBLOAT_CONTAINER": self._session.container,
         }
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", ask.command],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        # A signal between the start of the client and the knowledge of it would leave the client running.
+        release = hold_back()
         try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", ask.command],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except BaseException:
+            release()
+            raise
+        try:
+            release()
             stdout, stderr = process.communicate(timeout=self._limits.timeout)
         except BaseException as error:
             os.killpg(process.pid, 9)

@@ -149,7 +149,7 @@ class Image:
 
     `reference` is what the user said, `id` the digest of the configuration (`sha256:...`), `repo_digest`
     the registry's digest where one is known. `history` is the `created_by` texts, oldest first, `author` who made it,
-    `builder` the version of the engine that built it, empty where another tool did.
+    `builder` the version of the engine that built it, empty where another tool did. `names` are its tags.
     """
 
     reference: str
@@ -164,6 +164,7 @@ class Image:
     history: tuple[str, ...] = ()
     author: str = ""
     builder: str = ""
+    names: tuple[str, ...] = ()
 
 
 class Op(enum.StrEnum):

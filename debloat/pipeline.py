@@ -68,6 +68,8 @@ def slim(
     """
     with Workspace(engine) as workspace:
         image = engine.image(reference)
+        target = target or default_target(reference)
+        spare_original(image, target)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
         with ThreadPoolExecutor(1) as pool:
             whole = pool.submit(engine.whole_config, image)
@@ -76,7 +78,7 @@ def slim(
         world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, progress)
-        result = (target or default_target(reference)) if proven.verdict.passed or force else ""
+        result = target if proven.verdict.passed or force else ""
         finished = report(image, rootfs, recording, proven, recipe, result, verify, progress)
         for sink in sinks:
             sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
@@ -137,6 +139,26 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             progress.say(f"healing: {len(cure)} paths were missed")
             healed += cure
     return Proven(minimal, verdict, healed, findings)
+
+
+def spare_original(image: Image, target: str) -> None:
+    """UsageError where the result would take a name from the original."""
+    if full_name(target) in {full_name(name) for name in (image.reference, *image.names)}:
+        raise UsageError(
+            f"cannot name the result {target}: that is the original's name, which stays its own",
+            f"choose another with -t, for example {default_target(target)}",
+        )
+
+
+def full_name(reference: str) -> str:
+    """A reference as the engine understands it: `nginx` is `docker.io/library/nginx:latest`."""
+    name = reference.removeprefix("index.docker.io/").removeprefix("docker.io/")
+    host = name.partition("/")[0]
+    if "/" not in name:
+        name = f"docker.io/library/{name}"
+    elif not ("." in host or ":" in host or host == "localhost"):
+        name = f"docker.io/{name}"
+    return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def default_target(reference: str) -> str:

@@ -78,7 +78,7 @@ class Session:
             if self._control is None:
                 argv = (SENSOR, "control", "--dir", TRACES)
                 self._control = self.engine.execute(self.container, argv, user="0:0")
-            self._control.send((" ".join(words) + "\n").encode())
+            self._control.send((" ".join(words) + "\n").encode("utf-8", "surrogateescape"))
             return self._control.line(timeout)
         except (ChannelClosed, EngineUnavailable):
             # The container has ended under the command; the engine may notice a moment later.
@@ -88,8 +88,8 @@ class Session:
 
     def mark(self, name: str) -> None:
         """What follows belongs to the probe `name`."""
-        escaped = "".join(c if " " <= c != "\\" else f"\\x{ord(c):02x}" for c in name if ord(c) < 0x80)
-        self.command("mark", escaped.replace(" ", "\\x20"))
+        plain = (c if c > " " and c not in "\\\x7f" else f"\\x{ord(c):02x}" for c in name)
+        self.command("mark", "".join(plain))
 
     def state(self) -> ContainerState:
         return self.engine.state(self.container)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from debloat.probes import HEADERS, ProbeResult, excerpt, shape
 from debloat.recipe import HttpProbe
@@ -37,7 +38,7 @@ def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: floa
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     headers = {"User-Agent": "debloat", "Accept": "*/*"}
     try:
-        connection.putrequest(probe.method, probe.path, skip_accept_encoding=True)
+        connection.putrequest(probe.method, _encoded(probe.path), skip_accept_encoding=True)
         for key, value in headers.items():
             connection.putheader(key, value)
         if encoding:
@@ -57,6 +58,11 @@ def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: floa
     detail = "" if ok else f"status {response.status}: {excerpt(body, 300)}"
     shaped = _shape(body, response, names) if ended else "without an end"
     return Heard(ProbeResult(name, ok, response.status, kept, shaped, excerpt(body), detail))
+
+
+def _encoded(path: str) -> str:
+    """A path with what is not ASCII percent-encoded, as browsers send it (RFC 3987, 3.1)."""
+    return "".join(c if c.isascii() else quote(c, errors="surrogateescape") for c in path)
 
 
 def _body(response: http.client.HTTPResponse, deadline: float) -> tuple[bytes, bool]:

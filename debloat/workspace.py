@@ -191,6 +191,22 @@ class Workspace:
                     self.engine.untag(leftover.name)
 
 
+def must_be_writable(path: Path) -> None:
+    """UsageError where a file cannot be made in the directory of `path`, found out before any work; makes nothing."""
+    directory = path.absolute().parent
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
+        ) from error
+
+
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A path to write to that becomes `path` when the block ends well, and vanishes otherwise.

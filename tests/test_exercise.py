@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
@@ -126,6 +129,19 @@ def test_a_tls_alert_is_no_other_protocol(serve: Any) -> None:
     assert HELLO in server.heard
 
 
+def test_a_path_beyond_ascii_is_sent_as_browsers_do(serve: Any) -> None:
+    asked_for = []
+
+    def answer(first: bytes) -> bytes:
+        asked_for.append(first.split(b" ")[1])
+        return b"HTTP/1.0 200 OK\r\n\r\n"
+
+    server = serve(answer)
+    probe = HttpProbe(path="/\u00fc/%41?q=\u2603&r=a+b\udcff", port=80)
+    assert request(server.port, probe, "x", "", 5, ()).result.ok
+    assert asked_for == [b"/%C3%BC/%41?q=%E2%98%83&r=a+b%FF"]
+
+
 def test_a_named_probe_is_answered_by_what_came(serve: Any) -> None:
     server = serve(lambda first: b"220 mail.example ESMTP\r\n")
     probe = HttpProbe(path="/x", port=80)
@@ -152,3 +168,30 @@ def test_an_answer_without_an_end_is_one_by_its_status(serve: Any) -> None:
         result = request(port, HttpProbe(), "events", "", 0.2, ()).result
         closed.set()
     assert (result.ok, result.status, result.shape) == (True, 200, "without an end")
+
+
+def test_a_signal_at_the_start_of_a_client_ends_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It arrives when the client runs and nobody knows it yet."""
+    started = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            started.append(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Came(Exception): ...
+
+    def caught(number: int, frame: object) -> None:
+        raise Came
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    before = signal.signal(signal.SIGTERM, caught)
+    try:
+        session = cast(Session, Container(1))
+        run = _Run(session, ImageConfig({}), Scenario(run=("exec sleep 600",)), Limits(5, 60), {"80/tcp": 80})
+        with pytest.raises(Came):
+            run.service(None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert started[0].poll() == -signal.SIGKILL

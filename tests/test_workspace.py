@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from debloat.engine.base import ContainerSpec
-from debloat.errors import Interrupted
-from debloat.workspace import Workspace, written_whole
+from debloat.errors import Interrupted, UsageError
+from debloat.workspace import Workspace, must_be_writable, written_whole
 from tests.support.engine import Behaviour, FakeEngine
 from tests.support.trees import tree
 
@@ -84,3 +84,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         draft.write_text("all")
     assert path.read_text() == "all"
     assert [p.name for p in path.parent.iterdir()] == ["report.json"]
+
+
+def test_what_cannot_be_written_is_found_out_before_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for good in (tmp_path / "new", tmp_path / "file", tmp_path / "a" / "b" / "c"):
+        must_be_writable(good)
+    for bad in (tmp_path / "file" / "below", tmp_path, Path("/proc/none/x")):
+        with pytest.raises(UsageError, match="cannot write"):
+            must_be_writable(bad)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"

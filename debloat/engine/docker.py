@@ -151,6 +151,7 @@ class DockerEngine:
             config=ImageConfig(MappingProxyType(raw.get("Config") or {})),
             author=raw.get("Author") or "",
             builder=raw.get("DockerVersion") or "",
+            names=tuple(raw.get("RepoTags") or ()),
             repo_digest=digests[0].partition("@")[2] if digests else "",
             size=raw.get("Size", 0),
             history=tuple(row.get("CreatedBy", "") for row in reversed(history)),
@@ -190,7 +191,7 @@ class DockerEngine:
         client = self._client
         host = client.create_host_config(
             port_bindings=dict.fromkeys(spec.ports, ("127.0.0.1", None)),
-            binds=list(spec.volumes) or None,
+            binds=[_absolute(volume) for volume in spec.volumes] or None,
             tmpfs=dict(t.partition(":")[::2] for t in spec.tmpfs) or None,
             network_mode=spec.network or None,
             cap_add=list(spec.cap_add) or None,
@@ -385,6 +386,14 @@ class _Pieces(io.RawIOBase):
             size -= len(part) if size > 0 else 0
             parts.append(part)
         return b"".join(parts)
+
+
+def _absolute(volume: str) -> str:
+    """A volume whose source is a path relative to here, by that path in full, as the docker CLI does since 23."""
+    source, colon, rest = volume.partition(":")
+    if colon and source.startswith(".") and (source.strip(".") == "" or "/" in source):
+        return f"{os.path.abspath(source)}:{rest}"
+    return volume
 
 
 def _addresses(settings: dict[str, Any]) -> tuple[str, ...]:
