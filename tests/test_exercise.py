@@ -11,10 +11,11 @@ from typing import cast
 import pytest
 
 from debloat import exercise
-from debloat.exercise import Ask, Limits
-from debloat.model import ImageConfig
+from debloat.exercise import Ask, Exercise, Limits
+from debloat.model import Image, ImageConfig
 from debloat.recipe import Scenario
-from debloat.session import Session
+from debloat.record import _silent
+from debloat.session import Recorded, Session
 
 
 class _State:
@@ -84,3 +85,14 @@ def test_a_port_that_speaks_http_is_asked_in_each_encoding() -> None:
         found = _run(port)._find_out(Ask("default", "port 53", port=53))
     assert [(ask.kind, result.status) for ask, result in found] == [("http", 200), ("http", 200)]
     assert [b"Accept-Encoding" in words for words in heard] == [False, True]
+
+
+def test_a_note_on_what_was_only_connected_to() -> None:
+    config = ImageConfig({"ExposedPorts": {"25/tcp": {}, "80/tcp": {}, "143/tcp": {}, "53/udp": {}}})
+    image = Image("i", "sha256:0", "linux", "amd64", "", "", config)
+    asked = (Ask("connect", "connect 25", port=25), Ask("http", "GET /", port=80))
+    notes = _silent(image, Exercise(Scenario("default"), asked, (), Recorded()))
+    assert notes[0] == "nothing listens on the exposed port 143: it was not asked"
+    assert notes[1].startswith("port 25 speaks no HTTP and was only connected to")
+    assert "--exec" in notes[1]
+    assert len(notes) == 2
