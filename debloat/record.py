@@ -79,12 +79,15 @@ def _runnable(workspace: Workspace, image: Image, recipe: Recipe) -> None:
 
 
 def _silent(image: Image, done: Exercise) -> list[str]:
-    """Notes on exposed ports that the defaults would have asked, had anything listened there."""
+    """Notes on exposed ports that the defaults asked nothing, or that did not speak HTTP."""
     if done.scenario.probes or any(ask.kind == "exit" for ask in done.asked):
         return []
     asked = {ask.port for ask in done.asked}
     exposed = sorted(int(p.partition("/")[0]) for p in image.config.ports if p.endswith("/tcp"))
-    return [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
+    off = [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
+    mute = ", ".join(str(ask.port) for ask in done.asked if ask.kind == "connect")
+    hint = "to exercise the service, give its client as --exec or --run"
+    return [*off, *([f"port {mute} speaks no HTTP and was only connected to: {hint}"] if mute else [])]
 
 
 def _recorded(

@@ -16,10 +16,11 @@ import pytest
 
 from debloat import exercise
 from debloat.engine.base import ContainerState
-from debloat.exercise import Limits, _Run
-from debloat.model import ImageConfig
+from debloat.exercise import Ask, Exercise, Limits, _Run
+from debloat.model import Image, ImageConfig
 from debloat.recipe import HttpProbe, Scenario
-from debloat.session import Session
+from debloat.record import _silent
+from debloat.session import Recorded, Session
 from debloat.web import request
 
 HELLO = b"\x16"
@@ -195,3 +196,14 @@ def test_a_signal_at_the_start_of_a_client_ends_the_client(monkeypatch: pytest.M
     finally:
         signal.signal(signal.SIGTERM, before)
     assert started[0].poll() == -signal.SIGKILL
+
+
+def test_a_note_on_what_was_only_connected_to() -> None:
+    config = ImageConfig({"ExposedPorts": {"25/tcp": {}, "80/tcp": {}, "143/tcp": {}, "53/udp": {}}})
+    image = Image("i", "sha256:0", "linux", "amd64", "", "", config)
+    asked = (Ask("connect", "connect 25", port=25), Ask("http", "GET /", port=80))
+    notes = _silent(image, Exercise(Scenario("default"), asked, (), Recorded()))
+    assert notes[0] == "nothing listens on the exposed port 143: it was not asked"
+    assert notes[1].startswith("port 25 speaks no HTTP and was only connected to")
+    assert "--exec" in notes[1]
+    assert len(notes) == 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from debloat.closure import close
 from debloat.model import Access, Level, Op, Trace
-from debloat.rules.plugins import MOST_NAMES, RULES, suffix_of
+from debloat.rules.plugins import MOST_BYTES, MOST_NAMES, RULES, suffix_of
 from tests.support import elves, trees
 from tests.support.debs import deb_world
 
@@ -216,6 +216,18 @@ def test_module_packages_of_a_program_that_was_run() -> None:
     history = ("/bin/sh -c apt-get install -y daemon asked",)
     world = trees.world(MODULES, owned=MODULE_PACKAGES, trace=trace, history=history)
     assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/daemon/mod_sql.so"]
+
+
+def test_of_a_large_package_the_small_directories() -> None:
+    table: trees.Table = {
+        PROGRAM: ("0755", ""),
+        "/usr/lib/daemon/libs/huge.so": "x" * (MOST_BYTES + 1),
+        "/usr/lib/daemon/auth/krb5.so": "x",
+        "/usr/lib/daemon/tables/t1": "x" * (MOST_BYTES // 2),
+    }
+    trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
+    world = trees.world(table, owned={"daemon": list(table)}, trace=trace)
+    assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/auth/krb5.so"]
 
 
 # Real packages

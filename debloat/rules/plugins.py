@@ -26,8 +26,11 @@ from debloat.rules.sweeps import Sweep, skipped, sweeps_of
 MOST_NAMES = 2_000
 """A larger directory is a store, not a choice."""
 
-MOST_BYTES = 4 << 20
-"""A package's private directories are kept up to this size; beyond, the trace and the families decide."""
+MOST_BYTES, OF_LARGER = 4 << 20, 1 << 20
+"""A package's private directories are kept up to this size; of a larger package the smallest, up to the second.
+
+Beyond, the trace and the families decide.
+"""
 
 MAX_PROGRAM = 64 << 20
 """Bytes of a program or library that are searched for the names of directories."""
@@ -122,12 +125,9 @@ class PrivateDirectories(Rule):
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
                 for package in (owner, *companions(owner, world)):
-                    files = tuple(_private(program, owner, package, world))
-                    if sum(entry.size for entry in files) <= MOST_BYTES:
-                        detail = f"private to {owner}, which was run"
-                        for entry in files:
-                            if package == owner or not unwanted(entry.path):
-                                yield self.want(entry.path, program, detail)
+                    for entry in _affordable(tuple(_private(program, owner, package, world))):
+                        if package == owner or not unwanted(entry.path):
+                            yield self.want(entry.path, program, f"private to {owner}, which was run")
 
 
 class NamedDirectories(Rule):
@@ -336,6 +336,20 @@ def _optional(entry: Entry, owner: str, world: World) -> bool:
     path = world.rootfs.resolve(found[0]).path
     owners = world.packages.owners(path) if path is not None else ()
     return bool(owners) and depended(world, (owner,)).isdisjoint(owners)
+
+
+def _affordable(files: tuple[Entry, ...]) -> Iterator[Entry]:
+    """All of the files, where they are not too large; else those of the smallest directories: modules, not tables."""
+    directories: dict[str, list[Entry]] = defaultdict(list)
+    for entry in files:
+        directories[entry.path.rpartition("/")[0]].append(entry)
+    sizes = {directory: sum(entry.size for entry in found) for directory, found in directories.items()}
+    left = MOST_BYTES if sum(sizes.values()) <= MOST_BYTES else OF_LARGER
+    for directory in sorted(sizes, key=lambda directory: (sizes[directory], directory)):
+        left -= sizes[directory]
+        if left < 0:
+            return
+        yield from directories[directory]
 
 
 def _documents(path: str) -> bool:

@@ -96,7 +96,9 @@ def test_a_service_that_listens_late(place: Place) -> None:
 
 def test_a_port_that_speaks_no_http(place: Place) -> None:
     image = place.build(in_base(WEB, 'CMD ["mode", "raw"]'), WEB_FILES)
-    assert exact(place, image).answers == {"connect 80": "connected", "stop": "exit code 0"}
+    seen = exact(place, image)
+    assert seen.answers == {"connect 80": "connected", "stop": "exit code 0"}
+    assert "port 80 speaks no HTTP and was only connected to" in seen.err
 
 
 def test_exposed_ports_that_are_off(place: Place) -> None:
