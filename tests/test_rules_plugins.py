@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from debloat.closure import close
 from debloat.model import Access, Level, Op, Trace
-from debloat.rules.plugins import MOST_NAMES, RULES, suffix_of
+from debloat.rules.plugins import MOST_BYTES, MOST_NAMES, RULES, suffix_of
 from tests.support import elves, trees
 from tests.support.debs import deb_world
 
@@ -216,6 +216,20 @@ def test_module_packages_of_a_program_that_was_run() -> None:
     history = ("/bin/sh -c apt-get install -y daemon asked",)
     world = trees.world(MODULES, owned=MODULE_PACKAGES, trace=trace, history=history)
     assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/daemon/mod_sql.so"]
+
+
+@pytest.mark.parametrize(("asked", "follows"), [("scanner", True), ("other", False)])
+def test_large_private_data_follows_a_program_that_the_dockerfile_asks_for(asked: str, follows: bool) -> None:
+    """As a port scanner's databases: too large for a program that came along, the point of one that was asked for."""
+    data = "/usr/share/scanner/services.db"
+    table: trees.Table = {"/usr/bin/scanner": ("0755", ""), data: "x" * (MOST_BYTES + 1)}
+    world = trees.world(
+        table,
+        owned={"scanner": ["/usr/bin/scanner"], "scanner-common=scanner": [data]},
+        trace=Trace(frozenset({Access("/usr/bin/scanner", Op.EXEC, "-", "p", "/usr/bin/scanner")})),
+        history=(f"/bin/sh -c apt-get install -y {asked}",),
+    )
+    assert (data in trees.paths(close(world, RULES[1:]))) is follows
 
 
 # Real packages

@@ -29,6 +29,9 @@ MOST_NAMES = 2_000
 MOST_BYTES = 4 << 20
 """A package's private directories are kept up to this size; beyond, the trace and the families decide."""
 
+MOST_ASKED = 32 << 20
+"""The same for a program whose package the Dockerfile asks for by name: it is what the image is there for."""
+
 MAX_PROGRAM = 64 << 20
 """Bytes of a program or library that are searched for the names of directories."""
 
@@ -121,9 +124,10 @@ class PrivateDirectories(Rule):
         unwanted = world.derived(left_out)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
+                most = MOST_ASKED if owner in world.derived(_asked) else MOST_BYTES
                 for package in (owner, *companions(owner, world)):
                     files = tuple(_private(program, owner, package, world))
-                    if sum(entry.size for entry in files) <= MOST_BYTES:
+                    if sum(entry.size for entry in files) <= most:
                         detail = f"private to {owner}, which was run"
                         for entry in files:
                             if package == owner or not unwanted(entry.path):
