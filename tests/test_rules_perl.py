@@ -143,6 +143,20 @@ def test_a_package_is_a_unit_and_perl_itself_is_not() -> None:
     assert trees.paths(trees.closed(world, perl.RULES, core[0])) == core[:1]
 
 
+def test_a_package_s_perl_programs_belong_to_the_unit() -> None:
+    table: Table = {
+        "/usr/share/perl5/P.pm": "",
+        "/usr/share/perl5/P/Run.pm": "",
+        "/usr/bin/run-p": ("0755", "#!/usr/bin/perl -w\nuse P::Run;"),
+        "/usr/bin/sh-p": ("0755", "#!/bin/sh\nexec perl -MP"),
+        "/usr/share/doc/p/examples/p.pl": ("0755", "#!/usr/bin/perl"),
+        "/usr/bin/perl-other": ("0755", "#!/usr/bin/perl"),
+    }
+    world = trees.world(table, owned={"libp-perl": [p for p in table if "other" not in p]})
+    kept = trees.paths(trees.closed(world, perl.RULES, "/usr/share/perl5/P/Run.pm"))
+    assert kept == ["/usr/bin/run-p", "/usr/share/perl5/P.pm", "/usr/share/perl5/P/Run.pm"]
+
+
 def test_a_cpan_distribution_is_a_unit() -> None:
     site = "/usr/local/share/perl/5.36.0"
     listing = "/usr/local/lib/x86_64-linux-gnu/perl/5.36.0/auto/A/B/.packlist"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
 from debloat.rules import perlparse
-from debloat.rules.commands import inert
+from debloat.rules.commands import inert, scripts
 from debloat.rules.perlparse import MAX_SOURCE, Facts
 
 SUFFIXES = (".pm", ".pl", ".al", ".psgi", ".cgi", ".fcgi", ".ph")
@@ -260,7 +260,10 @@ class PerlParts(Rule):
 
 
 class PerlUnit(Rule):
-    """A package of Perl modules is kept whole, less documentation, once a module of it is kept."""
+    """A package of Perl modules is kept whole, less documentation, once a module of it is kept; its programs too.
+
+    `plackup`, `hypnotoad` or `dancer2` start, test and administer the applications that use these modules.
+    """
 
     name = "perl.unit"
     level = Level.SAFE
@@ -283,6 +286,7 @@ class PerlUnit(Rule):
         roots = world.derived(_roots)
         files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
         first = next((p for p in files if p.endswith((".pm", ".so"))), entry.path)
+        files += scripts(world, owner, b"perl")
         for path in files if first == entry.path else (first,):
             if world.rootfs.is_file(path):
                 yield self.want(path, entry.path, f"of the same package {owner}")
