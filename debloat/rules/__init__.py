@@ -30,6 +30,7 @@ MODULES = (
     "debloat.rules.subprocesses",
     "debloat.rules.settings",
     "debloat.rules.compiled",
+    "debloat.rules.services",
     "debloat.rules.package",
 )
 """Every module with rules. Their order does not matter to a closure."""
