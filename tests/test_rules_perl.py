@@ -143,6 +143,24 @@ def test_a_package_is_a_unit_and_perl_itself_is_not() -> None:
     assert trees.paths(trees.closed(world, perl.RULES, core[0])) == core[:1]
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/app/run.sh", "perl -MFoo -MFoo::Bar=x,y -e 'print 1'", ["Foo.pm", "Foo/Bar.pm"]),
+        ("/app/x.cgi", "#!/bin/sh\ndate | perl -wmFoo -ne 1", ["Foo.pm"]),
+        ("/app/run.sh", "perl -e 'use Other; print Foo'", ["Other.pm"]),
+        ("/app/run.py", "subprocess.run(['perl', '-MFoo', '-e', x])", ["Foo.pm"]),
+        ("/app/run.sh", "ls -MFoo; # perl", []),
+        ("/usr/share/x/run.sh", "perl -MFoo -e 1", []),
+    ],
+)
+def test_modules_of_programs_on_the_command_line(path: str, text: str, expected: list[str]) -> None:
+    world = trees.world({**IMAGE, path: ("0755", text)}, owned={"x": ["/usr/share/x/run.sh"]})
+    kept = trees.paths(trees.closed(world, perl.RULES, path))
+    start = "/usr/share/perl/5.36.0/"
+    assert [p.removeprefix(start) for p in kept if p.startswith(start)] == expected
+
+
 def test_a_package_s_perl_programs_belong_to_the_unit() -> None:
     table: Table = {
         "/usr/share/perl5/P.pm": "",

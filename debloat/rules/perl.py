@@ -69,6 +69,8 @@ LOADED_BY = {
 
 _INTERPRETER = re.compile(r"(?:/usr(?:/local)?|/opt/[^/]+)?/bin/perl(?:5[\d.]*)?(?:-[\w-]+)?")
 _INLINE = re.compile(rb"\bperl[\"',\s]{1,9}-")
+_RUN = re.compile(rb"\bperl[\"',\s]{1,9}-[^\n]{1,400}")
+_OPTION_M = re.compile(rb"[\"'\s]-[a-zA-Z]{0,6}?[Mm][ \t]?-?([A-Z]\w*(?:::\w+)*)")
 _OWN_BUILD = re.compile(r"(?:/usr/local|/opt/[^/]+)/lib/perl5/5[\d.]*/")
 _MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
 _DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")
@@ -329,6 +331,7 @@ class PerlRuntime(Rule):
             yield from self._files(IMPLICIT, entry.path, world, "loaded by perl itself")
         elif self._runs_perl(entry, world):
             yield from self._base(entry.path, world)
+            yield from self._inline(entry, world)
 
     @staticmethod
     def _runs_perl(entry: Entry, world: World) -> bool:
@@ -341,6 +344,22 @@ class PerlRuntime(Rule):
             return False
         source = world.rootfs.read(entry.path)
         return b"perl" in source and b"\0" not in source[:1024] and _INLINE.search(source) is not None
+
+    def _inline(self, entry: Entry, world: World) -> Iterator[Want]:
+        """The modules of programs on the command line: `perl -MJSON::PP -e 'use POSIX; ...'` (perlrun(1))."""
+        source = world.rootfs.read(entry.path)
+        if b"\0" in source[:1024]:
+            return
+        names = {match[1].decode() for line in _RUN.findall(source) for match in _OPTION_M.finditer(line)}
+        search = _Search(entry, Facts(), world)
+        found = {f"-M{name}": search.module(name) for name in names}
+        if not entry.path.endswith(SUFFIXES):
+            # The shell's quotes around a program are none of Perl's.
+            plain = source.replace(b"'", b"\n").replace(b'"', b"\n")
+            found |= {name: search.module(name) for _, name in perlparse.parse(plain).modules}
+        for detail, path in sorted(found.items()):
+            if path is not None:
+                yield self.want(path, entry.path, detail)
 
     def _base(self, source: str, world: World) -> Iterator[Want]:
         for path in world.rootfs.glob("/usr/lib/*/perl-base/**"):
