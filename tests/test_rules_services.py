@@ -64,6 +64,7 @@ def test_neither_a_program_of_a_package_without_a_unit_nor_a_daemon_that_did_not
     [
         (("varnish",), "/usr/sbin/varnishd", "/usr/bin/varnishlog", "/usr/share/varnish/vmodtool.py"),
         (("haproxy",), "/usr/sbin/haproxy", "/usr/bin/halog", "/usr/share/doc/haproxy/copyright"),
+        (("mariadb-server", "mariadb-server-core"), "/usr/sbin/mariadbd", None, "/usr/bin/mysqld_multi"),
         (("util-linux",), "/usr/bin/mount", None, "/usr/bin/lsblk"),
     ],
 )

@@ -261,6 +261,21 @@ class PerlParts(Rule):
                         yield path
 
 
+def _files_of(owner: str, world: World) -> tuple[str, tuple[str, ...]]:
+    """The first module of a package, and all of its files that belong to the unit; remembered."""
+    memory = world.derived(_memory)
+    if owner not in memory:
+        roots = world.derived(_roots)
+        files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
+        first = next((p for p in files if p.endswith((".pm", ".so"))), "")
+        memory[owner] = first, (*files, *scripts(world, owner, b"perl"))
+    return memory[owner]
+
+
+def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {}
+
+
 class PerlUnit(Rule):
     """A package of Perl modules is kept whole, less documentation, once a module of it is kept; its programs too.
 
@@ -285,10 +300,8 @@ class PerlUnit(Rule):
 
     def _package(self, entry: Entry, owner: str, world: World) -> Iterator[Want]:
         """All of the package follows from its first module, and that one from every other: few claims."""
-        roots = world.derived(_roots)
-        files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
-        first = next((p for p in files if p.endswith((".pm", ".so"))), entry.path)
-        files += scripts(world, owner, b"perl")
+        first, files = _files_of(owner, world)
+        first = first or entry.path
         for path in files if first == entry.path else (first,):
             if world.rootfs.is_file(path):
                 yield self.want(path, entry.path, f"of the same package {owner}")

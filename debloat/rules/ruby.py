@@ -282,17 +282,30 @@ class RubyGem(Rule):
         for owner in world.packages.owners(entry.path):
             if CORE.fullmatch(owner.partition(":")[0]):
                 continue
-            files = [
-                path
-                for path in world.packages.files(owner)
-                if _vendored(path)
-                and world.rootfs.is_file(path)
-                and not ((gem := known.gem_of(path)) and _unused(path, gem))
-            ]
-            first = next((p for p in files if not p.endswith(".gemspec")), entry.path)
-            files += scripts(world, owner, b"ruby")
+            first, files = _files_of(owner, known, world)
+            first = first or entry.path
             for path in files if first == entry.path else (first,):
                 yield self.want(path, entry.path, f"of the same package {owner}")
+
+
+def _files_of(owner: str, known: Library, world: World) -> tuple[str, tuple[str, ...]]:
+    """The first file of code of a package, and all of its files that belong to the unit; remembered."""
+    memory = world.derived(_memory)
+    if owner not in memory:
+        files = [
+            path
+            for path in world.packages.files(owner)
+            if _vendored(path)
+            and world.rootfs.is_file(path)
+            and not ((gem := known.gem_of(path)) and _unused(path, gem))
+        ]
+        first = next((p for p in files if not p.endswith(".gemspec")), "")
+        memory[owner] = first, (*files, *scripts(world, owner, b"ruby"))
+    return memory[owner]
+
+
+def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {}
 
 
 _STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")

@@ -1,7 +1,8 @@
 """The programs of a service: what its administrators run in the container beside the daemon.
 
 A package that ships a daemon says so in a systemd unit or an init script (Debian policy 9.3). Where that daemon ran,
-the programs of its source package are those to ask, reload and repair it with: `varnishlog`, `lighty-enable-mod`.
+the programs of its source package are those to ask, reload and repair it with: `varnishlog`, `lighttpd-angel`. Where a
+family names programs of the daemon, it has chosen them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.model import Entry, Op, Want
-from debloat.rules.families import left_out
+from debloat.rules.families import Members, canonical, left_out
 from debloat.rules.kernel import shebang
 from debloat.rules.shelleval import SHELLS
 
@@ -38,6 +39,8 @@ def _programs(world: World) -> dict[str, tuple[tuple[str, str], ...]]:
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     unwanted = world.derived(left_out)
     for daemon, packages in _daemons(world):
+        if _known(daemon, world):
+            continue
         paths = [p for name in packages for p in world.packages.files(name) if p.startswith(_PROGRAMS)]
         entries = [e for p in paths if (e := world.rootfs.get(p)) is not None and e.executable and not unwanted(p)]
         world.rootfs.fetch(e.path for e in entries if e.size <= MOST_BYTES)
@@ -50,6 +53,14 @@ def _programs(world: World) -> dict[str, tuple[tuple[str, str], ...]]:
             if first is not None:
                 found[first].append((entry.path, daemon.rpartition("/")[2]))
     return {first: tuple(sorted(set(programs))) for first, programs in found.items()}
+
+
+def _known(daemon: str, world: World) -> bool:
+    """Whether a family of the daemon says which of its programs are wanted."""
+    families = world.derived(Members).index.match(canonical(daemon))
+    return any(
+        glob.startswith(_PROGRAMS) and glob != canonical(daemon) for family, _ in families for glob in family.keep
+    )
 
 
 def _daemons(world: World) -> Iterator[tuple[str, tuple[str, ...]]]:
