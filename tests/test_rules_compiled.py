@@ -37,11 +37,7 @@ OWNED = {
     "curl": ["/usr/bin/curl"],
     "base": [
         *(p for p in IMAGE if not p.startswith("/usr/bin/")),
-        "/usr/bin/cc",
-        "/usr/bin/im-convert",
-        "/bin",
-        "/usr/share/zoneinfo",
-        "/usr/share/tables",
+        *("/usr/bin/cc", "/usr/bin/im-convert", "/bin", "/usr/share/zoneinfo", "/usr/share/tables"),
     ],
 }
 
@@ -67,6 +63,7 @@ def _kept(content: bytes, *, path: str = "/app/server", install: str = "", level
         # Packed by Go and Rust.
         (GO + b"xx/usr/bin/gmfork/exec/etc/mime.typesHTTP", ["/etc/mime.types", "/usr/bin/gm"]),
         (GO + b"/usr/share/tablesnext", []),
+        (GO + b"/usr/share/tables/next/usr/lib/go/src/x.go", ["/usr/share/tables/a"]),
     ],
 )
 def test_paths(text: bytes, expected: list[str]) -> None:

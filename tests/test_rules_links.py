@@ -64,7 +64,15 @@ def test_a_kept_program_brings_its_names_on_path() -> None:
         "/usr/bin/data": "-> ../lib/tool/data",
         "/usr/lib/tool/data": "",
         "/opt/run": "-> /usr/lib/tool/bin/run",
+        "/usr/bin/bash": ("0755", ""),
+        "/usr/bin/rbash": "-> bash",
     }
     world = trees.world(table)
-    kept = trees.paths(trees.closed(world, links.RULES, "/usr/lib/tool/bin/run", "/usr/lib/tool/data"))
-    assert kept == ["/etc/alternatives/run", "/usr/bin/run", "/usr/lib/tool/bin/run", "/usr/lib/tool/data"]
+    kept = trees.paths(trees.closed(world, links.RULES, "/usr/lib/tool/bin/run", "/usr/lib/tool/data", "/usr/bin/bash"))
+    assert kept == [
+        "/etc/alternatives/run",
+        "/usr/bin/bash",
+        "/usr/bin/run",
+        "/usr/lib/tool/bin/run",
+        "/usr/lib/tool/data",
+    ]

@@ -143,6 +143,38 @@ def test_a_package_is_a_unit_and_perl_itself_is_not() -> None:
     assert trees.paths(trees.closed(world, perl.RULES, core[0])) == core[:1]
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/app/run.sh", "perl -MFoo -MFoo::Bar=x,y -e 'print 1'", ["Foo.pm", "Foo/Bar.pm"]),
+        ("/app/x.cgi", "#!/bin/sh\ndate | perl -wmFoo -ne 1", ["Foo.pm"]),
+        ("/app/run.sh", "perl -e 'use Other; print Foo'", ["Other.pm"]),
+        ("/app/run.py", "subprocess.run(['perl', '-MFoo', '-e', x])", ["Foo.pm"]),
+        ("/app/run.sh", "ls -MFoo; # perl", []),
+        ("/usr/share/x/run.sh", "perl -MFoo -e 1", []),
+    ],
+)
+def test_modules_of_programs_on_the_command_line(path: str, text: str, expected: list[str]) -> None:
+    world = trees.world({**IMAGE, path: ("0755", text)}, owned={"x": ["/usr/share/x/run.sh"]})
+    kept = trees.paths(trees.closed(world, perl.RULES, path))
+    start = "/usr/share/perl/5.36.0/"
+    assert [p.removeprefix(start) for p in kept if p.startswith(start)] == expected
+
+
+def test_a_package_s_perl_programs_belong_to_the_unit() -> None:
+    table: Table = {
+        "/usr/share/perl5/P.pm": "",
+        "/usr/share/perl5/P/Run.pm": "",
+        "/usr/bin/run-p": ("0755", "#!/usr/bin/perl -w\nuse P::Run;"),
+        "/usr/bin/sh-p": ("0755", "#!/bin/sh\nexec perl -MP"),
+        "/usr/share/doc/p/examples/p.pl": ("0755", "#!/usr/bin/perl"),
+        "/usr/bin/perl-other": ("0755", "#!/usr/bin/perl"),
+    }
+    world = trees.world(table, owned={"libp-perl": [p for p in table if "other" not in p]})
+    kept = trees.paths(trees.closed(world, perl.RULES, "/usr/share/perl5/P/Run.pm"))
+    assert kept == ["/usr/bin/run-p", "/usr/share/perl5/P.pm", "/usr/share/perl5/P/Run.pm"]
+
+
 def test_a_cpan_distribution_is_a_unit() -> None:
     site = "/usr/local/share/perl/5.36.0"
     listing = "/usr/local/lib/x86_64-linux-gnu/perl/5.36.0/auto/A/B/.packlist"

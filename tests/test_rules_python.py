@@ -94,6 +94,31 @@ def test_idle_part_comes_with_a_programs_import(text: str, brought: list[str]) -
     assert f"{LIB}/tkinter/test/test_x.py" not in found
 
 
+@pytest.mark.parametrize(
+    ("text", "brought"),
+    [
+        ("exec python3 -m other --x", ["other/__init__.py", "other/__main__.py"]),
+        ("python3 -u -m other.deep", ["other/__init__.py", "other/deep.py"]),
+        ("until python -c 'import word; word.x()'; do sleep 1; done", ["word.py"]),
+        ('python3 -c "from other import deep"', ["other/__init__.py", "other/deep.py"]),
+        ("python3 - <<'EOF'\nimport word\nEOF\n", ["word.py"]),
+        ("echo 'import word' # python3 -x", []),
+        ("python3 manage.py word other", []),
+    ],
+)
+def test_a_shell_script_brings_what_it_tells_a_python_to_run(text: str, brought: list[str]) -> None:
+    image: Table = {
+        "/entrypoint.sh": ("0755", f"#!/bin/sh\n{text}\n"),
+        f"{SITE}/other/__init__.py": "",
+        f"{SITE}/other/__main__.py": "",
+        f"{SITE}/other/deep.py": "",
+        f"{SITE}/word.py": "",
+    }
+    seen = closed(world({**STDLIB, **image}), RULES, "/entrypoint.sh")
+    named = {p.removeprefix(f"{SITE}/") for p in paths(seen) if "python.inline" in rules_for(seen, p)}
+    assert named == set(brought)
+
+
 def test_an_extension_module_brings_the_modules_that_it_names() -> None:
     """Debian's python3-cffi-backend is a package of its own, and only compiled code imports it."""
     names = b"\x7fELF\0_backend\0other.deep\0word\0x_hidden\0_missing\0pkg.own\0"

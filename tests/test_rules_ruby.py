@@ -120,6 +120,37 @@ def test_a_debian_package_is_a_unit() -> None:
     assert trees.paths(trees.closed(world, ruby.RULES, f"{vendor}/gauntlet.rb")) == [f"{vendor}/gauntlet.rb"]
 
 
+def test_programs_of_a_unit() -> None:
+    """`rake db:migrate`, `rails console` and `pumactl` administer the application whose gems they come with."""
+    vendor, stub = (
+        "/usr/lib/ruby/vendor_ruby",
+        "require 'rubygems'\nload Gem.activate_bin_path('web', 'webctl', version)",
+    )
+    table: Table = {
+        f"{vendor}/tilt.rb": "",
+        "/usr/bin/tilt": ("0755", "#!/usr/bin/ruby\n"),
+        "/usr/bin/tilt-sh": ("0755", "#!/bin/sh\n"),
+        "/usr/local/bin/webctl": ("0755", f"#!/usr/bin/env ruby\n{stub}"),
+        "/usr/local/bin/idlectl": ("0755", f"#!/usr/bin/env ruby\n{stub.replace('web', 'idle')}"),
+    }
+    world = trees.world({**IMAGE, **table}, owned={"ruby-tilt": [p for p in table if "local" not in p]})
+    assert trees.paths(trees.closed(world, ruby.RULES, f"{vendor}/tilt.rb")) == ["/usr/bin/tilt", f"{vendor}/tilt.rb"]
+    assert "/usr/local/bin/webctl" in trees.closed(world, ruby.RULES, WEB[2])
+    assert "/usr/local/bin/idlectl" not in trees.closed(world, ruby.RULES, WEB[2])
+
+
+def test_a_tool_brings_what_it_requires_when_it_is_loaded() -> None:
+    table: Table = {
+        f"{LIB}/irb.rb": "require 'rdoc'\ndef x\n  require 'debug'\nend",
+        f"{LIB}/rdoc.rb": "",
+        f"{LIB}/debug.rb": "",
+    }
+    world = trees.world({**IMAGE, **table})
+    kept = trees.closed(world, ruby.RULES, f"{LIB}/irb.rb")
+    assert f"{LIB}/rdoc.rb" in kept
+    assert f"{LIB}/debug.rb" not in kept
+
+
 def test_what_is_in_a_gem_for_its_developers_keeps_and_is_nothing() -> None:
     gem, extension = f"{GEMS}/gems/web-1.0", f"{GEMS}/extensions/x86_64-linux/3.1.0/web-1.0"
     idle = [f"{gem}/Gemfile", f"{gem}/Rakefile", f"{gem}/sig/web.rbs", f"{gem}/CHANGELOG.md"]

@@ -84,6 +84,16 @@ def runnable(world: World, path: str) -> bool:
     return entry is not None and entry.executable
 
 
+def scripts(world: World, package: str, language: bytes) -> list[str]:
+    """The programs of a package that are written in a language whose interpreter's name begins so."""
+    rootfs = world.rootfs
+    found = [p for p in world.packages.files(package) if p.startswith(("/usr/bin/", "/usr/sbin/"))]
+    found = [p for p in found if (entry := rootfs.get(p)) is not None and entry.executable]
+    rootfs.fetch(found)
+    interpreter = re.compile(rb"#![^\n]*[/ ]" + language)
+    return [p for p in found if interpreter.match(rootfs.read(p, 256))]
+
+
 def inert(world: World, path: str) -> bool:
     """Whether a script is there to be read or copied, not to be run under its name: by the name, unless it ran."""
     return INERT.fullmatch(path) is not None and path not in world.derived(_executed)

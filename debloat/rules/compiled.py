@@ -89,7 +89,7 @@ def _program(entry: Entry, world: World) -> bytes:
 
 
 def paths(data: bytes, world: World) -> Iterator[str]:
-    """Real paths of the image that stand in a program, directories only where a literal ends after them."""
+    """Real paths of the image that stand in a program, directories only where a literal may end after them."""
     packed = any(mark in data for mark in _PACKED)
     seen = set[bytes]()
     for match in _START.finditer(data):
@@ -112,8 +112,8 @@ def _longest(text: str, packed: bool, world: World) -> str | None:
         names = world.derived(partial_names)(here or "/")
         length = next((n for n in range(len(part), 0, -1) if part[:n] in names), 0)
         if not length:
-            # A directory with a slash behind it, where the literal ends.
-            return here if here and not part and text.endswith("/") else None
+            # A directory with a slash behind it, where the literal ends; where that is cannot be seen if it is packed.
+            return here if here and (not part or (packed and here.startswith(("/etc/", "/usr/share/")))) else None
         real = rootfs.resolve(f"{here}/{part[:length]}").path
         if real is None:
             return None

@@ -15,6 +15,7 @@ from debloat.rules.application import MANY
 from debloat.rules.commands import SYSTEM_PATH
 from debloat.rules.families import left_out
 from debloat.rules.plugins import SHARED, STORES
+from debloat.rules.shelleval import SHELLS
 
 
 class LinkedDirectories(Rule):
@@ -49,7 +50,8 @@ class ProgramNames(Rule):
     name = "link.program"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.executable:
+        # A shell under another name is another shell: rbash is for people who must not do everything.
+        if entry.executable and entry.name not in SHELLS:
             for path in world.derived(_names_of).get(entry.path, ()):
                 yield self.want(path, entry.path, "another name of it")
 

@@ -14,7 +14,7 @@ from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
 from debloat.rules import perlparse
 from debloat.rules.application import UNITS
-from debloat.rules.commands import inert
+from debloat.rules.commands import inert, scripts
 from debloat.rules.perlparse import MAX_SOURCE, Facts
 
 SUFFIXES = (".pm", ".pl", ".al", ".psgi", ".cgi", ".fcgi", ".ph")
@@ -70,6 +70,8 @@ LOADED_BY = {
 
 _INTERPRETER = re.compile(r"(?:/usr(?:/local)?|/opt/[^/]+)?/bin/perl(?:5[\d.]*)?(?:-[\w-]+)?")
 _INLINE = re.compile(rb"\bperl[\"',\s]{1,9}-")
+_RUN = re.compile(rb"\bperl[\"',\s]{1,9}-[^\n]{1,400}")
+_OPTION_M = re.compile(rb"[\"'\s]-[a-zA-Z]{0,6}?[Mm][ \t]?-?([A-Z]\w*(?:::\w+)*)")
 _OWN_BUILD = re.compile(r"(?:/usr/local|/opt/[^/]+)/lib/perl5/5[\d.]*/")
 _MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
 _DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")
@@ -260,8 +262,26 @@ class PerlParts(Rule):
                         yield path
 
 
+def _files_of(owner: str, world: World) -> tuple[str, tuple[str, ...]]:
+    """The first module of a package, and all of its files that belong to the unit; remembered."""
+    memory = world.derived(_memory)
+    if owner not in memory:
+        roots = world.derived(_roots)
+        files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
+        first = next((p for p in files if p.endswith((".pm", ".so"))), "")
+        memory[owner] = first, (*files, *scripts(world, owner, b"perl"))
+    return memory[owner]
+
+
+def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {}
+
+
 class PerlUnit(Rule):
-    """A package of Perl modules is kept whole, less documentation, once a module of it is kept."""
+    """A package of Perl modules is kept whole, less documentation, once a module of it is kept; its programs too.
+
+    `plackup`, `hypnotoad` or `dancer2` start, test and administer the applications that use these modules.
+    """
 
     name = "perl.unit"
     level = Level.SAFE
@@ -281,9 +301,8 @@ class PerlUnit(Rule):
 
     def _package(self, entry: Entry, owner: str, world: World) -> Iterator[Want]:
         """All of the package follows from its first module, and that one from every other: few claims."""
-        roots = world.derived(_roots)
-        files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
-        first = next((p for p in files if p.endswith((".pm", ".so"))), entry.path)
+        first, files = _files_of(owner, world)
+        first = first or entry.path
         for path in files if first == entry.path else (first,):
             if world.rootfs.is_file(path):
                 yield self.want(path, entry.path, f"of the same package {owner}")
@@ -326,6 +345,7 @@ class PerlRuntime(Rule):
             yield from self._files(IMPLICIT, entry.path, world, "loaded by perl itself")
         elif self._runs_perl(entry, world):
             yield from self._base(entry.path, world)
+            yield from self._inline(entry, world)
 
     @staticmethod
     def _runs_perl(entry: Entry, world: World) -> bool:
@@ -343,6 +363,22 @@ class PerlRuntime(Rule):
             return False
         source = world.rootfs.read(entry.path)
         return b"perl" in source and b"\0" not in source[:1024] and _INLINE.search(source) is not None
+
+    def _inline(self, entry: Entry, world: World) -> Iterator[Want]:
+        """The modules of programs on the command line: `perl -MJSON::PP -e 'use POSIX; ...'` (perlrun(1))."""
+        source = world.rootfs.read(entry.path)
+        if b"\0" in source[:1024]:
+            return
+        names = {match[1].decode() for line in _RUN.findall(source) for match in _OPTION_M.finditer(line)}
+        search = _Search(entry, Facts(), world)
+        found = {f"-M{name}": search.module(name) for name in names}
+        if not entry.path.endswith(SUFFIXES):
+            # The shell's quotes around a program are none of Perl's.
+            plain = source.replace(b"'", b"\n").replace(b'"', b"\n")
+            found |= {name: search.module(name) for _, name in perlparse.parse(plain).modules}
+        for detail, path in sorted(found.items()):
+            if path is not None:
+                yield self.want(path, entry.path, detail)
 
     def _base(self, source: str, world: World) -> Iterator[Want]:
         for path in world.rootfs.glob("/usr/lib/*/perl-base/**"):

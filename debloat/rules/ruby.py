@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
 from debloat.rootfs import matcher
+from debloat.rules.commands import scripts
 from debloat.rules.rubygems import Gem, Library, library
 
 MAX_SOURCE = 2 << 20
@@ -144,9 +145,12 @@ class RubyRequire(Rule):
         facts = parse(world.rootfs.read(entry.path))
         here = posixpath.dirname(entry.path)
         inside = _tool(entry.path, known)
+        text = world.rootfs.read(entry.path).split(b"\n") if inside else []
         for line, name in facts.features:
-            # One tool requires another for commands of its own: gem the documentation's, bundle a console.
-            if not (inside and name.split("/")[0] in (*TOOLS, "rake")):
+            # One tool requires another for commands of its own: gem the documentation's, bundle a console. The console
+            # cannot do without what it requires when it is loaded, which is rdoc.
+            within = inside and not ("/irb" in entry.path and text[line - 1].startswith(b"require"))
+            if not (within and name.split("/")[0] in (*TOOLS, "rake")):
                 for path in self._feature(name, here, known, world):
                     yield self.want(path, entry.path, f'require "{name}", line {line}')
         for line, name in facts.relative:
@@ -266,6 +270,8 @@ class RubyGem(Rule):
             for below in world.rootfs.walk(directory):
                 if not below.is_dir and not UNUSED(below.path[len(directory) :]):
                     yield self.want(below.path, entry.path, f"of gem {gem.name} {gem.version}")
+        for path in world.derived(_stubs).get(gem.name, ()):
+            yield self.want(path, entry.path, f"program of gem {gem.name}")
         for name in gem.depends:
             for other in known.gems.get(name, ()):
                 for path in _use(other, world):
@@ -276,16 +282,46 @@ class RubyGem(Rule):
         for owner in world.packages.owners(entry.path):
             if CORE.fullmatch(owner.partition(":")[0]):
                 continue
-            files = [
-                path
-                for path in world.packages.files(owner)
-                if _vendored(path)
-                and world.rootfs.is_file(path)
-                and not ((gem := known.gem_of(path)) and _unused(path, gem))
-            ]
-            first = next((p for p in files if not p.endswith(".gemspec")), entry.path)
+            first, files = _files_of(owner, known, world)
+            first = first or entry.path
             for path in files if first == entry.path else (first,):
                 yield self.want(path, entry.path, f"of the same package {owner}")
+
+
+def _files_of(owner: str, known: Library, world: World) -> tuple[str, tuple[str, ...]]:
+    """The first file of code of a package, and all of its files that belong to the unit; remembered."""
+    memory = world.derived(_memory)
+    if owner not in memory:
+        files = [
+            path
+            for path in world.packages.files(owner)
+            if _vendored(path)
+            and world.rootfs.is_file(path)
+            and not ((gem := known.gem_of(path)) and _unused(path, gem))
+        ]
+        first = next((p for p in files if not p.endswith(".gemspec")), "")
+        memory[owner] = first, (*files, *scripts(world, owner, b"ruby"))
+    return memory[owner]
+
+
+def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {}
+
+
+_STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")
+
+
+def _stubs(world: World) -> dict[str, tuple[str, ...]]:
+    """Gem -> the programs on PATH that RubyGems made for it (Gem::Installer), whatever they are called."""
+    found: dict[str, list[str]] = {}
+    rootfs = world.rootfs
+    places = [d for d in world.config.path if d.startswith("/") and rootfs.is_dir(d)]
+    small = [c for d in places for c in rootfs.children(d) if c.executable and c.size < 4096]
+    rootfs.fetch(entry.path for entry in small if not world.packages.owners(entry.path))
+    for entry in small:
+        if not world.packages.owners(entry.path) and (match := _STUB.search(rootfs.read(entry.path))):
+            found.setdefault(match[1].decode(), []).append(entry.path)
+    return {name: tuple(paths) for name, paths in found.items()}
 
 
 def _unused(path: str, gem: Gem) -> bool:

@@ -54,6 +54,8 @@ def _wrapper(valued: str = "", operands: int = 0) -> Wrapper:
 WRAPPERS = {
     # Each from its own manual page.
     "builtin": _wrapper(),
+    # A subcommand stands before the command: `bundle exec`, `poetry run`.
+    "bundle": _wrapper("", 1),
     "busybox": _wrapper(),
     "catatonit": _wrapper(),
     "catchsegv": _wrapper(),
@@ -62,9 +64,12 @@ WRAPPERS = {
     "chrt": _wrapper("-T -P -D", 1),
     "command": _wrapper(),
     "dbus-run-session": _wrapper("--config-file"),
+    "ddtrace-run": _wrapper(),
     "doas": _wrapper("-u -C -a"),
+    "dockerize": _wrapper("-wait -timeout -wait-retry-interval -template -stdout -stderr -wait-http-header -delims"),
     "dumb-init": _wrapper("-r --rewrite"),
     "env": _wrapper("-u -C --unset --chdir"),
+    "envdir": _wrapper("", 1),
     "exec": _wrapper("-a"),
     "fakeroot": _wrapper("-l -s -i -b"),
     "flock": _wrapper("-w -E --timeout --wait --conflict-exit-code", 1),
@@ -76,7 +81,11 @@ WRAPPERS = {
     "nice": _wrapper("-n --adjustment"),
     "nocache": _wrapper("-n"),
     "nohup": _wrapper(),
+    "npx": _wrapper("-p --package"),
     "nsenter": _wrapper("-t -S -G --target --setuid --setgid"),
+    "opentelemetry-instrument": _wrapper(),
+    "pipenv": _wrapper("", 1),
+    "poetry": _wrapper("", 1),
     "numactl": _wrapper("-i -N -m -C -p -P"),
     "runuser": _wrapper("-u -g -G -s -c --user --group --supp-group --shell --command"),
     "s6-setuidgid": _wrapper("", 1),
@@ -86,6 +95,7 @@ WRAPPERS = {
         "--pdeathsig --selinux-label --apparmor-profile"
     ),
     "setsid": _wrapper(),
+    "setuidgid": _wrapper("", 1),
     "stdbuf": _wrapper("-i -o -e"),
     "strace": _wrapper("-o -e -p -s -u -E -I -O -P -S -X -a -b"),
     "su-exec": _wrapper("", 1),

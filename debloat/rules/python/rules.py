@@ -23,6 +23,8 @@ from debloat.rules.python.reach import (
 )
 from debloat.rules.python.source import Import, facts
 from debloat.rules.python.units import Unit, normalised, requirements, units
+from debloat.rules.shell import DEPENDENCIES, is_shell
+from debloat.rules.shellparse import MAX_SCRIPT
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
 _MODULE_WORD = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
@@ -380,6 +382,39 @@ def _named(world: World, module: str) -> Iterator[str]:
             yield from files
 
 
+class InlineCode(Rule):
+    """What a script of the application tells a Python to run: `python3 -m package`, `python3 -c 'import package'`."""
+
+    name = "python.inline"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not 0 < entry.size <= MAX_SCRIPT or world.packages.owners(entry.path):
+            return
+        source = world.rootfs.read(entry.path)
+        if b"python" not in source or not is_shell(entry.path, source[:128]) or DEPENDENCIES.search(entry.path):
+            return
+        for match in _RUN.finditer(source):
+            if match["module"]:
+                module = match["module"].decode()
+                for name in (module, f"{module}.__main__"):
+                    for file in _named(world, name):
+                        yield self.want(file, entry.path, f"-m {module}")
+            for wanted in sorted(facts(match["code"] or match["more"] or match["here"] or b"").imports):
+                for file in resolve(world, f"{world.config.workdir.rstrip('/')}/-", wanted):
+                    yield self.want(file, entry.path, f"import {wanted}")
+                    for part in stdlib.parts(world, file):
+                        yield self.want(part, entry.path, f"import {wanted}")
+
+
+_RUN = re.compile(
+    rb"\bpython[\d.]*(?:[ \t]+-[A-Za-z]{1,4}(?=[ \t]))*?[ \t]+(?:-m[ \t]*(?P<module>[A-Za-z_][\w.]*)"
+    rb"|-\w{0,3}c[ \t]*(?:\"(?P<code>(?:[^\"\\]|\\.){1,4000})\"|'(?P<more>[^']{1,4000})')"
+    rb"|(?:-[ \t]*)?[^\n]{0,80}?<<-?[ \t]*[\"']?(?P<mark>\w+)[\"']?[^\n]*\n(?P<here>.{1,8000}?)\n\t*(?P=mark))",
+    re.DOTALL,
+)
+"""A Python's -m, -c and here-document (python3(1)), in a shell script."""
+
+
 class Requirements(Rule):
     """Distributions that an application declares to need, in requirements.txt or pyproject.toml, where installed."""
 
@@ -425,5 +460,6 @@ RULES: tuple[Rule, ...] = (
     Subprocesses(),
     Libraries(),
     CommandLine(),
+    InlineCode(),
     Requirements(),
 )
