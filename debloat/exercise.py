@@ -35,6 +35,8 @@ UNASKED = 20.0
 """Seconds that a port nobody said speaks HTTP may stay silent on a request: many protocols wait for more to come."""
 HANDSHAKE = 5.0
 """Seconds within which a port that speaks TLS answers a first message; any other may wait for more for ever."""
+BOUND = 10.0
+"""Seconds until a service that exposes UDP ports alone is asked, whether it has bound one or not."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
@@ -192,7 +194,21 @@ class _Run:
         if answer == "timeout" and not self._scenario.probes and not self._config.healthcheck:
             ports = ", ".join(map(str, self._ports))
             return f"nothing listens on port {ports} after {self._limits.ready:g} s{self._last_words()}"
+        if not self._ports:
+            self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
         return ""
+
+    def _until_bound(self, ports: Sequence[str]) -> None:
+        """Wait for the first exposed UDP port: words that are sent before are lost, and a client sends them again.
+
+        An image may expose ports that are off, and one may be bound elsewhere: that is no failure.
+        """
+        deadline = min(self._deadline, time.monotonic() + BOUND)
+        while ports and time.monotonic() < deadline and self._session.state().running:
+            words = self._session.command("listen").split()
+            if any(port in words or f"{port}!" in words for port in ports):
+                return
+            time.sleep(_LONGEST_PAUSE / 10)
 
     def _last_words(self) -> str:
         stdout, stderr = self._session.engine.logs(self._session.container)
