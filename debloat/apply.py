@@ -6,6 +6,7 @@ recipe the result is proven: the probes are asked of the new build, then of what
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from debloat.lock import Lock
 from debloat.manifest import lock_of, platform, recipe_digest
 from debloat.minimal import Minimal, cut
 from debloat.model import Image, Want
-from debloat.pipeline import default_target
+from debloat.pipeline import default_target, spare_original
 from debloat.progress import Progress
 from debloat.reader import open_rootfs
 from debloat.recipe import Recipe
 from debloat.record import record
+from debloat.rules import all_rules
 from debloat.seeds import Gone, Move, Seeds, carried
 from debloat.session import Recorder
 from debloat.verify import Answer, Judge, Verdict, misses
@@ -77,8 +79,10 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
             "keep one lock for each platform: `debloat lock IMAGE -o debloat-ARCH.lock`",
         )
-    with progress.stage("read"):
+    with progress.stage("read"), ThreadPoolExecutor(1) as pool:
+        pool.submit(all_rules)  # their modules are imported while the engine starts the container
         rootfs = open_rootfs(workspace, image, sensor_binary)
+        rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
         packages = dpkg.read(rootfs)
     with progress.stage("close and carve"):
         seeds = carried(lock, rootfs, packages)
@@ -116,6 +120,9 @@ def apply(
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven."""
     with Workspace(engine) as workspace:
         image = engine.image(reference)
+        target = target or default_target(reference)
+        spare_original(image, target)
+        image = replace(image, config=engine.whole_config(image))
         binary = sensor.binary(engine.info().architecture)
         done = cut_by(workspace, image, lock, binary, progress)
         minimal = done.minimal
@@ -125,7 +132,7 @@ def apply(
         verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
         if recipe is not None:
             verdict, missed = replay(workspace, done, recipe, binary, progress)
-        result = (target or default_target(reference)) if verdict.passed or force else ""
+        result = target if verdict.passed or force else ""
         if result:
             workspace.publish(result)
             if archive is not None:

@@ -76,10 +76,9 @@ class _Audit:
         files = [p for p in sorted(self._kept) if (e := self._rootfs.get(p)) is not None and e.is_file]
         programs = {path: found for path in files if (found := self._object(path)) is not None}
         self._by_name = {posixpath.basename(name): [] for found in programs.values() for name in found.needed}
-        for path, number in self._rootfs.tree:
-            name = path.rpartition("/")[2]
-            if name in self._by_name and self._rootfs.tree.kind(number) in (Kind.FILE, Kind.SYMLINK):
-                self._by_name[name].append(path)
+        for path in self._rootfs.named(*self._by_name):
+            if (e := self._rootfs.get(path)) is not None and e.kind in (Kind.FILE, Kind.SYMLINK):
+                self._by_name[path.rpartition("/")[2]].append(path)
         searched = frozenset(d for path, found in programs.items() for d in self._own_directories(path, found))
         for path, found in programs.items():
             yield from self._interpreter(path, found)

@@ -240,6 +240,8 @@ def image_config(image: Image, layer: Layer, tool: str) -> bytes:
     }
     if image.variant:
         document["variant"] = image.variant
+    if image.author:
+        document["author"] = image.author
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import click
 
 from debloat import __version__
-from debloat.errors import DebloatError, Interrupted
+from debloat.errors import DebloatError, Interrupted, UsageError
+from debloat.signals import ENDING
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -189,8 +194,9 @@ def doctor(**given: Any) -> None:
 
 @cli.command(context_settings=CONTEXT)
 @click.option("--dry-run", is_flag=True, help="Only list.")
+@click.option("--all", "all_", is_flag=True, help="Those of runs on other machines too, however young.")
 def gc(**given: Any) -> None:
-    """Remove containers and unproven images that killed runs left behind."""
+    """Remove containers, unproven images and scratch directories that killed runs left; not those of runs at work."""
     from debloat.commands.gc import run
 
     run(**given)
@@ -325,8 +331,32 @@ def hook_run(**given: Any) -> None:
     run(**given)
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """A block that SIGINT, SIGTERM and SIGHUP end with `Interrupted`, so that what has begun is given back."""
+
+    def caught(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    previous = {}
+    with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                previous[number] = signal.signal(number, caught)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code. Errors go to stderr as "debloat: MESSAGE" and a line of advice."""
+    with interruptible():
+        return _run(argv)
+
+
+def _run(argv: list[str] | None) -> int:
     try:
         code = cli.main(argv, prog_name="debloat", standalone_mode=False)
     except SystemExit:
@@ -336,20 +366,31 @@ def main(argv: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show(sys.stderr)
         return 2
+    except Interrupted as error:
+        click.echo(f"debloat: {error.message}", err=True)
+        return Interrupted.exit_code
     except (KeyboardInterrupt, click.Abort):
         return Interrupted.exit_code
     except DebloatError as error:
         return complain(error)
     except BrokenPipeError:
         return CLOSED_PIPE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            return _bug(error)
+        return complain(UsageError(f"cannot write the output: {error.strerror}", "send it to a place with room"))
     except Exception as error:
-        import traceback
-
-        traceback.print_exc()
-        return complain(
-            DebloatError(f"internal error: {type(error).__name__}: {error}", "please report it with the lines above")
-        )
+        return _bug(error)
     return code if isinstance(code, int) else 0  # click gives the code of `ctx.exit` back, else what a command returned
+
+
+def _bug(error: Exception) -> int:
+    import traceback
+
+    traceback.print_exception(error)
+    return complain(
+        DebloatError(f"internal error: {type(error).__name__}: {error}", "please report it with the lines above")
+    )
 
 
 def complain(error: DebloatError) -> int:

@@ -18,6 +18,9 @@ from debloat.rootfs import Rootfs, matcher
 
 T = TypeVar("T")
 
+MOUNT_POINTS = ("/dev", "/proc", "/sys")
+"""Mounted over by every runtime (OCI runtime specification, default file systems): what is below is hidden."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -87,7 +90,8 @@ class Rule:
 def close(world: World, rules: Sequence[Rule], seeds: Iterable[Want] = ()) -> Closure:
     """The smallest set of paths that holds the seeds and satisfies every rule, with the evidence.
 
-    Links on the way to a wanted path, and the parent directories of all that is kept, are part of it. Rules up to
+    Links on the way to a wanted path, and the parent directories of all that is kept, are part of it; what is hidden
+    below a mount point is not, whoever wants it. Rules up to
     `safe` close first. Those of level `package` then add whole packages to it, and what these add is closed by the
     `exact` rules only: an idle script of a package that is whole must not pull in what it could reach.
     """
@@ -144,6 +148,9 @@ def _keep(rootfs: Rootfs, glob: str) -> Iterable[str]:
             yield from (entry.path for entry in rootfs.walk(path))
 
 
+_HIDDEN = tuple(f"{point}/" for point in MOUNT_POINTS)
+
+
 class _Worklist:
     """Kept paths with their evidence, and those that no rule has looked at yet."""
 
@@ -158,14 +165,17 @@ class _Worklist:
         if found.path is None:
             return
         evidence = Evidence(want.rule, want.source, want.detail)
-        if self._keep(found.path, evidence):
+        if found.path.startswith(_HIDDEN):
+            for link in found.links:
+                self._keep(link, evidence)
+        elif self._keep(found.path, evidence):
             for link in found.links:
                 self._keep(link, Evidence("link", found.path, f"link to it in {want.path}"))
             for directory in found.through:
                 self._keep(directory, Evidence("parent", found.path))
 
     def _keep(self, path: str, evidence: Evidence) -> bool:
-        if self._dropped is not None and self._dropped(path):
+        if path.startswith(_HIDDEN) or (self._dropped is not None and self._dropped(path)):
             return False
         known = self._evidence.get(path)
         if known is None:

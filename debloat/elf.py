@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import lief
-
 from debloat.rootfs import Rootfs
+from debloat.signals import held_back
+
+with held_back():  # an exception while its C++ side is being set up aborts the process, and nothing is given back
+    import lief
 
 MAGIC = b"\x7fELF"
 MAX_NAMES = 4096

@@ -54,7 +54,11 @@ class MinimalFails(DebloatError):
     exit_code = 5
 
 
-class Interrupted(DebloatError):
-    """SIGINT or SIGTERM arrived."""
+class Interrupted(BaseException):
+    """SIGINT, SIGTERM or SIGHUP arrived. Like KeyboardInterrupt it is no error that anything on its way may handle."""
 
-    exit_code = 130
+    exit_code: ClassVar[int] = 130
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message

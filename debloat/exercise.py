@@ -6,11 +6,9 @@ The first exercise of an image finds out what its probes are (which port speaks 
 
 from __future__ import annotations
 
-import http.client
 import os
 import shlex
 import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +16,11 @@ from dataclasses import dataclass, replace
 
 from debloat.errors import OriginalFails, UsageError
 from debloat.model import Image, ImageConfig
-from debloat.probes import HEADERS, ProbeResult, excerpt, shape
+from debloat.probes import ProbeResult, excerpt, shape
 from debloat.recipe import HttpProbe, Scenario
 from debloat.session import STOP_GRACE, Recorded, Recorder, Session, started
+from debloat.signals import hold_back
+from debloat.web import Heard, may_speak_tls, request
 from debloat.workspace import Workspace
 
 ENCODINGS = ("", "gzip, deflate, br")
@@ -29,9 +29,12 @@ ENCODINGS = ("", "gzip, deflate, br")
 COMING_UP = (502, 503, 504)
 """Statuses of a service that is still starting: asked again until the readiness limit."""
 
-MAX_BODY = 64 << 20
 SILENT = 3.0
 """Seconds that an exposed port may stay silent once something else has answered: images expose ports that are off."""
+UNASKED = 20.0
+"""Seconds that a port nobody said speaks HTTP may stay silent on a request: many protocols wait for more to come."""
+HANDSHAKE = 5.0
+"""Seconds within which a port that speaks TLS answers a first message; any other may wait for more for ever."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
@@ -249,21 +252,28 @@ class _Run:
         return min(self._deadline, self._answered + SILENT) if known else self._deadline
 
     def _on_port(self, ask: Ask, *, or_connect: bool) -> list[tuple[Ask, ProbeResult]]:
-        schemes = (ask.http.scheme,) if ask.http.scheme else ("http", "https")
         best: list[tuple[Ask, ProbeResult]] = []
-        for scheme in schemes:
+        for scheme in (ask.http.scheme,) if ask.http.scheme else ("http", "https"):
             probe = replace(ask.http, port=ask.port, scheme=scheme)
             concrete = replace(ask, kind="http", http=probe, name=probe.name)
-            first = self._answers(concrete)
+            heard = self._heard(concrete, ENCODINGS[0], guess=or_connect)
+            first = [heard.result]
+            if heard.result.status:
+                first += [self._http(concrete, encoding) for encoding in ENCODINGS[1:]]
             # A TLS port answers plain HTTP with 400, if at all.
             if first[0].status and first[0].status != 400:
                 return [(concrete, r) for r in first]
             if not best or first[0].status:
                 best = [(concrete, r) for r in first]
+            if heard.foreign or (not ask.http.scheme and scheme == "http" and not self._may_speak_tls(ask.port)):
+                break
         if or_connect and not best[0][1].status:
             connect = Ask("connect", f"connect {ask.port}", port=ask.port)
             return [(connect, r) for r in self._answers(connect)]
         return best
+
+    def _may_speak_tls(self, port: int) -> bool:
+        return may_speak_tls(self._published(port), min(HANDSHAKE, self._limits.timeout))
 
     def _answers(self, ask: Ask) -> list[ProbeResult]:
         if ask.kind == "http":
@@ -278,69 +288,32 @@ class _Run:
         return self._session.ports.get(f"{port}/tcp", port)
 
     def _http(self, ask: Ask, encoding: str) -> ProbeResult:
-        """One request. Refused, reset and "not yet" statuses are asked again while the service may be coming up."""
+        return self._heard(ask, encoding).result
+
+    def _heard(self, ask: Ask, encoding: str, *, guess: bool = False) -> Heard:
+        """One request. Refused, reset and "not yet" statuses are asked again while the service may be coming up.
+
+        A guess is given up as soon as a port that listens says nothing.
+        """
+        timeout = min(UNASKED, self._limits.timeout) if guess else self._limits.timeout
         name = ask.name + (" (compressed)" if encoding else "")
         pause, patience = _FIRST_PAUSE, self._patience(ask.port)
         while True:
-            result = self._request(ask, name, encoding)
+            heard = request(self._published(ask.port), ask.http, name, encoding, timeout, self._names)
+            result = heard.result
             again = not result.status or result.status in COMING_UP
             deadline = self._deadline if result.status else patience
             if not again or time.monotonic() > deadline or not self._session.state().running:
-                return result
-            if not result.status and self._listening(ask.port) and pause >= _LONGEST_PAUSE:
-                return result  # it listens, and does not speak HTTP
+                return heard
+            given_up = pause >= _LONGEST_PAUSE or heard.foreign or (guess and heard.silent)
+            if not result.status and given_up and self._listening(ask.port):
+                return heard  # it listens, and does not speak HTTP
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _listening(self, port: int) -> bool:
         words = self._session.command("listen").split()
         return f"{port}/tcp" in words or f"{port}/tcp!" in words
-
-    def _request(self, ask: Ask, name: str, encoding: str) -> ProbeResult:
-        port, timeout = self._published(ask.port), self._limits.timeout
-        connection: http.client.HTTPConnection
-        if ask.http.scheme == "https":
-            # The certificate is the image's own affair: what counts is that it answers as before.
-            context = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
-        else:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-        headers = {"User-Agent": "debloat", "Accept": "*/*"}
-        try:
-            connection.putrequest(ask.http.method, ask.http.path, skip_accept_encoding=True)
-            for key, value in headers.items():
-                connection.putheader(key, value)
-            if encoding:
-                connection.putheader("Accept-Encoding", encoding)
-            if ask.http.method in ("POST", "PUT", "PATCH"):
-                connection.putheader("Content-Length", "0")
-            connection.endheaders()
-            response = connection.getresponse()
-            body = response.read(MAX_BODY)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            return ProbeResult(name, False, detail=f"{type(error).__name__}: {error}")
-        finally:
-            connection.close()
-        kept = tuple((h, shape_of_header(response.getheader(h) or "", self._names)) for h in HEADERS)
-        ok = response.status < 500
-        detail = "" if ok else f"status {response.status}: {excerpt(body, 300)}"
-        return ProbeResult(
-            name, ok, response.status, kept, self._shape(body, encoding, response), excerpt(body), detail
-        )
-
-    def _shape(self, body: bytes, encoding: str, response: http.client.HTTPResponse) -> str:
-        """The shape of a body, uncompressed where it came compressed: compressors stamp times and vary."""
-        coding = (response.getheader("content-encoding") or "").lower()
-        if coding in ("gzip", "deflate", "x-gzip"):
-            import zlib
-
-            try:
-                body = zlib.decompressobj(wbits=47).decompress(body, MAX_BODY)
-            except zlib.error:
-                return "undecodable"
-        elif coding:
-            return f"encoded {coding}"
-        return shape(body, *self._names)
 
     def _connect(self, ask: Ask) -> ProbeResult:
         deadline = min(self._patience(ask.port), time.monotonic() + self._limits.timeout)
@@ -380,15 +353,22 @@ class _Run:
             "DEBLOAT_URL": f"http://127.0.0.1:{first}",
             "DEBLOAT_CONTAINER": self._session.container,
         }
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", ask.command],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        # A signal between the start of the client and the knowledge of it would leave the client running.
+        release = hold_back()
         try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", ask.command],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except BaseException:
+            release()
+            raise
+        try:
+            release()
             stdout, stderr = process.communicate(timeout=self._limits.timeout)
         except BaseException as error:
             os.killpg(process.pid, 9)
@@ -402,10 +382,3 @@ class _Run:
         detail = "" if code == 0 else f"exit code {code}: {excerpt(stderr or stdout, 600)}"
         text = excerpt(stdout or stderr)
         return ProbeResult(ask.name, code == 0, code, (), shape(stdout, *self._names), text, detail)
-
-
-def shape_of_header(value: str, names: tuple[str, ...]) -> str:
-    """A header's value with the words of this run masked."""
-    for name in names:
-        value = value.replace(name, "NAME")
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from debloat.model import Entry, Kind
 from debloat.rootfs import Rootfs
@@ -27,6 +27,8 @@ PACKAGE_MANAGERS = frozenset(
         "cargo",
     }
 )
+_NO_CONTENT = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
+"""Links have no mode of their own; `/dev/null` and its like are for all to write, and are the engine's at run time."""
 _PROGRAM_DIRECTORIES = ("bin", "sbin")
 
 
@@ -54,7 +56,7 @@ def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footpr
             linked.update({entry.hardlink} - {0})
         if entry.is_file and entry.mode & 0o6000:
             setuid.append(entry.path)
-        if not entry.is_symlink and entry.mode & 0o002 and not entry.mode & 0o1000:
+        if entry.kind not in _NO_CONTENT and entry.mode & 0o002 and not entry.mode & 0o1000:
             world_writable.append(entry.path)
         if entry.executable:
             executable.add(entry.path)
@@ -70,6 +72,17 @@ def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footpr
         package_managers=tuple(e.path for e in programs if e.name in PACKAGE_MANAGERS),
         world_writable=tuple(world_writable),
     )
+
+
+def of_image(rootfs: Rootfs, packages: int) -> Footprint:
+    """The footprint of all of a root file system. Most files can be nothing but counted, which takes no `Entry`."""
+    files, size, others = rootfs.tree.apart(lambda kind, mode: kind is Kind.FILE and not mode & _NOTED)
+    found = footprint((e for path in others if (e := rootfs.get(path)) is not None), rootfs, packages)
+    return replace(found, bytes=found.bytes + size, files=found.files + files)
+
+
+_NOTED = 0o6113
+"""Bits of a mode that make a file one to note: setuid, setgid, executable, for all to write."""
 
 
 def _is_program(entry: Entry, rootfs: Rootfs, executable: set[str]) -> bool:

@@ -19,7 +19,7 @@ from debloat.debian import dpkg
 from debloat.engine.base import Engine
 from debloat.errors import OriginalFails, UsageError
 from debloat.exercise import Limits, exercise
-from debloat.footprint import Footprint, footprint
+from debloat.footprint import Footprint, footprint, of_image
 from debloat.gate_rules import BY_ID, Rules, Severity
 from debloat.judge import Drift, Subject, figures, judge
 from debloat.location import NO_DOCKERFILE, Dockerfile
@@ -30,11 +30,10 @@ from debloat.progress import Progress
 from debloat.reader import ENGINE_TOUCHED, open_rootfs
 from debloat.recipe import Recipe
 from debloat.report.gate import Finding, GateReport
+from debloat.rootfs import Rootfs
 from debloat.seeds import carried
 from debloat.session import Recorder
 from debloat.workspace import Workspace
-
-_ROOT = ("", "root", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +102,17 @@ def _placed(finding: Finding, request: Request) -> Finding:
     return replace(finding, known=known, location=request.dockerfile.locate(finding))
 
 
-def _subject(image: Image, judged: Side, found: Footprint) -> Subject:
+def _subject(image: Image, judged: Side, found: Footprint, rootfs: Rootfs) -> Subject:
     user = image.config.user
-    return Subject(judged, found, user, image.config.ports, user.partition(":")[0] in _ROOT)
+    return Subject(judged, found, user, image.config.ports, is_root(user, rootfs.text("/etc/passwd")))
+
+
+def is_root(user: str, passwd: str) -> bool:
+    """Whether a USER is uid 0: none, a number, or a name that the image's passwd(5) gives that number."""
+    name = user.partition(":")[0]
+    rows = [line.split(":") for line in passwd.splitlines()]
+    uid = next((row[2] for row in rows if len(row) > 2 and row[0] == name), name)
+    return name in ("", "root") or not uid.strip("0")
 
 
 def _digest(request: Request) -> str:
@@ -124,7 +131,7 @@ def _as_it_is(
         items = [i for i in whole(rootfs, packages) if i.path not in ENGINE_TOUCHED or i.path in known]
     found = footprint((i.entry() for i in items), rootfs, len(names))
     subject = _subject(
-        image, Side(image.reference, items, names), replace(found, bytes=carve.content_size(rootfs.entries()))
+        image, Side(image.reference, items, names), replace(found, bytes=carve.content_size(rootfs.entries())), rootfs
     )
     if lock is None:
         return subject, None
@@ -140,8 +147,8 @@ def _before(lock: Lock) -> Footprint:
 
 def _to_be_cut(image: Image, done: Cut, lock: Lock, request: Request) -> tuple[Subject, Drift, Footprint]:
     rootfs = done.world.rootfs
-    original = footprint(rootfs.entries(), rootfs, len(done.minimal.shares))
-    subject = _subject(image, side(done.lock, image.reference), done.minimal.footprint)
+    original = of_image(rootfs, len(done.minimal.shares))
+    subject = _subject(image, side(done.lock, image.reference), done.minimal.footprint, rootfs)
     drift = Drift(lock, _before(lock), done.diff, done.seeds.moves, done.seeds.gone, _digest(request))
     return subject, drift, original
 

@@ -36,6 +36,10 @@ class Kind(enum.StrEnum):
     SOCKET = "s"
 
 
+_FILE, _DIR, _SYMLINK = Kind.FILE, Kind.DIR, Kind.SYMLINK
+"""By names of their own: Python 3.11 looks a member up anew each time, which rules would do by the million."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One name in a root file system.
@@ -59,19 +63,19 @@ class Entry:
 
     @property
     def is_file(self) -> bool:
-        return self.kind is Kind.FILE
+        return self.kind is _FILE
 
     @property
     def is_dir(self) -> bool:
-        return self.kind is Kind.DIR
+        return self.kind is _DIR
 
     @property
     def is_symlink(self) -> bool:
-        return self.kind is Kind.SYMLINK
+        return self.kind is _SYMLINK
 
     @property
     def executable(self) -> bool:
-        return self.kind is Kind.FILE and self.mode & 0o111 != 0
+        return self.kind is _FILE and self.mode & 0o111 != 0
 
     @property
     def name(self) -> str:
@@ -144,7 +148,8 @@ class Image:
     """An image as an engine knows it: what it is called, what it is, how it was made.
 
     `reference` is what the user said, `id` the digest of the configuration (`sha256:...`), `repo_digest`
-    the registry's digest where one is known. `history` is the `created_by` texts, oldest first.
+    the registry's digest where one is known. `history` is the `created_by` texts, oldest first, `author` who made it,
+    `builder` the version of the engine that built it, empty where another tool did. `names` are its tags.
     """
 
     reference: str
@@ -157,6 +162,9 @@ class Image:
     repo_digest: str = ""
     size: int = 0
     history: tuple[str, ...] = ()
+    author: str = ""
+    builder: str = ""
+    names: tuple[str, ...] = ()
 
 
 class Op(enum.StrEnum):
@@ -192,6 +200,9 @@ class Op(enum.StrEnum):
     HANDLE = "handle"
 
 
+_NOT_FOLLOWING = frozenset({Op.READLINK, Op.UNLINK, Op.RMDIR, Op.RENAME, Op.SYMLINK, Op.MKDIR, Op.MKNOD, Op.LINK})
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Access:
     """A program's use of a path, during a probe.
@@ -209,8 +220,7 @@ class Access:
     @property
     def follows(self) -> bool:
         """Whether a link in the last place is followed."""
-        nofollow = {Op.READLINK, Op.UNLINK, Op.RMDIR, Op.RENAME, Op.SYMLINK, Op.MKDIR, Op.MKNOD, Op.LINK}
-        return "l" not in self.flags and self.op not in nofollow
+        return "l" not in self.flags and self.op not in _NOT_FOLLOWING
 
 
 @dataclass(frozen=True, slots=True)

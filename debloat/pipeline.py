@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from debloat import carve, sensor
 from debloat.audit import audit
 from debloat.closure import World
 from debloat.debian import dpkg
+from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.errors import UsageError
 from debloat.exercise import Limits
@@ -21,6 +22,7 @@ from debloat.recipe import Recipe
 from debloat.record import Recording, record
 from debloat.report.model import Report, report
 from debloat.rootfs import Rootfs
+from debloat.rules import all_rules
 from debloat.rules.package import unknown_packages
 from debloat.session import Recorder
 from debloat.verify import Judge, Proven, Verdict, cures
@@ -66,12 +68,17 @@ def slim(
     """
     with Workspace(engine) as workspace:
         image = engine.image(reference)
+        target = target or default_target(reference)
+        spare_original(image, target)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
-        rootfs, recording = read_and_record(workspace, image, recipe, recorder, progress)
-        world = world_of(image, rootfs, recipe, recording.trace, traces)
+        with ThreadPoolExecutor(1) as pool:
+            whole = pool.submit(engine.whole_config, image)
+            rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, progress)
+            image = replace(image, config=whole.result())
+        world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, progress)
-        result = (target or default_target(reference)) if proven.verdict.passed or force else ""
+        result = target if proven.verdict.passed or force else ""
         finished = report(image, rootfs, recording, proven, recipe, result, verify, progress)
         for sink in sinks:
             sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
@@ -82,21 +89,28 @@ def slim(
 
 def read_and_record(
     workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, progress: Progress
-) -> tuple[Rootfs, Recording]:
-    """Read the image's index while its scenarios are recorded: neither needs the other."""
-    with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(open_rootfs, workspace, image, recorder.sensor)
+) -> tuple[Rootfs, Packages, Recording]:
+    """Read the image's index and packages, and import the rules, while its scenarios are recorded."""
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(_read, workspace, image, recorder.sensor)
+        pool.submit(all_rules)
         with progress.stage("record"):
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):
-            return reading.result(), recording
+            return *reading.result(), recording
 
 
-def world_of(image: Image, rootfs: Rootfs, recipe: Recipe, trace: Trace, more: Iterable[Trace] = ()) -> World:
+def _read(workspace: Workspace, image: Image, binary: bytes) -> tuple[Rootfs, Packages]:
+    rootfs = open_rootfs(workspace, image, binary)
+    return rootfs, dpkg.read(rootfs)
+
+
+def world_of(
+    image: Image, rootfs: Rootfs, packages: Packages, recipe: Recipe, trace: Trace, more: Iterable[Trace] = ()
+) -> World:
     """What the rules may look at."""
     for other in more:
         trace = trace | other
-    packages = dpkg.read(rootfs)
     world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.architecture)
     if unknown := unknown_packages(world):
         raise UsageError(f"no package of the image is called {', '.join(unknown)}", "see `debloat inspect IMAGE`")
@@ -125,6 +139,26 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             progress.say(f"healing: {len(cure)} paths were missed")
             healed += cure
     return Proven(minimal, verdict, healed, findings)
+
+
+def spare_original(image: Image, target: str) -> None:
+    """UsageError where the result would take a name from the original."""
+    if full_name(target) in {full_name(name) for name in (image.reference, *image.names)}:
+        raise UsageError(
+            f"cannot name the result {target}: that is the original's name, which stays its own",
+            f"choose another with -t, for example {default_target(target)}",
+        )
+
+
+def full_name(reference: str) -> str:
+    """A reference as the engine understands it: `nginx` is `docker.io/library/nginx:latest`."""
+    name = reference.removeprefix("index.docker.io/").removeprefix("docker.io/")
+    host = name.partition("/")[0]
+    if "/" not in name:
+        name = f"docker.io/library/{name}"
+    elif not ("." in host or ":" in host or host == "localhost"):
+        name = f"docker.io/{name}"
+    return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def default_target(reference: str) -> str:

@@ -53,6 +53,15 @@ class ProbeResult:
             return "the output differs"
         return ""
 
+    def aspects(self, other: ProbeResult) -> frozenset[str]:
+        """In what `other` differs from this answer: its outcome, headers by name, its output."""
+        found = {name for (name, before), (_, now) in zip(self.headers, other.headers, strict=False) if before != now}
+        if self.ok != other.ok or self.status != other.status:
+            found.add("outcome")
+        if self.shape != other.shape:
+            found.add("output")
+        return frozenset(found)
+
     def outcome(self) -> str:
         if self.name.startswith("http "):
             return f"status {self.status}" if self.status else "no answer"

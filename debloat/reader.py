@@ -113,6 +113,11 @@ class SensorContents(Spool):
             yield piece
 
 
+_KINDS = {kind.value.encode(): kind for kind in Kind} | {b"m": Kind.DIR}
+"""By the letters of the index; `m` is a directory on which something is mounted."""
+_FILE = Kind.FILE
+
+
 class IndexParser:
     """Reads the answer to `index` (docs/sensor.md) as it comes; SensorUnavailable where it is damaged."""
 
@@ -141,24 +146,22 @@ class IndexParser:
         self._rest = b"\0".join(fields[at:])
 
     def _entry(self, meta: list[bytes], names: list[bytes]) -> Entry:
-        kind, mode, uid, gid, size, mtime, nlink, dev, ino, major, minor, _ = meta
-        group = 0
-        if kind == b"f" and int(nlink) > 1:
+        letter, mode, uid, gid, size, mtime, nlink, dev, ino, major, minor, _ = meta
+        kind = _KINDS.get(letter)
+        if kind is None:
+            raise ValueError(letter)
+        group, device, xattrs = 0, (0, 0), tuple[tuple[str, bytes], ...]()
+        if kind is not _FILE:
+            size = b"0"
+            if letter in b"cb":
+                device = (int(major), int(minor))
+        elif nlink != b"1" and int(nlink) > 1:
             group = self._groups.setdefault((dev, ino), len(self._groups) + 1)
-        pairs = zip(names[2::2], names[3::2], strict=True)
-        return Entry(
-            path=os.fsdecode(names[0]),
-            kind=Kind.DIR if kind == b"m" else Kind(kind.decode("ascii")),
-            mode=int(mode, 8),
-            uid=int(uid),
-            gid=int(gid),
-            size=int(size) if kind == b"f" else 0,
-            mtime=int(mtime),
-            target=os.fsdecode(names[1]),
-            hardlink=group,
-            device=(int(major), int(minor)) if kind in b"cb" else (0, 0),
-            xattrs=tuple(sorted((os.fsdecode(n), bytes.fromhex(v.decode("ascii"))) for n, v in pairs)),
-        )
+        if len(names) > 2:
+            pairs = zip(names[2::2], names[3::2], strict=True)
+            xattrs = tuple(sorted((os.fsdecode(n), bytes.fromhex(v.decode("ascii"))) for n, v in pairs))
+        path, target = (name.decode("utf-8", "surrogateescape") for name in names[:2])
+        return Entry(path, kind, int(mode, 8), int(uid), int(gid), int(size), int(mtime), target, group, device, xattrs)
 
 
 _EMPTY_MOUNT_POINTS = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")

@@ -14,6 +14,7 @@ from debloat.exercise import Exercise, Limits, NothingToAsk, exercise
 from debloat.model import Access, Image, Trace
 from debloat.recipe import Recipe, Scenario
 from debloat.session import Recorded, Recorder
+from debloat.sidebyside import each
 from debloat.workspace import Workspace
 
 MAX_FAILED_READS = 0.001
@@ -35,13 +36,16 @@ def record(
     """Exercise the original. OriginalFails when it does not pass its own probes, recorded or not."""
     _runnable(workspace, image, recipe)
     limits = Limits(recipe.ready, recipe.timeout)
-    exercises, notes = [], list[str]()
-    for scenario in recipe.scenarios:
+
+    def one(number: int) -> tuple[Exercise, list[str]]:
+        scenario = recipe.scenarios[number]
         say(f"recording {scenario.name}")
-        done, note = _recorded(workspace, image, scenario, limits, recorder)
-        exercises.append(done)
-        notes += [*note, *_silent(image, done)]
-    return Recording(tuple(exercises), trace_of(image, exercises), tuple(notes))
+        return _recorded(workspace, image, scenario, limits, recorder)
+
+    done = each(workspace, recipe.scenarios, one)
+    exercises = [exercise for exercise, _ in done]
+    notes = tuple(note for exercise, found in done for note in (*found, *_silent(image, exercise)))
+    return Recording(tuple(exercises), trace_of(image, exercises), notes)
 
 
 def trace_of(image: Image, exercises: list[Exercise]) -> Trace:
@@ -75,12 +79,15 @@ def _runnable(workspace: Workspace, image: Image, recipe: Recipe) -> None:
 
 
 def _silent(image: Image, done: Exercise) -> list[str]:
-    """Notes on exposed ports that the defaults would have asked, had anything listened there."""
+    """Notes on exposed ports that the defaults asked nothing, or that did not speak HTTP."""
     if done.scenario.probes or any(ask.kind == "exit" for ask in done.asked):
         return []
     asked = {ask.port for ask in done.asked}
     exposed = sorted(int(p.partition("/")[0]) for p in image.config.ports if p.endswith("/tcp"))
-    return [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
+    off = [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
+    mute = ", ".join(str(ask.port) for ask in done.asked if ask.kind == "connect")
+    hint = "to exercise the service, give its client as --exec or --run"
+    return [*off, *([f"port {mute} speaks no HTTP and was only connected to: {hint}"] if mute else [])]
 
 
 def _recorded(
@@ -123,7 +130,8 @@ def _failure(first: Exercise | None, plain: Exercise | None) -> OriginalFails:
     lines = "\n".join(f"  {r.name}: {r.detail or r.outcome()}" for r in failures)
     return OriginalFails(
         f"the original image does not pass its own probes:\n{lines}",
-        "a probe must succeed on the image as it is: status below 500, exit code 0; mend the probe or the image",
+        "a probe must succeed on the image as it is: status below 500, exit code 0; "
+        "give it what it lacks (-e, -v, --network, --args), or mend the probe or the image",
     )
 
 

@@ -10,8 +10,7 @@ import fnmatch
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from debloat.model import Entry, Kind
 from debloat.tree import Tree
@@ -52,8 +51,7 @@ class MemoryContents:
         yield self._files[path]
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """Where a path leads: the real path it ends at, or None, and every link on the way, in order.
 
     `through` are the directories that the way leaves again by `..`: without them the path leads nowhere.
@@ -105,6 +103,10 @@ class Rootfs:
         if entry is None:
             raise KeyError(path)
         return entry
+
+    def named(self, *names: str) -> tuple[str, ...]:
+        """The paths whose last part is one of the names, sorted: faster by far than a look at each path."""
+        return tuple(self._tree.named(frozenset(names)))
 
     @property
     def tree(self) -> Tree:
@@ -275,6 +277,10 @@ class Rootfs:
 @functools.lru_cache(maxsize=4096)
 def glob_regex(pattern: str) -> re.Pattern[str]:
     """A glob as a regular expression: `**/` any directories, `**` anything, `*` and `?` within a name."""
+    return re.compile(_glob_text(pattern), re.DOTALL)
+
+
+def _glob_text(pattern: str) -> str:
     out, i = [], 0
     while i < len(pattern):
         char = pattern[i]
@@ -293,10 +299,17 @@ def glob_regex(pattern: str) -> re.Pattern[str]:
             continue
         out.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
         i += 1
-    return re.compile("".join(out), re.DOTALL)
+    return "".join(out)
 
 
 def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """A predicate: does a path match any of these globs? A pattern names the path itself or a directory above it."""
-    compiled = [glob_regex(p.rstrip("/") + suffix) for p in patterns for suffix in ("", "/**")]
-    return lambda path: any(c.fullmatch(path) for c in compiled)
+    match = _any_of(tuple(patterns)).fullmatch
+    return lambda path: match(path) is not None
+
+
+@functools.lru_cache(maxsize=4096)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all of them: the search among a hundred globs stays within the regular expression."""
+    each = (f"{_glob_text(pattern.rstrip('/'))}(?:/.*)?" for pattern in patterns)
+    return re.compile("|".join(each) if patterns else r"(?!)", re.DOTALL)

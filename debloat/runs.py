@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from debloat.pipeline import Made
 
 
+REMEMBERED = 200
+"""Files kept, two a run: each of some hundred kilobytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A remembered run: the original image's id, what was recorded, the policy, what was healed."""
@@ -56,6 +60,14 @@ def remember(made: Made) -> None:
         for name in (made.image.id, made.minimal.id):
             with written_whole(directory() / f"{name.partition(':')[2]}.json") as draft:
                 draft.write_bytes(data)
+        _forget(REMEMBERED)
+
+
+def _forget(keep: int) -> None:
+    """Remove all but the `keep` files written last."""
+    files = sorted(directory().glob("*.json"), key=lambda path: path.stat().st_mtime)
+    for path in files[: max(0, len(files) - keep)]:
+        path.unlink(missing_ok=True)
 
 
 def recall(image_id: str) -> Run | None:

@@ -16,6 +16,7 @@ from debloat.model import Access, Image, ImageConfig
 from debloat.reader import SENSOR, SENSOR_HOME, sensor_tar
 from debloat.recipe import RunOptions
 from debloat.trace import Counters, parse_events, parse_marks, parse_state, scope_of
+from debloat.tunnel import Tunnel, published_here
 from debloat.workspace import Workspace
 
 TRACES = f"{SENSOR_HOME}/trace"
@@ -68,6 +69,7 @@ class Session:
         self._recorder = recorder
         self._scopes: dict[str, str] = {}
         self._control: Channel | None = None
+        self._tunnels: list[Tunnel] = []
         self.ports: Mapping[str, int] = MappingProxyType({})
 
     def command(self, *words: str, timeout: float = 60.0) -> str:
@@ -76,7 +78,7 @@ class Session:
             if self._control is None:
                 argv = (SENSOR, "control", "--dir", TRACES)
                 self._control = self.engine.execute(self.container, argv, user="0:0")
-            self._control.send((" ".join(words) + "\n").encode())
+            self._control.send((" ".join(words) + "\n").encode("utf-8", "surrogateescape"))
             return self._control.line(timeout)
         except (ChannelClosed, EngineUnavailable):
             # The container has ended under the command; the engine may notice a moment later.
@@ -86,8 +88,8 @@ class Session:
 
     def mark(self, name: str) -> None:
         """What follows belongs to the probe `name`."""
-        escaped = "".join(c if " " <= c != "\\" else f"\\x{ord(c):02x}" for c in name if ord(c) < 0x80)
-        self.command("mark", escaped.replace(" ", "\\x20"))
+        plain = (c if c > " " and c not in "\\\x7f" else f"\\x{ord(c):02x}" for c in name)
+        self.command("mark", "".join(plain))
 
     def state(self) -> ContainerState:
         return self.engine.state(self.container)
@@ -136,7 +138,26 @@ class Session:
                 unresolved += events.unresolved
         return Recorded(frozenset(accesses), tuple(counters), tuple(sorted(set(unresolved))))
 
+    def reach(self, ports: tuple[str, ...]) -> None:
+        """Fill `self.ports`: for each port (`80/tcp`) the one on this machine that leads to it."""
+        state, local = self.engine.state(self.container), self.engine.info().local
+        reached = {}
+        for port in ports:
+            number = int(port.partition("/")[0])
+            published = state.ports.get(port, 0)
+            if local and self._options.network == "host":
+                reached[port] = number
+            elif local and published and published_here(published):
+                reached[port] = published
+            else:
+                tunnel = Tunnel(self.engine, self.container, state.addresses or ("127.0.0.1",), number)
+                self._tunnels.append(tunnel)
+                reached[port] = tunnel.port
+        self.ports = MappingProxyType(reached)
+
     def close(self) -> None:
+        for tunnel in self._tunnels:
+            tunnel.close()
         if self._control is not None:
             self._control.close()
 
@@ -198,7 +219,7 @@ def container_spec(
         cmd=() if recorder.recording or args is None else args,
         user="0:0" if recorder.recording else options.user,
         env=options.env,
-        ports=ports,
+        ports=() if options.network.startswith("container:") else ports,
         volumes=options.volumes,
         anonymous=(SENSOR_HOME,),
         tmpfs=options.tmpfs,
@@ -229,7 +250,7 @@ def started(
         engine.start(container)
         session = Session(engine, container, image.config, options, recorder)
         with contextlib.closing(session):
-            session.ports = engine.state(container).ports
+            session.reach(ports)
             yield session
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from debloat.model import Entry, Kind
 
@@ -91,7 +91,11 @@ class Tree:
     def number(self, path: str) -> int:
         """The number of the entry of exactly this path; -1 where there is none."""
         parent, slash, name = path.rpartition("/")
-        found = self._directories.get(parent) if slash else None
+        return self.number_in(parent, name) if slash else -1
+
+    def number_in(self, parent: str, name: str) -> int:
+        """The number of a name in a directory, whose path has no slash at its end; -1 where there is none."""
+        found = self._directories.get(parent)
         if found is None:
             return -1
         names, rows = found
@@ -112,6 +116,34 @@ class Tree:
             target = self._targets.get(number, "")
             found = Entry(path, kind, mode, uid, gid, self._sizes[number], self._mtimes[number], target)
         return found
+
+    def plain(self, number: int) -> bool:
+        """Whether the columns hold all of an entry: no hard link, device or attribute."""
+        return number not in self._odd
+
+    def size_of(self, number: int) -> int:
+        """The size of the entry of this number, where it is plain."""
+        return self._sizes[number]
+
+    def named(self, names: Container[str]) -> list[str]:
+        """The paths whose last part is one of the names, sorted: one look at each name, and paths of few."""
+        return sorted({self.path(row) for row, name in enumerate(self._names) if name in names})
+
+    def apart(self, counted: Callable[[Kind, int], bool]) -> tuple[int, int, list[str]]:
+        """How many plain entries are of a kind and mode to be `counted`, and their bytes; the paths of all others."""
+        boring = [counted(kind, mode) for kind, mode, _, _ in self._common]
+        repeated = self._length != len(self._names)
+        files = size = 0
+        others = []
+        for row, which in enumerate(self._which):
+            if repeated and self.number(self.path(row)) != row:
+                continue
+            if not boring[which] or row in self._odd:
+                others.append(self.path(row))
+            else:
+                files += 1
+                size += self._sizes[row]
+        return files, size, sorted(others)
 
     def names(self, directory: str) -> list[str]:
         """The names in a directory, sorted."""

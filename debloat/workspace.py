@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import signal
 import tempfile
@@ -16,8 +15,12 @@ from types import FrameType, TracebackType
 
 from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine
 from debloat.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
+from debloat.owner import new_run
+from debloat.signals import ENDING
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SCRATCH = "debloat-"
+"""What the names of scratch directories begin with; the run's id and a word that differs follow."""
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -30,13 +33,18 @@ class Workspace:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.run = f"{secrets.token_hex(6)}"
+        self.run = new_run()
         self._directory: Path | None = None
         self._pending = False
         self._shield = 0
         self._signal = 0
         self._previous: dict[signal.Signals, object] = {}
-        self._created = False
+        self._containers: set[str] = set()
+        self._unsure = False
+        """Whether the engine may have made something whose name did not come back."""
+        self._making = 0
+        self._changed = threading.Condition()
+        self._ended = False
         self._channels: list[Channel] = []
 
     @property
@@ -48,14 +56,26 @@ class Workspace:
     def directory(self) -> Path:
         """A scratch directory that goes with the run."""
         if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix="debloat-"))
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
         return self._directory
 
     def create(self, spec: ContainerSpec) -> str:
-        """Create a container that is removed with the run at the latest."""
+        """Create a container that is removed with the run at the latest. Interrupted once the run has ended."""
         with self.shielded():
-            self._created = True
-            return self.engine.create(spec)
+            with self._changed:
+                if self._ended:
+                    raise Interrupted("the run has ended")
+                self._making += 1
+            made = ""
+            try:
+                made = self.engine.create(spec)
+            finally:
+                with self._changed:
+                    self._making -= 1
+                    self._unsure |= not made
+                    self._containers.update({made} - {""})
+                    self._changed.notify_all()
+            return made
 
     def attach(self, container: str) -> Channel:
         """The streams of a container, closed with the run at the latest."""
@@ -72,6 +92,18 @@ class Workspace:
         finally:
             with self.shielded():
                 self.engine.remove(container)
+                self._containers.discard(container)
+
+    def end(self) -> None:
+        """Create no more containers and remove those that are there, whatever other threads do with them."""
+        with self.shielded():
+            with self._changed:
+                self._ended = True
+                self._changed.wait_for(lambda: not self._making)
+            for container in tuple(self._containers):
+                with contextlib.suppress(DebloatError):
+                    self.engine.remove(container)
+                    self._containers.discard(container)
 
     def load(self, tar: Iterator[bytes]) -> str:
         """Load an image archive that carries the pending name; the name goes with the run."""
@@ -118,8 +150,9 @@ class Workspace:
 
     def __enter__(self) -> Workspace:
         with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
-            for number in _SIGNALS:
-                self._previous[number] = signal.signal(number, self._caught)
+            for number in ENDING:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), or a shell's background job
+                    self._previous[number] = signal.signal(number, self._caught)
         return self
 
     def __exit__(
@@ -145,13 +178,33 @@ class Workspace:
         # First the streams: Docker removes no container whose output somebody is attached to and does not read.
         for channel in self._channels:
             channel.close()
-        if self._created or self._pending:
-            for leftover in self.engine.leftovers(self.run):
-                with contextlib.suppress(DebloatError):
-                    if leftover.kind == "container":
-                        self.engine.remove(leftover.id)
-                    else:
-                        self.engine.untag(leftover.name)
+        self.end()
+        if self._pending:
+            with contextlib.suppress(DebloatError):
+                self._discard()
+        # The engine is asked only where this may have missed something: it takes as long as removing a container.
+        for leftover in self.engine.leftovers(self.run) if self._unsure or self._containers or self._pending else ():
+            with contextlib.suppress(DebloatError):
+                if leftover.kind == "container":
+                    self.engine.remove(leftover.id)
+                else:
+                    self.engine.untag(leftover.name)
+
+
+def must_be_writable(path: Path) -> None:
+    """UsageError where a file cannot be made in the directory of `path`, found out before any work; makes nothing."""
+    directory = path.absolute().parent
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
+        ) from error
 
 
 @contextlib.contextmanager

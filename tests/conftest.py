@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing of the code. CI takes the same examples each time,
+# so that a change is judged by what it changes; `make fuzz` looks for more.
+settings.register_profile(
+    "debloat", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("debloat")
 
 ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
 """Where tests lie, the last to run first: what is cheap fails before what is dear begins."""
@@ -15,8 +24,12 @@ ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sens
 @pytest.fixture(scope="session", autouse=True)
 def _own_state() -> Iterator[None]:
     """Runs are remembered in a directory that goes with the tests; no setting of the caller's changes a result."""
+    # A shell without job control starts what runs in the background with SIGINT ignored, and children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", directory)
+        patch.setenv("XDG_CACHE_HOME", directory)
         for name in ("SOURCE_DATE_EPOCH", "DOCKER_BUILDKIT", "NO_COLOR", "FORCE_COLOR"):
             patch.delenv(name, raising=False)
         yield

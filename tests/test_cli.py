@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -355,3 +356,44 @@ def test_exit_codes_reach_the_shell() -> None:
     )
     assert done.returncode == 2
     assert done.stdout == ""
+
+
+DOCKER = """#!/bin/sh
+trap 'echo ended > "$0.end"; exit 130' TERM
+echo $$ > "$0.pid"
+while :; do sleep 0.01; done
+"""
+"""A docker command whose build takes for ever, and which says when it was ended in good order."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_during_a_build_calls_the_build_off(tmp_path: Path, number: signal.Signals) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    argv = [sys.executable, "-m", "debloat", "build", str(tmp_path)]
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not ((tmp_path / "docker.pid").exists() and (tmp_path / "docker.pid").read_text()):
+            assert process.poll() is None
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == f"debloat: interrupted by {number.name}\n"
+    assert (tmp_path / "docker.end").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "docker.pid").read_text()), 0)
+
+
+def test_a_full_disk_behind_standard_output_is_no_bug(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "debloat", "doctor", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DOCKER_HOST": "unix:///nonexistent"},
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("debloat: cannot write the output: No space left on device\n  hint: ")

@@ -89,6 +89,14 @@ def test_a_path_that_is_not_there_is_no_claim() -> None:
     assert "/missing" not in closure([Edges({"/d0/f0": ["/missing"]})], ["/d0/f0"])
 
 
+def test_what_a_mount_hides_is_left_out_and_a_link_to_it_stays() -> None:
+    files = tree({"/dev/null": "", "/proc/x": "", "/log": "-> /dev/null", "/device": ""})
+    world = World(files, FakePackages({}), ImageConfig({}), policy=Policy(keep=("/proc/**",)))
+    found = close(world, [], [Want(path, "seed", "probe:x") for path in ("/log", "/dev/null", "/device", "/dev")])
+    assert set(found.evidence) == {"/", "/dev", "/device", "/log"}
+    assert found.evidence["/log"] == (Evidence("seed", "probe:x"),)
+
+
 def test_rules_run_from_their_level_on() -> None:
     edges = {"/d0/f0": ["/d1/f1"]}
     assert "/d1/f1" not in closure([Deep(edges)], ["/d0/f0"], Policy(Level.SAFE))

@@ -11,11 +11,14 @@ import pytest
 
 from debloat import recipe
 from debloat.errors import UsageError
-from debloat.gate import baseline
+from debloat.footprint import footprint
+from debloat.gate import baseline, is_root
 from debloat.gate_rules import RULES, SWITCHES, Rules, Severity, rules_of
 from debloat.location import Dockerfile
+from debloat.model import Entry, Kind
 from debloat.report import gatejson
 from debloat.report.gate import Finding
+from debloat.rootfs import MemoryContents, Rootfs
 from debloat.seeds import Gone, Move
 from tests.support import gates
 from tests.support.gates import by_rule, item, judged, lock
@@ -323,3 +326,38 @@ def test_the_documentation_names_every_rule_and_key() -> None:
     rules = rules_of(tomllib.loads(example))
     assert rules.max_size == 40_000_000
     assert rules.off("drift-version")
+
+
+@pytest.mark.parametrize(
+    ("user", "root"),
+    [
+        *(
+            ("", True),
+            ("root", True),
+            ("0", True),
+            ("00:5", True),
+            ("root:app", True),
+            ("toor", True),
+            ("toor:x", True),
+        ),
+        *(("app", False), ("1000", False), ("app:root", False), ("nobody-knows", False), ("10:0", False)),
+    ],
+)
+def test_who_is_root(user: str, root: bool) -> None:
+    passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\ntoor:x:0:0::/:/bin/sh\napp:x:1000:1000::/:\n10:x:10:0::/:\n"
+    assert is_root(user, passwd) is root
+
+
+def test_devices_are_not_what_all_may_write_to() -> None:
+    rootfs = Rootfs(
+        [
+            Entry("/", Kind.DIR, 0o755),
+            Entry("/null", Kind.CHAR, 0o666, device=(1, 3)),
+            Entry("/open", Kind.FILE, 0o666),
+            Entry("/pipe", Kind.FIFO, 0o622),
+            Entry("/tmp", Kind.DIR, 0o1777),
+            Entry("/spool", Kind.DIR, 0o777),
+        ],
+        MemoryContents({"/open": b""}),
+    )
+    assert footprint(rootfs.entries(), rootfs, 0).world_writable == ("/open", "/pipe", "/spool")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from debloat import sensor
 from debloat.closure import Policy
 from debloat.errors import EngineUnavailable, OriginalFails, UsageError
 from debloat.model import Level
-from debloat.pipeline import default_target, slim
+from debloat.pipeline import default_target, full_name, slim
 from debloat.progress import Progress
 from debloat.recipe import Recipe, Scenario
 from debloat.report.model import Report
@@ -162,3 +163,30 @@ def test_scratch_directory_is_given_back(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_default_target(reference: str, target: str) -> None:
     assert default_target(reference) == target
+
+
+@pytest.mark.parametrize("target", ["tool:1", "docker.io/library/tool:1", "library/tool:1", "other:2"])
+def test_the_result_takes_no_name_from_the_original(target: str) -> None:
+    engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data)
+    image_id = engine.names["tool:1"]
+    rootfs, image = engine.images[image_id]
+    engine.images[image_id] = (rootfs, replace(image, names=("tool:1", "other:2")))
+    with pytest.raises(UsageError, match="the original's name"):
+        slim(engine, "tool:1", EXACT, Progress(), target=target)
+    assert engine.names["tool:1"] == image_id
+    assert "create" not in engine.calls
+
+
+@pytest.mark.parametrize(
+    ("reference", "full"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("docker.io/nginx:1", "docker.io/library/nginx:1"),
+        ("me/app", "docker.io/me/app:latest"),
+        ("localhost/app:2", "localhost/app:2"),
+        ("reg:5000/app", "reg:5000/app:latest"),
+        ("reg.example/a/b:c", "reg.example/a/b:c"),
+    ],
+)
+def test_full_names(reference: str, full: str) -> None:
+    assert full_name(reference) == full

@@ -33,11 +33,51 @@ def kept(seed: str, level: Level = Level.SAFE) -> list[str]:
 
 
 def test_a_login_service_keeps_shells_of_people_and_their_tools() -> None:
-    assert kept("/usr/sbin/sshd") == ["/bin/bash", "/bin/ls", "/bin/zsh", "/etc/shells", "/usr/bin/rsync"]
+    assert kept("/usr/sbin/sshd") == [
+        "/bin/bash",
+        "/bin/ls",
+        "/bin/zsh",
+        "/etc/shells",
+        "/usr/bin/rsync",
+        "/usr/bin/su",
+    ]
 
 
 def test_su_keeps_the_shells_alone() -> None:
     assert kept("/usr/bin/su") == ["/bin/bash", "/bin/zsh", "/etc/shells"]
+
+
+FILES: Table = {
+    **TREE,
+    "/etc/profile": "",
+    "/etc/profile.d/a.sh": "",
+    "/etc/bash.bashrc": "",
+    "/root/.profile": "",
+    "/home/joe/.bashrc": "",
+    "/home/joe/.bash_history": "",
+    "/home/joe/.ssh/authorized_keys": "",
+    "/home/joe/.cache/x": "",
+    **dict.fromkeys(
+        ("/usr/bin/passwd", "/usr/bin/locale", "/usr/bin/iconv", "/usr/sbin/locale-gen", "/usr/bin/rpc"), ("0755", "")
+    ),
+}
+
+
+def test_a_login_reads_its_start_up_files() -> None:
+    owned = {**OWNED, "locales": ["/usr/sbin/locale-gen"], "rsync": ["/usr/bin/rsync", "/usr/bin/rpc"]}
+    history = ("/bin/sh -c apt-get update && apt-get install -y rsync locales",)
+    there = world(FILES, owned=owned, history=history)
+    found = set(paths(closed(there, accounts.RULES, "/usr/sbin/sshd")))
+    start_up = {"/etc/profile", "/etc/profile.d/a.sh", "/etc/bash.bashrc", "/root/.profile", "/home/joe/.bashrc"}
+    assert start_up | {"/home/joe/.ssh/authorized_keys"} <= found
+    assert {"/usr/bin/passwd", "/usr/bin/locale", "/usr/bin/rpc"} <= found
+    # Not history and caches; not what every encoding follows; not what was there to build the image.
+    assert found.isdisjoint({"/home/joe/.bash_history", "/home/joe/.cache/x", "/usr/bin/iconv", "/usr/sbin/locale-gen"})
+
+
+def test_a_program_that_starts_a_shell_for_a_job_reads_none() -> None:
+    found = paths(closed(world(FILES), accounts.RULES, "/usr/bin/rsync"))
+    assert found == ["/usr/bin/rsync"]
 
 
 @pytest.mark.parametrize("seed", ["/usr/bin/other", "/usr/bin/rsync"])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debloat.rules.commands import command, on_path
+from debloat.rules.commands import circle, command, on_path
+from tests.support.debs import deb_world
 from tests.support.trees import world
 
 WORLD = world(
@@ -55,3 +56,11 @@ def test_relative_word_needs_a_directory() -> None:
 def test_any_word_is_answered(word: str) -> None:
     path = on_path(WORLD, word)
     assert path is None or WORLD.rootfs.is_file(path)
+
+
+def test_what_every_package_may_take_for_granted() -> None:
+    """awk is of no Essential package, and base-files, which is, depends on one."""
+    real = deb_world("base-files", "mawk", "dash", "mosquitto", "jq")
+    around = circle(real, ("mosquitto",))
+    assert {"mosquitto", "base-files", "mawk", "dash"} <= around
+    assert "jq" not in around

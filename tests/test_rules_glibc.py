@@ -62,6 +62,23 @@ def test_nss_modules_that_nsswitch_names() -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize(
+    ("localtime", "follows"),
+    [
+        ("-> /usr/share/zoneinfo/Europe/Berlin", ["/etc/localtime", "/usr/share/zoneinfo/Europe/Berlin"]),
+        ("TZif2", ["/etc/localtime"]),
+        ("-> /usr/share/zoneinfo/Etc/UTC", []),
+        ("-> /usr/share/zoneinfo/Nowhere", []),
+    ],
+)
+def test_the_time_zone_that_the_image_sets(localtime: str, follows: list[str]) -> None:
+    zones = {"/usr/share/zoneinfo/Europe/Berlin": "TZif2", "/usr/share/zoneinfo/Etc/UTC": "TZif2"}
+    there = world({**image("GLIBC_2.34"), **zones, "/etc/localtime": localtime})
+    found = paths(closed(there, [glibc.LocalTime()], f"{LIB}/libc.so.6"))
+    assert [path for path in found if not path.startswith(LIB)] == follows
+
+
+@needs_compiler
 def test_before_glibc_2_34_files_and_dns_are_modules() -> None:
     closure = closed(world(image("GLIBC_2.2.5"), level=Level.EXACT), glibc.RULES, f"{LIB}/libc.so.6")
     assert {f"{LIB}/libnss_files.so.2", f"{LIB}/libnss_dns.so.2"} <= set(paths(closure))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from debloat.model import Level
 from debloat.rules import families, pam
-from debloat.rules.pam import modules
+from debloat.rules.pam import files, modules
 from tests.support import trees
 from tests.support.debs import deb_world
 
@@ -48,9 +48,29 @@ def test_modules(text: str, names: list[str]) -> None:
     assert list(modules(text)) == names
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("auth required pam_listfile.so item=user sense=deny file=/etc/ftpusers onerr=succeed", ["/etc/ftpusers"]),
+        ("auth optional pam_exec.so expose_authtok /usr/local/bin/check --x", ["/usr/local/bin/check"]),
+        ("auth [success=1 default=ignore] /opt/p.so [conf=/etc/a b] /etc/c", ["/etc/a", "/etc/c"]),
+        ("auth required pam_a.so x # /etc/b", []),
+        ("/etc/d", []),
+    ],
+)
+def test_files(text: str, names: list[str]) -> None:
+    assert list(files(text)) == names
+
+
+def test_files_that_are_handed_to_a_module() -> None:
+    image = {"/etc/pam.d/ftp": "auth required pam_listfile.so file=/etc/f dir=/srv", "/etc/f": "", "/srv/x": ""}
+    kept = trees.paths(trees.closed(trees.world(image), pam.RULES, "/etc/pam.d/ftp"))
+    assert kept == ["/etc/f", "/etc/pam.d/ftp"]
+
+
 @given(st.text("authsession [=]#\\\n@-/.", max_size=60))
 def test_garbage_is_read_without_error(text: str) -> None:
-    assert all(name for name in modules(text))
+    assert all(name for name in (*modules(text), *files(text)))
 
 
 def test_debian_s_stacks() -> None:

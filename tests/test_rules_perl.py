@@ -207,6 +207,9 @@ def test_perl_base_follows_from_an_application_that_runs_perl() -> None:
         f"{base}/PerlIO.pm",
         "/usr/share/p/run.sh",
     ]
+    unit = "/opt/venv/lib/python3.11/site-packages/pygments/lexers/matlab.py"
+    world = trees.world({**table, unit: "#     perl -e '@name = qw('\"$i\"');"})
+    assert trees.paths(trees.closed(world, perl.RULES, unit)) == [unit]
     config = trees.world(table, owned={"p": list(table)}, config={"Cmd": ["perl", "-e", "1"]})
     assert f"{base}/POSIX.pm" in trees.closed(config, perl.RULES)
 

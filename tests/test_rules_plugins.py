@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from debloat.closure import close
 from debloat.model import Access, Level, Op, Trace
-from debloat.rules.plugins import MOST_NAMES, RULES, suffix_of
+from debloat.rules.plugins import MOST_BYTES, MOST_NAMES, RULES, suffix_of
 from tests.support import elves, trees
 from tests.support.debs import deb_world
 
@@ -190,6 +190,44 @@ def test_what_the_loader_searches_a_text_and_a_library_of_another_package_do_not
     assert named("x", runpath=f"{LIB}/x-1") == []
     assert named(f"{LIB}/x-1", elf=False) == []
     assert named(f"{LIB}/x-1", f"{LIB}/libother.so") == [f"{LIB}/x-1/other.so"]
+
+
+MODULES: trees.Table = {
+    PROGRAM: ("0755", ""),
+    "/usr/bin/asker": ("0755", ""),
+    "/usr/lib/daemon/mod_sql.so": "",
+    "/usr/lib/daemon/mod_ldap.so": "",
+    "/usr/lib/daemon/mod_stray.so": "",
+    "/usr/lib/asked/table": "",
+    "/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0": "",
+}
+MODULE_PACKAGES = {
+    "daemon": [PROGRAM],
+    "python3-daemon=daemon": ["/usr/lib/daemon/libnet.cpython-311-x86_64-linux-gnu.so.0"],
+    "daemon-sql=daemon": ["/usr/lib/daemon/mod_sql.so"],
+    "asked": ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/asked/table", "/usr/bin/asker"],
+    "stray": ["/usr/lib/daemon/mod_stray.so"],
+}
+
+
+def test_module_packages_of_a_program_that_was_run() -> None:
+    """From the same source, or asked for; not what came by another way, is private to another package, or Python's."""
+    trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
+    history = ("/bin/sh -c apt-get install -y daemon asked",)
+    world = trees.world(MODULES, owned=MODULE_PACKAGES, trace=trace, history=history)
+    assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/mod_ldap.so", "/usr/lib/daemon/mod_sql.so"]
+
+
+def test_of_a_large_package_the_small_directories() -> None:
+    table: trees.Table = {
+        PROGRAM: ("0755", ""),
+        "/usr/lib/daemon/libs/huge.so": "x" * (MOST_BYTES + 1),
+        "/usr/lib/daemon/auth/krb5.so": "x",
+        "/usr/lib/daemon/tables/t1": "x" * (MOST_BYTES // 2),
+    }
+    trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
+    world = trees.world(table, owned={"daemon": list(table)}, trace=trace)
+    assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/auth/krb5.so"]
 
 
 # Real packages

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from debloat.model import Access, Op, Trace
-from debloat.rules.python import RULES
+from debloat.rules.python import RULES, source
 from debloat.rules.python.layout import layout, pyvenv
 from debloat.rules.python.rules import project_dependencies
-from debloat.rules.python.source import MAX_PARSED, Import, facts, outline
+from debloat.rules.python.source import MAX_PARSED, Import, facts, outline, quoted
 from debloat.rules.python.units import distribution, entry_points, requirements
 from tests.support.trees import Table, closed, paths, rules_for, world
 
@@ -508,6 +510,21 @@ def test_outline_sees_every_import_line(text: str) -> None:
     assert {(i.level, i.module) for i in facts(data).imports if i.names or not i.level} <= modules | {
         (0, "")
     } or b"\\" in data
+
+
+def test_an_import_in_a_docstring_only_is_quoted() -> None:
+    data = b'"""\nimport a\nimport b\n"""\nimport b\n'
+    assert quoted(data) == {Import(0, "a")}
+
+
+@given(st.text(alphabet="\"'\nx", max_size=40).map(str.encode))
+def test_quotation_ends_where_a_pattern_says(data: bytes) -> None:
+    assert source._unquoted(data) == re.sub(rb"(?s)\"{3}.*?\"{3}|'{3}.*?'{3}", b"", data)
+
+
+@given(st.text(alphabet="ab\n", max_size=40).map(str.encode))
+def test_lines_are_found_by_a_word(data: bytes) -> None:
+    assert source._lines_with(b"ab", data) == b"\n".join(line for line in data.split(b"\n") if b"ab" in line)
 
 
 @given(st.text(max_size=400), st.text(max_size=100))

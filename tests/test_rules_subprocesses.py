@@ -135,6 +135,20 @@ def test_nothing_at_exact() -> None:
     assert trees.paths(trees.closed(world, subprocesses.RULES, "/app/a.rb")) == ["/app/a.rb"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mysystem('date')", ()),
+        ("system('date'); $system('wc')", ("date",)),
+        ("xsystem(system('date'))", ("date",)),
+        ("IPC::Open3::open3($in, $out, $err, 'jq')", ("jq",)),
+    ],
+)
+def test_a_call_is_a_word_of_its_own(text: str, words: tuple[str, ...]) -> None:
+    (perl,) = (language for language in LANGUAGES if ".pl" in language.suffixes)
+    assert lines(text.encode(), perl) == words
+
+
 @given(st.text("`'\"(system)|qx{},[]\\\n ", max_size=200), st.sampled_from(LANGUAGES))
 def test_garbage_is_read_without_error(text: str, language: subprocesses.Language) -> None:
     lines(text.encode(), language)

@@ -37,6 +37,12 @@ def test_it_holds_what_a_table_by_path_holds(entries: list[Entry], others: list[
         if number >= 0:
             assert tree.path(number) == path
             assert tree.kind(number) is model[path].kind
+    assert tree.named({"a", "b"}) == sorted(path for path in model if path.rpartition("/")[2] in ("a", "b"))
+    counted, size, others = tree.apart(lambda kind, mode: kind is Kind.FILE)
+    rest = [e for path, e in model.items() if path not in others]
+    assert (counted, size) == (len(rest), sum(e.size for e in rest))
+    assert all(e.kind is Kind.FILE and not e.hardlink for e in rest)
+    assert others == sorted(others)
     for directory in {"/", *(path.rpartition("/")[0] or "/" for path in model)}:
         prefix = directory.rstrip("/") + "/"
         below = {p[len(prefix) :] for p in model if p.startswith(prefix) and p != "/"}

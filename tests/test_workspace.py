@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from debloat.engine.base import ContainerSpec
-from debloat.errors import Interrupted
-from debloat.workspace import Workspace, written_whole
+from debloat.errors import Interrupted, UsageError
+from debloat.workspace import Workspace, must_be_writable, written_whole
 from tests.support.engine import Behaviour, FakeEngine
 from tests.support.trees import tree
 
@@ -52,6 +52,16 @@ def test_a_signal_waits_for_the_end_of_a_shielded_block(engine: FakeEngine) -> N
     assert reached == ["end"]
 
 
+def test_a_signal_that_is_ignored_stays_so(engine: FakeEngine) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Workspace(engine):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_handlers_are_put_back(engine: FakeEngine) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Workspace(engine):
@@ -74,3 +84,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         draft.write_text("all")
     assert path.read_text() == "all"
     assert [p.name for p in path.parent.iterdir()] == ["report.json"]
+
+
+def test_what_cannot_be_written_is_found_out_before_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for good in (tmp_path / "new", tmp_path / "file", tmp_path / "a" / "b" / "c"):
+        must_be_writable(good)
+    for bad in (tmp_path / "file" / "below", tmp_path, Path("/proc/none/x")):
+        with pytest.raises(UsageError, match="cannot write"):
+            must_be_writable(bad)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from debloat import compare
+from debloat import compare, parsed
 from debloat import lock as locks
 from debloat.apply import Applied, apply, failed
 from debloat.commands.lock import read, save
@@ -24,6 +24,7 @@ _FILES = 10
 """Files listed of each package that changed."""
 
 
+@parsed.opened()
 def run(image: str, lock: str | None, **given: Any) -> None:
     """Apply and tag; print the resulting reference. MinimalFails when a replay differs."""
     path = Path(lock or locks.DEFAULT_NAME)

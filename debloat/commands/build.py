@@ -7,10 +7,14 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from debloat.commands import slim
 from debloat.errors import EngineUnavailable, UsageError
+from debloat.signals import hold_back
+
+_GRACE = 10.0
+"""Seconds that the docker CLI may take to call a build off."""
 
 
 def run(
@@ -59,14 +63,34 @@ def _docker() -> str:
 def _build(argv: list[str]) -> None:
     """Run the build; its output goes to stderr as it comes. BuildKit where the CLI carries it."""
     with tempfile.TemporaryFile() as log:
-        code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=2, stderr=log, check=False).returncode
+        code = _call(argv, log)
         log.seek(0)
         errors = log.read().decode("utf-8", "replace")
     if code and "BuildKit is enabled but the buildx component is missing" in errors:
         # A CLI of 23 or later without buildx: its classic builder has to be asked for.
-        environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=2, env=environment, check=False)
-        code, errors = done.returncode, ""
+        code, errors = _call(argv, 2, DOCKER_BUILDKIT="0"), ""
     os.write(2, errors.encode())
     if code:
         raise UsageError("docker build failed; its output is above", "does `docker build` of this directory work?")
+
+
+def _call(argv: list[str], errors: IO[bytes] | int, **environment: str) -> int:
+    """Run a command to its end, and end it when this process is to end: a build would go on without anyone."""
+    release, process = hold_back(), None
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=2, stderr=errors, env={**os.environ, **environment}
+        )
+        release()
+        return process.wait()
+    except BaseException:
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_GRACE)
+            finally:
+                process.kill()
+                process.wait()
+        raise
+    finally:
+        release()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from debloat import lock as locks
+from debloat import parsed
 from debloat import recipe as recipes
 from debloat.commands.lock import read
 from debloat.commands.settings import configuration
@@ -28,6 +29,7 @@ from debloat.workspace import written_whole
 _TOLD = 10
 
 
+@parsed.opened()
 def run(image: str | None, **given: Any) -> None:
     """Check, write the reports, and raise GateFailed where it does not pass."""
     report = report_of(image, **given)

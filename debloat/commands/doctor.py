@@ -60,8 +60,8 @@ def examine() -> Iterator[Finding]:
     yield Finding("engine", True, f"{info.name} {info.version}, API {info.api}, {info.os}/{info.architecture}")
     yield Finding("kernel", True, info.kernel)
     yield Finding("storage", True, info.storage)
-    remote = "ports published on 127.0.0.1 there cannot be reached from here: use --exec, or run debloat there"
-    yield Finding("endpoint", info.local, info.endpoint, remote)
+    where = "" if info.local else ", another machine: its ports are reached through the sensor"
+    yield Finding("endpoint", True, info.endpoint + where)
     yield from _recording(engine, info.architecture)
 
 

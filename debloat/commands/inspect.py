@@ -12,7 +12,7 @@ from debloat import sensor
 from debloat.carve import BASE_DIGEST, BASE_NAME
 from debloat.debian import dpkg
 from debloat.engine.docker import connect
-from debloat.footprint import Footprint, footprint
+from debloat.footprint import Footprint, of_image
 from debloat.gate import is_minimal
 from debloat.lock import LockedPackage
 from debloat.manifest import installed, platform
@@ -35,7 +35,7 @@ def run(image: str, json_: bool) -> None:
         found = engine.image(image)
         rootfs = open_rootfs(workspace, found, sensor.binary(engine.info().architecture))
         packages = installed(dpkg.read(rootfs))
-        figures = footprint(rootfs.entries(), rootfs, len(packages))
+        figures = of_image(rootfs, len(packages))
     if json_:
         click.echo(json.dumps(document(found, figures, packages), indent=2))
         return

@@ -17,12 +17,13 @@ from debloat.model import Trace
 from debloat.record import record
 from debloat.report.terminal import TerminalProgress, console
 from debloat.session import Recorder
-from debloat.workspace import Workspace, written_whole
+from debloat.workspace import Workspace, must_be_writable, written_whole
 
 
 def run(image: str, save_trace: str, **given: Any) -> None:
     """Exercise an image and save what it touched; the file's name goes to stdout."""
     recipe = recipe_of(given)
+    must_be_writable(Path(save_trace))
     progress = TerminalProgress(given["quiet"], given["verbose"])
     engine = connect()
     with Workspace(engine) as workspace, progress.stage("record"):

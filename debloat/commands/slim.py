@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from debloat import carve, runs, trace
+from debloat import carve, parsed, runs, trace
 from debloat.commands.settings import recipe_of, target_of
 from debloat.engine.docker import connect
 from debloat.errors import MinimalFails, UsageError
@@ -15,13 +15,17 @@ from debloat.model import Trace
 from debloat.pipeline import Made, Sink, slim
 from debloat.report.model import Report
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
-from debloat.workspace import written_whole
+from debloat.workspace import must_be_writable, written_whole
 
 
+@parsed.opened()
 def run(image: str, directory: Path | None = None, **given: Any) -> None:
     """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently."""
     recipe = recipe_of(given, directory)
     target = target_of(given["tag"])
+    for name in ("save_trace", "lock", "output", "json_", "html"):
+        if given[name] and (name, given[name]) != ("json_", "-"):
+            must_be_writable(Path(given[name]))
     progress = TerminalProgress(given["quiet"], given["verbose"])
     report = slim(
         connect(),

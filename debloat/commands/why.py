@@ -11,6 +11,7 @@ from debloat import runs, sensor
 from debloat.closure import World, close
 from debloat.commands.settings import flags
 from debloat.commands.slim import read_trace
+from debloat.debian import dpkg
 from debloat.debian.prune import prune
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
@@ -31,7 +32,7 @@ def run(image: str, path: str, traces: tuple[str, ...], **given: Any) -> None:
     with Workspace(engine) as workspace:
         original, trace, recipe, healed = _sources(engine, engine.image(image), traces, given)
         rootfs = open_rootfs(workspace, original, sensor.binary(engine.info().architecture))
-        world = world_of(original, rootfs, recipe, trace)
+        world = world_of(original, rootfs, dpkg.read(rootfs), recipe, trace)
         closure = close(world, all_rules(), healed)
         for line in explain(world, closure, path):
             click.echo(line)

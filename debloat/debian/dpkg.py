@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -130,7 +130,7 @@ class Database(Packages):
         for diversion in control.diversions(self.content(f"{ADMIN}/diversions")):
             self._diverted.setdefault(diversion.path, []).append(diversion)
         self._rows: dict[str, array[int]] = {}
-        """Numbers of a package's entries (`Rootfs.tree`), sorted by path: texts would take hundreds of megabytes."""
+        """Numbers of a package's entries (`Rootfs.tree`): texts would take hundreds of megabytes."""
         self._first_owner = array("I", bytes(4 * rootfs.tree.size))
         """By number of an entry the place of its first owner in `records`, from 1; 0 where it has none."""
         self._more_owners: dict[int, tuple[str, ...]] = {}
@@ -159,21 +159,26 @@ class Database(Packages):
     def _index(self) -> None:
         """Find the entries of every package, and by them the owners."""
         rows, links, above = dict[str, set[int]](), list[tuple[str, str]](), set[str]()
+        tree, diverted, symlink = self.rootfs.tree, self._diverted, Kind.SYMLINK
         for name in self.records:
-            rows[name] = set()
+            mine = rows[name] = set()
             for line in self.listed(name):
-                above.add(line.rpartition("/")[0])
-                number = self._number(self._in_parent(self._after_diversion(name, line)))
-                if line in self._diverted or (number >= 0 and self.rootfs.tree.kind(number) is Kind.SYMLINK):
+                parent, _, base = line.rpartition("/")
+                above.add(parent)
+                if line in diverted:
+                    links.append((name, line))
+                    continue
+                number = self._number_in(parent, base, line)
+                if number >= 0 and tree.kind(number) is symlink:
                     links.append((name, line))
                 elif number >= 0:
-                    rows[name].add(number)
+                    mine.add(number)
         self._shared = self._listed_by_several(links)
         self._directories = frozenset(filter(self._is_link_in_parent, above))
         for name, line in links:
             rows[name].update({self._number(self.place(name, line))} - {-1})
         for place, (name, found) in enumerate(rows.items(), 1):
-            self._rows[name] = array("I", sorted(found, key=self.rootfs.tree.path))
+            self._rows[name] = array("I", sorted(found))
             for number in found:
                 self._own(number, place, name)
 
@@ -201,13 +206,24 @@ class Database(Packages):
         parent, _, base = line.rpartition("/")
         if base in ("", ".", ".."):
             return self.rootfs.resolve(line, follow=False).path
-        if parent not in self._places:
-            self._places[parent] = self.rootfs.resolve(parent or "/").path
-        real = self._places[parent]
+        real = self._place_of(parent)
         if real is None:
             return None
         path = f"/{base}" if real == "/" else f"{real}/{base}"
         return path if path in self.rootfs else None
+
+    def _number_in(self, parent: str, base: str, line: str) -> int:
+        """The number of the entry that `_in_parent` finds: for half a million lines, without making its path."""
+        if base in ("", ".", ".."):
+            return self._number(self._in_parent(line))
+        real = self._place_of(parent)
+        return -1 if real is None else self.rootfs.tree.number_in("" if real == "/" else real, base)
+
+    def _place_of(self, directory: str) -> str | None:
+        """The real path of a directory of the database; the root as an empty text."""
+        if directory not in self._places:
+            self._places[directory] = self.rootfs.resolve(directory or "/").path
+        return self._places[directory]
 
     def place(self, name: str, line: str) -> str | None:
         """Where the path that a package ships is in the image; None if it is not there.
@@ -235,13 +251,14 @@ class Database(Packages):
         return self._digests.get(name, lambda _: control.md5sums(self.content(f"{self.records[name].info}.md5sums")))
 
     def owners(self, path: str) -> tuple[str, ...]:
-        found = self._owners_of(path)
+        found = self.listing(path)
         if not found and path in self.alternatives:
             real = self.rootfs.resolve(path).path
-            return self._owners_of(real) if real is not None else ()
+            return self.listing(real) if real is not None else ()
         return found
 
-    def _owners_of(self, path: str) -> tuple[str, ...]:
+    def listing(self, path: str) -> tuple[str, ...]:
+        """The packages that have this very path, sorted: `owners` without a look through alternatives."""
         number = self.rootfs.tree.number(path)
         first = self._first_owner[number] if number >= 0 else 0
         return (self._names[first - 1], *self._more_owners.get(number, ())) if first else ()
@@ -269,7 +286,11 @@ class Database(Packages):
         package = self.get(name)
         if package is None:
             return ()
-        return self._files.get(package.name, lambda name: map(self.rootfs.tree.path, self._rows.get(name, ())))
+        return self._files.get(package.name, lambda name: sorted(map(self.rootfs.tree.path, self.numbers(name))))
+
+    def numbers(self, name: str) -> Sequence[int]:
+        """The numbers of a package's entries in the root file system's tree."""
+        return self._rows.get(name, ())
 
     def get(self, name: str) -> Package | None:
         record = self.records.get(name) or self.records.get(self._first_twin.get(name, ""))
@@ -310,7 +331,7 @@ class Database(Packages):
         base = path.rpartition("/")[2]
         found = {
             digest
-            for name in self._owners_of(path)
+            for name in self.listing(path)
             for digest, line in self.digests(name)
             if line.endswith(base) and self.place(name, line) == path
         }

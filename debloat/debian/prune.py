@@ -19,8 +19,9 @@ from debloat.debian.documentation import copyright_file, is_documentation
 from debloat.debian.dpkg import ADMIN, INFO, Database
 from debloat.debian.packages import Packages
 from debloat.errors import InternalError
-from debloat.model import Entry, Level, Want
+from debloat.model import Entry, Kind, Level, Want
 from debloat.rootfs import Rootfs
+from debloat.tree import Tree
 
 IDENTITY = ("/etc/os-release", "/usr/lib/os-release", "/etc/debian_version")
 """What tells the distribution and its release: os-release(5); scanners find Debian by these."""
@@ -139,19 +140,22 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
     if not isinstance(packages, Database):
         return Pruned()
     kept = kept if isinstance(kept, set | frozenset) else frozenset(kept)
-    staying = frozenset(
-        name
-        for name in packages.records
-        if any(p in kept and (e := rootfs.get(p)) is not None and _counts(e) for p in packages.files(name))
-    )
+    mine: dict[str, set[int]] = {}
+    staying = set[str]()
+    for path in kept:
+        entry, names = rootfs.get(path), packages.listing(path)
+        if entry is not None and not entry.is_dir:
+            for name in names:
+                mine.setdefault(name, set()).add(rootfs.tree.number(path))
+            staying.update(names if _counts(entry) else ())
     contents = {path: data for path, data in _contents(packages, staying, kept) if path in kept}
     _check(packages, contents, kept)
     dropped = frozenset(_untrue(packages, staying) & kept)
-    shares = tuple(_share(packages, name, kept, name in staying) for name in packages.records)
+    shares = tuple(_share(packages, name, mine.get(name, set()), name in staying) for name in packages.records)
     return Pruned(MappingProxyType(dict(sorted(contents.items()))), dropped, shares)
 
 
-def _contents(database: Database, staying: frozenset[str], kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
+def _contents(database: Database, staying: Collection[str], kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
     """Every file of the new database with its bytes."""
     stanzas: dict[str, list[bytes]] = {record.origin: [] for record in database.records.values()}
     for name, record in database.records.items():
@@ -225,7 +229,7 @@ def _text(lines: Iterable[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
-def _untrue(database: Database, staying: frozenset[str]) -> set[str]:
+def _untrue(database: Database, staying: Collection[str]) -> set[str]:
     """Files of the database that speak of packages which are gone, and old copies of it."""
     gone = {record.info for name, record in database.records.items() if name not in staying}
     stay = {record.info for name, record in database.records.items() if name in staying}
@@ -261,21 +265,34 @@ def _told(database: Database, name: str, contents: Mapping[str, bytes]) -> froze
     return frozenset(place for line in lines if (place := database.place(name, line)) is not None)
 
 
-def _share(database: Database, name: str, kept: Collection[str], stays: bool) -> PackageShare:
-    entries = [e for path in database.files(name) if (e := database.rootfs.get(path)) is not None and not e.is_dir]
-    staying = [entry for entry in entries if entry.path in kept]
-    whole = all(is_documentation(entry.path) for entry in entries if entry.path not in kept)
+def _share(database: Database, name: str, staying: Collection[int], stays: bool) -> PackageShare:
+    """The share of a package whose files of the numbers `staying` stay."""
+    tree, package = database.rootfs.tree, database.records[name].package
+    files = [number for number in database.numbers(name) if tree.kind(number) is not Kind.DIR]
+    whole = stays and all(number in staying or is_documentation(tree.path(number)) for number in files)
     state: State = "gone" if not stays else "kept" if whole else "partly"
-    package = database.records[name].package
     return PackageShare(
-        name, package.version, package.source, len(staying), len(entries), _bytes(staying), _bytes(entries), state
+        name,
+        package.version,
+        package.source,
+        len(staying),
+        len(files),
+        _bytes(tree, staying),
+        _bytes(tree, files),
+        state,
     )
 
 
-def _bytes(entries: Iterable[Entry]) -> int:
+def _bytes(tree: Tree, numbers: Iterable[int]) -> int:
     """The size of files, those with several names counted once."""
-    sizes = {entry.hardlink or entry.path: entry.size for entry in entries}
-    return sum(sizes.values())
+    size, linked = 0, dict[int, int]()
+    for number in numbers:
+        if tree.plain(number):
+            size += tree.size_of(number)
+        else:
+            entry = tree.entry(number, tree.path(number))
+            linked[entry.hardlink or -number - 1] = entry.size
+    return size + sum(linked.values())
 
 
 RULES: tuple[Rule, ...] = (DebianDatabase(),)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from debloat.model import Image
+from debloat.model import Image, ImageConfig
 
 RUN_LABEL = "debloat.run"
 """Label of every container that a run creates; its value is the run's id."""
@@ -22,7 +22,7 @@ PENDING_REPOSITORY = "debloat-pending"
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the engine says of itself; `local` tells whether ports published on 127.0.0.1 are on this machine."""
+    """What the engine says of itself; `local` tells whether it is reached as an engine on this machine is."""
 
     name: str
     version: str
@@ -63,7 +63,7 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """A container as it stands; `ports` maps `80/tcp` to the port on 127.0.0.1."""
+    """A container as it stands; `ports` maps `80/tcp` to a port on the engine's 127.0.0.1, `addresses` are its own."""
 
     running: bool
     exit_code: int
@@ -71,6 +71,7 @@ class ContainerState:
     pid: int
     ports: Mapping[str, int]
     oom_killed: bool = False
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,9 @@ class Channel(Protocol):
     def errors(self) -> bytes:
         """What has come on standard error so far, bounded."""
 
+    def end(self) -> None:
+        """End standard input; what the program still says can be read."""
+
     def close(self) -> None: ...
 
 
@@ -126,6 +130,9 @@ class Engine(Protocol):
 
     def image(self, reference: str) -> Image:
         """The image that a reference names locally, or that can be pulled."""
+
+    def whole_config(self, image: Image) -> ImageConfig:
+        """The image's configuration with the fields that the engine itself does not know, where that can be had."""
 
     def create(self, spec: ContainerSpec) -> str: ...
 

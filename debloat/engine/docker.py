@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import io
+import json
 import os
+import tarfile
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +37,11 @@ from debloat.model import Image, ImageConfig
 
 CHUNK = 1 << 20
 LOG_TAIL = 1 << 20
+MAX_CONFIG = 16 << 20
+KNOWS_START_INTERVAL = (1, 44)
+"""Version of the API since which `Healthcheck` has `StartInterval` (Docker Engine 25)."""
+SMALL = 256 << 20
+"""Bytes of an image up to which its archive is read for the sake of its configuration alone: a second or two."""
 
 
 def connect() -> DockerEngine:
@@ -99,6 +109,7 @@ class DockerEngine:
         self._client = client
         self._endpoint = endpoint
 
+    @functools.cache  # noqa: B019  (an engine lives as long as the program)
     def info(self) -> EngineInfo:
         with _said("ask the engine what it is"):
             version, info = self._client.version(), self._client.info()
@@ -138,10 +149,31 @@ class DockerEngine:
             variant=raw.get("Variant", ""),
             created=raw.get("Created") or "1970-01-01T00:00:00Z",
             config=ImageConfig(MappingProxyType(raw.get("Config") or {})),
+            author=raw.get("Author") or "",
+            builder=raw.get("DockerVersion") or "",
+            names=tuple(raw.get("RepoTags") or ()),
             repo_digest=digests[0].partition("@")[2] if digests else "",
             size=raw.get("Size", 0),
             history=tuple(row.get("CreatedBy", "") for row in reversed(history)),
         )
+
+    def whole_config(self, image: Image) -> ImageConfig:
+        """What the engine shows, unless it may have left something out: then what lies in the image's archive.
+
+        An engine shows the fields that it knows. It cannot have left any out of an image that it built itself. The
+        archive holds the layers too, so it is asked for only where a known loss is likely (a HEALTHCHECK may have a
+        StartInterval, which engines before API 1.44 drop), or where it is small.
+        """
+        info = self.info()
+        knows = tuple(int(part) for part in info.api.split(".") if part.isdigit()) >= KNOWS_START_INTERVAL
+        if knows or image.builder == info.version or not (image.config.healthcheck or image.size <= SMALL):
+            return image.config
+        try:
+            with _said(f"read the configuration of {image.reference}"):
+                config = find_config(self._client.get_image(image.id, chunk_size=CHUNK), image.id)
+        except EngineUnavailable:
+            config = None
+        return image.config if config is None else ImageConfig(MappingProxyType(config))
 
     def _pull(self, reference: str) -> dict[str, Any]:
         try:
@@ -159,7 +191,7 @@ class DockerEngine:
         client = self._client
         host = client.create_host_config(
             port_bindings=dict.fromkeys(spec.ports, ("127.0.0.1", None)),
-            binds=list(spec.volumes) or None,
+            binds=[_absolute(volume) for volume in spec.volumes] or None,
             tmpfs=dict(t.partition(":")[::2] for t in spec.tmpfs) or None,
             network_mode=spec.network or None,
             cap_add=list(spec.cap_add) or None,
@@ -213,6 +245,7 @@ class DockerEngine:
             pid=int(state.get("Pid") or 0),
             ports={port: int(to[0]["HostPort"]) for port, to in sorted(published.items()) if to},
             oom_killed=bool(state.get("OOMKilled")),
+            addresses=_addresses(raw.get("NetworkSettings") or {}),
         )
 
     def wait(self, container: str, timeout: float) -> int | None:
@@ -307,6 +340,67 @@ class DockerEngine:
 
     def close(self) -> None:
         self._client.close()
+
+
+def find_config(archive: Iterator[bytes], image_id: str) -> dict[str, Any] | None:
+    """The `config` object in a `docker save` archive, read no further than that; None where it is not there.
+
+    It is known by its digest, which is the image's id, so nothing else can pass for it.
+    """
+    algorithm, _, digest = image_id.partition(":")
+    names = (f"{digest}.json", f"blobs/{algorithm}/{digest}")
+    try:
+        with tarfile.open(fileobj=_Pieces(archive), mode="r|") as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.name in names and member.size <= MAX_CONFIG else None
+                if file is None:
+                    continue
+                data = file.read()
+                if hashlib.sha256(data).hexdigest() == digest:
+                    found = json.loads(data).get("config")
+                    return found if isinstance(found, dict) else None
+    except (tarfile.TarError, ValueError, AttributeError):
+        return None
+    return None
+
+
+class _Pieces(io.RawIOBase):
+    """A stream of bytes as a file to read."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        parts = []
+        while size:
+            if not self._rest:
+                self._rest = memoryview(next(self._pieces, b""))
+                if not self._rest:
+                    break
+            part = self._rest if size < 0 else self._rest[:size]
+            self._rest = self._rest[len(part) :]
+            size -= len(part) if size > 0 else 0
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _absolute(volume: str) -> str:
+    """A volume whose source is a path relative to here, by that path in full, as the docker CLI does since 23."""
+    source, colon, rest = volume.partition(":")
+    if colon and source.startswith(".") and (source.strip(".") == "" or "/" in source):
+        return f"{os.path.abspath(source)}:{rest}"
+    return volume
+
+
+def _addresses(settings: dict[str, Any]) -> tuple[str, ...]:
+    """IPv4 addresses of a container, in each of its networks."""
+    networks = (settings.get("Networks") or {}).values()
+    found = [settings.get("IPAddress"), *(network.get("IPAddress") for network in networks if network)]
+    return tuple(dict.fromkeys(address for address in found if address))
 
 
 def _has_tag(reference: str) -> bool:

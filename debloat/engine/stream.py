@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -58,6 +59,10 @@ class SocketChannel:
 
     def errors(self) -> bytes:
         return bytes(self._err)
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     def drain(self, timeout: float) -> tuple[bytes, bytes]:
         """All of both streams to their end, each bounded."""

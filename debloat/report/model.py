@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from debloat import __version__
 from debloat.debian.prune import PackageShare
-from debloat.footprint import Footprint, footprint
+from debloat.footprint import Footprint, of_image
 from debloat.minimal import Minimal
 from debloat.model import Image, Want
 from debloat.progress import Progress, Stage
@@ -86,7 +86,7 @@ def report(
         result=result,
         result_id=minimal.id,
         layer=minimal.layer.diff_id,
-        before=footprint(rootfs.entries(), rootfs, len(minimal.shares)),
+        before=of_image(rootfs, len(minimal.shares)),
         after=minimal.footprint,
         packages=minimal.shares,
         rules=rule_shares(minimal),

@@ -19,6 +19,8 @@ MODULES = (
     "debloat.rules.families",
     "debloat.rules.plugins",
     "debloat.rules.links",
+    "debloat.rules.tools",
+    "debloat.rules.configfiles",
     "debloat.rules.pam",
     "debloat.rules.shell",
     "debloat.rules.python",
@@ -28,9 +30,7 @@ MODULES = (
     "debloat.rules.php",
     "debloat.rules.java",
     "debloat.rules.subprocesses",
-    "debloat.rules.settings",
     "debloat.rules.compiled",
-    "debloat.rules.services",
     "debloat.rules.package",
 )
 """Every module with rules. Their order does not matter to a closure."""

@@ -54,9 +54,10 @@ def reached(world: World, word: str, source: str) -> str | None:
 
 
 def circle(world: World, owners: Iterable[str]) -> frozenset[str]:
-    """The packages that a package's files may take for granted: itself, its Depends, and Essential ones.
+    """The packages that a package's files may take for granted: itself, its Depends, Essential ones and theirs.
 
-    Debian policy 3.5 and 3.8. Programs that are only recommended or suggested are not followed.
+    Debian policy 3.5 and 3.8; awk is there because base-files depends on one. Programs that are only recommended or
+    suggested are not followed.
     """
     return depended(world, owners) | world.derived(_essential)
 
@@ -74,7 +75,7 @@ def depended(world: World, owners: Iterable[str]) -> frozenset[str]:
 
 def _essential(world: World) -> frozenset[str]:
     names = world.packages.names()
-    return frozenset(n for n in names if (p := world.packages.get(n)) is not None and p.essential)
+    return depended(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
 
 
 def runnable(world: World, path: str) -> bool:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import Rule, World
+from debloat.closure import MOUNT_POINTS, Rule, World
 from debloat.model import Level, Want
 from debloat.rules.commands import command
-
-MOUNT_POINTS = ("/dev", "/proc", "/sys")
-"""Mounted over by every runtime (OCI runtime specification, default file systems)."""
 
 ENGINE_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 """Mounted over by Docker, Podman and Kubernetes; created in a root file system that lacks them, if it is writable."""

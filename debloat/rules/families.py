@@ -190,7 +190,7 @@ def _capturing(pattern: str) -> str:
     return glob_regex(pattern).pattern.replace("[^/]*", "([^/]*)")
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """A text as a glob that matches nothing else."""
     return re.sub(r"[*?\[]", r"[\g<0>]", text)
 
@@ -203,12 +203,19 @@ class Members:
         self._variables = environment(world)
         self._expanded: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         self._first: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._conditions: dict[str, bool] = {}
         multiarch = MULTIARCH.get(world.architecture, world.architecture)
         self._variables["multiarch"] = (multiarch,)
         self.index = Index(known(), multiarch)
 
     def conditions(self, family: Family, world: World) -> bool:
         """Whether all conditions hold that do not depend on the kept file."""
+        known = self._conditions.get(family.name)
+        if known is None:
+            known = self._conditions[family.name] = self._hold(family, world)
+        return known
+
+    def _hold(self, family: Family, world: World) -> bool:
         env = world.config.env
         return (
             (not family.env or any(env.get(name) for name in family.env))
@@ -218,8 +225,8 @@ class Members:
 
     def of(self, family: Family, directory: str = "", groups: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The members of a family that the image has, sorted."""
-        bound = {"dir": (_literal(directory),)}
-        bound |= {str(i): (_literal(text),) for i, text in enumerate(groups, 1)}
+        bound = {"dir": (literal(directory),)}
+        bound |= {str(i): (literal(text),) for i, text in enumerate(groups, 1)}
         patterns = tuple(p for glob in family.keep for p in self._patterns(glob, bound))
         key = (family.name, patterns)
         if key not in self._expanded:

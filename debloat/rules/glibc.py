@@ -20,6 +20,9 @@ from debloat.rules.elf import loader_of
 NSSWITCH = "/etc/nsswitch.conf"
 LIBC = "libc.so.6"
 UNWINDER = "libgcc_s.so.1"
+LOCALTIME = "/etc/localtime"
+UNIVERSAL = frozenset({"UTC", "UCT", "Universal", "Zulu", "GMT", "GMT0", "GMT+0", "GMT-0", "Greenwich"})
+"""Names of zones that are no local time (tzdata, `etcetera`)."""
 
 _LOADER = re.compile(r"ld(?:-linux[a-z0-9_.-]*|64)?\.so\.\d+")
 _SERVICE = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -120,6 +123,21 @@ class Databases(Rule):
                 yield from (self.want(path, entry.path, database) for path in paths)
 
 
+class LocalTime(Rule):
+    """The time zone that the image sets: the first program that tells the local time reads it (tzset(3)).
+
+    An image of Debian is in UTC, which is the time without the file too.
+    """
+
+    name = "glibc.localtime"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        zone = world.rootfs.resolve(LOCALTIME).path if entry.name == LIBC else None
+        if zone is not None and zone.rpartition("/")[2] not in UNIVERSAL and _libc(entry, world) is not None:
+            yield self.want(LOCALTIME, entry.path, zone)
+
+
 class Unwinder(Rule):
     """libgcc_s, which libc loads for pthread_exit(3), pthread_cancel(3) and backtrace(3); without it they abort."""
 
@@ -164,4 +182,4 @@ class System(Rule):
                 return
 
 
-RULES: tuple[Rule, ...] = (System(), LoaderCache(), NameServices(), Databases(), Unwinder(), LoaderConf())
+RULES: tuple[Rule, ...] = (System(), LoaderCache(), NameServices(), Databases(), LocalTime(), Unwinder(), LoaderConf())

@@ -1,4 +1,4 @@
-"""PAM: the modules that a kept stack names.
+"""PAM: the modules that a kept stack names, and the files that it hands to them.
 
 A stack in /etc/pam.d names its modules, relative to one directory or by an absolute path (pam.d(5)). Modules that no
 stack of the image names are loaded by nothing.
@@ -27,10 +27,11 @@ HELPERS = {
 MAX_STACK = 1 << 16
 _STACK = re.compile(r"/etc/pam\.(?:d/[^/]+|conf)")
 _RULE = re.compile(r"(?:auth|account|password|session)\s+(?:\[[^\]]*\]|\S+)\s+(\S+)", re.IGNORECASE)
+_PATH = re.compile(r"(?:(?<=[\s=\[])|^)(/[^\s\]\[]+)")
 
 
 class PamStack(Rule):
-    """The modules of a kept stack, and the programs that these run."""
+    """The modules of a kept stack, the programs that these run, and the files that are handed to them."""
 
     name = "pam.stack"
     level = Level.SAFE
@@ -40,9 +41,13 @@ class PamStack(Rule):
             return
         if not entry.is_file or entry.size > MAX_STACK:
             return
-        for module in modules(world.rootfs.text(entry.path)):
+        text = world.rootfs.text(entry.path)
+        for module in modules(text):
             for path in self._paths(module, world):
                 yield self.want(path, entry.path, module)
+        for path in files(text):
+            if world.rootfs.is_file(path):
+                yield self.want(path, entry.path, "handed to a module")
 
     @staticmethod
     def _paths(module: str, world: World) -> Iterator[str]:
@@ -53,6 +58,15 @@ class PamStack(Rule):
                 for directory in world.rootfs.glob(pattern):
                     yield f"{directory}/{module}"
         yield from HELPERS.get(module.rpartition("/")[2].removesuffix(".so"), ())
+
+
+def files(text: str) -> tuple[str, ...]:
+    """The paths among the arguments of a stack's modules (`file=/etc/ftpusers`, the program of pam_exec), each once."""
+    found: dict[str, None] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        if match := _RULE.search(line := line.partition("#")[0]):
+            found.update((path, None) for path in _PATH.findall(line[match.end() :]))
+    return tuple(found)
 
 
 def modules(text: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
 from debloat.rules import perlparse
+from debloat.rules.application import UNITS
 from debloat.rules.commands import inert, scripts
 from debloat.rules.perlparse import MAX_SOURCE, Facts
 
@@ -348,8 +349,13 @@ class PerlRuntime(Rule):
 
     @staticmethod
     def _runs_perl(entry: Entry, world: World) -> bool:
-        """Whether a file of the application is Perl, or a script that gives perl options: `perl -pe PROGRAM`."""
+        """Whether a file of the application is Perl, or a script that gives perl options: `perl -pe PROGRAM`.
+
+        Packages of pip and npm speak of perl where they highlight, translate or build other people's code.
+        """
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
+            return False
+        if not UNITS.isdisjoint(entry.path.split("/")):
             return False
         if entry.path.endswith(SUFFIXES):
             return True

@@ -7,11 +7,13 @@ like one inside a string names at most a module too many, and only if the image 
 
 from __future__ import annotations
 
-import bisect
 import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from debloat.parsed import remembered
 
 MAX_SOURCE = 4 << 20
 MAX_STATEMENT = 4000
@@ -21,7 +23,9 @@ _LOAD = re.compile(rf"(?<![\w$@%&>:'-])(?:use|no|require)[ \t\n]+({_NAME})(?![\w
 _FILE = re.compile(r"(?<![\w$@%&>:'-])(?:require|do)[ \t\n(]+(?:\"([^\"\n$@]+)\"|'([^'\n]+)')")
 _CALL = re.compile(r"(?<![\w$@%&:])[\w:]+\b([^;]{1,300})")
 _QUOTED = re.compile(rf"[\"'/({{\s]({_NAME})(?=[\"'/)}}\s])")
-_LITERAL = re.compile(r"[\"']([A-Z]\w*(?:::\w+)+)[\"']|(?<![\w$@%&:>])([A-Z]\w*(?:::\w+)+)(?=->)")
+_QUALIFIED = re.compile(r"[A-Z]\w*(?:::\w+)+")
+_NO_CLASS_AFTER = re.compile(r"[\w$@%&:>]")
+_QUOTES = ('"', "'")
 _DSN = re.compile(r"(?<=[\"'])dbi:(\w+)", re.IGNORECASE)
 _PREFIX = re.compile(r"[\"'{]\+?([A-Z]\w*(?:::\w+)*)::(?:\$|[\"'}])")
 _CLASS = re.compile(r"load_class\b[^;\n]{0,80}?,[ \t]*[\"']([A-Z]\w*(?:::\w+)*)[\"']")
@@ -31,20 +35,23 @@ _LIB = re.compile(r"(?<![\w$@%&>:])(?:use\s+lib\b|unshift\s*\(?\s*@INC\s*,|push\
 _LIB_PATH = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'|qw\s*[(/{\[]([^)/}\]]*)[)/}\]]")
 _BIN = re.compile(r"\$(?:FindBin::)?(?:Real)?Bin\b|\$\{FindBin::(?:Real)?Bin\}")
 _VARIABLE = re.compile(r"(?:require|use)[ \t(]+[$(]")
-_ENCODING = re.compile(
-    r"(?:decode|encode|find_(?:mime_)?encoding|resolve_alias|from_to)\b[ \t(]*(?:[$@&][\w{]|[\w:]+\()"
-    r"|:encoding\([ \t]*[$@]"
-    r"|[\"'(\s](?:iso-?2022-?(?:jp|kr|cn)|euc-?(?:jp|kr|cn|tw)|shift[_-]?jis|sjis|cp9(?:32|36|49|50)|gbk|gb-?2312|gb18030"
-    r"|big-?5|hz|johab|7bit-jis)",
-    re.IGNORECASE,
+_CODES = ("decode", "encode", "find_mime_encoding", "find_encoding", "resolve_alias", "from_to")
+_CODING = re.compile(
+    "|".join(rf"{name}\b[ \t(]*(?:[$@&][\w{{]|[\w:]+\()" for name in _CODES) + r"|:encoding\([ \t]*[$@]"
 )
-_SAYS_ENCODE = re.compile(rb"\bEncode\b|encoding")
+_EAST_ASIAN = re.compile(
+    r"[\"'(\s](?:iso-?2022-?(?:jp|kr|cn)|euc-?(?:jp|kr|cn|tw)|shift[_-]?jis|sjis|cp9(?:32|36|49|50)|gbk|gb-?2312|gb18030"
+    r"|big-?5|hz|johab|7bit-jis)"
+)
+_EAST_ASIAN_WORDS = ("2022", "euc", "jis", "cp9", "gb", "big", "hz", "johab")
+_SAYS_ENCODE = re.compile(rb"E(?<!\wE)ncode\b|encoding")
 _PERL = re.compile(rb"#![^\n]*\bperl|#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){0,4}[^\n]*\bexec\b[^\n]*\bperl\b")
 
 _HELPERS = (
     # Functions whose arguments are modules to load.
-    *("extends", "with", "use_module", "require_module", "use_package_optimistically", "load", "load_class"),
-    *("try_load_class", "load_optional_class", "load_first_existing_class", "autoload", "load_components"),
+    # Each stands for all whose names begin with it, such as load_class and load_components for `load`.
+    *("extends", "with", "use_module", "require_module", "use_package_optimistically", "load"),
+    *("try_load_class", "autoload"),
     *("use_ok", "require_ok", "bootstrap", "XSLoader::load", "ensure_class_loaded"),
 )
 _LOADERS = (
@@ -52,6 +59,9 @@ _LOADERS = (
     *("use_module", "require_module", "load_class", "load_module", "find_modules", "find_packages"),
     *("Module::Pluggable", "Module::Find", "Module::Load", "Module::Runtime", "Class::Load", "Class::Inspector"),
 )
+
+_LOADER_PARTS = ("_module", "_class", "find_packages", "Module::", "Class::")
+"""What each of these has one of: fewer words to look for in files that have none."""
 
 SHORT_NAMES = {
     # Functions that take the tail of a module's name, and the namespace it is in.
@@ -84,7 +94,18 @@ def is_perl(head: bytes) -> bool:
     return _PERL.match(head) is not None
 
 
+def _plain(facts: Facts) -> list[object]:
+    return [facts.package, facts.modules, facts.files, facts.names, facts.namespaces, facts.libs, facts.dynamic]
+
+
+def _facts(plain: list[Any]) -> Facts:
+    package, modules, files, names, namespaces, libs, dynamic = plain
+    modules, files, names = (tuple((int(line), str(name)) for line, name in pairs) for pairs in (modules, files, names))
+    return Facts(str(package), modules, files, names, tuple(map(str, namespaces)), tuple(map(str, libs)), bool(dynamic))
+
+
 @functools.lru_cache(maxsize=4096)
+@remembered(_plain, _facts)
 def parse(source: bytes, application: bool = True) -> Facts:
     """What `source` loads; any bytes give an answer.
 
@@ -93,16 +114,20 @@ def parse(source: bytes, application: bool = True) -> Facts:
     if len(source) > MAX_SOURCE or b"\0" in source[:1024]:
         return Facts()
     text = _code(source.decode("utf-8", "replace"))
-    lines = [m.start() for m in re.finditer("\n", text)]
 
     def placed(found: Iterator[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
         first: dict[str, int] = {}
         for at, name in found:
-            first.setdefault(name, bisect.bisect_left(lines, at) + 1)
-        return tuple((line, name) for name, line in first.items())
+            first.setdefault(name, at)
+        line, counted, lines = 1, 0, dict[int, int]()
+        for at in sorted(first.values()):
+            line += text.count("\n", counted, at)
+            counted, lines[at] = at, line
+        return tuple((lines[at], name) for name, at in first.items())
 
-    package = _PACKAGE.search(text)
-    dynamic = any(w in text for w in _LOADERS) or any(True for _ in _at(text, ("require", "use"), _VARIABLE))
+    package = _PACKAGE.search(text) if "package" in text else None
+    dynamic = any(w in text for w in _LOADER_PARTS) and any(w in text for w in _LOADERS)
+    dynamic = dynamic or any(True for _ in _at(text, ("require", "use"), _VARIABLE))
     return Facts(
         package=package.group(1) if package else "",
         modules=placed(_modules(text)),
@@ -114,11 +139,15 @@ def parse(source: bytes, application: bool = True) -> Facts:
     )
 
 
+@remembered(bool, bool)
 def names_encodings(source: bytes) -> bool:
     """Whether `source` names encodings at run time, or one of East Asia."""
-    if len(source) > MAX_SOURCE or _SAYS_ENCODE.search(source) is None:
+    if len(source) > MAX_SOURCE or b"ncod" not in source or _SAYS_ENCODE.search(source) is None:
         return False
-    return _ENCODING.search(_code(source.decode("utf-8", "replace"))) is not None
+    text = _code(source.decode("utf-8", "replace")).lower()
+    if _CODING.search(text) is not None:
+        return True
+    return any(word in text for word in _EAST_ASIAN_WORDS) and _EAST_ASIAN.search(text) is not None
 
 
 def _code(text: str) -> str:
@@ -174,8 +203,11 @@ def _modules(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _names(text: str) -> Iterator[tuple[int, str]]:
-    for match in _LITERAL.finditer(text):
-        yield match.start(), match.group(1) or match.group(2)
+    for match in _QUALIFIED.finditer(text):
+        before, after = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 2]
+        quoted = before in _QUOTES and after[:1] in _QUOTES
+        if quoted or (after == "->" and not _NO_CLASS_AFTER.match(before)):
+            yield match.start(), match.group()
     for match in _at(text, ("enable", "plugin"), _ENABLE):
         name = match.group(2)
         yield match.start(), name

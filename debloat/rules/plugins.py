@@ -17,6 +17,7 @@ from debloat.closure import Rule, World
 from debloat.elf import elf_facts
 from debloat.model import Entry, Level, Op, Want
 from debloat.rules.commands import depended
+from debloat.rules.dockerfile import installed_packages
 from debloat.rules.families import MULTIARCH, chosen, left_out
 from debloat.rules.kernel import shebang
 from debloat.rules.shelleval import SHELLS
@@ -25,8 +26,11 @@ from debloat.rules.sweeps import Sweep, skipped, sweeps_of
 MOST_NAMES = 2_000
 """A larger directory is a store, not a choice."""
 
-MOST_BYTES = 4 << 20
-"""A package's private directories are kept up to this size; beyond, the trace and the families decide."""
+MOST_BYTES, OF_LARGER = 4 << 20, 1 << 20
+"""A package's private directories are kept up to this size; of a larger package the smallest, up to the second.
+
+Beyond, the trace and the families decide.
+"""
 
 MAX_PROGRAM = 64 << 20
 """Bytes of a program or library that are searched for the names of directories."""
@@ -48,6 +52,9 @@ STORES = re.compile(
 
 PROGRAMS = re.compile(r".*/s?bin")
 """Programs are run by their names; interpreters list the directory of a script to look for modules."""
+
+PYTHON_ABI = re.compile(r".*\.(?:cpython|pypy)\d*-\d+.*")
+"""Names tagged for an interpreter of Python (PEP 3149): who imports them is known to the rules for Python."""
 
 LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _VERSION = re.compile(r"(?:\.\d+)+$")
@@ -105,18 +112,22 @@ class PrivateDirectories(Rule):
     Helpers and data in /usr/lib/NAME, /usr/libexec/NAME, /usr/share/NAME and /etc/NAME are found by these paths,
     compiled into the program (Filesystem Hierarchy Standard, 4.6 and 4.11); NAME is that of the package, its
     source or the program. A script for an interpreter that the package only recommends is left out.
+
+    What other packages have there are its modules and helpers: those that were built from the same source, and those
+    that the Dockerfile asks for.
     """
 
     name = "package.private"
     level = Level.SAFE
 
     def seeds(self, world: World) -> Iterable[Want]:
-        for program in sorted(_ran(world)):
+        unwanted = world.derived(left_out)
+        for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
-                files = tuple(_private(program, owner, world))
-                if sum(entry.size for entry in files) <= MOST_BYTES:
-                    for entry in files:
-                        yield self.want(entry.path, program, f"private to {owner}, which was run")
+                for package in (owner, *companions(owner, world)):
+                    for entry in _affordable(tuple(_private(program, owner, package, world))):
+                        if package == owner or not unwanted(entry.path):
+                            yield self.want(entry.path, program, f"private to {owner}, which was run")
 
 
 class NamedDirectories(Rule):
@@ -221,7 +232,7 @@ def _linked(libraries: set[str], world: World) -> frozenset[str]:
     if not libraries:
         return frozenset()
     opened = {a.path for a in world.trace.accesses if a.op is Op.OPEN and ".so" in a.path}
-    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | _ran(world))
+    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | world.derived(ran))
     world.rootfs.fetch(paths)
     names = {name for path in paths if (facts := elf_facts(world.rootfs, path)) for name in facts.needed}
     by_links = {real for p in opened if p.rpartition("/")[2] in names and (real := world.rootfs.resolve(p).path)}
@@ -262,25 +273,53 @@ def _searched(world: World) -> frozenset[str]:
     return frozenset(path for path in real if path)
 
 
-def _ran(world: World) -> set[str]:
+def ran(world: World) -> set[str]:
     """Real paths of the programs that were run."""
     paths: set[str] = {a.program for a in world.trace.accesses}
     paths |= {a.path for a in world.trace.accesses if a.op is Op.EXEC}
     return {real for p in paths if p.startswith("/") and not skipped(p) and (real := world.rootfs.resolve(p).path)}
 
 
-def _private(program: str, owner: str, world: World) -> Iterator[Entry]:
-    """The files of a package in directories that bear its name."""
+def siblings(owner: str, world: World) -> tuple[str, ...]:
+    """The other installed packages that were built from the same source, sorted."""
+    package = world.packages.get(owner)
+    by_source = world.derived(_sources)
+    return tuple(name for name in by_source.get(package.source, ()) if name != owner) if package else ()
+
+
+def companions(owner: str, world: World) -> tuple[str, ...]:
+    """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
+    asked = world.derived(_asked)
+    return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
+
+
+def _asked(world: World) -> tuple[str, ...]:
+    bare = installed_packages(world.history)
+    return tuple(sorted({name for word in bare for name in world.packages.providers(word)}))
+
+
+def _sources(world: World) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in world.packages.names():
+        if (package := world.packages.get(name)) is not None:
+            found[package.source].append(name)
+    return {source: tuple(names) for source, names in found.items()}
+
+
+def _private(program: str, owner: str, holder: str, world: World) -> Iterator[Entry]:
+    """The files of a package, the owner of a program or another, in directories that bear the owner's name."""
     package = world.packages.get(owner)
     names = {owner.partition(":")[0], program.rpartition("/")[2], package.source if package else ""} - {""}
     multiarch = MULTIARCH.get(world.architecture, world.architecture)
     bases = ("/usr/lib", f"/usr/lib/{multiarch}", "/usr/libexec", "/usr/share", "/etc", "/lib")
     below = tuple(f"{base}/{name}/" for base in bases for name in sorted(names))
-    for path in world.packages.files(owner):
+    for path in world.packages.files(holder):
         entry = world.rootfs.get(path)
         if entry is not None and not entry.is_dir and path.startswith(below):
             directory = path.rpartition("/")[0]
-            if not STORES.fullmatch(directory) and not _documents(path) and not _optional(entry, owner, world):
+            if STORES.fullmatch(directory) or PYTHON_ABI.fullmatch(entry.name) or _documents(path):
+                continue
+            if not _optional(entry, holder, world):
                 yield entry
 
 
@@ -297,6 +336,20 @@ def _optional(entry: Entry, owner: str, world: World) -> bool:
     path = world.rootfs.resolve(found[0]).path
     owners = world.packages.owners(path) if path is not None else ()
     return bool(owners) and depended(world, (owner,)).isdisjoint(owners)
+
+
+def _affordable(files: tuple[Entry, ...]) -> Iterator[Entry]:
+    """All of the files, where they are not too large; else those of the smallest directories: modules, not tables."""
+    directories: dict[str, list[Entry]] = defaultdict(list)
+    for entry in files:
+        directories[entry.path.rpartition("/")[0]].append(entry)
+    sizes = {directory: sum(entry.size for entry in found) for directory, found in directories.items()}
+    left = MOST_BYTES if sum(sizes.values()) <= MOST_BYTES else OF_LARGER
+    for directory in sorted(sizes, key=lambda directory: (sizes[directory], directory)):
+        left -= sizes[directory]
+        if left < 0:
+            return
+        yield from directories[directory]
 
 
 def _documents(path: str) -> bool:

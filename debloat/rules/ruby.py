@@ -53,7 +53,7 @@ UNUSED = matcher(
 """Of a gem's directory, what is for its developers and its build."""
 
 MARK = "gem.build_complete"
-"""RubyGems looks at this file of every gem when it starts, used or not (Gem::BasicSpecification#missing_extensions?)."""
+"""RubyGems looks at this file of every gem at its start (Gem::BasicSpecification#missing_extensions?)."""
 
 _INTERPRETER = re.compile(r".*/bin/ruby[\d.]*|.*/libruby[-\d.]*\.so[\d.]*")
 _SHEBANG = re.compile(rb"#![^\n]*\bj?ruby")

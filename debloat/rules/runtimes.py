@@ -141,7 +141,9 @@ class Runtime:
 
 def runtimes(world: World) -> tuple[Runtime, ...]:
     """The runtimes in the image that no package brought, sorted by prefix. A function for `World.derived`."""
-    found = {runtime for path in world.rootfs if path.endswith(_TAILS) for runtime in _at(world, path)}
+    names = {tail.rpartition("/")[2] for tail in _TAILS}
+    likely = (path for path in world.rootfs.named(*names) if path.endswith(_TAILS))
+    found = {runtime for path in likely for runtime in _at(world, path)}
     return tuple(sorted(found, key=lambda runtime: (runtime.prefix, runtime.language, runtime.parts)))
 
 

@@ -20,23 +20,46 @@ MAX_SOURCE = 2 << 20
 
 _TEXT = r"(?:\"((?:[^\"\\\n]|\\.){1,1000})\"|'((?:[^'\\\n]|\\.){1,1000})')"
 _NEXT = re.compile(rf"\s*(?:,|=>)?\s*{_TEXT}")
+_NEVER = re.compile(r"(?!)")
 _QUOTES = re.compile(r"`([^`\n]{1,1000})`")
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """A pattern of calls, and texts one of which stands in a file that has any: finding texts is fast."""
+    """A pattern of calls, and texts one of which stands in a file that has any: finding texts is fast.
+
+    `not_after` is what the character before a call must not be. It stands apart, for a pattern that begins with what
+    can be searched for costs a fifth of one that looks back first.
+    """
 
     words: tuple[str, ...]
     pattern: re.Pattern[str]
+    not_after: re.Pattern[str] = _NEVER
+
+    def found(self, text: str) -> Iterator[re.Match[str]]:
+        """The calls in a text, those within the first argument of another as well.
+
+        What looks like a call may be the end of a literal (`case '/exec': echo shell_exec('date')`), and its argument
+        the code up to the next one.
+        """
+        if not any(word in text for word in self.words):
+            return
+        at = 0
+        while match := self.pattern.search(text, at):
+            start = match.start()
+            if start and self.not_after.match(text, start - 1):
+                at = start + 1
+            else:
+                yield match
+                at = max(match.start(1), match.start(2))
 
 
-def _calls(words: str, names: str, between: str = "", not_after: str = "") -> Calls:
-    """Calls of functions whose first argument, after what may stand before it, is a literal text."""
-    pattern = re.compile(
-        rf"(?<![\w$@%&>:{not_after}-])(?:{names})[ \t]*(?:\([ \t\n]*)?(?:{between})(?:\[|c\(|array\()?[ \t\n]*{_TEXT}"
-    )
-    return Calls(tuple(words.split()), pattern)
+def _calls(words: str, names: str, between: str = "", not_after: str = "", modules: str = "") -> Calls:
+    """Calls of functions, with one of the modules before the name or none, whose first argument, after what may stand
+    before it, is a literal text."""
+    heads = "|".join(module + name for module in (*modules.split(), "") for name in names.split("|"))
+    pattern = re.compile(rf"(?:{heads})[ \t]*(?:\([ \t\n]*)?(?:{between})(?:\[|c\(|array\()?[ \t\n]*{_TEXT}")
+    return Calls(tuple(words.split()), pattern, re.compile(rf"[\w$@%&>:{not_after}-]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +90,7 @@ LANGUAGES = (
             _calls("system exec capture run", "system|exec|capturex?|run3?"),
             _calls("-| |-", "open", r"[^;\n'\"]{0,80},\s*['\"](?:-\||\|-)[^'\"]{0,20}['\"]\s*,\s*"),
             _calls("|' |\" '| \"|", "open", r"[^;\n'\"]{0,80},\s*(?=['\"]\s*\||['\"][^'\"\n]{1,400}\|\s*['\"])"),
-            _calls("open2 open3", r"(?:IPC::Open[23]::)?open[23]", r"(?:[^,;\n'\"]{0,60},\s*){2,3}"),
+            _calls("open2 open3", "open[23]", r"(?:[^,;\n'\"]{0,60},\s*){2,3}", modules="IPC::Open[23]::"),
         ),
         (
             _QUOTES,
@@ -83,9 +106,10 @@ LANGUAGES = (
         (
             _calls(
                 "system exec spawn popen capture2 capture3 pipeline",
-                r"(?:(?:Kernel|Process|IO|Open3|PTY)\.)?(?:system|exec|spawn|popen[23]?e?|capture[23]e?|pipeline\w*)",
+                r"system|exec|spawn|popen[23]?e?|capture[23]e?|pipeline\w*",
                 r"\w+,\s*|\{[^}\n]{0,200}\},\s*|",
                 not_after=".",
+                modules=r"Kernel\. Process\. IO\. Open3\. PTY\.",
             ),
         ),
         (_QUOTES, re.compile(r"%x[ \t]*[({\[<|/!]([^)}\]>/!\n]{1,1000})")),
@@ -98,7 +122,8 @@ LANGUAGES = (
         (
             _calls(
                 "exec passthru system popen proc_open Process",
-                r"\\?(?:shell_exec|exec|passthru|system|popen|proc_open|pcntl_exec)|new\s+\\?(?:\w+\\)*Process",
+                r"shell_exec|exec|passthru|system|popen|proc_open|pcntl_exec|new\s+\\?(?:\w+\\)*Process",
+                modules=r"\\",
             ),
         ),
         (_QUOTES,),
@@ -108,14 +133,14 @@ LANGUAGES = (
         (".R", ".r", ".Rmd", ".qmd"),
         re.compile(rb"#![^\n]*\bRscript"),
         (b"system", b"pipe(", b"Sys.which"),
-        (_calls("system pipe which shell", r"(?:base::)?(?:system2?|pipe|Sys\.which|shell)", not_after="."),),
+        (_calls("system pipe which shell", r"system2?|pipe|Sys\.which|shell", not_after=".", modules="base::"),),
     ),
     Language(
         # Lua 5.4 manual, 6.8 and 6.9; ngx.pipe of OpenResty. Web servers and proxies have Lua in their configuration.
         (".lua", ".luac", ".conf", ".cfg"),
         re.compile(rb"#![^\n]*\b(?:lua|resty)"),
         (b"popen", b"os.execute", b"spawn"),
-        (_calls("popen execute spawn", r"io\.popen|os\.execute|(?:ngx_)?pipe\.spawn", r"\{[ \t]*|", not_after="."),),
+        (_calls("popen execute spawn", r"io\.popen|os\.execute|ngx_pipe\.spawn|pipe\.spawn", r"\{[ \t]*|", "."),),
     ),
     Language(
         # Elixir's System.cmd and System.shell; Erlang's os:cmd and open_port.
@@ -123,7 +148,7 @@ LANGUAGES = (
         re.compile(rb"#![^\n]*\b(?:elixir|escript)"),
         (b"System.", b":os.cmd", b"os:cmd", b"spawn"),
         (
-            _calls("System. os.cmd", r"System\.(?:cmd|shell|find_executable)", not_after="."),
+            _calls("System. os.cmd", r"System\.cmd|System\.shell|System\.find_executable", not_after="."),
             # An atom's colon stands before `:os.cmd`, and none of it is a name.
             Calls(("os",), re.compile(rf"\bos[.:](?:cmd|find_executable)\([ \t]*(?:~c)?{_TEXT}")),
             Calls(("spawn",), re.compile(rf"\{{:?spawn(?:_executable)?,[ \t]*{_TEXT}")),
@@ -135,7 +160,7 @@ LANGUAGES = (
         re.compile(rb"#![^\n]*\b(?:java|groovy)"),
         (b"ProcessBuilder", b"exec(", b".execute("),
         (
-            _calls("ProcessBuilder", r"(?:java\.lang\.)?ProcessBuilder", r"(?:List\.of|Arrays\.asList|listOf)\(|"),
+            _calls("ProcessBuilder", "ProcessBuilder", r"(?:List\.of|Arrays\.asList|listOf)\(|"),
             Calls(("exec(",), re.compile(rf"\.exec\([ \t]*(?:new[ \t]+String[ \t]*\[[ \t]*\][ \t]*\{{[ \t]*)?{_TEXT}")),
             Calls((".execute(",), re.compile(rf"{_TEXT}\.execute\(")),
         ),
@@ -145,7 +170,7 @@ LANGUAGES = (
         (".aspx", ".ascx", ".ashx", ".asmx", ".cshtml", ".cs", ".csx", ".ps1"),
         re.compile(rb"#![^\n]*\b(?:csharp|dotnet-script)"),
         (b"Process",),
-        (_calls("Start StartInfo", r"(?:System\.Diagnostics\.)?(?:Process\.Start|ProcessStartInfo)", not_after="."),),
+        (_calls("Start StartInfo", r"Process\.Start|ProcessStartInfo", "", ".", r"System\.Diagnostics\."),),
     ),
     Language(
         # exec(3tcl), open(3tcl): a pipeline of bare words.
@@ -221,8 +246,7 @@ def lines(source: bytes, language: Language, quotes: bool = True) -> tuple[str, 
 
 
 def _words(text: str, language: Language, quotes: bool) -> Iterator[str]:
-    likely = (calls.pattern for calls in language.calls if any(word in text for word in calls.words))
-    for match in (match for pattern in likely for match in _found(pattern, text)):
+    for match in (match for calls in language.calls for match in calls.found(text)):
         if _commented(text, match.start()):
             continue
         first, rest = match[1] or match[2], _further(text, match.end())
@@ -232,18 +256,6 @@ def _words(text: str, language: Language, quotes: bool) -> Iterator[str]:
         for match in pattern.finditer(text):
             if not _commented(text, match.start()):
                 yield from programs(match[1])
-
-
-def _found(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """All matches, those within the first argument of another as well.
-
-    What looks like a call may be the end of a literal (`case '/exec': echo shell_exec('date')`), and its argument the
-    code up to the next one.
-    """
-    at = 0
-    while match := pattern.search(text, at):
-        yield match
-        at = max(match.start(1), match.start(2))
 
 
 def _commented(text: str, at: int) -> bool:

@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.closure import MOUNT_POINTS, World
 from debloat.model import Access, Op
 from debloat.rootfs import Rootfs
 
@@ -51,7 +51,7 @@ EXAMINES = frozenset(
 )
 """Uses of a name that do not read or run what it names; an `open` of a directory is one as well."""
 
-SKIPPED = ("/proc", "/sys", "/dev", "/.debloat")
+SKIPPED = (*MOUNT_POINTS, "/.debloat")
 """Where the kernel, the engine or the sensor puts things: nothing below is the image's."""
 
 _BELOW_SKIPPED = tuple(f"{directory}/" for directory in SKIPPED)

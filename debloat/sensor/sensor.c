@@ -32,7 +32,8 @@ typedef int64_t i64;
 #define ARCH_NAME "x86_64"
 enum {
     SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11, SYS_rt_sigprocmask = 14, SYS_ioctl = 16,
-    SYS_pread64 = 17, SYS_mremap = 25, SYS_nanosleep = 35, SYS_getpid = 39, SYS_sendmsg = 46, SYS_recvmsg = 47,
+    SYS_pread64 = 17, SYS_mremap = 25, SYS_nanosleep = 35, SYS_getpid = 39,
+    SYS_socket = 41, SYS_connect = 42, SYS_sendmsg = 46, SYS_recvmsg = 47, SYS_shutdown = 48,
     SYS_socketpair = 53, SYS_clone = 56, SYS_execve = 59, SYS_wait4 = 61, SYS_kill = 62, SYS_uname = 63,
     SYS_fcntl = 72, SYS_ftruncate = 77, SYS_chdir = 80, SYS_fchdir = 81, SYS_fchown = 93, SYS_ptrace = 101,
     SYS_setuid = 105, SYS_setgid = 106, SYS_setsid = 112, SYS_getgroups = 115, SYS_setgroups = 116, SYS_capget = 125, SYS_capset = 126,
@@ -70,7 +71,7 @@ enum {
     SYS_readlinkat = 78, SYS_capget = 90, SYS_capset = 91, SYS_exit_group = 94, SYS_nanosleep = 101,
     SYS_clock_gettime = 113, SYS_ptrace = 117, SYS_kill = 129, SYS_rt_sigprocmask = 135, SYS_setgid = 144,
     SYS_setuid = 146, SYS_setsid = 157, SYS_getgroups = 158, SYS_setgroups = 159, SYS_uname = 160, SYS_prctl = 167,
-    SYS_getpid = 172, SYS_socketpair = 199, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_munmap = 215, SYS_mremap = 216,
+    SYS_getpid = 172, SYS_socket = 198, SYS_socketpair = 199, SYS_connect = 203, SYS_shutdown = 210, SYS_sendmsg = 211, SYS_recvmsg = 212, SYS_munmap = 215, SYS_mremap = 216,
     SYS_clone = 220, SYS_execve = 221, SYS_mmap = 222, SYS_wait4 = 260, SYS_prlimit64 = 261,
     SYS_process_vm_readv = 270, SYS_seccomp = 277, SYS_getrandom = 278, SYS_statx = 291
 };
@@ -119,7 +120,8 @@ enum { SYS_pidfd_send_signal = 424, SYS_io_uring_setup = 425, SYS_pidfd_open = 4
     X(ECHILD, 10) X(EAGAIN, 11) X(ENOMEM, 12) X(EACCES, 13) X(EFAULT, 14) X(EBUSY, 16) X(EEXIST, 17) X(EXDEV, 18)   \
     X(ENODEV, 19) X(ENOTDIR, 20) X(EISDIR, 21) X(EINVAL, 22) X(ENFILE, 23) X(EMFILE, 24) X(ENOTTY, 25)              \
     X(ETXTBSY, 26) X(EFBIG, 27) X(ENOSPC, 28) X(EROFS, 30) X(EPIPE, 32) X(ERANGE, 34) X(ENAMETOOLONG, 36)           \
-    X(ENOSYS, 38) X(ELOOP, 40) X(ENODATA, 61) X(EOPNOTSUPP, 95) X(EDQUOT, 122)
+    X(ENOSYS, 38) X(ELOOP, 40) X(ENODATA, 61) X(EOPNOTSUPP, 95) X(ENETUNREACH, 101) X(ECONNRESET, 104)              \
+    X(ETIMEDOUT, 110) X(ECONNREFUSED, 111) X(EHOSTUNREACH, 113) X(EDQUOT, 122)
 
 #define X(name, number) name = number,
 enum { ERRORS(X) };
@@ -142,7 +144,8 @@ enum { CLONE_PARENT = 0x8000 };
 enum { WALL = 0x40000000 };
 enum { MS_BIND = 4096, MS_MOVE = 8192 };
 enum { RLIMIT_NOFILE = 7 };
-enum { AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 02000000, SOL_SOCKET = 1, SCM_RIGHTS = 1 };
+enum { SHUT_WR = 1 };
+enum { AF_UNIX = 1, AF_INET = 2, SOCK_STREAM = 1, SOCK_CLOEXEC = 02000000, SOL_SOCKET = 1, SCM_RIGHTS = 1 };
 enum { CLOCK_MONOTONIC = 1 };
 
 enum {
@@ -2539,6 +2542,74 @@ static int control(int argc, char **argv)
     return 0;
 }
 
+/* -------------------------------------------------------------------------------------------------- relay */
+
+struct internet_address { u16 family; u8 port[2], address[4], zero[8]; };
+
+/* "10.0.0.2" as four bytes. */
+static bool internet_address(char *text, u8 *to)
+{
+    for (int i = 0; i < 4; i++) {
+        char *next = split(text, '.');
+        i64 n = number(text);
+        if (n < 0 || n > 255 || !next != (i == 3))
+            return false;
+        to[i] = (u8)n;
+        text = next;
+    }
+    return true;
+}
+
+/* Copies until the end of `from`. */
+static void copy(int from, int to)
+{
+    static char block[16 * PAGE];
+    for (;;) {
+        long n = sys3(SYS_read, from, block, sizeof block);
+        if (n == -EINTR)
+            continue;
+        if (n <= 0 || write_all(to, block, (size_t)n) < 0)
+            return;
+    }
+}
+
+/* One connection to a TCP port, joined to standard input and output, until the other side ends it. The first address
+   that answers is taken: a service may listen on the container's own, on the loopback device, or on all. */
+static int relay(char *addresses, const char *port)
+{
+    i64 n = number(port);
+    long connected = -EINVAL;
+    long to = -1;
+    for (char *next; addresses && connected < 0; addresses = next) {
+        next = split(addresses, ',');
+        struct internet_address address = {.family = AF_INET, .port = {(u8)(n >> 8), (u8)n}};
+        if (n < 1 || n > 65535 || !internet_address(addresses, address.address)) {
+            say(2, "sensor: relay takes ADDRESS[,ADDRESS...] and PORT", NULL);
+            return EXIT_USAGE;
+        }
+        to = sys3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        connected = to < 0 ? to : sys3(SYS_connect, to, &address, sizeof address);
+        if (connected < 0 && to >= 0)
+            close_fd(to);
+    }
+    if (connected < 0)
+        die("cannot connect to port ", port, ": ", error_name(connected));
+    long sender = sys5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (sender < 0)
+        die("cannot start a process: ", error_name(sender));
+    if (sender == 0) {
+        copy(0, (int)to);
+        sys2(SYS_shutdown, to, SHUT_WR);
+        leave(0);
+    }
+    copy((int)to, 1);
+    sys2(SYS_kill, sender, SIGKILL);
+    int status;
+    while (sys4(SYS_wait4, sender, &status, WALL, 0) == -EINTR)
+        ;
+    return 0;
+}
+
 /* -------------------------------------------------------------------------------------------------- serve */
 
 static struct bytes out;
@@ -2918,11 +2989,13 @@ __attribute__((noreturn, used)) void start(long *stack)
         code = record(argc - 2, argv + 2, env);
     else if (argc >= 2 && same(argv[1], "control"))
         code = control(argc - 2, argv + 2);
+    else if (argc == 4 && same(argv[1], "relay"))
+        code = relay(argv[2], argv[3]);
     else if (argc == 2 && same(argv[1], "serve"))
         code = serve();
     else if (argc == 2 && same(argv[1], "doctor"))
         code = doctor();
     else
-        say(2, "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | serve | doctor", NULL);
+        say(2, "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT | serve | doctor", NULL);
     leave(code);
 }

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
 import json
+import subprocess
+import tarfile
 from typing import Any
 
 import pytest
 
 from debloat.carve import BASE_DIGEST, BASE_NAME
+from debloat.engine.docker import find_config
 from debloat.reader import exported_rootfs
 from tests.integration.harness import LABEL, Place, in_base, saved
 from tests.integration.programs import WEB, WEB_FILES
@@ -96,6 +101,47 @@ def test_every_field_survives(place: Place) -> None:
     assert set(raw["ExposedPorts"]) == {"8080/tcp", "53/udp", "9000/tcp", "9001/tcp", "9002/tcp"}
     tree = saved(f"{image}-slim")
     assert (tree["/data dir"].mode, tree["/data dir/work"].kind) == (0o2750, "dir")
+
+
+def foreign(place: Place, fields: dict[str, Any]) -> str:
+    """An image with fields in its configuration that this engine does not know, as another tool makes and saves it."""
+    image = place.build(in_base('CMD ["true"]'))
+    out = io.BytesIO()
+    with tarfile.open(
+        fileobj=io.BytesIO(subprocess.run(["docker", "save", image], check=True, capture_output=True).stdout)
+    ) as old:
+        manifest = json.loads(old.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        raw = json.loads(old.extractfile(manifest[0]["Config"]).read())  # type: ignore[union-attr]
+        raw.pop("docker_version", None)
+        raw["author"] = "A. N. Author"
+        raw["config"] |= fields
+        data = json.dumps(raw).encode()
+        name = f"{hashlib.sha256(data).hexdigest()}.json"
+        with tarfile.open(fileobj=out, mode="w") as new:
+            for member in old:
+                if member.name in manifest[0]["Layers"]:
+                    new.addfile(member, old.extractfile(member))
+            manifest[0]["Config"] = name
+            for path, content in ((name, data), ("manifest.json", json.dumps(manifest).encode())):
+                info = tarfile.TarInfo(path)
+                info.size = len(content)
+                new.addfile(info, io.BytesIO(content))
+    place.client.remove_image(image)
+    subprocess.run(["docker", "load", "-q"], input=out.getvalue(), check=True, capture_output=True)
+    return place.adopt(image)
+
+
+def test_fields_that_the_engine_does_not_know_survive(place: Place) -> None:
+    check = {"Test": ["CMD", "true"], "Interval": 10**9, "StartInterval": 5 * 10**8}
+    image = foreign(place, {"Healthcheck": check, "X-Unknown": {"a": [1, None]}, "ArgsEscaped": True})
+    assert place.debloat(image, "--level", "exact", "--args", "true", "-q").code == 0
+    archive = subprocess.run(["docker", "save", f"{image}-slim"], check=True, capture_output=True).stdout
+    found = find_config(iter([archive]), place.client.inspect_image(f"{image}-slim")["Id"])
+    assert found is not None
+    assert found["Healthcheck"] == check
+    assert found["X-Unknown"] == {"a": [1, None]}
+    assert found["ArgsEscaped"] is True
+    assert place.client.inspect_image(f"{image}-slim")["Author"] == "A. N. Author"
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -61,6 +61,19 @@ def test_without_a_probe_each_exposed_port_is_asked(shared: Place, web: str) -> 
     }
 
 
+def test_ports_that_are_published_elsewhere(shared: Place, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with an engine over TCP, or its socket mounted into a container: requests go through the sensor."""
+    monkeypatch.setattr("debloat.session.published_here", lambda port: False)
+    seen = exact(shared, web, "--http", "/there")
+    assert seen.answers["http GET http://:80/there"] == "status 200"
+    assert seen.pages == {"get-plain", "get-encoded", "page_there"}
+
+
+def test_a_container_without_a_network_is_asked_from_within(place: Place) -> None:
+    image = place.build(in_base(WEB), WEB_FILES)
+    assert exact(place, image, "--network", "none").answers["http GET http://:80/"] == "status 200"
+
+
 def test_methods_and_paths(shared: Place, web: str) -> None:
     seen = exact(shared, web, "--http", "POST /other", "--http", "HEAD :80/there")
     assert seen.pages == {"post-plain", "post-encoded", "page_other", "head-plain", "head-encoded", "page_there"}
@@ -83,7 +96,9 @@ def test_a_service_that_listens_late(place: Place) -> None:
 
 def test_a_port_that_speaks_no_http(place: Place) -> None:
     image = place.build(in_base(WEB, 'CMD ["mode", "raw"]'), WEB_FILES)
-    assert exact(place, image).answers == {"connect 80": "connected", "stop": "exit code 0"}
+    seen = exact(place, image)
+    assert seen.answers == {"connect 80": "connected", "stop": "exit code 0"}
+    assert "port 80 speaks no HTTP and was only connected to" in seen.err
 
 
 def test_exposed_ports_that_are_off(place: Place) -> None:

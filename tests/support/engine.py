@@ -82,6 +82,9 @@ class FakeEngine:
             raise UsageError(f"cannot find the image {reference}")
         return replace(self.images[image_id][1], reference=reference)
 
+    def whole_config(self, image: Image) -> ImageConfig:
+        return image.config
+
     def create(self, spec: ContainerSpec) -> str:
         self._call("create")
         self._count += 1

@@ -46,10 +46,14 @@ def tree(table: Table) -> Rootfs:
 
 
 class FakePackages(NoPackages):
-    """A package database given as {package: [paths]}; a path ending in `/` claims all below it is not supported."""
+    """A package database given as {package: [paths]}; a path ending in `/` claims all below it is not supported.
+
+    `a=b` names the package `a` of the source `b`.
+    """
 
     def __init__(self, owned: Mapping[str, Sequence[str]]) -> None:
-        self._owned = {name: tuple(sorted(paths)) for name, paths in owned.items()}
+        self._owned = {name.partition("=")[0]: tuple(sorted(paths)) for name, paths in owned.items()}
+        self._sources = {name.partition("=")[0]: name.partition("=")[2] for name in owned}
 
     def owners(self, path: str) -> tuple[str, ...]:
         return tuple(sorted(n for n, paths in self._owned.items() if path in paths))
@@ -58,7 +62,8 @@ class FakePackages(NoPackages):
         return self._owned.get(name, ())
 
     def get(self, name: str) -> Package | None:
-        return Package(name, name, "1", "all", name) if name in self._owned else None
+        source = self._sources.get(name) or name
+        return Package(name, name, "1", "all", source) if name in self._owned else None
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._owned))

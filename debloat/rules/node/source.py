@@ -20,6 +20,10 @@ MAX_PARSED = 2 << 20
 """Larger files are bundles, which hold what they need; the scan alone speaks for them."""
 
 _SPECIFIER = re.compile(rb"""\b(?:require|import|from|resolve)\b[ \t\r\n(.\w]{0,24}?["'`]([^"'`\r\n$]{1,200})["'`]""")
+_LITERAL_CALL = re.compile(
+    rb"""\b(?:require|import|from|resolve|fork)\b(?:[\s(.?\w]|/\*[^*]{0,300}\*/|//[^\n]{0,300}\n){0,64}?["'`]"""
+)
+"""What a file without any of has nothing that a parse could find: libraries for browsers, mostly, and large ones."""
 _MODULE_CALLS = frozenset({"require", "resolve", "import", "fork"})
 _COMMAND_CALLS = frozenset({"exec", "execFile", "execFileSync", "execSync", "execa", "execaSync", "spawn", "spawnSync"})
 _COMMAND_WORDS = (b"child_process", b"execa", b"cross-spawn", b"shelljs", b"zx")
@@ -51,10 +55,12 @@ def references(data: bytes) -> References:
         return References()
     if len(data) > MAX_PARSED:
         return References(specifiers(data))
+    runs_commands = any(word in data for word in _COMMAND_WORDS)
+    if not runs_commands and _LITERAL_CALL.search(data) is None:
+        return References()
     from tree_sitter import QueryCursor
 
     modules, commands = set[str](), set[str]()
-    runs_commands = any(word in data for word in _COMMAND_WORDS)
     for _, found in QueryCursor(_query()).matches(_parser().parse(data).root_node):
         for node in found.get("module", ()):
             modules.add(_literal(node))

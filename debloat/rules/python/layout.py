@@ -88,7 +88,7 @@ def layout(world: World) -> Layout:
     """The layout of an image's Pythons; use it as `world.derived(layout)`."""
     rootfs = world.rootfs
     stdlibs = tuple(sorted(_stdlibs(rootfs)))
-    homes = [path for path in rootfs if path.endswith("/pyvenv.cfg")]
+    homes = rootfs.named("pyvenv.cfg")
     rootfs.fetch(homes)
     bases = [_base(world, lib) for lib in stdlibs]
     venvs = [venv for config in homes for venv in _venvs(rootfs, config, bases)]
@@ -103,11 +103,10 @@ def layout(world: World) -> Layout:
 
 def _stdlibs(rootfs: Rootfs) -> Iterator[str]:
     """Directories with the landmark that getpath looks for."""
-    for path in rootfs:
-        if path.endswith(("/os.py", "/os.pyc")):
-            directory = path.rpartition("/")[0]
-            if _STDLIB.fullmatch(directory):
-                yield directory
+    for path in rootfs.named("os.py", "os.pyc"):
+        directory = path.rpartition("/")[0]
+        if _STDLIB.fullmatch(directory):
+            yield directory
 
 
 def _base(world: World, stdlib: str) -> Environment:

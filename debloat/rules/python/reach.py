@@ -10,7 +10,7 @@ from debloat.closure import World
 from debloat.model import Entry
 from debloat.rules.python import stdlib
 from debloat.rules.python.layout import Environment, Layout, find, layout
-from debloat.rules.python.source import Facts, Import, Outline, facts, outline
+from debloat.rules.python.source import Facts, Import, Outline, facts, literals, outline, quoted
 from debloat.rules.python.units import Unit, units
 
 SHEBANG = 256
@@ -35,6 +35,7 @@ class Reading:
 
     facts: dict[str, Facts] = field(default_factory=dict)
     outlines: dict[str, Outline] = field(default_factory=dict)
+    quoted: dict[str, frozenset[Import]] = field(default_factory=dict)
     worth: dict[str, bool] = field(default_factory=dict)
 
 
@@ -83,7 +84,8 @@ def _worth_parsing(world: World, path: str) -> bool:
         return bool(seen.words - SEEN_BY_UNIT)
     if seen.words or not path.endswith(".py"):
         return True
-    tops = {i.module.partition(".")[0] for i in seen.imports} | {s.partition(".")[0] for s in seen.literals}
+    named = literals(world.rootfs.read(path))
+    tops = {i.module.partition(".")[0] for i in seen.imports} | {s.partition(".")[0] for s in named}
     known = world.derived(_notable_tops)
     return bool(tops & known) or any(i.level for i in seen.imports) or not tops.isdisjoint(_siblings(world, path))
 
@@ -198,12 +200,19 @@ def _needs(table: Layout, file: str) -> bool:
 def _confirmed(world: World, places: list[tuple[str, Import]]) -> tuple[str, Import | None]:
     """The first import that is one: outside of quotation, or by the file's own grammar."""
     for path, wanted in places:
-        if wanted not in outline_of(world, path).quoted:
+        if wanted not in _quoted(world, path):
             return path, wanted
     for path, wanted in places[:CONFIRMATIONS]:
         if (wanted.level, wanted.module) in {(i.level, i.module) for i in _parsed(world, path).imports}:
             return path, wanted
     return "", None
+
+
+def _quoted(world: World, path: str) -> frozenset[Import]:
+    known = world.derived(_reading).quoted
+    if path not in known:
+        known[path] = quoted(world.rootfs.read(path))
+    return known[path]
 
 
 def _parsed(world: World, path: str) -> Facts:
@@ -220,5 +229,5 @@ def groups_used(world: World, unit: Unit) -> Iterator[tuple[str, str]]:
     if not groups or not any("entry_points" in outline_of(world, path).words for path in sources):
         return
     for path in sources:
-        for group in sorted(outline_of(world, path).literals & groups.keys()):
+        for group in sorted(literals(world.rootfs.read(path)) & groups.keys()):
             yield group, path

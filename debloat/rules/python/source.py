@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.parsed import remembered
 from debloat.rules.cmdline import programs, vector
 
 MAX_PARSED = 1 << 20
@@ -34,15 +35,10 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a file may refer to: a superset of its imports, its dotted literals, and telltale words.
-
-    `quoted` are the imports that seem to stand in triple-quoted text only, such as examples in docstrings.
-    """
+    """What a file may refer to: a superset of its imports, and telltale words."""
 
     imports: frozenset[Import] = frozenset()
-    literals: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
-    quoted: frozenset[Import] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,6 @@ _DYNAMIC = re.compile(
 )
 _DYNAMIC_WORDS = (b"import_module", b"__import__", b"run_module", b"find_spec", b"import_string", b"resolve_name")
 _LITERAL = re.compile(rb"""["']([A-Za-z_]\w{0,99}(?:\.\w{1,99}){0,15})["']""")
-_TRIPLE = re.compile(rb"\"\"\".*?\"\"\"|'''.*?'''", re.DOTALL)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 
 WORDS: tuple[str, ...] = (
@@ -95,19 +90,51 @@ WORDS: tuple[str, ...] = (
 _ENCODED_WORDS = tuple((word, word.encode()) for word in WORDS)
 
 
+def _plain_imports(imports: Iterable[Import]) -> list[tuple[int, str, tuple[str, ...]]]:
+    return [(i.level, i.module, i.names) for i in sorted(imports)]
+
+
+def _imports_of(plain: Any) -> frozenset[Import]:
+    return frozenset(Import(int(level), str(module), tuple(map(str, names))) for level, module, names in plain)
+
+
+@remembered(
+    lambda found: [_plain_imports(found.imports), sorted(found.words)],
+    lambda plain: Outline(_imports_of(plain[0]), frozenset(map(str, plain[1]))),
+)
 def outline(data: bytes) -> Outline:
     """A quick superset of what `facts` finds; linear in the size of the file."""
-    imports = _imports(data)
-    quoted = imports - _imports(_TRIPLE.sub(b"", data)) if b'"""' in data or b"'''" in data else frozenset()
-    literals = frozenset(match.decode("ascii", "replace") for match in _LITERAL.findall(data))
-    return Outline(imports, literals, frozenset(w for w, raw in _ENCODED_WORDS if raw in data), quoted)
+    return Outline(_imports(data), frozenset(w for w, raw in _ENCODED_WORDS if raw in data))
+
+
+def literals(data: bytes) -> frozenset[str]:
+    """The dotted names in quotation marks, and words that look like it."""
+    return frozenset(match.decode("ascii", "replace") for match in _LITERAL.findall(data))
+
+
+def quoted(data: bytes) -> frozenset[Import]:
+    """The imports of the outline that seem to stand in triple-quoted text only, such as examples in docstrings."""
+    return _imports(data) - _imports(_unquoted(data))
+
+
+def _unquoted(data: bytes) -> bytes:
+    """The text without what stands in triple quotation marks."""
+    out, at, marks = [], 0, {b'"""', b"'''"}
+    while found := [(start, mark) for mark in marks if (start := data.find(mark, at)) >= 0]:
+        start, mark = min(found)
+        end = data.find(mark, start + 3)
+        if end < 0:
+            marks.discard(mark)
+            continue
+        out.append(data[at:start])
+        at = end + 3
+    return b"".join((*out, data[at:]))
 
 
 def _imports(data: bytes) -> frozenset[Import]:
     imports = set[Import]()
     # The pattern ends with its line, and few lines are worth it.
-    lines = b"\n".join(line for line in data.split(b"\n") if b"import" in line)
-    for dots, module, names, plain in set(_IMPORT.findall(lines)):
+    for dots, module, names, plain in set(_IMPORT.findall(_lines_with(b"import", data))):
         if plain:
             imports.update(Import(0, name) for name in _names(plain))
         else:
@@ -117,12 +144,35 @@ def _imports(data: bytes) -> frozenset[Import]:
     return frozenset(imports)
 
 
+def _lines_with(word: bytes, data: bytes) -> bytes:
+    """The lines that hold a word. Looking for the word costs a tenth of looking at each line."""
+    lines, at = [], data.find(word)
+    while at >= 0:
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        lines.append(data[data.rfind(b"\n", 0, at) + 1 : end])
+        at = data.find(word, end)
+    return b"\n".join(lines)
+
+
 def _names(text: bytes) -> list[str]:
     """The names of `a.b as c, d`; a line that goes on in the next one gives those that stand on it."""
     found = (part.split() for part in text.decode("utf-8", "replace").split(","))
     return [words[0] for words in found if words and _DOTTED.fullmatch(words[0])]
 
 
+def _plain(found: Facts) -> list[object]:
+    texts = (found.literals, found.commands, found.paths, found.libraries, found.distributions)
+    return [_plain_imports(found.imports), found.finds_libraries, *map(sorted, texts)]
+
+
+def _facts_of(plain: Any) -> Facts:
+    imports, finds_libraries, *texts = plain
+    literals, commands, paths, libraries, distributions = (frozenset(map(str, words)) for words in texts)
+    return Facts(_imports_of(imports), literals, commands, paths, libraries, bool(finds_libraries), distributions)
+
+
+@remembered(_plain, _facts_of)
 def facts(data: bytes) -> Facts:
     """What the file's own grammar says; for text that does not parse (Python 2, a newer grammar) its outline's."""
     tree = None
@@ -135,7 +185,7 @@ def facts(data: bytes) -> Facts:
             pass
     if tree is None:
         rough = outline(data)
-        return Facts(rough.imports, rough.literals, finds_libraries="find_library" in rough.words)
+        return Facts(rough.imports, literals(data), finds_libraries="find_library" in rough.words)
     return _Reader(tree).facts()
 
 

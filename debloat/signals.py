@@ -1,0 +1,44 @@
+"""Signals at bad moments: held back where an exception out of nowhere would break what cannot be mended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a run."""
+
+
+def hold_back() -> Callable[[], None]:
+    """Hold signals back until the function that is returned is called, which then delivers them.
+
+    Nothing happens outside the main thread, for no signal interrupts another, nor to a signal that is ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    numbers: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: h for number, h in handlers.items() if h not in (signal.SIG_IGN, None)}
+
+    def release() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        while numbers:
+            os.kill(os.getpid(), numbers.pop())
+
+    for number in before:
+        signal.signal(number, lambda caught, frame: numbers.append(caught))
+    return release
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """A block at whose end signals arrive that came in it."""
+    release = hold_back()
+    try:
+        yield
+    finally:
+        release()

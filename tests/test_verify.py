@@ -1,0 +1,49 @@
+"""What excuses a difference: the original's own, in the same respect, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from debloat import verify
+from debloat.engine.base import Engine
+from debloat.exercise import Ask, Exercise, Limits
+from debloat.model import Image, ImageConfig
+from debloat.probes import ProbeResult
+from debloat.recipe import Scenario
+from debloat.session import Recorded, Recorder
+from debloat.verify import Judge
+from debloat.workspace import Workspace
+from tests.support.engine import Behaviour, FakeEngine
+
+IMAGE = Image("app:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({}))
+PAGE = ProbeResult("http GET :80/", True, 200, (("content-type", "text/html"),), "one")
+
+
+def done(result: ProbeResult) -> Exercise:
+    return Exercise(Scenario(), (Ask("http", result.name),), (result,), Recorded())
+
+
+@pytest.mark.parametrize(
+    ("after", "again", "excused"),
+    [
+        (replace(PAGE, shape="three"), replace(PAGE, shape="two"), True),
+        (replace(PAGE, shape="three"), PAGE, False),
+        (replace(PAGE, status=404, shape="gone"), replace(PAGE, shape="two"), False),
+        (replace(PAGE, status=404, shape="gone"), replace(PAGE, status=302, shape="two"), True),
+        (replace(PAGE, headers=(("content-type", "text/plain"),)), replace(PAGE, shape="two"), False),
+        (replace(PAGE, ok=False, status=500), replace(PAGE, status=302), False),
+    ],
+    ids=["new each time", "always the same", "gone", "one or the other", "another type", "an error"],
+)
+def test_excuses(monkeypatch: pytest.MonkeyPatch, after: ProbeResult, again: ProbeResult, excused: bool) -> None:
+    def exercise(workspace: Any, image: Any, reference: str, *rest: Any) -> Exercise:
+        return done(again if reference == IMAGE.id else after)
+
+    monkeypatch.setattr(verify, "exercise", exercise)
+    workspace = Workspace(cast(Engine, FakeEngine({}, lambda rootfs, argv: Behaviour())))
+    verdict = Judge(workspace, IMAGE, (done(PAGE),), Limits(), Recorder(b"")).verify("pending")
+    assert verdict.passed is excused
+    assert bool(verdict.answers[0].note) is excused
