@@ -230,6 +230,20 @@ def test_of_a_large_package_the_small_directories() -> None:
     assert trees.paths(close(world, RULES[1:])) == ["/usr/lib/daemon/auth/krb5.so"]
 
 
+@pytest.mark.parametrize(("asked", "follows"), [("scanner", True), ("other", False)])
+def test_large_private_data_follows_a_program_that_the_dockerfile_asks_for(asked: str, follows: bool) -> None:
+    """As a port scanner's databases: too large for a program that came along, the point of one that was asked for."""
+    data = "/usr/share/scanner/services.db"
+    table: trees.Table = {"/usr/bin/scanner": ("0755", ""), data: "x" * (MOST_BYTES + 1)}
+    world = trees.world(
+        table,
+        owned={"scanner": ["/usr/bin/scanner"], "scanner-common=scanner": [data]},
+        trace=Trace(frozenset({Access("/usr/bin/scanner", Op.EXEC, "-", "p", "/usr/bin/scanner")})),
+        history=(f"/bin/sh -c apt-get install -y {asked}",),
+    )
+    assert (data in trees.paths(close(world, RULES[1:]))) is follows
+
+
 # Real packages
 
 

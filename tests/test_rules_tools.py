@@ -7,7 +7,7 @@ import pytest
 from debloat.closure import close
 from debloat.model import Access, Level, Op, Trace
 from debloat.rules.plugins import MOST_BYTES
-from debloat.rules.tools import RULES, StateDirectories
+from debloat.rules.tools import LARGE, RULES, StateDirectories
 from tests.support import trees
 from tests.support.debs import deb_world
 
@@ -73,6 +73,12 @@ def test_a_package_of_many_megabytes_is_left_to_the_trace() -> None:
     large: trees.Table = {**TREE, "/usr/bin/ask": ("0755", "x" * (MOST_BYTES + 1))}
     assert "/usr/bin/ask" not in kept(SERVER, tree=large)
     assert "/usr/bin/served-passwd" in kept(SERVER, tree=large)
+
+
+def test_the_tools_of_a_large_service_less_its_large_programs() -> None:
+    large = ("0755", "x" * (LARGE + 1))
+    tree: trees.Table = {**TREE, SERVER: ("0755", "x" * (MOST_BYTES + 1)), "/usr/bin/served-passwd": large}
+    assert kept(SERVER, tree=tree) == ["/usr/bin/ask", "/usr/bin/served-check"]
 
 
 def test_a_kept_program_has_the_directories_for_its_state() -> None:

@@ -32,6 +32,9 @@ MOST_BYTES, OF_LARGER = 4 << 20, 1 << 20
 Beyond, the trace and the families decide.
 """
 
+MOST_ASKED = 32 << 20
+"""The same for a program whose package the Dockerfile asks for by name: it is what the image is there for."""
+
 MAX_PROGRAM = 64 << 20
 """Bytes of a program or library that are searched for the names of directories."""
 
@@ -124,8 +127,9 @@ class PrivateDirectories(Rule):
         unwanted = world.derived(left_out)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
+                most = MOST_ASKED if owner in world.derived(_asked) else MOST_BYTES
                 for package in (owner, *companions(owner, world)):
-                    for entry in _affordable(tuple(_private(program, owner, package, world))):
+                    for entry in _affordable(tuple(_private(program, owner, package, world)), most):
                         if package == owner or not unwanted(entry.path):
                             yield self.want(entry.path, program, f"private to {owner}, which was run")
 
@@ -338,13 +342,13 @@ def _optional(entry: Entry, owner: str, world: World) -> bool:
     return bool(owners) and depended(world, (owner,)).isdisjoint(owners)
 
 
-def _affordable(files: tuple[Entry, ...]) -> Iterator[Entry]:
+def _affordable(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:
     """All of the files, where they are not too large; else those of the smallest directories: modules, not tables."""
     directories: dict[str, list[Entry]] = defaultdict(list)
     for entry in files:
         directories[entry.path.rpartition("/")[0]].append(entry)
     sizes = {directory: sum(entry.size for entry in found) for directory, found in directories.items()}
-    left = MOST_BYTES if sum(sizes.values()) <= MOST_BYTES else OF_LARGER
+    left = most if sum(sizes.values()) <= most else OF_LARGER
     for directory in sorted(sizes, key=lambda directory: (sizes[directory], directory)):
         left -= sizes[directory]
         if left < 0:

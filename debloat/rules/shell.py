@@ -44,6 +44,10 @@ DEPENDENCIES = re.compile(
 
 MAX_SOURCED = 6
 MAX_PATHS = 2000
+MIN_TOLD = 3
+"""Characters of a command's name that must be told for its other part to be any."""
+MAX_TOLD = 32
+"""Where more programs match, the name says too little."""
 
 _SHEBANG = re.compile(rb"#![ \t]*(?:/[\w./-]*/)?(?:env[ \t]+(?:-\S+[ \t]+)*)?(\w+)")
 _PIECES = re.compile(r"[\s=:,;\"'()<>|&]+")
@@ -111,6 +115,9 @@ class _Reading:
         if not found and UNKNOWN not in word:
             bases = evaluator.directories if "/" in word else evaluator.path_directories()
             candidates = [c for base in bases if (c := command(world, f"{base.rstrip('/')}/{word}"))]
+        if UNKNOWN in word and "/" not in word:
+            for target in _named_in_part(world, word):
+                yield from self._want(target, path, use)
         for target in candidates[:1]:
             yield from self._want(target, path, use)
 
@@ -151,6 +158,21 @@ class _Reading:
             if number >= MAX_PATHS:
                 return
             yield from self._want(entry.path, path, use)
+
+
+def _named_in_part(world: World, word: str) -> tuple[str, ...]:
+    """The programs on the path that a word may run of which a part is told: `${algorithm}sum`, `mkfs.$type`."""
+    if len(word.replace(UNKNOWN, "")) < MIN_TOLD or any(c in word for c in "*?[ "):
+        return ()
+    pattern = re.compile(".+".join(re.escape(part) for part in word.split(UNKNOWN)))
+    directories = dict.fromkeys(real for d in world.config.path if (real := world.rootfs.resolve(d).path))
+    found = {
+        name: path
+        for directory in reversed(directories)
+        for name in world.rootfs.names(directory)
+        if pattern.fullmatch(name) and runnable(world, path := f"{directory.rstrip('/')}/{name}")
+    }
+    return tuple(found[name] for name in sorted(found)) if len(found) <= MAX_TOLD else ()
 
 
 def _expand(path: str, glob: object) -> tuple[str, ...]:

@@ -149,6 +149,8 @@ PROGRAM_OPTIONS = {
 }
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
+_KEY = re.compile(r"^\[[^]]*\]\+?=")
+"""The key of an array's element: `([gz]=gzip [xz]=xz)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,8 +368,10 @@ class Evaluator:
 
     def _joined(self, words: Sequence[Word]) -> list[str]:
         if len(words) == 1:
-            return self.values(words[0])
-        return [" ".join(self.values(w)[0] for w in words)] if words else []
+            return [_KEY.sub("", value) for value in self.values(words[0])]
+        # An array is a command with its arguments, or a table of commands, with keys or without.
+        items = [_KEY.sub("", value) for w in words for value in self.values(w)[:1]]
+        return [" ".join(items), *items] if items else []
 
     def _substitution(self, sub: Sub) -> list[str]:
         """The output of the few commands that scripts find their own place with."""

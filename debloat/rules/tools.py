@@ -21,6 +21,9 @@ from debloat.rules.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
 from debloat.rules.shell import BUILD_TIME
 from debloat.rules.shelleval import SHELLS
 
+LARGE = 2 << 20
+"""A larger program is no tool beside a service, but a service or a client in its own right."""
+
 
 class Tools(Rule):
     """The programs of a package of which a program was run, and of those from the same source, up to a size.
@@ -63,12 +66,16 @@ class _Tools:
         named = (path for path in world.packages.files(holder) if path.startswith(PROGRAM_DIRECTORIES))
         programs = {path: e for path in named if (e := world.rootfs.lookup(path)) is not None and e.executable}
         # One program may have many names.
-        files = {entry.path: entry.size for entry in programs.values()}
+        files = {entry.path: entry.size for entry in programs.values() if entry.size <= LARGE}
         if package is None or package.essential or sum(files.values()) > MOST_BYTES:
             return
         world.rootfs.fetch(files)
         for path, entry in programs.items():
-            if path.rpartition("/")[2] not in BUILD_TIME and _runs(entry, package.source, world):
+            if (
+                entry.path in files
+                and path.rpartition("/")[2] not in BUILD_TIME
+                and _runs(entry, package.source, world)
+            ):
                 yield path
 
 
