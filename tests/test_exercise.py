@@ -211,9 +211,9 @@ def test_a_note_on_what_was_only_connected_to() -> None:
 
 def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     answers = iter(["", "68/udp", "1812/udp 1813/udp", "never asked"])
-    session = _Session(1)
+    session = Container(1)
     session.command = lambda *words, timeout=60.0: next(answers)  # type: ignore[method-assign, assignment]
     config = ImageConfig({"ExposedPorts": {"1812/udp": {}}})
-    run = exercise._Run(cast(Session, session), config, Scenario("default"), Limits(), {})
+    run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
     assert run._until_ready() == ""
     assert next(answers) == "never asked"
