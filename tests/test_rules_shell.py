@@ -59,6 +59,11 @@ CASES = [
     ("a table that grows", 'p[a]=jq; p+=([b]=sed); "${p[$1]}" -c', ["jq", "sed"]),
     ("a loop over an array", 'a=(jq sed); for c in "${a[@]}"; do $c x; done', ["jq", "sed"]),
     ("a name told in part", '"redis-$1" x; ${1}rgs y', ["redis-server", "xargs"]),
+    (
+        "a default in part of a name",
+        'run() { local a=${1:-redis}; "${a}-server" x; "x${1:-args}"; }',
+        ["redis-server", "xargs"],
+    ),
     ("a name told too little", '"s$1" x; $1$2; ${1}d z', []),
     ("a loop over names", 'for c in jq sed; do "$c" x; done', ["jq", "sed"]),
     ("a here-document for a shell", "bash <<'EOT'\njq .\nEOT", ["bash", "jq"]),

@@ -348,6 +348,9 @@ class Evaluator:
         found = self._assigned_values(var.name)
         if var.default is not None and len(self._busy) < MAX_NESTED:
             found = [*found, *self.values(var.default)]
+            if var.name.isdigit():
+                # Whoever calls may give another word.
+                found.append(UNKNOWN)
         return list(dict.fromkeys(found))[:MAX_VALUES]
 
     def _assigned_values(self, name: str) -> list[str]:
