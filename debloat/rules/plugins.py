@@ -176,21 +176,21 @@ def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]
     sources = {name: p.source for name in world.packages.names() if (p := world.packages.get(name))}
     known, unwanted = world.derived(chosen), world.derived(left_out)
     found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    # What a family knows of a directory, it knows of all of it.
+    decided = set[str]()
     for name, source in sources.items():
         for path in world.packages.files(name):
-            if (
-                path.startswith(("/usr/lib/", "/lib/"))
-                and LIBRARY.fullmatch(path)
-                and not (known(path) or unwanted(path))
-            ):
+            if path.startswith(("/usr/lib/", "/lib/")) and LIBRARY.fullmatch(path):
                 entry, directory = world.rootfs.get(path), path.rpartition("/")[0]
-                if entry is not None and entry.is_file and _may_hold_plugins(directory, world):
+                if known(path) or unwanted(path):
+                    decided.add(directory)
+                elif entry is not None and entry.is_file and _may_hold_plugins(directory, world):
                     found[source][directory].append(entry)
     small = {
         source: tuple(
             (directory, tuple(e.path for e in entries))
             for directory, entries in sorted(directories.items())
-            if sum(e.size for e in entries) <= MOST_BYTES
+            if directory not in decided and sum(e.size for e in entries) <= MOST_BYTES
         )
         for source, directories in found.items()
     }
@@ -356,8 +356,12 @@ def _affordable(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:
         yield from directories[directory]
 
 
+NO_DATA = frozenset({"doc", "docs", "examples", "locale", "man", "help", "t", "test", "tests", "testsuite"})
+"""Directories of a package for its readers and its developers."""
+
+
 def _documents(path: str) -> bool:
-    return any(part in ("doc", "docs", "examples", "locale", "man", "help", "tests") for part in path.split("/")[3:-1])
+    return not NO_DATA.isdisjoint(path.split("/")[3:-1])
 
 
 RULES: tuple[Rule, ...] = (PluginDirectories(), PrivateDirectories(), NamedDirectories())
