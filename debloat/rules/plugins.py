@@ -361,7 +361,7 @@ NO_DATA = frozenset({"doc", "docs", "examples", "locale", "man", "help", "t", "t
 
 
 def _documents(path: str) -> bool:
-    return not NO_DATA.isdisjoint(path.split("/")[3:-1])
+    return not NO_DATA.isdisjoint(path.split("/")[3:])
 
 
 RULES: tuple[Rule, ...] = (PluginDirectories(), PrivateDirectories(), NamedDirectories())
