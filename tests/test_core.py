@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,13 @@ def test_modules_read_in_one_sitting() -> None:
     root = Path(__file__).parents[1] / "debloat"
     long = {str(p): n for p in root.rglob("*.py") if (n := p.read_text().count("\n")) > 450}
     assert not long
+
+
+def test_the_map_of_the_code_is_whole() -> None:
+    """docs/architecture.md names every module of the package, and no other."""
+    root = Path(__file__).parents[1]
+    table = (root / "docs/architecture.md").read_text().partition("## Where things live")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+\.py)`", table))
+    here = {p.name for p in (root / "debloat").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert here <= named
+    assert named <= {p.name for p in (root / "debloat").rglob("*.py")}
