@@ -223,7 +223,11 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
     plain = [a for a in answers if not (a.difference or a.note)][: max(0, _SHOWN - len(told))]
     shown = [a for a in answers if a in told or a in plain]
     several = len({a.scenario for a in answers}) > 1
-    labels = [name(f"{a.scenario}: {a.before.name}" if several else a.before.name) for a in shown]
+    # A scenario that is one run bears the name of the run: once is enough.
+    labels = [
+        name(a.before.name if not several or a.before.name.endswith(a.scenario) else f"{a.scenario}: {a.before.name}")
+        for a in shown
+    ]
     outcome = max((len(a.after.outcome()) for a in shown), default=0)
     room = min(max(map(len, labels), default=0), max(20, width - _MARGIN - 2 - outcome))
     for label, answer in zip(labels, shown, strict=True):
