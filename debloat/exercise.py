@@ -35,6 +35,16 @@ UNASKED = 20.0
 """Seconds that a port nobody said speaks HTTP may stay silent on a request: many protocols wait for more to come."""
 HANDSHAKE = 5.0
 """Seconds within which a port that speaks TLS answers a first message; any other may wait for more for ever."""
+OTHERS = frozenset(
+    {
+        *(21, 22, 23, 25, 53, 88, 110, 111, 119, 139, 143, 389, 445, 465, 514, 587, 636, 853, 873, 990, 993, 995),
+        *(1433, 1521, 1883, 3260, 3306, 4369, 5060, 5222, 5269, 5432, 5672, 6379, 6432, 6667, 8883, 9092, 11211),
+        *(26379, 27017, 33060),
+    }
+)
+"""Ports at which by custom another protocol is spoken (IANA's registry; 6432, 26379 and 27017 by their servers)."""
+IMPATIENT = 2.0
+"""Seconds that such a port may keep silent on a request that it was asked all the same."""
 BOUND = 10.0
 """Seconds until a service that exposes UDP ports alone is asked, whether it has bound one or not."""
 
@@ -289,7 +299,11 @@ class _Run:
         return best
 
     def _may_speak_tls(self, port: int) -> bool:
-        return may_speak_tls(self._published(port), min(HANDSHAKE, self._limits.timeout))
+        return may_speak_tls(self._published(port), min(self._silence(port, HANDSHAKE), self._limits.timeout))
+
+    @staticmethod
+    def _silence(port: int, usual: float) -> float:
+        return min(usual, IMPATIENT) if port in OTHERS else usual
 
     def _answers(self, ask: Ask) -> list[ProbeResult]:
         if ask.kind == "http":
@@ -311,7 +325,7 @@ class _Run:
 
         A guess is given up as soon as a port that listens says nothing.
         """
-        timeout = min(UNASKED, self._limits.timeout) if guess else self._limits.timeout
+        timeout = min(self._silence(ask.port, UNASKED), self._limits.timeout) if guess else self._limits.timeout
         name = ask.name + (" (compressed)" if encoding else "")
         pause, patience = _FIRST_PAUSE, self._patience(ask.port)
         while True:

@@ -217,3 +217,8 @@ def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
     assert run._until_ready() == ""
     assert next(answers) == "never asked"
+
+
+@pytest.mark.parametrize(("port", "silence"), [(53, exercise.IMPATIENT), (8080, 9.0), (2222, 9.0)])
+def test_a_port_of_another_protocol_is_given_up_sooner(port: int, silence: float) -> None:
+    assert _Run._silence(port, 9.0) == silence
