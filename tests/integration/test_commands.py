@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import docker
 import jsonschema
 import pytest
 
@@ -189,6 +190,15 @@ def test_doctor(place: Place) -> None:
     assert all(findings[subject]["ok"] for subject in ("libmagic", "engine", "sensor", "recording"))
 
 
+def settled(place: Place) -> bool:
+    """Whether there are containers, and all that are listed can be inspected: none is still being created."""
+    found = place.containers()
+    try:
+        return bool([place.client.inspect_container(c) for c in found])
+    except docker.errors.NotFound:
+        return False
+
+
 def test_gc_takes_what_a_killed_run_left(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only of this run: others may be at work on the engine."""
     image = place.build(in_base(WEB), WEB_FILES)
@@ -196,6 +206,7 @@ def test_gc_takes_what_a_killed_run_left(place: Place, monkeypatch: pytest.Monke
     until(place.containers, "a container of the run")
     process.kill()
     process.communicate()
+    until(lambda: settled(place), "what the engine was asked for before the kill")
     label = place.client.inspect_container(place.containers()[0])["Config"]["Labels"]["debloat.run"]
     every = DockerEngine.leftovers
     monkeypatch.setattr(DockerEngine, "leftovers", lambda engine, run="": every(engine, run or label))

@@ -170,10 +170,20 @@ def test_the_original_keeps_its_id_and_its_names(shared: Place, web: str) -> Non
 
 
 def test_a_result_replaces_an_older_one_of_its_name(shared: Place, web: str) -> None:
-    target = shared.images.name("again")
-    shared.client.tag(web, *target.split(":"))
+    target, older = shared.images.name("again"), shared.build("FROM scratch\nLABEL older=yes\n")
+    shared.client.tag(older, *target.split(":"))
     assert shared.debloat(web, "-t", target, "--level", "exact").code == 0
-    assert config(shared, target)["Id"] != config(shared, web)["Id"]
+    assert config(shared, target)["Id"] not in (config(shared, older)["Id"], config(shared, web)["Id"])
+    assert config(shared, older)["RepoTags"] == [older]
+
+
+def test_a_result_does_not_take_another_name_of_the_original(shared: Place, web: str) -> None:
+    other = shared.images.name("other")
+    shared.client.tag(web, *other.split(":"))
+    done = shared.debloat(web, "-t", other, "--level", "exact")
+    assert done.code == 2
+    assert "that is the original's name, which stays its own" in done.err
+    assert config(shared, other)["Id"] == config(shared, web)["Id"]
 
 
 def test_the_same_input_gives_the_same_image(shared: Place, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
