@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
+from typing import Any, cast
 
 import pytest
 
-from debloat.engine.docker import _absolute
+from debloat.engine.docker import DockerEngine, _absolute
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,23 @@ from debloat.engine.docker import _absolute
 )
 def test_a_relative_source_of_a_volume(said: str, meant: str) -> None:
     assert _absolute(said) == meant
+
+
+def test_an_engine_that_nothing_uses_any_more_is_given_up() -> None:
+    """It holds connections."""
+
+    class Client:
+        api_version = "1.41"
+
+        def version(self) -> dict[str, str]:
+            return {"Version": "1", "ApiVersion": "1.41"}
+
+        def info(self) -> dict[str, str]:
+            return {"Architecture": "x86_64", "OSType": "linux", "Driver": "overlay2"}
+
+    engine = DockerEngine(cast(Any, Client()), "unix:///x")
+    assert engine.info() is engine.info()
+    gone = weakref.ref(engine)
+    del engine
+    gc.collect()
+    assert gone() is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import resource
 import socket
 
 import pytest
@@ -59,3 +61,20 @@ def test_what_is_sent_arrives_unframed() -> None:
     assert theirs.recv(100) == b"index\n"
     theirs.close()
     channel.close()
+
+
+def test_a_descriptor_beyond_those_that_select_takes() -> None:
+    """A program that embeds the tool, or a long test run, may have more than 1,024 files open."""
+    ours, theirs = socket.socketpair()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        high = socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD, 2000))
+        channel = SocketChannel(high)
+        theirs.sendall(frame(1, b"ready\n"))
+        assert channel.line(5) == "ready"
+        with pytest.raises(TimeoutError):
+            channel.some(0.01)
+        channel.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import io
 import json
@@ -108,9 +107,14 @@ class DockerEngine:
     def __init__(self, client: docker.APIClient, endpoint: str) -> None:
         self._client = client
         self._endpoint = endpoint
+        self._info: EngineInfo | None = None
 
-    @functools.cache  # noqa: B019  (an engine lives as long as the program)
     def info(self) -> EngineInfo:
+        if self._info is None:
+            self._info = self._ask_info()
+        return self._info
+
+    def _ask_info(self) -> EngineInfo:
         with _said("ask the engine what it is"):
             version, info = self._client.version(), self._client.info()
         platform = (version.get("Platform") or {}).get("Name") or ""

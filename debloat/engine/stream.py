@@ -23,6 +23,9 @@ class SocketChannel:
         # urllib3 hands out a file object around the socket; the object must stay alive, or the socket closes.
         self._holder = holder
         self._socket: socket.socket = getattr(holder, "_sock", holder)
+        # poll(2), for select(2) takes no descriptor beyond 1023.
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         self._raw = bytearray()
         self._out = bytearray()
         self._err = bytearray()
@@ -84,7 +87,7 @@ class SocketChannel:
     def _fill(self, deadline: float) -> None:
         """Take what has come on the connection apart; blocks until something has."""
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([self._socket], [], [], left)[0]:
+        if left <= 0 or not self._poll.poll(left * 1000):
             raise TimeoutError("the program in the container does not answer")
         try:
             data = self._socket.recv(1 << 18)
