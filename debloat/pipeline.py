@@ -25,7 +25,7 @@ from debloat.rootfs import Rootfs
 from debloat.rules import all_rules
 from debloat.rules.package import unknown_packages
 from debloat.session import Recorder
-from debloat.verify import Judge, Proven, Verdict, cures
+from debloat.verify import Judge, Proven, Verdict, cures, settled
 from debloat.workspace import Workspace
 
 MAX_ROUNDS = 5
@@ -130,13 +130,13 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             verdict = Verdict()
             if judge is not None:
                 with progress.stage("verify"):
-                    verdict = judge.verify(workspace.pending)
+                    verdict = settled(judge, world, minimal.closure, workspace.pending)
             with progress.stage("audit"):
                 findings = tuple(auditing.result())
             cure = cures(world, verdict, minimal.closure)
             if not cure:
                 break
-            progress.say(f"healing: {len(cure)} paths were missed")
+            progress.say(f"healing: {len(cure)} paths that were {'missed' if cure[0].rule == 'healed' else 'listed'}")
             healed += cure
     return Proven(minimal, verdict, healed, findings)
 

@@ -168,6 +168,15 @@ def test_small_tree_of_the_application_stays_when_swept() -> None:
     assert len(below(closure.evidence, "/data/dir")) == 30
 
 
+def test_a_script_s_own_directory_is_listed_to_import_from_it() -> None:
+    """sys.path[0] of a script in /usr/bin: healing by listings must not bring every program of the image."""
+    tree: trees.Table = {"/usr/bin/supervisord": "", "/usr/bin/apt": "", "/srv/data/x": ""}
+    python = "/usr/bin/python3.11"
+    listed = [Access(d, Op.LIST, "-", "p", python) for d in ("/usr/bin", "/srv/data")]
+    world = trees.world(tree, trace=Trace(frozenset(listed)))
+    assert [want.path for want in listed_children(world)] == ["/srv/data/x"]
+
+
 def test_listed_children_heal_a_listing_but_not_a_walk() -> None:
     walked = list(walk(trees.tree(big()), "/usr/share/pack", Op.STAT))
     wants = list(listed_children(big_world([*walked, access("/etc/tool", Op.LIST)])))

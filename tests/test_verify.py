@@ -10,12 +10,13 @@ import pytest
 from debloat import verify
 from debloat.engine.base import Engine
 from debloat.exercise import Ask, Exercise, Limits
-from debloat.model import Image, ImageConfig
+from debloat.model import Access, Closure, Image, ImageConfig, Op, Trace
 from debloat.probes import ProbeResult
 from debloat.recipe import Scenario
 from debloat.session import Recorded, Recorder
-from debloat.verify import Judge
+from debloat.verify import Answer, Judge, Verdict, settled
 from debloat.workspace import Workspace
+from tests.support import trees
 from tests.support.engine import Behaviour, FakeEngine
 
 IMAGE = Image("app:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({}))
@@ -47,3 +48,34 @@ def test_excuses(monkeypatch: pytest.MonkeyPatch, after: ProbeResult, again: Pro
     verdict = Judge(workspace, IMAGE, (done(PAGE),), Limits(), Recorder(b"")).verify("pending")
     assert verdict.passed is excused
     assert bool(verdict.answers[0].note) is excused
+
+
+class Replays:
+    """A judge whose verdicts are written down: each a difference, or none."""
+
+    def __init__(self, *differences: str, missed: str = "") -> None:
+        touched = {Access(missed, Op.OPEN, "-", "p", "/x")} if missed else set()
+        self.left = [Verdict((Answer("s", PAGE, PAGE, d),), Trace(frozenset(touched))) for d in differences]
+
+    def verify(self, reference: str) -> Verdict:
+        return self.left.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("differences", "missed", "passed", "left"),
+    [
+        (("", "not asked"), "", True, 1),
+        (("status", ""), "", True, 0),
+        (("status", "status"), "", False, 0),
+        (("status", "not asked"), "/needed", False, 1),
+    ],
+    ids=["the same", "by chance", "twice", "something was missed"],
+)
+def test_an_answer_that_differs_is_asked_for_once_more(
+    differences: tuple[str, ...], missed: str, passed: bool, left: int
+) -> None:
+    judge = Replays(*differences, missed=missed)
+    verdict = settled(cast(Judge, judge), trees.world({"/needed": ""}), Closure(), "pending")
+    assert verdict.passed is passed
+    assert len(judge.left) == left
+    assert bool(verdict.answers[0].note) is (differences[0] != "" and passed)

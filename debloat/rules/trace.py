@@ -59,7 +59,8 @@ def listed_children(world: World) -> Iterator[Want]:
     for access in world.trace.accesses:
         if access.op is Op.LIST and (real := world.rootfs.resolve(access.path).path) and not skipped(real):
             among = swept.get((access.probe, access.program), ())
-            if not any(real in sweep.directories for sweep in among) and not MODULE_PATH.search(real):
+            imports = MODULE_PATH.search(real) or _own_directory(access.program, real)
+            if not imports and not any(real in sweep.directories for sweep in among):
                 listed.add((access.probe, real, access.program))
     for probe, directory, program in sorted(listed):
         for child in world.rootfs.children(directory):
