@@ -23,6 +23,7 @@ from debloat import sensor
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
 from debloat.errors import DebloatError, UsageError
+from debloat.footprint import footprint
 from debloat.reader import open_rootfs
 from debloat.rootfs import Rootfs
 from debloat.session import Recorder
@@ -117,7 +118,7 @@ def _original(engine: Engine, fixture: fixtures.Fixture, say: Say) -> dict[str, 
         with watching(watch):
             recorded = fixtures.run_checks(image.id, fixture)
         used = used_files(watch.accesses, rootfs)
-        size = sum(entry.size for entry in rootfs.entries())
+        size = footprint(rootfs.entries(), rootfs, 0).bytes
     disturbed = [r.name for r in recorded if not r.passed]
     failed: list[str] = []
     if disturbed:
