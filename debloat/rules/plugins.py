@@ -173,7 +173,7 @@ def _names(text: bytes, directory: str) -> bool:
 
 def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
-    sources = {name: p.source for name in world.packages.names() if (p := world.packages.get(name))}
+    sources = {name: source for source, names in world.derived(_sources).items() for name in names}
     known, unwanted = world.derived(chosen), world.derived(left_out)
     found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     # What a family knows of a directory, it knows of all of it.
