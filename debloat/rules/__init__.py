@@ -30,6 +30,7 @@ MODULES = (
     "debloat.rules.php",
     "debloat.rules.java",
     "debloat.rules.subprocesses",
+    "debloat.rules.classfile",
     "debloat.rules.compiled",
     "debloat.rules.package",
 )

@@ -1,7 +1,8 @@
 """Compiled programs of the application: the paths that stand in them, and the programs that they may start by name.
 
 The text of a compiled program cannot be read as source is, but its literals lie in the file as they were written: C
-ends each with a NUL, .NET doubles their bytes, Go and Rust pack them without anything in between.
+ends each with a NUL, Java begins the next with a small number, .NET doubles their bytes, Go and Rust pack them
+without anything in between.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 from debloat.closure import Rule, World
 from debloat.model import Entry, Want
 from debloat.rules.application import MANY, is_application
+from debloat.rules.classfile import compiled_classes
 from debloat.rules.dockerfile import installed_packages
 from debloat.rules.families import left_out
 from debloat.rules.plugins import SHARED, STORES
@@ -42,9 +44,8 @@ class CompiledPaths(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         data = _program(entry, world)
-        if not data.startswith(b"\x7fELF"):
-            return
-        for path in sorted(set(paths(data, world))):
+        contents = [data] if data.startswith(b"\x7fELF") else compiled_classes(entry, world)
+        for path in sorted({path for content in contents for path in paths(content, world)}):
             if STORES.fullmatch(path) or is_application(world, path):
                 continue
             if not world.rootfs.is_dir(path):

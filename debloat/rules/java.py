@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
 from debloat.rootfs import matcher
+from debloat.rules.classfile import ARCHIVES
 
 MAX_JAR = 256 << 20
 MAX_MANIFEST = 1 << 20
-ARCHIVES = (".jar", ".war", ".ear")
 
 DEVELOPMENT = matcher(
     (
