@@ -1,7 +1,8 @@
 """Applying a lock: the minimal image of another build of the same service, made without running it.
 
-The seeds come from the lock and the closure is computed anew, so upgraded packages bring what they need now. With a
-recipe the result is proven: the probes are asked of the new build, then of what was cut out of it.
+The seeds come from the lock and the closure is computed anew, so upgraded packages bring what they need now; for the
+very image that the lock was made of, its manifest is the closure. With a recipe the result is proven: the probes are
+asked of the new build, then of what was cut out of it.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from debloat import carve, sensor
+from debloat import __version__, carve, sensor
 from debloat.closure import World
 from debloat.compare import Diff, Side, compare
 from debloat.debian import dpkg
+from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.errors import MinimalFails, UsageError
 from debloat.exercise import Limits
 from debloat.lock import Lock
 from debloat.manifest import lock_of, platform, recipe_digest
-from debloat.minimal import Minimal, cut
-from debloat.model import Image, Want
+from debloat.minimal import Minimal, carved, cut
+from debloat.model import Closure, Evidence, Image, Want
 from debloat.pipeline import default_target, spare_original
 from debloat.progress import Progress
 from debloat.reader import open_rootfs
 from debloat.recipe import Recipe
 from debloat.record import record
+from debloat.rootfs import Rootfs
 from debloat.rules import all_rules
 from debloat.seeds import Gone, Move, Seeds, carried
 from debloat.session import Recorder
@@ -79,26 +82,42 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
             "keep one lock for each platform: `debloat lock IMAGE -o debloat-ARCH.lock`",
         )
+    known = lock.image == image.id and lock.tool == __version__
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
-        pool.submit(all_rules)  # their modules are imported while the engine starts the container
+        if not known:
+            pool.submit(all_rules)  # their modules are imported while the engine starts the container
         rootfs = open_rootfs(workspace, image, sensor_binary)
         rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
         packages = dpkg.read(rootfs)
     with progress.stage("close and carve"):
-        seeds = carried(lock, rootfs, packages)
-        world = World(
-            rootfs,
-            packages,
-            image.config,
-            seeds.trace,
-            lock.policy,
-            image.history,
-            architecture=image.architecture,
+        return (known and _as_locked(image, lock, rootfs, packages, workspace.directory)) or _closed_anew(
+            image, lock, rootfs, packages, workspace.directory
         )
-        minimal = cut(world, image, seeds.healed, workspace.directory)
-    with progress.stage("compare"):
-        new = lock_of(image, lock.recipe, world, minimal, seeds.healed)
-        return Cut(image, world, seeds, minimal, new, compare(side(lock, "lock"), side(new, image.reference)))
+
+
+def _as_locked(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> Cut | None:
+    """A lock's own image carved by its manifest; None unless that gives the very layer that the lock describes."""
+    closure = Closure({item.path: (Evidence(*item.reason.partition(" ")[::2]),) for item in lock.manifest})
+    minimal = carved(rootfs, packages, image, closure, directory)
+    if minimal.layer.diff_id != lock.layer:
+        return None
+    seeds, same = Seeds(lock.trace, lock.healed, (), ()), replace(lock, reference=image.reference)
+    return Cut(image, _world(image, lock, rootfs, packages, seeds), seeds, minimal, same, Diff())
+
+
+def _closed_anew(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> Cut:
+    """What the lock's seeds close to in another build, or by another release of the rules."""
+    seeds = carried(lock, rootfs, packages)
+    world = _world(image, lock, rootfs, packages, seeds)
+    minimal = cut(world, image, seeds.healed, directory)
+    new = lock_of(image, lock.recipe, world, minimal, seeds.healed)
+    return Cut(image, world, seeds, minimal, new, compare(side(lock, "lock"), side(new, image.reference)))
+
+
+def _world(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, seeds: Seeds) -> World:
+    return World(
+        rootfs, packages, image.config, seeds.trace, lock.policy, image.history, architecture=image.architecture
+    )
 
 
 def side(lock: Lock, name: str) -> Side:

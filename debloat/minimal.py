@@ -8,9 +8,11 @@ from types import MappingProxyType
 
 from debloat import __version__, carve
 from debloat.closure import World, close
+from debloat.debian.packages import Packages
 from debloat.debian.prune import PackageShare, prune
 from debloat.footprint import Footprint, footprint
 from debloat.model import Closure, Image, Want
+from debloat.rootfs import Rootfs
 from debloat.rules import all_rules
 
 
@@ -33,14 +35,18 @@ class Minimal:
 
 def cut(world: World, image: Image, seeds: tuple[Want, ...], directory: Path) -> Minimal:
     """Close over the seeds and carve what stays into a layer in `directory`."""
-    closure = close(world, all_rules(), seeds)
-    pruned = prune(world.rootfs, world.packages, closure.evidence.keys())
+    return carved(world.rootfs, world.packages, image, close(world, all_rules(), seeds), directory)
+
+
+def carved(rootfs: Rootfs, packages: Packages, image: Image, closure: Closure, directory: Path) -> Minimal:
+    """Carve a closure into a layer in `directory`, with the package database that is true of it."""
+    pruned = prune(rootfs, packages, closure.evidence.keys())
     if pruned.dropped:
         closure = Closure(MappingProxyType({p: e for p, e in closure.evidence.items() if p not in pruned.dropped}))
-    kept = carve.kept_entries(world.rootfs, closure, pruned.contents)
+    kept = carve.kept_entries(rootfs, closure, pruned.contents)
     layer_file = directory / "layer.tar"
     with layer_file.open("wb") as out:
-        layer = carve.write_layer(world.rootfs, kept, out)
+        layer = carve.write_layer(rootfs, kept, out)
     staying = sum(share.state != "gone" for share in pruned.shares)
     return Minimal(
         closure,
@@ -49,5 +55,5 @@ def cut(world: World, image: Image, seeds: tuple[Want, ...], directory: Path) ->
         layer_file,
         carve.image_config(image, layer, f"debloat {__version__}"),
         pruned.shares,
-        footprint((k.entry for k in kept), world.rootfs, staying),
+        footprint((k.entry for k in kept), rootfs, staying),
     )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -17,9 +18,10 @@ import pytest
 
 from debloat import lock as locks
 from debloat import sensor
-from debloat.apply import cut_by
+from debloat.apply import Cut, cut_by
 from debloat.cli import main
 from debloat.engine.docker import connect
+from debloat.lock import Lock
 from debloat.progress import Progress
 from debloat.reader import exported_rootfs
 from debloat.workspace import Workspace
@@ -277,8 +279,11 @@ def layer_digests(archive: Path) -> list[str]:
         return [str(name) for name in json.load(member)[0]["Layers"]]
 
 
-def test_neither_process_nor_place_changes_a_byte(drill: Drill, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tool", ["", "0.0.9"], ids=["by the manifest", "closed anew"])
+def test_neither_process_nor_place_changes_a_byte(drill: Drill, tmp_path: Path, tool: str) -> None:
     found = []
+    given_lock = locks.parse(drill.locked, "x")
+    (tmp_path / "x.lock").write_bytes(locks.dump(replace(given_lock, tool=tool or given_lock.tool)))
     for number, (seed, zone, umask) in enumerate([("1", "Asia/Tokyo", "077"), ("2", "America/Lima", "000")]):
         place = tmp_path / str(number)
         place.mkdir()
@@ -290,7 +295,7 @@ def test_neither_process_nor_place_changes_a_byte(drill: Drill, tmp_path: Path) 
             "LC_ALL": "C",
         }
         target = drill.images.name(f"place{number}")
-        given = f'--lock "{drill.lock}" -t {target} -q --output x.tar'
+        given = f'--lock "{tmp_path / "x.lock"}" -t {target} -q --output x.tar'
         line = f'umask {umask}; exec "$0" -m debloat apply {drill.first} {given}'
         done = subprocess.run(
             ["sh", "-c", line, sys.executable], cwd=place, env=environment, capture_output=True, text=True
@@ -306,11 +311,24 @@ def test_neither_process_nor_place_changes_a_byte(drill: Drill, tmp_path: Path) 
     assert created.stdout.startswith("2023-11-14T22:13:20")
 
 
-def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tool", ["", "0.0.9"], ids=["by the manifest", "closed anew"])
+def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
     lock = locks.parse(drill.locked, "x")
     monkeypatch.setattr("debloat.apply.open_rootfs", lambda workspace, image, _: exported_rootfs(workspace, image))
-    engine = connect()
-    with Workspace(engine) as workspace:
-        done = cut_by(workspace, engine.image(drill.first), lock, sensor.binary("amd64"), Progress())
-        assert done.minimal.layer.diff_id == lock.layer
-        assert locks.dump(done.lock) == drill.locked
+    done = cut_again(drill, replace(lock, tool=tool or lock.tool))
+    assert done.minimal.layer.diff_id == lock.layer
+    assert locks.dump(done.lock) == drill.locked
+    assert not done.diff
+
+
+def cut_again(drill: Drill, lock: Lock) -> Cut:
+    with Workspace(connect()) as workspace:
+        return cut_by(workspace, workspace.engine.image(drill.first), lock, sensor.binary("amd64"), Progress())
+
+
+def test_a_manifest_that_does_not_give_the_layer_is_not_followed(drill: Drill) -> None:
+    lock = locks.parse(drill.locked, "x")
+    (left_out,) = (item for item in lock.manifest if item.path == "/usr/share/drill/1.0/message.txt")
+    done = cut_again(drill, replace(lock, manifest=tuple(item for item in lock.manifest if item != left_out)))
+    assert done.minimal.layer.diff_id == lock.layer
+    assert [item for package in done.diff.packages for item in package.added] == [left_out]
