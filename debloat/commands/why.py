@@ -23,6 +23,7 @@ from debloat.recipe import Recipe
 from debloat.recipe import recipe as recipe_from
 from debloat.report.text import name
 from debloat.rules import all_rules
+from debloat.rules.application import leftover
 from debloat.workspace import Workspace
 
 
@@ -83,6 +84,8 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
         return lines + ([f"  also wanted by: {', '.join(others)}"] if others else [])
     shares = {s.name: s for s in prune(rootfs, world.packages, closure.evidence.keys()).shares}
     lines = [f"removed: {name(real)} ({owners})", "  no probe touched it, and no rule reaches it at this level"]
+    if not world.packages.owners(real) and (taken := leftover(world, real)):
+        lines.append(f"  nothing of the application, but {taken}")
     for owner in world.packages.owners(real):
         if share := shares.get(owner):
             lines.append(f"  of {owner}, {share.kept_files} of {share.total_files} files stay")

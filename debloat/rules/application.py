@@ -59,11 +59,19 @@ class Survey:
 
     `files`: the application, path -> why. `data`: the first unowned path below a directory of a package -> the
     others there. `followers`: package name -> first paths of such data, and its changed configuration files.
+    `leftovers`: what was taken for none of these, or the directory above it -> why (rules/leftovers.py).
     """
 
     files: Mapping[str, str]
     data: Mapping[str, tuple[str, ...]]
     followers: Mapping[str, tuple[str, ...]]
+    leftovers: Mapping[str, str]
+
+
+def leftover(world: World, path: str) -> str:
+    """For what a real path that no package brought was taken, such as `a cache`; "" for none of rules/leftovers.py."""
+    known = world.derived(survey).leftovers
+    return next((known[p] for p in (path, *_parents(path)) if p in known), "")
 
 
 def application(world: World) -> Mapping[str, str]:
@@ -95,6 +103,7 @@ def survey(world: World) -> Survey:
         MappingProxyType({path: files[path] for path in sorted(files)}),
         MappingProxyType(dict(sorted(data.items()))),
         MappingProxyType({name: tuple(sorted(paths)) for name, paths in sorted(followers.items())}),
+        MappingProxyType(walk.leftovers),
     )
 
 
@@ -152,6 +161,7 @@ class _Walk:
         self.rootfs, self.owners = world.rootfs, world.packages.owners
         self.files: dict[str, str] = {}
         self.data: dict[str, list[str]] = {}
+        self.leftovers: dict[str, str] = {}
         self.places = tuple(
             replace(place, path=real)
             for place in destinations(world.history)
@@ -213,6 +223,7 @@ class _Walk:
         if not reason and not here.sure:
             reason = here.leftover or leftovers.PLACES.get(path) or self._common_leftover(entry)
         if reason:
+            self.leftovers[path] = reason
             return replace(here, why="", sure=False, leftover=reason) if path in self._above else None
         if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name in (".cache", "__pycache__"))):
             return here
