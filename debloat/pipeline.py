@@ -79,7 +79,7 @@ def slim(
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, progress)
         result = target if proven.verdict.passed or force else ""
-        finished = report(image, rootfs, recording, proven, recipe, result, verify, progress)
+        finished = report(image, world, recording, proven, recipe, result, verify, progress)
         for sink in sinks:
             sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
         if result:

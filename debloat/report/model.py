@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from debloat import __version__
+from debloat.closure import World
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, of_image
 from debloat.minimal import Minimal
@@ -13,7 +14,7 @@ from debloat.model import Image, Want
 from debloat.progress import Progress, Stage
 from debloat.recipe import Recipe
 from debloat.record import Recording
-from debloat.rootfs import Rootfs
+from debloat.report.forgone import forgone
 from debloat.verify import Answer, Proven
 
 
@@ -66,7 +67,7 @@ def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
 
 def report(
     image: Image,
-    rootfs: Rootfs,
+    world: World,
     recording: Recording,
     proven: Proven,
     recipe: Recipe,
@@ -75,9 +76,13 @@ def report(
     progress: Progress,
 ) -> Report:
     """The report of a run from its values."""
-    minimal = proven.minimal
+    minimal, rootfs = proven.minimal, world.rootfs
     idle = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
     audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
+    cut = ", ".join(forgone(world, minimal.shares))
+    missed = (
+        (f"the Dockerfile asks for {cut}, which nothing was seen to run: cut (--keep-package NAME)",) if cut else ()
+    )
     return Report(
         tool=f"debloat {__version__}",
         reference=image.reference,
@@ -94,6 +99,6 @@ def report(
         healed=proven.healed,
         mechanisms=tuple(sorted(recording.trace.mechanisms)),
         verified=verified,
-        notes=recording.notes + idle + audited,
+        notes=recording.notes + idle + missed + audited,
         stages=tuple(progress.stages),
     )

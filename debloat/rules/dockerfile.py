@@ -53,6 +53,13 @@ def installed_packages(history: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def commands(history: Sequence[str]) -> Iterator[str]:
+    """The texts of RUN instructions, less the packages that they install."""
+    for text in history:
+        if not _NOP.match(text) and not _INSTRUCTION.match(text):
+            yield _INSTALL.sub(" ", text)
+
+
 def _read(history: Sequence[str]) -> Iterator[Destination]:
     workdir = "/"
     for text in history:
