@@ -1,10 +1,16 @@
-"""What recording costs the recorded: each workload with and without it, in pairs."""
+"""What recording costs the recorded: each workload with and without it, in turns.
+
+In the same turns it runs under a sensor that lets every call go on and looks at none: the floor, below which nothing
+can come that is asked by the kernel before each call.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bench import store
@@ -33,7 +39,7 @@ def run(say: Say, *, runs: int = 5, only: Sequence[str] = (), mechanism: str = "
     found = []
     try:
         binary = sensor.binary(engine.info().architecture)
-        recorders = (Recorder(binary, ""), Recorder(binary, mechanism))
+        recorders = (Recorder(binary, ""), Recorder(binary, mechanism), Recorder(_idle(engine), mechanism))
         for workload in WORKLOADS:
             if only and not any(word in workload.name for word in only):
                 continue
@@ -47,17 +53,26 @@ def run(say: Say, *, runs: int = 5, only: Sequence[str] = (), mechanism: str = "
     return store.result("overhead", mechanism=mechanism, workloads=found)
 
 
-def _measured(engine: Engine, workload: Workload, recorders: tuple[Recorder, Recorder], runs: int) -> dict[str, Any]:
+def _idle(engine: Engine) -> bytes:
+    """A sensor that lets every call go on and looks at none."""
+    with tempfile.TemporaryDirectory(prefix="debloat-bench-") as directory:
+        path = Path(directory) / "sensor"
+        sensor.build(sensor.machine(engine.info().architecture), path, "-DWITHOUT_OBSERVING=true")
+        return path.read_bytes()
+
+
+def _measured(engine: Engine, workload: Workload, recorders: Sequence[Recorder], runs: int) -> dict[str, Any]:
     image = engine.image(fixtures.tag(workload.fixture) if workload.fixture else BASE)
-    plain, recorded = list[float](), list[float]()
+    plain, recorded, floor = list[float](), list[float](), list[float]()
     for number in range(runs):
-        pair = [(recorders[0], plain), (recorders[1], recorded)]
-        for recorder, values in pair if number % 2 == 0 else reversed(pair):
+        turn = list(zip(recorders, (plain, recorded, floor), strict=True))
+        for recorder, values in turn if number % 2 == 0 else reversed(turn):
             values.append(_once(engine, image, workload, recorder))
     return {
         "name": workload.name,
         "bar": workload.bar,
         "ratio": ratios(recorded, plain).plain(),
+        "floor": ratios(floor, plain).plain(),
         "plain": spread(plain).plain() | {"median": spread(plain).median},
         "recorded": spread(recorded).plain() | {"median": spread(recorded).median},
     }
@@ -81,7 +96,7 @@ def _once(engine: Engine, image: Image, workload: Workload, recorder: Recorder) 
                 value = _of_program(engine, container, workload) if argv else _of_service(session, workload)
                 engine.kill(container, "SIGKILL")
                 engine.wait(container, LIMIT)
-                if recorder.recording and not session.recorded().accesses:
+                if recorder.recording and not sum(c.stops for c in session.recorded().counters):
                     raise Unmeasured("nothing was recorded")
                 return value
 
@@ -115,7 +130,8 @@ def _of_service(session: Session, workload: Workload) -> float:
 def _line(found: dict[str, Any]) -> str:
     ratio = found["ratio"]
     bar = f", at most {found['bar']:g}" if found["bar"] else ""
-    return f"{found['name']}: {ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f}){bar}"
+    floor = f", floor {found['floor']['median']:.2f}"
+    return f"{found['name']}: {ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f}){bar}{floor}"
 
 
 def bars(result: dict[str, Any]) -> list[tuple[str, float, float]]:
@@ -130,12 +146,13 @@ def summary(result: dict[str, Any], *, markdown: bool = False) -> str:
             f"{w['ratio']['median']:.2f}",
             f"{w['ratio']['low']:.2f} to {w['ratio']['high']:.2f}",
             f"{w['bar']:g}" if w["bar"] else "",
+            f"{w['floor']['median']:.2f}" if "floor" in w else "",
             _seconds(w["plain"]["median"]),
             _seconds(w["recorded"]["median"]),
         )
         for w in result["workloads"]
     ]
-    head = ("workload", "recorded/plain", "middle half", "at most", "plain", "recorded")
+    head = ("workload", "recorded/plain", "middle half", "at most", "floor/plain", "plain", "recorded")
     return table(head, rows, markdown=markdown)
 
 

@@ -66,9 +66,11 @@ def _overhead(axes: Any, result: dict[str, Any]) -> None:
         axes.barh(at, ratio["median"], xerr=error, color=COLOURS["safe"], height=0.6, capsize=3)
         if row["bar"]:
             axes.plot([row["bar"]] * 2, [at - 0.4, at + 0.4], color=COLOURS["exact"], linewidth=2)
+        if floor := row.get("floor"):
+            axes.plot([floor["median"]], [at], color="#222222", marker="d", markersize=5)
     axes.axvline(1.0, color="#555555", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
-    axes.set(xlabel="time recorded / not recorded (the line: at most)")
+    axes.set(xlabel="time recorded / not recorded (line: at most; diamond: the kernel's part alone)")
 
 
 def _growth(axes: Any, result: dict[str, Any]) -> None:

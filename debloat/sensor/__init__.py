@@ -85,8 +85,10 @@ def binary(arch: str) -> bytes:
             return (Path(directory) / "sensor").read_bytes()
 
 
-def build(name: str, to: Path) -> None:
+def build(name: str, to: Path, *defines: str) -> None:
     """Compile the sensor for machine `name` into the file `to`, which appears whole or not at all.
+
+    `defines`: what the source says can be left out, such as `-DWITHOUT_OBSERVING=true`.
 
     SensorUnavailable: no compiler, or none that succeeds. OSError: `to` cannot be written.
     """
@@ -95,7 +97,7 @@ def build(name: str, to: Path) -> None:
     os.close(descriptor)
     try:
         for compiler in _compilers(name):
-            command = [*compiler, *FLAGS, "-o", scratch, os.fspath(SOURCE)]
+            command = [*compiler, *FLAGS, *defines, "-o", scratch, os.fspath(SOURCE)]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
             except (OSError, subprocess.TimeoutExpired) as error:
