@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from debloat.model import Level
 from debloat.rules import compiled
-from tests.support import trees
+from tests.support import elves, trees
 
 ELF = b"\x7fELF" + b"." * 64
 GO = b"\xff Go buildinf:"
@@ -25,6 +25,8 @@ IMAGE: trees.Table = {
     "/etc/mime.types": "",
     "/etc/mime.types.d/x": "",
     "/etc/passwd": "",
+    "/etc/tables/x.cpp": "",
+    "/usr/include/x/y": "",
     "/usr/share/zoneinfo/Asia/Tokyo": "",
     "/usr/share/zoneinfo/posix/Asia/Tokyo": "",
     "/usr/share/tables/a": "",
@@ -42,10 +44,12 @@ OWNED = {
 }
 
 
-def _kept(content: bytes, *, path: str = "/app/server", install: str = "", level: Level = Level.SAFE) -> list[str]:
+def _kept(
+    content: bytes, *, path: str = "/app/server", install: str = "", essential: str = "", level: Level = Level.SAFE
+) -> list[str]:
     table: trees.Table = {**IMAGE, path: ("0755", content)}
     history = (f"/bin/sh -c apt-get install -y {install}",) if install else ()
-    world = trees.world(table, owned=OWNED, history=history, level=level)
+    world = trees.world(table, owned=OWNED, history=history, level=level, essential=[essential])
     return [p for p in trees.paths(trees.closed(world, compiled.RULES, path)) if p not in (path, "/bin")]
 
 
@@ -81,6 +85,63 @@ def test_programs_that_were_asked_for_and_are_named() -> None:
     assert _kept(ELF + GO + b"xgmx sort curl", install="graphicsmagick") == ["/usr/bin/gm"]
     assert _kept(ELF + b"\0convert %s\0", install="base") == ["/usr/bin/convert", "/usr/bin/im-convert"]
     assert _kept(b"MZ" + b"." * 64 + "curl".encode("utf-16-le"), path="/app/a.dll", install="curl") == ["/usr/bin/curl"]
+
+
+GO_PROGRAM = """
+#include <stdio.h>
+const char mark[] = "\\xff Go buildinf:", run[] = "syscall.forkExec";
+const char texts[] = "gm %ssortcurl failed to find the imagesort | uniq -c";
+const char *const places[] = {texts, texts + 5, texts + 9, texts + 38, texts + 52, mark, run};
+"""
+"""What a linker makes of Go's texts: none ends, and something points to each."""
+
+SHELL = """
+#include <stdio.h>
+int other(void) { return popen("curl -fsS %s", "r") || popen(" | sort -u", "r") || puts("gm") || puts("convert %s"); }
+"""
+
+
+@pytest.mark.skipif(not elves.program(), reason="no compiler")
+def test_texts_of_a_go_program_are_told_apart() -> None:
+    program = elves.program(source=GO_PROGRAM)
+    both = ["/usr/bin/gm", "/usr/bin/sort"]
+    assert _kept(program, install="graphicsmagick curl", essential="coreutils") == both
+    # Asked for: its name alone, or a part of another word, is none of the texts.
+    assert _kept(program.replace(b"gm %s", b"xgm %"), install="graphicsmagick curl") == ["/usr/bin/sort"]
+    assert _kept(program.replace(b"forkExec", b"forkexec"), install="graphicsmagick", essential="coreutils") == []
+
+
+@pytest.mark.skipif(not elves.program(), reason="no compiler")
+def test_command_lines_of_a_program_that_starts_others() -> None:
+    program = elves.program(source=SHELL)
+    assert _kept(program) == ["/usr/bin/curl", "/usr/bin/sort"]
+    # A name alone, or with what may be a message: only what is Essential.
+    assert _kept(program, essential="graphicsmagick") == ["/usr/bin/curl", "/usr/bin/gm", "/usr/bin/sort"]
+    assert _kept(program, essential="base") == [
+        "/usr/bin/convert",
+        "/usr/bin/curl",
+        "/usr/bin/im-convert",
+        "/usr/bin/sort",
+    ]
+    # Compilers, and a program that can start none.
+    assert _kept(elves.program(source=SHELL.replace("curl", "cc"))) == ["/usr/bin/sort"]
+    assert _kept(elves.program(source=SHELL.replace("popen", "fopen"))) == []
+
+
+def test_what_is_for_debuggers_and_sources_bring_nothing() -> None:
+    assert _kept(ELF + b"\0/etc/tables/x.cpp\0/usr/include/x\0/usr/include\0") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sort", ("sort",)),
+        ("cat %s | tr -cs x | sort", ("cat", "tr", "sort")),
+        (" | uniq -c; rm -f", ("uniq", "rm")),
+    ],
+)
+def test_words_of_a_text_that_run_programs(text: str, expected: tuple[str, ...]) -> None:
+    assert set(compiled.commands(text)) == set(expected)
 
 
 def test_programs_that_nobody_asked_for_or_named() -> None:

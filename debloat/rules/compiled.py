@@ -2,7 +2,7 @@
 
 The text of a compiled program cannot be read as source is, but its literals lie in the file as they were written: C
 ends each with a NUL, Java begins the next with a small number, .NET doubles their bytes, Go and Rust pack them
-without anything in between.
+without anything in between. `literals.py` tells those of ELF programs apart.
 """
 
 from __future__ import annotations
@@ -15,20 +15,30 @@ from debloat.closure import Rule, World
 from debloat.model import Entry, Want
 from debloat.rules.application import MANY, is_application
 from debloat.rules.classfile import compiled_classes
+from debloat.rules.cmdline import programs
+from debloat.rules.commands import circle, on_path
 from debloat.rules.dockerfile import installed_packages
 from debloat.rules.families import left_out
+from debloat.rules.literals import PACKED, is_go, literals, loaded, starts_programs
 from debloat.rules.plugins import SHARED, STORES
 from debloat.rules.shell import BUILD_TIME
+from debloat.rules.tools import LARGE
 
 MAX_PROGRAM = 256 << 20
 MAX_TREE = 16 << 20
 """Bytes of a directory that is named; a larger one is a store of which something is picked."""
 
 MAX_PATH = 200
+LENT = 0o6000
+"""The bits of set-user-ID and set-group-ID (chmod(2))."""
 
 _START = re.compile(rb"/(?:etc|usr|bin|sbin|lib|lib64|opt|srv)/(?=([\x21-\x7e]{1,200}))")
-_PACKED = (b"\xff Go buildinf:", b"Go build ID:", b"/rustc/")
-"""Marks of compilers that pack literals (Go's runtime/debug.ReadBuildInfo; rustc's remapped sources)."""
+_SOURCE = re.compile(
+    r"/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*"
+    r"|.*\.(?:c|cc|cpp|cxx|c\+\+|h|hh|hpp|hxx|h\+\+|ipp|inl|tcc|go|s|S|rs|d|f|f90|pas|adb|ads|hs|ml|nim|zig|vala)",
+    re.DOTALL,
+)
+"""What was compiled: assertions, panics and tables of lines name the sources, and nothing opens them."""
 
 _WORD = re.compile(r"[\w.+@%-]")
 _TREES = re.compile(r"/(?:etc|usr/share|usr/lib|opt)/.+")
@@ -49,14 +59,16 @@ class CompiledPaths(Rule):
             if STORES.fullmatch(path) or is_application(world, path):
                 continue
             if not world.rootfs.is_dir(path):
-                if path.rpartition("/")[2] not in BUILD_TIME:
+                if path.rpartition("/")[2] not in BUILD_TIME and not _SOURCE.fullmatch(path):
                     yield self.want(path, entry.path, "its path stands in the program")
-            elif _TREES.fullmatch(path) and not SHARED.fullmatch(path) and len(world.packages.owners(path)) <= MANY:
+            elif not _TREES.fullmatch(path) or SHARED.fullmatch(path) or _SOURCE.fullmatch(f"{path}/"):
+                continue
+            elif len(world.packages.owners(path)) <= MANY:
                 yield from self._tree(path, entry.path, world)
 
     def _tree(self, directory: str, source: str, world: World) -> Iterator[Want]:
         unwanted = world.derived(left_out)
-        found = [e for e in world.rootfs.walk(directory) if not unwanted(e.path)]
+        found = [e for e in world.rootfs.walk(directory) if not unwanted(e.path) and not _SOURCE.fullmatch(e.path)]
         if sum({e.hardlink or e.path: e.size for e in found if e.is_file}.values()) <= MAX_TREE:
             for entry in found:
                 yield Want(
@@ -65,33 +77,78 @@ class CompiledPaths(Rule):
 
 
 class CompiledPrograms(Rule):
-    """Programs of packages that the Dockerfile asked for by name, where a compiled program of the application says
-    the program's name: what was installed for it, and is started through PATH.
+    """Programs that a compiled program of the application starts by name, through PATH.
+
+    Of packages that the Dockerfile asked for by name, those whose name stands in it at all: they were installed for
+    it. A Go program, whose texts can all be told apart, must have one that is the name or may be a command.
+
+    Of all others, where it can start any: what a line for a shell runs (`sort -u %s`, ` | uniq -c`); of Essential
+    packages, which programs take for granted, also a name and no more, and what may be a message as well (`cp %s %s`).
     """
 
     name = "compiled.program"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        programs = world.derived(_asked_for)
-        data = _program(entry, world) if programs else b""
-        for name, path in programs:
-            wide = name.encode("utf-16-le") if data.startswith(b"MZ") else None
-            if (wide or name.encode()) in data:
-                yield self.want(path, entry.path, f"says {name}, which the Dockerfile installed")
+        data = _program(entry, world)
+        if not data:
+            return
+        asked, starts = world.derived(_asked_for), starts_programs(data)
+        texts = sorted(literals(data)) if starts else []
+        if not (is_go(data) and (texts or not starts)):
+            wide = "utf-16-le" if data.startswith(b"MZ") else "utf-8"
+            for name, path in asked.items():
+                if name.encode(wide) in data:
+                    yield self.want(path, entry.path, f"says {name}, which the Dockerfile installed")
+            asked = {}
+        few = re.compile(_FEW.format("|".join(map(re.escape, asked)) or "(?!)"))
+        for text in texts:
+            line, said = _LINE.search(text), _SAID.fullmatch(text)
+            for word in commands(text) if line or said or few.fullmatch(text) else ():
+                found = on_path(world, word)
+                if found is None or word.rpartition("/")[2] in BUILD_TIME:
+                    continue
+                if line or word in asked or (said and _for_granted(found, world)):
+                    yield self.want(found, entry.path, f"starts programs, and says {text[:80]}")
+
+
+_NAME = r"[a-z\d][\w.+/-]*"
+_LINE = re.compile(
+    rf"^\s*{_NAME}(?:\s+[\w./:=+%-]+)?\s+--?[a-zA-Z]|[|;&]\s*{_NAME}\s+--?[a-zA-Z]|\s(?:[|]|&&|[|][|])\s+{_NAME}(?:\s|$)"
+)
+"""A command, perhaps with a word of its own, and an option; or a command behind what stands between two."""
+_SAID = re.compile(rf"{_NAME}(?:\s+(?:\S+\s+)?[-%/$~'\"{{<>].*)?", re.DOTALL)
+"""A command alone, or with what may be an argument."""
+_FEW = r"\s*(?:[\w./:=@-]+\s+){{0,2}}(?:{})(?:\s+[\w./:=@-]+){{0,2}}\s*"
+"""A few words, one of them a certain name: `git log`; more of them are a message."""
+_PIPED = re.compile(rf"(?:\$\(|(?:[|;]|&&)\s+)({_NAME})(?=[\s;|&)]|$)")
+"""A command after another, in a text that may begin or end within a line."""
+
+
+def commands(text: str) -> tuple[str, ...]:
+    """The words of a text that would run programs if a shell read it."""
+    return tuple(dict.fromkeys((*programs(text.strip()), *_PIPED.findall(text))))
+
+
+def _for_granted(path: str, world: World) -> bool:
+    """Whether a program is of an Essential package, is no large one, and lends nobody its owner's rights."""
+    entry = world.rootfs.lookup(path)
+    if entry is None or entry.size > LARGE or entry.mode & LENT:
+        return False
+    return not circle(world, ()).isdisjoint(world.packages.owners(entry.path))
 
 
 def _program(entry: Entry, world: World) -> bytes:
-    """The content of a compiled program or library of the application, else nothing."""
+    """What the running program has of a compiled program or library of the application, else nothing."""
     if not entry.is_file or not 64 < entry.size <= MAX_PROGRAM or not is_application(world, entry.path):
         return b""
     if world.rootfs.read(entry.path, 4)[:4] != b"\x7fELF" and not entry.name.endswith((".dll", ".exe")):
         return b""
-    return world.rootfs.read(entry.path)
+    return loaded(world.rootfs.read(entry.path))
 
 
 def paths(data: bytes, world: World) -> Iterator[str]:
     """Real paths of the image that stand in a program, directories only where a literal may end after them."""
-    packed = any(mark in data for mark in _PACKED)
+    packed = any(mark in data for mark in PACKED)
     seen = set[bytes]()
     for match in _START.finditer(data):
         text = match[0] + match[1]
@@ -137,7 +194,7 @@ def _names(world: World, known: dict[str, frozenset[str]], directory: str) -> fr
     return known[directory]
 
 
-def _asked_for(world: World) -> tuple[tuple[str, str], ...]:
+def _asked_for(world: World) -> dict[str, str]:
     """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
     asked = set[str]()
     for bare in installed_packages(world.history):
@@ -153,7 +210,7 @@ def _asked_for(world: World) -> tuple[tuple[str, str], ...]:
             real = world.rootfs.resolve(f"{directory}/{name}").path
             if real is not None and not asked.isdisjoint(world.packages.owners(real)) and name not in BUILD_TIME:
                 found[name] = f"{directory}/{name}"
-    return tuple(sorted(found.items()))
+    return dict(sorted(found.items()))
 
 
 RULES: tuple[Rule, ...] = (CompiledPaths(), CompiledPrograms())

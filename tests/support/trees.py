@@ -51,7 +51,8 @@ class FakePackages(NoPackages):
     `a=b` names the package `a` of the source `b`.
     """
 
-    def __init__(self, owned: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, owned: Mapping[str, Sequence[str]], essential: Sequence[str] = ()) -> None:
+        self._essential = frozenset(essential)
         self._owned = {name.partition("=")[0]: tuple(sorted(paths)) for name, paths in owned.items()}
         self._sources = {name.partition("=")[0]: name.partition("=")[2] for name in owned}
 
@@ -63,7 +64,8 @@ class FakePackages(NoPackages):
 
     def get(self, name: str) -> Package | None:
         source = self._sources.get(name) or name
-        return Package(name, name, "1", "all", source) if name in self._owned else None
+        essential = name in self._essential
+        return Package(name, name, "1", "all", source, essential=essential) if name in self._owned else None
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._owned))
@@ -80,9 +82,10 @@ def world(
     trace: Trace = NOTHING_TRACED,
     level: Level = Level.SAFE,
     history: tuple[str, ...] = (),
+    essential: Sequence[str] = (),
 ) -> World:
     """A world around a table, at a level."""
-    packages: Packages = FakePackages(owned or {})
+    packages: Packages = FakePackages(owned or {}, essential)
     return World(tree(table), packages, ImageConfig(config or {}), trace, Policy(level), history)
 
 
