@@ -15,6 +15,7 @@ MODULES = (
     "debloat.rules.glibc",
     "debloat.debian.prune",
     "debloat.rules.application",
+    "debloat.rules.repositories",
     "debloat.rules.accounts",
     "debloat.rules.families",
     "debloat.rules.plugins",
