@@ -22,6 +22,7 @@ IMAGE: trees.Table = {
     "/usr/bin/im-convert": ("0755", ELF),
     "/usr/bin/convert": "-> im-convert",
     "/usr/bin/curl": ("0755", ELF),
+    "/usr/bin/dir": ("0755", ELF),
     "/etc/mime.types": "",
     "/etc/mime.types.d/x": "",
     "/etc/passwd": "",
@@ -39,7 +40,7 @@ OWNED = {
     "curl": ["/usr/bin/curl"],
     "base": [
         *(p for p in IMAGE if not p.startswith("/usr/bin/")),
-        *("/usr/bin/cc", "/usr/bin/im-convert", "/bin", "/usr/share/zoneinfo", "/usr/share/tables"),
+        *("/usr/bin/cc", "/usr/bin/im-convert", "/usr/bin/dir", "/bin", "/usr/share/zoneinfo", "/usr/share/tables"),
     ],
 }
 
@@ -97,7 +98,8 @@ const char *const places[] = {texts, texts + 5, texts + 9, texts + 38, texts + 5
 
 SHELL = """
 #include <stdio.h>
-int other(void) { return popen("curl -fsS %s", "r") || popen(" | sort -u", "r") || puts("gm") || puts("convert %s"); }
+int run(void) { return popen("curl -fsS %s", "r") || popen(" | sort -u", "r"); }
+int say(void) { return puts("gm") || puts("convert %s") || puts("dir >= 0"); }
 """
 
 

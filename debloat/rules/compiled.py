@@ -116,7 +116,7 @@ _LINE = re.compile(
     rf"^\s*{_NAME}(?:\s+[\w./:=+%-]+)?\s+--?[a-zA-Z]|[|;&]\s*{_NAME}\s+--?[a-zA-Z]|\s(?:[|]|&&|[|][|])\s+{_NAME}(?:\s|$)"
 )
 """A command, perhaps with a word of its own, and an option; or a command behind what stands between two."""
-_SAID = re.compile(rf"{_NAME}(?:\s+(?:\S+\s+)?[-%/$~'\"{{<>].*)?", re.DOTALL)
+_SAID = re.compile(rf"{_NAME}(?:\s+(?:\S+\s+)?(?:[-%/$~'\"]|[<>](?!=)).*)?", re.DOTALL)
 """A command alone, or with what may be an argument."""
 _FEW = r"\s*(?:[\w./:=@-]+\s+){{0,2}}(?:{})(?:\s+[\w./:=@-]+){{0,2}}\s*"
 """A few words, one of them a certain name: `git log`; more of them are a message."""
