@@ -20,13 +20,21 @@ settings.load_profile("debloat")
 ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
 """Where tests lie, the last to run first: what is cheap fails before what is dear begins."""
 
+NOT_IGNORED = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGQUIT: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state() -> Iterator[None]:
     """Runs are remembered in a directory that goes with the tests; no setting of the caller's changes a result."""
-    # A shell without job control starts what runs in the background with SIGINT ignored, and children inherit that.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell without job control starts what runs in the background with SIGINT and SIGQUIT ignored, nohup(1) with
+    # SIGHUP, and children inherit that.
+    for number, default in NOT_IGNORED.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", directory)
         patch.setenv("XDG_CACHE_HOME", directory)
