@@ -38,8 +38,9 @@ def run(say: Say, *, runs: int = 5, only: Sequence[str] = (), mechanism: str = "
     engine = connect()
     found = []
     try:
-        binary = sensor.binary(engine.info().architecture)
-        recorders = (Recorder(binary, ""), Recorder(binary, mechanism), Recorder(_idle(engine), mechanism))
+        architecture = engine.info().architecture
+        binary, idle = sensor.binary(architecture), _idle(architecture)
+        recorders = (Recorder(binary, ""), Recorder(binary, mechanism), Recorder(idle, mechanism))
         for workload in WORKLOADS:
             if only and not any(word in workload.name for word in only):
                 continue
@@ -53,11 +54,11 @@ def run(say: Say, *, runs: int = 5, only: Sequence[str] = (), mechanism: str = "
     return store.result("overhead", mechanism=mechanism, workloads=found)
 
 
-def _idle(engine: Engine) -> bytes:
+def _idle(architecture: str) -> bytes:
     """A sensor that lets every call go on and looks at none."""
     with tempfile.TemporaryDirectory(prefix="debloat-bench-") as directory:
         path = Path(directory) / "sensor"
-        sensor.build(sensor.machine(engine.info().architecture), path, "-DWITHOUT_OBSERVING=true")
+        sensor.build(sensor.machine(architecture), path, "-DWITHOUT_OBSERVING=true")
         return path.read_bytes()
 
 
@@ -96,7 +97,7 @@ def _once(engine: Engine, image: Image, workload: Workload, recorder: Recorder) 
                 value = _of_program(engine, container, workload) if argv else _of_service(session, workload)
                 engine.kill(container, "SIGKILL")
                 engine.wait(container, LIMIT)
-                if recorder.recording and not sum(c.stops for c in session.recorded().counters):
+                if recorder.recording and not any(c.stops for c in session.recorded().counters):
                     raise Unmeasured("nothing was recorded")
                 return value
 

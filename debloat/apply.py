@@ -22,7 +22,7 @@ from debloat.exercise import Limits
 from debloat.lock import Lock
 from debloat.manifest import lock_of, platform, recipe_digest
 from debloat.minimal import Minimal, carved, cut
-from debloat.model import Closure, Evidence, Image, Want
+from debloat.model import Closure, Image, Want
 from debloat.pipeline import default_target, spare_original
 from debloat.progress import Progress
 from debloat.reader import open_rootfs
@@ -97,7 +97,7 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
 
 def _as_locked(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> Cut | None:
     """A lock's own image carved by its manifest; None unless that gives the very layer that the lock describes."""
-    closure = Closure({item.path: (Evidence(*item.reason.partition(" ")[::2]),) for item in lock.manifest})
+    closure = Closure({item.path: (item.evidence(),) for item in lock.manifest})
     minimal = carved(rootfs, packages, image, closure, directory)
     if minimal.layer.diff_id != lock.layer:
         return None

@@ -169,11 +169,11 @@ def _missing(subject: Subject, drift: Drift) -> Iterator[Finding]:
     before = {item.path: item for item in drift.lock.manifest}
     names = {path.rpartition("/")[2] for path in now if path not in before}
     for item in drift.diff.removed:
-        rule, _, source = item.reason.partition(" ")
-        if not rule.startswith(_HARD) or item.path in reported or item.path.rpartition("/")[2] in names:
+        why = item.evidence()
+        if not why.rule.startswith(_HARD) or item.path in reported or item.path.rpartition("/")[2] in names:
             continue
-        if source in now and source in before and now[source].content == before[source].content:
-            text = f"{_path_of(item)} is gone, and {name(source)} needs it ({rule})"
+        if why.source in now and why.source in before and now[why.source].content == before[why.source].content:
+            text = f"{_path_of(item)} is gone, and {name(why.source)} needs it ({why.rule})"
             yield _found("drift-missing", text, item.path, item.package, item.reason)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from debloat.closure import Policy
 from debloat.errors import InternalError, UsageError
-from debloat.model import Access, Entry, Kind, Level, Op, Trace, Want
+from debloat.model import Access, Entry, Evidence, Kind, Level, Op, Trace, Want
 
 MAGIC = "debloat-lock"
 VERSION = 1
@@ -56,6 +56,11 @@ class Item:
         """The entry of a root file system that it describes."""
         target = self.content if self.kind is Kind.SYMLINK else ""
         return Entry(self.path, self.kind, self.mode, self.uid, self.gid, self.size, target=target)
+
+    def evidence(self) -> Evidence:
+        """The evidence that `reason` states."""
+        rule, _, source = self.reason.partition(" ")
+        return Evidence(rule, source)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from debloat.closure import World
 from debloat.debian.prune import PackageShare
 from debloat.model import Level
+from debloat.rules.accounts import PROGRAM_DIRECTORIES
 from debloat.rules.dockerfile import commands, installed_packages
 from debloat.rules.shell import BUILD_TIME
 
 FOR_BUILDS = frozenset({"devel", "libdevel", "debug", "doc", "libs", "oldlibs", "metapackages", "kernel"})
 """Sections of packages (Debian policy 2.4) whose programs, if they have any, build or document."""
 
-_BIN = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/games/")
+_PROGRAMS = (*PROGRAM_DIRECTORIES, "/usr/games/")
 
 
 def forgone(world: World, shares: Iterable[PackageShare]) -> tuple[str, ...]:
@@ -30,7 +31,7 @@ def forgone(world: World, shares: Iterable[PackageShare]) -> tuple[str, ...]:
         package = world.packages.get(share.name) if share.state == "gone" else None
         if package is None or package.package not in asked or package.section.rpartition("/")[2] in FOR_BUILDS:
             continue
-        programs = {p.rpartition("/")[2] for p in world.packages.files(share.name) if p.startswith(_BIN)}
+        programs = {p.rpartition("/")[2] for p in world.packages.files(share.name) if p.startswith(_PROGRAMS)}
         if programs and used.isdisjoint(programs) and not programs <= BUILD_TIME:
             found.add(package.package)
     return tuple(sorted(found))

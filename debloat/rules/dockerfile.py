@@ -54,7 +54,7 @@ def installed_packages(history: Sequence[str]) -> frozenset[str]:
 
 
 def commands(history: Sequence[str]) -> Iterator[str]:
-    """The texts of RUN instructions, less the packages that they install."""
+    """The texts of RUN instructions, and of BuildKit those of CMD and the like, less the packages that they install."""
     for text in history:
         if not _NOP.match(text) and not _INSTRUCTION.match(text):
             yield _INSTALL.sub(" ", text)

@@ -119,8 +119,13 @@ def loaded(data: bytes) -> bytes:
     return b"".join((*pieces, data[at:])) if pieces else data
 
 
+def _is_read(data: bytes) -> bool:
+    """Whether a file begins as a little-endian 64-bit ELF file does, with its whole header."""
+    return len(data) >= 64 and data.startswith(b"\x7fELF\x02\x01")
+
+
 def _unloaded(data: bytes) -> Iterator[tuple[int, int]]:
-    if len(data) < 64 or data[:6] != b"\x7fELF\x02\x01":
+    if not _is_read(data):
         return
     (table,), (size, count) = struct.unpack_from("<Q", data, 40), struct.unpack_from("<HH", data, 58)
     for number in range(min(count, MAX_SECTIONS) if size >= 64 else 0):
@@ -133,7 +138,7 @@ def _unloaded(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _parsed(data: bytes) -> _Program | None:
-    if len(data) < 64 or data[:6] != b"\x7fELF\x02\x01":
+    if not _is_read(data):
         return None
     (machine,), (table,) = struct.unpack_from("<H", data, 18), struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from debloat.sensor import FLAGS, SOURCE
+from debloat.sensor import build, machine_of_host
 from tests.sensor.harness import MECHANISMS, Recording, Sensor
 
 pytestmark = [
@@ -319,8 +318,7 @@ def test_call(recordings: dict[str, tuple[Recording, str]], mechanism: str, case
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_all_calls_with_less(payload: Path, tmp_path: Path, variant: str) -> None:
     mechanism, less = VARIANTS[variant]
-    command = ["cc", *FLAGS, *less, "-o", tmp_path / "sensor", SOURCE]
-    subprocess.run(command, check=True, timeout=60)
+    build(machine_of_host(), tmp_path / "sensor", *less)
     run, tree = record_all(tmp_path / "sensor", mechanism, payload, tmp_path)
     found: dict[str, list[tuple[str, str, str]]] = {case.tag: [] for case in CASES}
     for event in run.events:
