@@ -233,6 +233,47 @@ def test_commands_are_found_on_the_path() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        # As TypeScript and Babel compile calls of what is imported by name.
+        'const cp_1 = require("node:child_process"); (0, cp_1.exec)("tool -a | filter");',
+        'const cp_1 = require("child_process"); const util_1 = require("util");'
+        ' await (0, util_1.promisify)(cp_1.exec)("tool | filter");',
+        "const {exec} = require('child_process'); promisify(exec)('tool | filter')",
+        "const run = util.promisify(require('child_process').exec);\nrun('tool | filter')",
+        "require('child_process'); const run = (0, u.promisify)(child_process_1.exec), x = 1; run('tool | filter')",
+        "import { exec as run } from 'child_process'; run('tool | filter')",
+        "const { execSync: run } = require('child_process'); run('tool | filter')",
+        # Escapes and substitutions are no end of a line.
+        "require('child_process').exec('tool \\'a\\n\\' | filter')",
+        "require('child_process').exec(`tool ${file} | filter >${out}`)",
+        # A shell and a wrapper by name, their lines among the arguments.
+        "require('child_process').spawn('sh', ['-c', 'tool | filter'])",
+        "require('child_process').execFile('env', ['A=1', 'sh', '-c', 'tool; filter'])",
+    ],
+)
+def test_ways_to_run_commands(text: str) -> None:
+    table: Table = {f"/usr/bin/{name}": ("0755", b"\x7fELF") for name in ("tool", "filter", "idle", "env", "sh")}
+    assert {"/usr/bin/tool", "/usr/bin/filter"} <= set(kept({**table, "/app/main.js": text}, "/app/main.js"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # An expression's match, an object's method, another function's argument, a name that is half told.
+        "require('child_process'); const run = /a/.exec(text); run('idle')",
+        "require('child_process'); const run = other; run('idle')",
+        "require('child_process'); (0, x.parse)('idle'); promisify(readFile)('idle')",
+        "require('child_process').exec(`idle${x}`); require('child_process').spawn(`${x}/idle`)",
+        "require('child_process').spawn('git', ['idle', 'sh -c idle'])",
+    ],
+)
+def test_what_runs_no_command(text: str) -> None:
+    table: Table = {f"/usr/bin/{name}": ("0755", b"\x7fELF") for name in ["idle"]}
+    assert kept({**table, "/app/main.js": text}, "/app/main.js") == ["/app/main.js"]
+
+
+@pytest.mark.parametrize(
     "config",
     [
         {"Cmd": ["node", "-r", "dep/config", "main.js"]},

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from debloat.rules.cmdline import programs
+from debloat.rules.cmdline import UNTOLD, programs, vector
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Query
@@ -26,12 +26,19 @@ _LITERAL_CALL = re.compile(
 """What a file without any of has nothing that a parse could find: libraries for browsers, mostly, and large ones."""
 _MODULE_CALLS = frozenset({"require", "resolve", "import", "fork"})
 _COMMAND_CALLS = frozenset({"exec", "execFile", "execFileSync", "execSync", "execa", "execaSync", "spawn", "spawnSync"})
+_RUN = rb"(?:exec|spawn)(?:File)?(?:Sync)?|execa(?:Sync)?"
+_RENAMED = re.compile(
+    # run = promisify(cp.exec);  { exec: run }  { exec as run }
+    rb"\b([\w$]+)[ \t]*=[ \t]*[^;\n=]{0,120}\b(?:%b)\b[ \t]*\)?[ \t]*(?:[;,\r\n]|$)"
+    rb"|\b(?:%b)(?:[ \t]*:|[ \t]+as)[ \t]+([\w$]+)" % (_RUN, _RUN)
+)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\n": "", "0": ""}
 _COMMAND_WORDS = (b"child_process", b"execa", b"cross-spawn", b"shelljs", b"zx")
 _QUERY = """
 (import_statement source: (string) @module)
 (export_statement source: (string) @module)
 (call_expression
-  function: [(identifier) (import) (member_expression)] @function
+  function: [(identifier) (import) (member_expression) (call_expression) (parenthesized_expression)] @function
   arguments: (arguments . [(string) (template_string)] @argument))
 """
 
@@ -61,15 +68,18 @@ def references(data: bytes) -> References:
     from tree_sitter import QueryCursor
 
     modules, commands = set[str](), set[str]()
+    names = _COMMAND_CALLS | _renamed(data) if runs_commands else frozenset[str]()
     for _, found in QueryCursor(_query()).matches(_parser().parse(data).root_node):
         for node in found.get("module", ()):
             modules.add(_literal(node))
         for function, argument in zip(found.get("function", ()), found.get("argument", ()), strict=False):
-            name = _text(function)[-80:].rpartition(".")[2].strip()
-            if name in _MODULE_CALLS:
+            # (0, cp_1.exec)("line"), as compilers write it; promisify(exec)("line").
+            made = function.type in ("call_expression", "parenthesized_expression")
+            name = re.split(r"[^\w$]+", _text(function)[-80:].rstrip(") \t\r\n"))[-1]
+            if name in _MODULE_CALLS and not made:
                 modules.add(_literal(argument))
-            elif runs_commands and name in _COMMAND_CALLS:
-                commands.update(programs(_literal(argument)))
+            elif name in names:
+                commands.update(_programs(argument))
     return References(frozenset(modules - {""}), frozenset(commands - {""}))
 
 
@@ -81,6 +91,35 @@ def _literal(node: Node) -> str:
     """The text of a string up to its first escape or substitution."""
     fragments = [_text(child) for child in node.children[1:2] if child.type == "string_fragment"]
     return fragments[0] if fragments else ""
+
+
+def _renamed(data: bytes) -> frozenset[str]:
+    """Names that a file gives to the functions that run commands."""
+    return frozenset((a or b).decode("utf-8", "replace") for a, b in _RENAMED.findall(data))
+
+
+def _programs(first: Node) -> tuple[str, ...]:
+    """The programs of a call's first argument, a line for a shell, and of the array that may follow it."""
+    found = programs(_line(first))
+    further = first.next_named_sibling
+    if further is None or further.type != "array":
+        return found
+    words = (_line(w) if w.type in ("string", "template_string") else UNTOLD for w in further.named_children)
+    return (*found, *vector((_line(first), *words)))
+
+
+def _line(node: Node) -> str:
+    """The text of a string, its escapes read, a substitution as a word of a shell that cannot be told."""
+    parts = list[str]()
+    for child in node.named_children:
+        text = _text(child)
+        if child.type == "string_fragment":
+            parts.append(text)
+        elif child.type == "escape_sequence":
+            parts.append(_ESCAPES.get(text[1:], text[1:]))
+        else:
+            parts.append("${_}")
+    return "".join(parts)
 
 
 @functools.cache
