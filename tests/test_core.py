@@ -44,6 +44,11 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert not loaded("debloat.cli") & heavy
 
 
+def test_a_run_begins_before_the_parsers_are_loaded() -> None:
+    """They take a third of a second, and are loaded while the engine works (`read_and_record`)."""
+    assert not loaded("debloat.pipeline") & {"lief", "tree_sitter"}
+
+
 def test_modules_read_in_one_sitting() -> None:
     root = Path(__file__).parents[1] / "debloat"
     long = {str(p): n for p in root.rglob("*.py") if (n := p.read_text().count("\n")) > 450}

@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from debloat.closure import World
 from debloat.debian.prune import PackageShare
 from debloat.model import Level
-from debloat.rules.accounts import PROGRAM_DIRECTORIES
 from debloat.rules.dockerfile import commands, installed_packages
-from debloat.rules.shell import BUILD_TIME
+from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 
 FOR_BUILDS = frozenset({"devel", "libdevel", "debug", "doc", "libs", "oldlibs", "metapackages", "kernel"})
 """Sections of packages (Debian policy 2.4) whose programs, if they have any, build or document."""
 
-_PROGRAMS = (*PROGRAM_DIRECTORIES, "/usr/games/")
+_PROGRAMS = (*DIRECTORIES, "/usr/games/")
 
 
 def forgone(world: World, shares: Iterable[PackageShare]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from debloat.model import Entry, Level, Want
 from debloat.rules.commands import on_path
 from debloat.rules.dockerfile import installed_packages
 from debloat.rules.families import literal
-from debloat.rules.shell import BUILD_TIME
+from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 
 LOGIN_SERVICES = frozenset({"sshd", "dropbear", "in.telnetd", "in.rlogind", "in.rshd", "shellinaboxd", "ttyd", "xrdp"})
 """Programs that start the login shell of an account for somebody who came from outside."""
@@ -44,8 +44,6 @@ OWN_START_UP = (
     *(".ssh/authorized_keys*", ".ssh/rc", ".ssh/environment"),
 )
 """What they read in the home of an account, and what sshd(8) does."""
-
-PROGRAM_DIRECTORIES = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/")
 
 
 def login_shells(passwd: str) -> Iterator[tuple[str, str]]:
@@ -91,7 +89,7 @@ class LoginTools(Rule):
         for bare in (*TOOLS, *sorted(installed_packages(world.history))):
             for package in world.packages.providers(bare):
                 for path in world.packages.files(package):
-                    if path.startswith(PROGRAM_DIRECTORIES) and path.rpartition("/")[2] not in BUILD_TIME:
+                    if path.startswith(DIRECTORIES) and path.rpartition("/")[2] not in BUILD_TIME:
                         yield self.want(path, entry.path, f"a program of {bare} for those who log in")
 
     @staticmethod

@@ -16,7 +16,7 @@ from debloat.model import Entry, Level, Want
 from debloat.rules.application import is_application
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import on_path
-from debloat.rules.shell import BUILD_TIME
+from debloat.rules.programs import BUILD_TIME
 from debloat.rules.shelleval import SHELLS
 
 ARCHIVES = (".jar", ".war", ".ear")

@@ -21,7 +21,7 @@ from debloat.rules.dockerfile import installed_packages
 from debloat.rules.families import left_out
 from debloat.rules.literals import PACKED, is_go, literals, loaded, starts_programs
 from debloat.rules.plugins import SHARED, STORES
-from debloat.rules.shell import BUILD_TIME
+from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 from debloat.rules.tools import LARGE
 
 MAX_PROGRAM = 256 << 20
@@ -200,7 +200,7 @@ def _asked_for(world: World) -> dict[str, str]:
     for bare in installed_packages(world.history):
         for name in world.packages.providers(bare):
             package = world.packages.get(name)
-            own = any(p.startswith(("/usr/bin/", "/usr/sbin/", "/bin/")) for p in world.packages.files(name))
+            own = any(p.startswith(DIRECTORIES) for p in world.packages.files(name))
             asked.add(name)
             if package is not None and not own:
                 asked |= {p for options in package.depends for o in options for p in world.packages.providers(o)}

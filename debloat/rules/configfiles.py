@@ -21,7 +21,8 @@ from debloat.rules.application import survey
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import inert, on_path, reached
 from debloat.rules.plugins import SHARED
-from debloat.rules.shell import BUILD_TIME, DEPENDENCIES, is_shell
+from debloat.rules.programs import BUILD_TIME
+from debloat.rules.shell import DEPENDENCIES, is_shell
 
 MAX_SIZE = 256 << 10
 """Larger files are data."""

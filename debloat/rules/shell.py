@@ -11,6 +11,7 @@ from debloat.model import Entry, Level, Op, Want
 from debloat.rules import shellparse
 from debloat.rules.commands import circle, command, inert, on_path, runnable
 from debloat.rules.plugins import SHARED
+from debloat.rules.programs import BUILD_TIME
 from debloat.rules.shelleval import SHELLS, UNKNOWN, Evaluator, Use, names
 from debloat.rules.shellparse import MAX_SCRIPT
 
@@ -19,17 +20,6 @@ INTERACTIVE = re.compile(
     r"|.*/\.(?:bash_|z)(?:profile|login|logout)|/usr/share/(?:bash-completion|zsh|fish)/.*"
 )
 """Read by shells with a user in front (bash(1), INVOCATION): nothing that runs by itself needs their commands."""
-
-BUILD_TIME = names(
-    "apt apt-get apt-cache apt-key apt-mark aptitude add-apt-repository dpkg-buildpackage dpkg-reconfigure tasksel "
-    "ar as autoconf autoheader automake autoreconf aclocal bison c++ c89 c99 cc clang clang++ cmake cpp flex g++ gcc "
-    "gfortran gmake ld ld.bfd ld.gold libtool libtoolize m4 make meson ninja nm objcopy objdump pkg-config pkgconf "
-    "ranlib strip yacc debconf-set-selections ucf update-rc.d locale-gen update-locale validlocale localedef"
-)
-"""Package management and the tool chain: scripts left behind by a build name them, services do not.
-
-They follow only from a script that ran while recording, or from the image's ENTRYPOINT, CMD and HEALTHCHECK.
-"""
 
 BUILD_SCRIPTS = names(
     "configure config.guess config.sub config.status install-sh ltmain.sh depcomp missing mkinstalldirs autogen.sh "

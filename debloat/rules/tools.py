@@ -13,12 +13,11 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
-from debloat.rules.accounts import PROGRAM_DIRECTORIES
 from debloat.rules.commands import on_path
 from debloat.rules.families import left_out
 from debloat.rules.kernel import shebang
 from debloat.rules.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
-from debloat.rules.shell import BUILD_TIME
+from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 from debloat.rules.shelleval import SHELLS
 
 LARGE = 2 << 20
@@ -63,7 +62,7 @@ class _Tools:
     def _look(self, holder: str) -> Iterator[str]:
         world = self._world
         package = world.packages.get(holder)
-        named = (path for path in world.packages.files(holder) if path.startswith(PROGRAM_DIRECTORIES))
+        named = (path for path in world.packages.files(holder) if path.startswith(DIRECTORIES))
         programs = {path: e for path in named if (e := world.rootfs.lookup(path)) is not None and e.executable}
         # One program may have many names.
         files = {entry.path: entry.size for entry in programs.values() if entry.size <= LARGE}
@@ -119,7 +118,7 @@ class StateDirectories(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.executable or not entry.path.startswith((*PROGRAM_DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
+        if not entry.executable or not entry.path.startswith((*DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
             return
         for owner in world.packages.owners(entry.path):
             for path in world.derived(_state).get(owner, ()):
