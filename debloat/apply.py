@@ -29,7 +29,7 @@ from debloat.reader import open_rootfs
 from debloat.recipe import Recipe
 from debloat.record import record
 from debloat.rootfs import Rootfs
-from debloat.rules import all_rules
+from debloat.rules import prepare
 from debloat.seeds import Gone, Move, Seeds, carried
 from debloat.session import Recorder
 from debloat.verify import Answer, Judge, Verdict, misses
@@ -85,7 +85,7 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
     known = lock.image == image.id and lock.tool == __version__
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
         if not known:
-            pool.submit(all_rules)  # their modules are imported while the engine starts the container
+            pool.submit(prepare, image.architecture)  # while the engine starts the container
         rootfs = open_rootfs(workspace, image, sensor_binary)
         rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
         packages = dpkg.read(rootfs)

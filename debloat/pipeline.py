@@ -22,7 +22,7 @@ from debloat.recipe import Recipe
 from debloat.record import Recording, record
 from debloat.report.model import Report, report
 from debloat.rootfs import Rootfs
-from debloat.rules import all_rules
+from debloat.rules import prepare
 from debloat.rules.package import unknown_packages
 from debloat.session import Recorder
 from debloat.verify import Judge, Proven, Verdict, cures, settled
@@ -93,7 +93,7 @@ def read_and_record(
     """Read the image's index and packages, and import the rules, while its scenarios are recorded."""
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(_read, workspace, image, recorder.sensor)
-        pool.submit(all_rules)
+        pool.submit(prepare, image.architecture)
         with progress.stage("record"):
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):

@@ -42,3 +42,11 @@ MODULES = (
 def all_rules() -> tuple[Rule, ...]:
     """The rules of every module; each runs from its own level on."""
     return tuple(rule for name in MODULES for rule in importlib.import_module(name).RULES)
+
+
+def prepare(architecture: str) -> None:
+    """Load the rules and what they have ready for every image of an architecture: for a moment that waits anyway."""
+    from debloat.rules.families import compile_all
+
+    all_rules()
+    compile_all(architecture)

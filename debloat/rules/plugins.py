@@ -18,7 +18,7 @@ from debloat.elf import elf_facts
 from debloat.model import Entry, Level, Op, Want
 from debloat.rules.commands import depended
 from debloat.rules.dockerfile import installed_packages
-from debloat.rules.families import MULTIARCH, chosen, left_out
+from debloat.rules.families import chosen, left_out, multiarch
 from debloat.rules.kernel import shebang
 from debloat.rules.shelleval import SHELLS
 from debloat.rules.sweeps import Sweep, skipped, sweeps_of
@@ -314,8 +314,7 @@ def _private(program: str, owner: str, holder: str, world: World) -> Iterator[En
     """The files of a package, the owner of a program or another, in directories that bear the owner's name."""
     package = world.packages.get(owner)
     names = {owner.partition(":")[0], program.rpartition("/")[2], package.source if package else ""} - {""}
-    multiarch = MULTIARCH.get(world.architecture, world.architecture)
-    bases = ("/usr/lib", f"/usr/lib/{multiarch}", "/usr/libexec", "/usr/share", "/etc", "/lib")
+    bases = ("/usr/lib", f"/usr/lib/{multiarch(world.architecture)}", "/usr/libexec", "/usr/share", "/etc", "/lib")
     below = tuple(f"{base}/{name}/" for base in bases for name in sorted(names))
     for path in world.packages.files(holder):
         entry = world.rootfs.get(path)
