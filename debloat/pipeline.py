@@ -90,7 +90,7 @@ def slim(
 def read_and_record(
     workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, progress: Progress
 ) -> tuple[Rootfs, Packages, Recording]:
-    """Read the image's index and packages, and import the rules, while its scenarios are recorded."""
+    """Read the image's index and packages, and prepare the rules, while its scenarios are recorded."""
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(_read, workspace, image, recorder.sensor)
         pool.submit(prepare, image.architecture)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from debloat.closure import Rule, World
 from debloat.model import Entry, Level, Want
@@ -298,19 +298,19 @@ def _locale_names(text: str) -> set[str]:
     return {language + land + name + mod for land in lands for name in sets for mod in mods}
 
 
-def left_out(world: World) -> Callable[[str], bool]:
-    """A predicate: does a family leave this path out on purpose, wherever its members are? For `World.derived`."""
-    return _anywhere(world.architecture, "less")
-
-
-def chosen(world: World) -> Callable[[str], bool]:
-    """A predicate: may this path be a member of a family, wherever its trigger is? For `World.derived`."""
-    return _anywhere(world.architecture, "keep")
+@cache
+def left_out(architecture: str) -> Callable[[str], bool]:
+    """A predicate: does a family leave this path out on purpose, wherever its members are?"""
+    return _anywhere(architecture, (glob for family in known() for glob in family.less))
 
 
 @cache
-def _anywhere(architecture: str, part: Literal["keep", "less"]) -> Callable[[str], bool]:
-    globs: Iterable[str] = (glob for family in known() for glob in getattr(family, part))
+def chosen(architecture: str) -> Callable[[str], bool]:
+    """A predicate: may this path be a member of a family, wherever its trigger is?"""
+    return _anywhere(architecture, (glob for family in known() for glob in family.keep))
+
+
+def _anywhere(architecture: str, globs: Iterable[str]) -> Callable[[str], bool]:
     named = (glob.replace("${multiarch}", multiarch(architecture)).replace("${dir}", "/**") for glob in globs)
     match = matcher(_VARIABLE.sub("*", glob) for glob in named)
     return lambda path: match(canonical(path))
@@ -324,8 +324,8 @@ def _index(architecture: str) -> Index:
 def compile_all(architecture: str) -> None:
     """Compile what no image has a say in, once for the process: a tenth of a second that need not be waited for."""
     _index(architecture)
-    _anywhere(architecture, "keep")
-    _anywhere(architecture, "less")
+    chosen(architecture)
+    left_out(architecture)
 
 
 class Families(Rule):

@@ -99,7 +99,7 @@ class PluginDirectories(Rule):
         for choice in sorted(choices, key=lambda c: (c.path, c.how, c.suffix or "")):
             for owner in world.packages.owners(choice.path) or ("",):
                 first.setdefault((owner, choice.suffix), choice)
-        unwanted = world.derived(left_out)
+        unwanted = left_out(world.architecture)
         for child in world.rootfs.children(directory):
             if child.is_dir or unwanted(child.path):
                 continue
@@ -124,7 +124,7 @@ class PrivateDirectories(Rule):
     level = Level.SAFE
 
     def seeds(self, world: World) -> Iterable[Want]:
-        unwanted = world.derived(left_out)
+        unwanted = left_out(world.architecture)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
                 most = MOST_ASKED if owner in world.derived(_asked) else MOST_BYTES
@@ -174,7 +174,7 @@ def _names(text: bytes, directory: str) -> bool:
 def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
     sources = {name: source for source, names in world.derived(_sources).items() for name in names}
-    known, unwanted = world.derived(chosen), world.derived(left_out)
+    known, unwanted = chosen(world.architecture), left_out(world.architecture)
     found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     # What a family knows of a directory, it knows of all of it.
     decided = set[str]()

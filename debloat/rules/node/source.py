@@ -26,7 +26,7 @@ _LITERAL_CALL = re.compile(
 """What a file without any of has nothing that a parse could find: libraries for browsers, mostly, and large ones."""
 _MODULE_CALLS = frozenset({"require", "resolve", "import", "fork"})
 _COMMAND_CALLS = frozenset({"exec", "execFile", "execFileSync", "execSync", "execa", "execaSync", "spawn", "spawnSync"})
-_RUN = rb"(?:exec|spawn)(?:File)?(?:Sync)?|execa(?:Sync)?"
+_RUN = "|".join(sorted(_COMMAND_CALLS)).encode()
 _RENAMED = re.compile(
     # run = promisify(cp.exec);  { exec: run }  { exec as run }
     rb"\b([\w$]+)[ \t]*=[ \t]*[^;\n=]{0,120}\b(?:%b)\b[ \t]*\)?[ \t]*(?:[;,\r\n]|$)"
@@ -100,12 +100,13 @@ def _renamed(data: bytes) -> frozenset[str]:
 
 def _programs(first: Node) -> tuple[str, ...]:
     """The programs of a call's first argument, a line for a shell, and of the array that may follow it."""
-    found = programs(_line(first))
+    line = _line(first)
+    found = programs(line)
     further = first.next_named_sibling
     if further is None or further.type != "array":
         return found
     words = (_line(w) if w.type in ("string", "template_string") else UNTOLD for w in further.named_children)
-    return (*found, *vector((_line(first), *words)))
+    return (*found, *vector((line, *words)))
 
 
 def _line(node: Node) -> str:
