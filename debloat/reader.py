@@ -5,6 +5,7 @@ Where no container can be started, `docker export` serves the same: slower, and 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tarfile
@@ -80,8 +81,20 @@ class Spool:
             yield self._file.read(min(_PIECE, size - offset))
 
 
+@contextlib.contextmanager
+def _served() -> Iterator[None]:
+    """Say what it means for the run that the connection to `serve` has ended."""
+    try:
+        yield
+    except (ChannelClosed, TimeoutError) as error:
+        raise EngineUnavailable(
+            f"the container that reads the image for debloat is gone: {error}",
+            "something else removed it, or the engine was restarted; run the same again",
+        ) from error
+
+
 class SensorContents(Spool):
-    """Contents that the sensor's `serve` sends on request."""
+    """Contents that the sensor's `serve` sends on request; EngineUnavailable where it is gone."""
 
     def __init__(self, channel: Channel, spool: Path) -> None:
         super().__init__(spool)
@@ -89,13 +102,17 @@ class SensorContents(Spool):
 
     def index(self) -> Iterator[Entry]:
         """All entries of the root file system, as they come."""
-        self._channel.send(b"index\n")
         parser = IndexParser()
+        with _served():
+            self._channel.send(b"index\n")
         while not parser.done:
-            parser.feed(self._channel.some(timeout=300))
+            with _served():
+                data = self._channel.some(timeout=300)
+            parser.feed(data)
             yield from parser.entries
             parser.entries.clear()
 
+    @_served()
     def _bring(self, paths: list[str]) -> None:
         request = b"".join(os.fsencode(p) + b"\0" for p in paths)
         self._channel.send(b"read %d\n" % len(paths) + request)
@@ -233,7 +250,7 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
         engine.start(container)
         contents = SensorContents(channel, workspace.directory / "contents")
         return Rootfs(without_engine_made(contents.index()), contents)
-    except (EngineUnavailable, ChannelClosed, TimeoutError):
+    except EngineUnavailable:
         return exported_rootfs(workspace, image)
 
 

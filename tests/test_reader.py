@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debloat.errors import SensorUnavailable
+from debloat.engine.base import ChannelClosed
+from debloat.errors import EngineUnavailable, SensorUnavailable
 from debloat.model import Entry, Kind
-from debloat.reader import IndexParser, without_engine_made
-from tests.support.engine import serve_index
+from debloat.reader import IndexParser, SensorContents, without_engine_made
+from debloat.rootfs import Rootfs
+from tests.support.engine import MemoryContents, ServeChannel, serve_index
 
 ENTRIES = [
     Entry("/", Kind.DIR, 0o755),
@@ -59,3 +63,29 @@ def test_what_the_engine_put_there_is_not_the_image() -> None:
 def test_a_damaged_number() -> None:
     with pytest.raises(SensorUnavailable):
         IndexParser().feed(b"f x 0 0 0 0 1 1 1 0 0 0\0/a\0\0")
+
+
+class EndingChannel(ServeChannel):
+    """A `serve` whose container is removed after so many bytes of its answers, or says nothing more."""
+
+    def __init__(self, rootfs: Rootfs, left: int, error: Exception) -> None:
+        super().__init__(rootfs)
+        self._left, self._error = left, error
+
+    def read(self, size: int, timeout: float = 60.0) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise self._error
+        return super().read(size, timeout)
+
+
+@pytest.mark.parametrize("left", [0, 4, 9, 12])
+@pytest.mark.parametrize("error", [ChannelClosed("end of stream"), TimeoutError("no answer")])
+def test_a_reader_that_goes_away(tmp_path: Path, left: int, error: Exception) -> None:
+    rootfs = Rootfs([Entry("/", Kind.DIR), Entry("/a", Kind.FILE, size=5)], MemoryContents({"/a": b"hello"}))
+    contents = SensorContents(EndingChannel(rootfs, left, error), tmp_path / "spool")
+    with pytest.raises(EngineUnavailable) as told:
+        contents.read("/a")
+    assert told.value.hint
+    with pytest.raises(EngineUnavailable):
+        list(contents.index())

@@ -35,7 +35,8 @@ def run(
         raise UsageError(f"cannot build {context}: it is no directory", "name the directory that holds the Dockerfile")
     name = repository_name(directory.resolve().name)
     original = f"{name}:latest"
-    argv = [_docker(), "build", "-t", original]
+    # A classic builder leaves the container of a step that failed; BuildKit takes the option and needs it not.
+    argv = [_docker(), "build", "--force-rm", "-t", original]
     for flag, values in (("-f", [dockerfile] if dockerfile else []), ("--build-arg", build_args)):
         for value in values:
             argv += [flag, value]

@@ -94,6 +94,8 @@ def _said(what: str, usage: tuple[int, ...] = ()) -> Iterator[None]:
             ) from error
         if "no space left" in text:
             hint = "free space where the engine keeps its data (docker system df), then run it again"
+        elif "No such container" in text or "marked for removal" in text:
+            hint = "something else removed it; run the same again"
         raise EngineUnavailable(f"cannot {what}: {text}", hint) from error
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
         raise EngineUnavailable(

@@ -169,9 +169,12 @@ def test_build_where_the_cli_lacks_buildkit(place: Place) -> None:
 
 
 def test_build_that_fails(place: Place) -> None:
-    directory = context(place, in_base("RUN echo it does not compile >&2; exit 9"))
+    step = f"RUN : {place.token}; echo it does not compile >&2; exit 9"
+    directory = context(place, in_base(step))
     done = place.run("build", str(directory))
     assert (done.code, done.out) == (2, "")
+    commands = [" ".join(c["Command"].split()) for c in place.client.containers(all=True, trunc=False)]
+    assert not [c for c in commands if place.token in c]
     assert "it does not compile" in done.err
     assert "docker build failed" in done.err
     assert place.run("build", "nonesuch").code == 2

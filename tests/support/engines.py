@@ -41,14 +41,15 @@ class Images:
         return self.name(tag)
 
     def remove(self) -> None:
-        """Remove every image of this test, those that lost their name to a later build too."""
-        label = f"label=debloat.test={self.repository}"
-        line = ["docker", "images", "--filter", label, "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]
-        listed = subprocess.run(line, capture_output=True, text=True, check=True)
-        rows = [row.split() for row in listed.stdout.splitlines()]
-        found = [image if "<none>" in name else name for image, name in rows]
+        """Remove every image of this test: by its label, under whatever name, and by its name, made from any image."""
+        found = set()
+        for by in (f"label=debloat.test={self.repository}", f"reference={self.repository}"):
+            line = ["docker", "images", "--filter", by, "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]
+            listed = subprocess.run(line, capture_output=True, text=True, check=True)
+            rows = [row.split() for row in listed.stdout.splitlines()]
+            found |= {image if "<none>" in name else name for image, name in rows}
         if found:
-            subprocess.run(["docker", "rmi", *found], capture_output=True, check=False)
+            subprocess.run(["docker", "rmi", *sorted(found)], capture_output=True, check=False)
 
 
 def images(directory: Path) -> Iterator[Images]:
