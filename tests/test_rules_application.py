@@ -177,6 +177,55 @@ def test_for_what_a_file_was_taken_is_told(path: str, reason: str) -> None:
     assert (f"  nothing of the application, but {reason}" in told) == bool(reason)
 
 
+DIST = "/usr/local/lib/python3.11/site-packages"
+GEMS = "/usr/local/bundle/specifications"
+ARCHIVES: Table = {
+    f"{DIST}/Flask_Cors-4.0.1.dist-info/METADATA": "x",
+    "/usr/local/bundle/gems/rack-3.0.8/lib/rack.rb": "x",
+    f"{GEMS}/rack-3.0.8.gemspec": "x",
+    f"{GEMS}/nokogiri-1.16.0-x86_64-linux.gemspec": "x",
+    "/wheels/flask_cors-4.0.1-py3-none-any.whl": "x",
+    "/wheels/flask.cors-4.0.1-1-py3-none-any.whl": "x",
+    "/app/vendor/cache/rack-3.0.8.gem": "x",
+    "/app/vendor/cache/nokogiri-1.16.0-x86_64-linux.gem": "x",
+    "/debs/tool_1.0-1_amd64.deb": "x",
+    "/debs/tool_2%3a1.0-1_amd64.deb": "x",
+}
+NOT_INSTALLED: Table = {
+    "/wheels/flask_cors-4.0.2-py3-none-any.whl": "x",
+    "/wheels/flask-4.0.1-py3-none-any.whl": "x",
+    "/wheels/flask_cors-4.0.1.whl": "x",
+    "/wheels/flask_cors-4.0.1.tar.gz": "x",
+    "/app/vendor/cache/rack-3.0.9.gem": "x",
+    "/app/vendor/cache/nokogiri-1.16.0.gem": "x",
+    "/debs/tool_1.0-2_amd64.deb": "x",
+    "/debs/tool_1.0-1_arm64.deb": "x",
+    "/debs/other_1.0-1_amd64.deb": "x",
+    "/debs/tool.deb": "x",
+    "/debs/removed_1.0-1_all.deb": "x",
+}
+
+
+@pytest.mark.parametrize("epoch", ["", "2:"])
+def test_archives_of_what_is_installed_are_left_over(epoch: str) -> None:
+    world = debian_world(
+        {**DEBIAN, **ARCHIVES, **NOT_INSTALLED},
+        {**OWNED, "tool": [], "removed": []},
+        fields={
+            "tool": {"Architecture": "amd64", "Version": f"{epoch}1.0-1"},
+            "removed": {"Status": "deinstall ok config-files"},
+        },
+        history=["COPY flask_cors-4.0.1-py3-none-any.whl /wheels/ # buildkit", "COPY . /app # buildkit"],
+    )
+    assert set(kept(world)) == set(NOT_INSTALLED)
+    told = explain(world, _closed(world), "/wheels/flask_cors-4.0.1-py3-none-any.whl")
+    assert "  nothing of the application, but an archive of a package that is installed" in told
+
+
+def test_an_archive_that_is_read_stays() -> None:
+    assert "/debs/tool_1.0-1_amd64.deb" in kept(image(ARCHIVES), "/debs/tool_1.0-1_amd64.deb")
+
+
 def test_what_resembles_leftovers_in_an_application_stays() -> None:
     table: Table = {
         "/app/include/page.inc": "<?php",

@@ -18,7 +18,7 @@ from typing import ClassVar
 from debloat.closure import Rule, World
 from debloat.debian.documentation import is_documentation
 from debloat.model import Entry, Kind, Want
-from debloat.rules import leftovers
+from debloat.rules import archives, leftovers
 from debloat.rules.dockerfile import Destination, destinations
 from debloat.rules.runtimes import runtimes
 
@@ -158,7 +158,7 @@ class _Walk:
     """One walk over the names of an image; collects `files` and `data` of the survey."""
 
     def __init__(self, world: World) -> None:
-        self.rootfs, self.owners = world.rootfs, world.packages.owners
+        self._world, self.rootfs, self.owners = world, world.rootfs, world.packages.owners
         self.files: dict[str, str] = {}
         self.data: dict[str, list[str]] = {}
         self.leftovers: dict[str, str] = {}
@@ -254,6 +254,8 @@ class _Walk:
         path = entry.path
         if entry.kind is Kind.SOCKET:
             return "a socket, which a program makes anew"
+        if name.endswith(archives.SUFFIXES) and entry.is_file and archives.is_installed(self._world, path):
+            return leftovers.INSTALLED
         if exact and entry.is_file:
             return ""
         if name in leftovers.NAMES:
