@@ -20,6 +20,9 @@ from debloat.workspace import Workspace
 MAX_FAILED_READS = 0.001
 """Share of stops whose path could not be read above which a recording counts as blind."""
 
+NO_COMMAND = 127
+"""A shell's exit code for a command that it cannot find (POSIX, Shell Command Language, 2.8.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -128,11 +131,13 @@ def _unrecorded(
 def _failure(first: Exercise | None, plain: Exercise | None) -> OriginalFails:
     failures = (plain or first).failures if (plain or first) else ()  # type: ignore[union-attr]
     lines = "\n".join(f"  {r.name}: {r.detail or r.outcome()}" for r in failures)
-    return OriginalFails(
-        f"the original image does not pass its own probes:\n{lines}",
+    hint = (
         "a probe must succeed on the image as it is: status below 500, exit code 0; "
-        "give it what it lacks (-e, -v, --network, --args), or mend the probe or the image",
+        "give it what it lacks (-e, -v, --network, --args), or mend the probe or the image"
     )
+    if any(r.name.startswith("run ") and r.status == NO_COMMAND for r in failures):
+        hint = "`run` calls a program of this machine; `exec` runs one in the container, `args` start the image"
+    return OriginalFails(f"the original image does not pass its own probes:\n{lines}", hint)
 
 
 def _sound(recorded: Recorded) -> list[str]:

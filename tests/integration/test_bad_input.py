@@ -184,6 +184,13 @@ def test_probes_that_the_original_fails(place: Place, probe: tuple[str, str], sa
     assert "hint: a probe must succeed on the image as it is" in told
 
 
+def test_a_command_of_the_container_that_this_machine_has_not(place: Place) -> None:
+    image = place.build(in_base(WEB), WEB_FILES)
+    told = complaint(place.debloat(image, "--run", "nonesuch --version"), 4)
+    assert "run nonesuch --version: exit code 127" in told
+    assert "hint: `run` calls a program of this machine; `exec` runs one in the container" in told
+
+
 def test_a_service_that_ignores_term(place: Place) -> None:
     image = place.build(in_base(WEB, 'CMD ["term", "ignore"]'), WEB_FILES)
     done = place.debloat(image, "--level", "exact")
