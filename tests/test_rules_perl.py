@@ -161,6 +161,13 @@ def test_modules_of_programs_on_the_command_line(path: str, text: str, expected:
     assert [p.removeprefix(start) for p in kept if p.startswith(start)] == expected
 
 
+def test_a_link_does_not_stand_for_a_package_of_modules() -> None:
+    own = ["/usr/share/perl5/P/Q.pm", "/usr/share/perl5/P/R.pm"]
+    link = {"/usr/share/perl5/P/Config.pm": "-> /etc/p/Config.pm", "/etc/p/Config.pm": ""}
+    world = trees.world({**dict.fromkeys(own, ""), **link}, owned={"libp-perl": [*own, "/usr/share/perl5/P/Config.pm"]})
+    assert trees.paths(trees.closed(world, perl.RULES, own[1])) == sorted([*own, *link])
+
+
 def test_a_package_s_perl_programs_belong_to_the_unit() -> None:
     table: Table = {
         "/usr/share/perl5/P.pm": "",

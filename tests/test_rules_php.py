@@ -118,6 +118,34 @@ def test_packaged_code_is_kept_by_the_package_and_program() -> None:
     assert trees.paths(closure) == files
 
 
+def test_a_link_does_not_stand_for_a_packages_code() -> None:
+    """As MediaWiki's LocalSettings.php, whose target the administrator writes, below a directory of another kind."""
+    code = ["/usr/share/wiki/api.php", "/usr/share/wiki/index.php"]
+    link = {"/usr/share/wiki/Local.php": "-> /etc/wiki/Local.php", "/etc/wiki/Local.php": ""}
+    world = trees.world({**dict.fromkeys(code, ""), **link}, owned={"wiki": [*code, "/usr/share/wiki/Local.php"]})
+    closure = trees.closed(world, php.RULES, "/usr/share/wiki/index.php")
+    assert trees.paths(closure) == sorted([*code, *link])
+
+
+def test_a_packages_links_to_its_code_are_of_it() -> None:
+    """As in MediaWiki's /var/lib/mediawiki, which Apache serves."""
+    code = {"/usr/share/wiki/index.php": "", "/usr/share/wiki/static/a.css": "", "/usr/share/wiki/load.php": ""}
+    links = {
+        "/var/lib/wiki/load.php": "-> /usr/share/wiki/load.php",
+        "/var/lib/wiki/static": "-> /usr/share/wiki/static",
+    }
+    others = {
+        "/usr/share/doc/wiki/index.php": "-> ../../wiki/index.php",
+        "/var/lib/wiki/gone": "-> /usr/share/nowhere",
+        "/var/lib/wiki/mail": "-> /usr/share/php/Mail.php",
+        "/usr/share/php/Mail.php": "",
+    }
+    table: Table = {**code, **links, **others, "/var/lib/other": "-> /usr/share/wiki"}
+    world = trees.world(table, owned={"wiki": [p for p in table if p != "/var/lib/other"]})
+    closure = trees.closed(world, php.RULES, "/usr/share/wiki/static/a.css", "/usr/share/wiki/index.php")
+    assert trees.paths(closure) == sorted([*code, *links, "/usr/share/wiki/static"])
+
+
 PACKAGES = (
     *(
         "php8.2-cli",

@@ -263,12 +263,13 @@ class PerlParts(Rule):
 
 
 def _files_of(owner: str, world: World) -> tuple[str, tuple[str, ...]]:
-    """The first module of a package, and all of its files that belong to the unit; remembered."""
+    """The first module of a package that is no link, and all of its files that belong to the unit; remembered."""
     memory = world.derived(_memory)
     if owner not in memory:
         roots = world.derived(_roots)
         files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
-        first = next((p for p in files if p.endswith((".pm", ".so"))), "")
+        modules = (e for p in files if p.endswith((".pm", ".so")) and (e := world.rootfs.get(p)) is not None)
+        first = next((e.path for e in modules if e.is_file), "")
         memory[owner] = first, (*files, *scripts(world, owner, b"perl"))
     return memory[owner]
 

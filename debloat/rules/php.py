@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
+from debloat.debian.documentation import is_documentation
 from debloat.model import Entry, Level, Want
 
 MAX_SOURCE = 4 << 20
@@ -167,12 +168,37 @@ class PhpIncludes(Rule):
         if not entry.path.startswith("/usr/share/") or len(parts) < 5:
             return
         top = "/".join(parts[:4]) + "/"
+        programs = world.derived(_programs)
         for owner in world.packages.owners(entry.path):
-            files = [p for p in world.packages.files(owner) if p.startswith(top)]
-            first = next((p for p in files if p.endswith(CODE)), entry.path)
-            for path in files if first == entry.path else (first,):
-                if not world.rootfs.is_dir(path):
-                    yield self.want(path, entry.path, f"of the same package {owner}")
+            if (owner, top) not in programs:
+                programs[owner, top] = _program(world, owner, top)
+            first, files = programs[owner, top]
+            for path in files if entry.path == first else (first,) if first else ():
+                yield self.want(path, entry.path, f"of the same package {owner}")
+
+
+def _programs(world: World) -> dict[tuple[str, str], tuple[str, tuple[str, ...]]]:
+    """`_program` by package and directory, as far as it was asked for."""
+    return {}
+
+
+def _program(world: World, owner: str, top: str) -> tuple[str, tuple[str, ...]]:
+    """The first file of code of a package below a directory, and all that the program is.
+
+    That is what the package has there, and its links that lead there: a web server's directory below /var/lib may be
+    made of them. No link is the first: what it leads to may be no file of the package, and ask for nothing.
+    """
+    files, first = [], ""
+    for path in world.packages.files(owner):
+        entry = world.rootfs.get(path)
+        if entry is None or entry.is_dir or is_documentation(path):
+            continue
+        if path.startswith(top):
+            files.append(path)
+            first = first or (path if entry.is_file and path.endswith(CODE) else "")
+        elif entry.is_symlink and f"{world.rootfs.resolve(path).path}/".startswith(top):
+            files.append(path)
+    return first, tuple(files)
 
 
 @functools.lru_cache(maxsize=4096)
