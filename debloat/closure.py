@@ -7,7 +7,7 @@ result does not depend on the order of rules, entries or claims.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -120,24 +120,30 @@ def _run(
     on_new: Sequence[Rule] = (),
 ) -> None:
     """Run rules to a fixpoint: `rules` on what is `known` already and on all that is new, `on_new` on the new alone."""
-    policy = world.policy
+    policy, claim = world.policy, worklist.claim
+    looking = {level: _looking(rules, level) for level in Level}
+    looking_on_new = {level: (*looking[level], *_looking(on_new, level)) for level in Level}
 
-    def look(entry: Entry, among: Sequence[Rule]) -> None:
-        level = min(policy.level_of(entry.path) if policy.levels else policy.level, ceiling)
-        for rule in among:
-            if level >= rule.level:
-                for want in rule.wants(entry, world):
-                    worklist.claim(want)
+    def look(entry: Entry, among: Mapping[Level, Sequence[Callable[[Entry, World], Iterable[Want]]]]) -> None:
+        level = policy.level_of(entry.path) if policy.levels else policy.level
+        for wants in among[min(level, ceiling)]:
+            for want in wants(entry, world):
+                claim(want)
 
     for rule in rules:
         for want in rule.seeds(world):
-            worklist.claim(want)
+            claim(want)
     for entry in known:
-        look(entry, rules)
+        look(entry, looking)
     while new := worklist.take():
         world.rootfs.fetch(entry.path for entry in new)
         for entry in new:
-            look(entry, (*rules, *on_new))
+            look(entry, looking_on_new)
+
+
+def _looking(rules: Sequence[Rule], level: Level) -> tuple[Callable[[Entry, World], Iterable[Want]], ...]:
+    """What the rules that run at a level ask of each entry; many rules only have seeds."""
+    return tuple(rule.wants for rule in rules if level >= rule.level and type(rule).wants is not Rule.wants)
 
 
 def _keep(rootfs: Rootfs, glob: str) -> Iterable[str]:

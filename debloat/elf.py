@@ -22,6 +22,8 @@ with held_back():  # an exception while its C++ side is being set up aborts the 
     import lief
 
 MAGIC = b"\x7fELF"
+HEADER = 52
+"""Bytes of the shortest header, that of a 32-bit file (elf(5))."""
 MAX_NAMES = 4096
 """Dynamic entries, versions and notes that are read of one file; real ones have tens."""
 MAX_NAME = 4096
@@ -98,7 +100,7 @@ class ElfFacts:
 
 def parse_elf(data: bytes) -> ElfFacts | None:
     """The facts of an ELF image; None for what is no ELF file or is damaged beyond reading. Never raises."""
-    if len(data) < 52 or not data.startswith(MAGIC) or data[4] not in (1, 2) or data[5] not in (1, 2):
+    if len(data) < HEADER or not data.startswith(MAGIC) or data[4] not in (1, 2) or data[5] not in (1, 2):
         return None
     try:
         with warnings.catch_warnings():
@@ -268,11 +270,18 @@ def elf_facts(rootfs: Rootfs, path: str) -> ElfFacts | None:
     Kept per file for the life of the root file system, whose contents never change. (A digest of the contents
     as key would cost as much as the parsing.)
     """
+    known = _CACHE.get(rootfs)
+    if known is None:
+        known = _CACHE.setdefault(rootfs, {})
+    if path in known:
+        return known[path]
     entry = rootfs.lookup(path)
-    if entry is None or not entry.is_file or entry.size < 52:
-        return None
-    known = _CACHE.setdefault(rootfs, {})
-    if entry.path not in known:
+    if entry is None or not entry.is_file or entry.size < HEADER:
+        facts = None
+    elif entry.path in known:
+        facts = known[entry.path]
+    else:
         is_elf = rootfs.read(entry.path, len(MAGIC)) == MAGIC
-        known[entry.path] = parse_elf(rootfs.read(entry.path)) if is_elf else None
-    return known[entry.path]
+        facts = known[entry.path] = parse_elf(rootfs.read(entry.path)) if is_elf else None
+    known[path] = facts
+    return facts

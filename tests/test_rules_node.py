@@ -28,6 +28,8 @@ MODULES = "/app/node_modules"
 
 
 def kept(table: Table, *seeds: str, **options: object) -> list[str]:
+    """What a table's image keeps, which has Node as well."""
+    table = {"/usr/bin/node": "\x7fELF", **table}
     return paths(closed(world(table, **options), RULES, *seeds))  # type: ignore[arg-type]
 
 
@@ -308,6 +310,20 @@ def test_names() -> None:
 
 def test_large_files_are_read_roughly() -> None:
     assert references(b"require('a')\n" + b"/" * MAX_PARSED).modules == {"a"}
+
+
+def test_what_nothing_in_the_image_runs_is_read_roughly() -> None:
+    page = b"// as from './old.js'\nimport './page.js'; run(`./x`);\n"
+    assert references(page).modules == {"./page.js"}
+    assert references(page, runs=False).modules == {"./page.js", "./old.js"}
+    assert references(page + b"require('child_process').exec('ls')", runs=False).commands == {"ls"}
+
+
+@pytest.mark.parametrize("runtime", ["/usr/bin/node", "/opt/deno/bin/deno", "/opt/App/resources/app.asar"])
+def test_a_runtime_in_the_image_makes_its_scripts_be_parsed(runtime: str) -> None:
+    table: Table = {"/srv/a.js": "// from './b.js'\n", "/srv/b.js": ""}
+    assert paths(closed(world(table), RULES, "/srv/a.js")) == ["/srv/a.js", "/srv/b.js"]
+    assert paths(closed(world({**table, runtime: "\x7fELF"}), RULES, "/srv/a.js")) == ["/srv/a.js"]
 
 
 @given(st.binary(max_size=300) | st.text(alphabet="require import('\"`){}.$\\/ab", max_size=200).map(str.encode))

@@ -94,6 +94,7 @@ CASES = [
     ("dirname(__DIR__)", "require dirname(__DIR__) . '/lib/y.php';", ["/srv/lib/y.php"]),
     ("absolute", "require '/srv/lib/y.php';", ["/srv/lib/y.php"]),
     ("over lines", "require\n  __DIR__\n . '/x.inc'\n;", ["/srv/www/x.inc"]),
+    ("in capitals", "REQUIRE_ONCE 'Mail.php';", ["/usr/share/php/Mail.php"]),
     ("a comment", "// require 'Mail.php';\n * include 'x.inc'", []),
     ("a variable", 'require "$x/Mail.php"; $require = "x.inc"; $a->include("x.inc");', []),
 ]

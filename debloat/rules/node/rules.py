@@ -18,6 +18,8 @@ SOURCES = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 SHEBANG = 256
 _START = ("prestart", "start", "poststart")
 _RUNTIME = re.compile(r"node(?:js)?|libnode\.so\.\d+")
+_RUNTIMES = ("node", "nodejs", "bun", "deno", "electron", "app.asar")
+"""Node and what runs its programs; an Electron program has any name, but its code in one archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,13 @@ def _reading(world: World) -> _Reading:
 def _references(world: World, path: str) -> References:
     known = world.derived(_reading).references
     if path not in known:
-        known[path] = references(world.rootfs.read(path))
+        known[path] = references(world.rootfs.read(path), world.derived(_has_runtime))
     return known[path]
+
+
+def _has_runtime(world: World) -> bool:
+    """Whether the image has a program, or a library, that runs JavaScript outside of a browser."""
+    return any(map(world.rootfs.is_file, world.rootfs.named(*_RUNTIMES)))
 
 
 def is_source(entry: Entry, world: World) -> bool:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from debloat.parsed import remembered
 from debloat.rules.cmdline import UNTOLD, programs, vector
 
 if TYPE_CHECKING:
@@ -56,15 +57,27 @@ def specifiers(data: bytes) -> frozenset[str]:
     return frozenset(m.decode("utf-8", "replace") for m in _SPECIFIER.findall(data))
 
 
-def references(data: bytes) -> References:
-    """The literal modules and commands of a file, in all branches; of one that is too large, its specifiers."""
+def references(data: bytes, runs: bool = True) -> References:
+    """The literal modules and commands of a file, in all branches; of one that is too large, its specifiers.
+
+    So too of one that nothing in its image `runs` and that starts no program: what a browser asks for by mistake is
+    a file at most, where a runtime would be led to packages.
+    """
     if b"require" not in data and b"import" not in data and b"from" not in data:
         return References()
-    if len(data) > MAX_PARSED:
-        return References(specifiers(data))
     runs_commands = any(word in data for word in _COMMAND_WORDS)
+    if len(data) > MAX_PARSED or not (runs or runs_commands):
+        return References(specifiers(data))
     if not runs_commands and _LITERAL_CALL.search(data) is None:
         return References()
+    return _parsed(data, runs_commands)
+
+
+@remembered(
+    lambda found: [sorted(found.modules), sorted(found.commands)],
+    lambda plain: References(*(frozenset(map(str, words)) for words in plain)),
+)
+def _parsed(data: bytes, runs_commands: bool) -> References:
     from tree_sitter import QueryCursor
 
     modules, commands = set[str](), set[str]()
