@@ -76,3 +76,45 @@ def test_a_kept_program_brings_its_names_on_path() -> None:
         "/usr/lib/tool/bin/run",
         "/usr/lib/tool/data",
     ]
+
+
+PLOT = """auto
+/usr/bin/plot
+plot.1.gz
+/usr/share/man/man1/plot.1.gz
+plot.gih
+/usr/share/plot/plot.gih
+
+/usr/bin/plot-nox
+80
+/usr/share/plot/plot-nox.gih
+"""
+ALTERNATIVES: trees.Table = {
+    "/var/lib/dpkg/alternatives/plot": PLOT,
+    "/var/lib/dpkg/alternatives/damaged": b"\xff\n/\n\n".decode("latin-1"),
+    "/var/lib/dpkg/alternatives/empty": "",
+    "/usr/bin/plot-nox": ("0755", ""),
+    "/usr/bin/plot": "-> /etc/alternatives/plot",
+    "/etc/alternatives/plot": "-> /usr/bin/plot-nox",
+    "/usr/share/plot/plot-nox.gih": "",
+    "/usr/share/plot/plot-x11.gih": "",
+    "/usr/share/plot/plot.gih": "-> /etc/alternatives/plot.gih",
+    "/etc/alternatives/plot.gih": "-> /usr/share/plot/plot-nox.gih",
+    "/usr/share/man/man1/plot-nox.1.gz": "",
+    "/usr/share/man/man1/plot.1.gz": "-> /etc/alternatives/plot.1.gz",
+    "/etc/alternatives/plot.1.gz": "-> /usr/share/man/man1/plot-nox.1.gz",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/usr/share/plot/plot-nox.gih", ["/usr/share/plot/plot.gih"]),
+        ("/usr/bin/plot-nox", ["/usr/bin/plot"]),
+        ("/usr/share/plot/plot-x11.gih", []),  # not the choice
+        ("/usr/share/man/man1/plot-nox.1.gz", []),
+    ],
+)
+def test_a_kept_file_brings_its_names_by_update_alternatives(path: str, names: list[str]) -> None:
+    closure = trees.closed(trees.world(ALTERNATIVES), links.RULES, path)
+    assert [p for p in trees.paths(closure) if p != path and not p.startswith("/etc/alternatives/")] == names

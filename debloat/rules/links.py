@@ -7,6 +7,7 @@ directory of its own, and leaves a link where the program looks (`babel/locale-d
 from __future__ import annotations
 
 from collections.abc import Iterable
+from posixpath import basename
 
 from debloat.closure import Rule, World
 from debloat.debian.documentation import is_documentation
@@ -16,6 +17,8 @@ from debloat.rules.commands import SYSTEM_PATH
 from debloat.rules.families import left_out
 from debloat.rules.plugins import SHARED, STORES
 from debloat.rules.shelleval import SHELLS
+
+DATABASE = "/var/lib/dpkg/alternatives"
 
 
 class LinkedDirectories(Rule):
@@ -68,4 +71,35 @@ def _names_of(world: World) -> dict[str, tuple[str, ...]]:
     return {real: tuple(links) for real, links in found.items()}
 
 
-RULES: tuple[Rule, ...] = (LinkedDirectories(), ProgramNames())
+class AlternativeNames(Rule):
+    """The names under which update-alternatives makes a kept file known: no package owns them.
+
+    What goes with a program has a link of its own (`gnuplot.gih -> gnuplot-nox.gih`), and the program opens that.
+    """
+
+    name = "link.alternative"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        for path in world.derived(_alternatives).get(entry.path, ()):
+            yield self.want(path, entry.path, "its name by update-alternatives")
+
+
+def _alternatives(world: World) -> dict[str, tuple[str, ...]]:
+    """File -> the links of alternatives that lead to it, without those of shells and documentation.
+
+    The files of the database hold the mode, the link, name and link of each that goes with it, and an empty line
+    (update-alternatives(1), dpkg's `utils/update-alternatives.c`); what follows are the choices.
+    """
+    found: dict[str, list[str]] = {}
+    for record in world.rootfs.children(DATABASE) if world.rootfs.is_dir(DATABASE) else ():
+        if not record.is_file:
+            continue
+        head, *_ = world.rootfs.read(record.path).decode("utf-8", "surrogateescape").partition("\n\n")
+        for link in head.split("\n")[1::2]:
+            real = world.rootfs.resolve(link).path if link.startswith("/") and not is_documentation(link) else None
+            if real is not None and real != link and world.rootfs.is_file(real) and basename(real) not in SHELLS:
+                found.setdefault(real, []).append(link)
+    return {real: tuple(links) for real, links in found.items()}
+
+
+RULES: tuple[Rule, ...] = (LinkedDirectories(), ProgramNames(), AlternativeNames())
