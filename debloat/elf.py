@@ -270,9 +270,7 @@ def elf_facts(rootfs: Rootfs, path: str) -> ElfFacts | None:
     Kept per file for the life of the root file system, whose contents never change. (A digest of the contents
     as key would cost as much as the parsing.)
     """
-    known = _CACHE.get(rootfs)
-    if known is None:
-        known = _CACHE.setdefault(rootfs, {})
+    known = _CACHE.setdefault(rootfs, {})
     if path in known:
         return known[path]
     entry = rootfs.lookup(path)

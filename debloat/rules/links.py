@@ -7,7 +7,6 @@ directory of its own, and leaves a link where the program looks (`babel/locale-d
 from __future__ import annotations
 
 from collections.abc import Iterable
-from posixpath import basename
 
 from debloat.closure import Rule, World
 from debloat.debian.documentation import is_documentation
@@ -61,14 +60,26 @@ class ProgramNames(Rule):
 
 def _names_of(world: World) -> dict[str, tuple[str, ...]]:
     """Program -> the links on PATH that lead to it."""
-    found: dict[str, list[str]] = {}
     directories = {world.rootfs.resolve(d).path for d in (*world.config.path, *SYSTEM_PATH) if d.startswith("/")}
-    for directory in sorted(d for d in directories if d and world.rootfs.is_dir(d)):
-        for child in world.rootfs.children(directory):
-            real = world.rootfs.resolve(child.path).path if child.is_symlink else None
-            if real is not None:
-                found.setdefault(real, []).append(child.path)
-    return {real: tuple(links) for real, links in found.items()}
+    return _by_target(
+        world,
+        (
+            child.path
+            for directory in sorted(d for d in directories if d and world.rootfs.is_dir(d))
+            for child in world.rootfs.children(directory)
+            if child.is_symlink
+        ),
+    )
+
+
+def _by_target(world: World, links: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What links lead to -> those that lead there; what is no link, or leads nowhere, is left out."""
+    found: dict[str, list[str]] = {}
+    for link in links:
+        real = world.rootfs.resolve(link).path
+        if real is not None and real != link:
+            found.setdefault(real, []).append(link)
+    return {real: tuple(names) for real, names in found.items()}
 
 
 class AlternativeNames(Rule):
@@ -80,26 +91,26 @@ class AlternativeNames(Rule):
     name = "link.alternative"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        for path in world.derived(_alternatives).get(entry.path, ()):
-            yield self.want(path, entry.path, "its name by update-alternatives")
+        if entry.is_file and entry.name not in SHELLS:
+            for path in world.derived(_alternatives).get(entry.path, ()):
+                yield self.want(path, entry.path, "its name by update-alternatives")
 
 
 def _alternatives(world: World) -> dict[str, tuple[str, ...]]:
-    """File -> the links of alternatives that lead to it, without those of shells and documentation.
+    """File -> the links of alternatives that lead to it, without those of documentation."""
+    return _by_target(world, (link for link in _recorded(world) if not is_documentation(link)))
 
-    The files of the database hold the mode, the link, name and link of each that goes with it, and an empty line
+
+def _recorded(world: World) -> Iterable[str]:
+    """The links that update-alternatives has made.
+
+    The files of its database hold the mode, the link, name and link of each that goes with it, and an empty line
     (update-alternatives(1), dpkg's `utils/update-alternatives.c`); what follows are the choices.
     """
-    found: dict[str, list[str]] = {}
     for record in world.rootfs.children(DATABASE) if world.rootfs.is_dir(DATABASE) else ():
-        if not record.is_file:
-            continue
-        head, *_ = world.rootfs.read(record.path).decode("utf-8", "surrogateescape").partition("\n\n")
-        for link in head.split("\n")[1::2]:
-            real = world.rootfs.resolve(link).path if link.startswith("/") and not is_documentation(link) else None
-            if real is not None and real != link and world.rootfs.is_file(real) and basename(real) not in SHELLS:
-                found.setdefault(real, []).append(link)
-    return {real: tuple(links) for real, links in found.items()}
+        if record.is_file:
+            head, *_ = world.rootfs.read(record.path).decode("utf-8", "surrogateescape").partition("\n\n")
+            yield from (link for link in head.split("\n")[1::2] if link.startswith("/"))
 
 
 RULES: tuple[Rule, ...] = (LinkedDirectories(), ProgramNames(), AlternativeNames())

@@ -41,7 +41,7 @@ def _references(world: World, path: str) -> References:
 
 
 def _has_runtime(world: World) -> bool:
-    """Whether the image has a program, or a library, that runs JavaScript outside of a browser."""
+    """Whether the image has a program that runs JavaScript outside of a browser."""
     return any(map(world.rootfs.is_file, world.rootfs.named(*_RUNTIMES)))
 
 
