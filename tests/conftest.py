@@ -35,6 +35,8 @@ def _own_state() -> Iterator[None]:
     for number, default in NOT_IGNORED.items():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, default)
+    # A runner that cancels sends SIGTERM, which would end Python with the containers of a test still there.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", directory)
         patch.setenv("XDG_CACHE_HOME", directory)
