@@ -35,7 +35,7 @@ bench: engine
 
 wheel: setup
 	@$(BIN)/python -m pip install --quiet build ziglang
-	@$(BIN)/python -m debloat.sensor.build
+	@$(BIN)/python -m debloat.sensor.prebuild
 	@$(BIN)/python -m build
 
 clean:

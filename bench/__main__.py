@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import compare, cost, docs, generality, growth, overhead, store
-from debloat.errors import DebloatError
+from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
 SUBJECTS = ("generality", "cost", "overhead", "growth")

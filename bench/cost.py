@@ -11,9 +11,9 @@ from typing import Any
 from bench import floor, store, tool
 from bench.stats import ratios, spread, table
 from debloat import sensor
+from debloat.core.errors import DebloatError
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
-from debloat.errors import DebloatError
 from tests.support import fixtures
 
 WEB, PORT = "nginx", 80
@@ -111,7 +111,7 @@ def _applied(engine: Engine, name: str, runs: int, say: Say) -> dict[str, Any] |
     """`debloat apply` of a lock to the image that it was made from; None where that is not there or fails."""
     target = f"debloat-bench/{name}:apply"
     with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
-        lock = Path(scratch, "debloat.lock")
+        lock = Path(scratch, "debloat.lock.format")
         try:
             engine.image(fixtures.tag(name))
             first = _run(engine, name, "--lock", str(lock))

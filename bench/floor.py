@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from debloat.carve import tar_header
 from debloat.engine.base import ContainerSpec, Engine
-from debloat.reader import SENSOR_HOME, sensor_tar
-from debloat.workspace import Workspace
+from debloat.engine.workspace import Workspace
+from debloat.image.carve import tar_header
+from debloat.image.reader import SENSOR_HOME, sensor_tar
 
 PAUSE = 0.005
 LIMIT = 60.0

@@ -20,14 +20,14 @@ from bench import store, tool
 from bench.heldout import Watch, lacking, used_files, watching
 from bench.stats import share, table
 from debloat import sensor
+from debloat.core.errors import DebloatError, UsageError
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
-from debloat.errors import DebloatError, UsageError
-from debloat.footprint import footprint
-from debloat.reader import open_rootfs
-from debloat.rootfs import Rootfs
-from debloat.session import Recorder
-from debloat.workspace import Workspace
+from debloat.engine.workspace import Workspace
+from debloat.image.footprint import footprint
+from debloat.image.reader import open_rootfs
+from debloat.image.rootfs import Rootfs
+from debloat.record.session import Recorder
 from tests.support import fixtures
 
 LEVELS = ("exact", "safe", "package")

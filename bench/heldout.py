@@ -18,15 +18,15 @@ from unittest import mock
 
 import docker
 
+from debloat.core.errors import DebloatError
+from debloat.core.model import Access, Image, Op
+from debloat.core.recipe import RunOptions
 from debloat.engine.base import ChannelClosed, Engine
-from debloat.errors import DebloatError
-from debloat.model import Access, Image, Op
-from debloat.reader import SENSOR, SENSOR_HOME, sensor_tar
-from debloat.recipe import RunOptions
-from debloat.rootfs import Rootfs
-from debloat.session import TRACES, Recorder, container_spec, record_argv
-from debloat.trace import parse_events, parse_marks
-from debloat.workspace import Workspace
+from debloat.engine.workspace import Workspace
+from debloat.image.reader import SENSOR, SENSOR_HOME, sensor_tar
+from debloat.image.rootfs import Rootfs
+from debloat.record.session import TRACES, Recorder, container_spec, record_argv
+from debloat.record.trace import parse_events, parse_marks
 from tests.support import fixtures
 
 USES = frozenset({Op.OPEN, Op.EXEC})

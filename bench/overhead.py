@@ -17,14 +17,14 @@ from bench import store
 from bench.stats import ratios, spread, table
 from bench.workloads import BASE, WORKLOADS, Unmeasured, Workload
 from debloat import sensor
+from debloat.core.errors import DebloatError
+from debloat.core.model import Image
+from debloat.core.recipe import RunOptions, read, recipe
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
-from debloat.errors import DebloatError
-from debloat.model import Image
-from debloat.reader import SENSOR_HOME, sensor_tar
-from debloat.recipe import RunOptions, read, recipe
-from debloat.session import Recorder, Session, container_spec
-from debloat.workspace import Workspace
+from debloat.engine.workspace import Workspace
+from debloat.image.reader import SENSOR_HOME, sensor_tar
+from debloat.record.session import Recorder, Session, container_spec
 from tests.support import fixtures
 
 READY = 60.0

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from debloat.session import Session
+from debloat.record.session import Session
 
 BASE = "debian:bookworm-slim"
 CONNECTIONS = 16

@@ -2,6 +2,6 @@
 
 import sys
 
-from debloat.cli import main
+from debloat.cli.main import main
 
 sys.exit(main())

@@ -12,34 +12,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+from debloat.core.globs import matcher
+from debloat.core.model import MOUNT_POINTS, Closure, Entry, Evidence, ImageConfig, Level, Policy, Trace, Want
 from debloat.debian.packages import Packages
-from debloat.model import Closure, Entry, Evidence, ImageConfig, Level, Trace, Want
-from debloat.rootfs import Rootfs, matcher
+from debloat.image.rootfs import Rootfs
 
 T = TypeVar("T")
-
-MOUNT_POINTS = ("/dev", "/proc", "/sys")
-"""Mounted over by every runtime (OCI runtime specification, default file systems): what is below is hidden."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the user decided: the level, exceptions from it by path, and globs kept and dropped by hand.
-
-    `levels` are (glob, level) pairs; the last that matches a path decides which rules look at it.
-    """
-
-    level: Level = Level.SAFE
-    levels: tuple[tuple[str, Level], ...] = ()
-    keep: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
-    keep_packages: tuple[str, ...] = ()
-
-    def level_of(self, path: str) -> Level:
-        for glob, level in reversed(self.levels):
-            if matcher((glob,))(path):
-                return level
-        return self.level
 
 
 @dataclass(frozen=True, slots=True)

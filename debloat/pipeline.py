@@ -6,27 +6,29 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from debloat import carve, sensor
-from debloat.audit import audit
+from debloat import sensor
 from debloat.closure import World
+from debloat.core.errors import UsageError
+from debloat.core.model import Image, Trace, Want
+from debloat.core.progress import Progress
+from debloat.core.recipe import Recipe
+from debloat.core.reference import default_target, spare_original
+from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
+from debloat.elf.audit import audit
 from debloat.engine.base import Engine
-from debloat.errors import UsageError
-from debloat.exercise import Limits
-from debloat.minimal import Minimal, cut
-from debloat.model import Image, Trace, Want
-from debloat.progress import Progress
-from debloat.reader import open_rootfs
-from debloat.recipe import Recipe
-from debloat.record import Recording, record
-from debloat.report.model import Report, report
-from debloat.rootfs import Rootfs
+from debloat.engine.workspace import Workspace
+from debloat.image import carve
+from debloat.image.reader import open_rootfs
+from debloat.image.rootfs import Rootfs
+from debloat.record.exercise import Limits
+from debloat.record.record import Recording, record
+from debloat.record.session import Recorder
+from debloat.result import Report, report
 from debloat.rules import prepare
-from debloat.rules.package import unknown_packages
-from debloat.session import Recorder
+from debloat.rules.system.package import unknown_packages
 from debloat.verify import Judge, Proven, Verdict, cures, settled
-from debloat.workspace import Workspace
 
 MAX_ROUNDS = 5
 """Minimal images made at most: the first, and one after each healing."""
@@ -139,35 +141,3 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             progress.say(f"healing: {len(cure)} paths that were {'missed' if cure[0].rule == 'healed' else 'listed'}")
             healed += cure
     return Proven(minimal, verdict, healed, findings)
-
-
-def spare_original(image: Image, target: str) -> None:
-    """UsageError where the result would take a name from the original."""
-    if full_name(target) in {full_name(name) for name in (image.reference, *image.names)}:
-        raise UsageError(
-            f"cannot name the result {target}: that is the original's name, which stays its own",
-            f"choose another with -t, for example {default_target(target)}",
-        )
-
-
-def full_name(reference: str) -> str:
-    """A reference as the engine understands it: `nginx` is `docker.io/library/nginx:latest`."""
-    name = reference.removeprefix("index.docker.io/").removeprefix("docker.io/")
-    host = name.partition("/")[0]
-    if "/" not in name:
-        name = f"docker.io/library/{name}"
-    elif not ("." in host or ":" in host or host == "localhost"):
-        name = f"docker.io/{name}"
-    return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def default_target(reference: str) -> str:
-    """`NAME:TAG-slim`; of a reference by digest or id, `NAME:slim` or `debloat:ID-slim`."""
-    name, at, _ = reference.partition("@")
-    if at:
-        return f"{name.rpartition(':')[0] if ':' in name.rpartition('/')[2] else name}:slim"
-    if reference.startswith("sha256:"):
-        return f"debloat:{reference.removeprefix('sha256:')[:12]}-slim"
-    head, slash, last = reference.rpartition("/")
-    repository, _, tag = last.partition(":")
-    return f"{head}{slash}{repository}:{tag or 'latest'}-slim"

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from debloat.audit import Finding
 from debloat.closure import World, close
-from debloat.errors import DebloatError
-from debloat.exercise import Exercise, Limits, exercise
-from debloat.minimal import Minimal
-from debloat.model import Closure, Image, Trace, Want
-from debloat.probes import ProbeResult
-from debloat.record import trace_of
-from debloat.rules import trace as trace_rules
-from debloat.session import Recorder
-from debloat.sidebyside import each
-from debloat.workspace import Workspace
+from debloat.core.errors import DebloatError
+from debloat.core.model import Closure, Image, Trace, Want
+from debloat.core.probes import ProbeResult
+from debloat.cut import Minimal
+from debloat.elf.audit import Finding
+from debloat.engine.workspace import Workspace
+from debloat.record.exercise import Exercise, Limits, exercise
+from debloat.record.record import trace_of
+from debloat.record.session import Recorder
+from debloat.record.sidebyside import each
+from debloat.rules.recorded import trace as trace_rules
 
 
 @dataclass(frozen=True, slots=True)

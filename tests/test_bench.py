@@ -12,7 +12,7 @@ import pytest
 from bench import compare, docs, generality, generated, growth, plots, stats
 from bench.heldout import lacking, used_files
 from bench.workloads import timed
-from debloat.model import Access, Op
+from debloat.core.model import Access, Op
 from tests.support.trees import tree
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debloat.closure import Policy, Rule, World, close
-from debloat.model import Closure, Entry, Evidence, ImageConfig, Level, Want
-from debloat.rootfs import Rootfs
+from debloat.closure import Rule, World, close
+from debloat.core.model import Closure, Entry, Evidence, ImageConfig, Level, Policy, Want
+from debloat.image.rootfs import Rootfs
 from tests.support.trees import FakePackages, tree
 
 NAMES = [f"/d{i % 3}/f{i}" for i in range(12)]

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 CORE = (
-    "debloat.model",
-    "debloat.rootfs",
+    "debloat.core.model",
+    "debloat.image.rootfs",
     "debloat.closure",
-    "debloat.carve",
-    "debloat.trace",
-    "debloat.probes",
-    "debloat.minimal",
+    "debloat.image.carve",
+    "debloat.record.trace",
+    "debloat.core.probes",
+    "debloat.cut",
     "debloat.rules",
 )
 BARRED = ("docker", "rich", "click", "httpx", "requests", "subprocess")
@@ -41,7 +41,7 @@ def test_the_core_knows_no_engine_and_no_terminal(module: str) -> None:
 
 def test_the_command_line_loads_nothing_heavy() -> None:
     heavy = {"docker", "rich", "lief", "tree_sitter", "elftools", "requests", "debian", "debloat.pipeline"}
-    assert not loaded("debloat.cli") & heavy
+    assert not loaded("debloat.cli.main") & heavy
 
 
 def test_a_run_begins_before_the_parsers_are_loaded() -> None:

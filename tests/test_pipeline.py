@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from debloat import sensor
-from debloat.closure import Policy
-from debloat.errors import EngineUnavailable, OriginalFails, UsageError
-from debloat.model import Level
-from debloat.pipeline import default_target, full_name, slim
-from debloat.progress import Progress
-from debloat.recipe import Recipe, Scenario
-from debloat.report.model import Report
-from debloat.rootfs import Rootfs
+from debloat.core.errors import EngineUnavailable, OriginalFails, UsageError
+from debloat.core.model import Level, Policy
+from debloat.core.progress import Progress
+from debloat.core.recipe import Recipe, Scenario
+from debloat.core.reference import default_target, full_name
+from debloat.image.rootfs import Rootfs
+from debloat.pipeline import slim
+from debloat.result import Report
 from tests.support.engine import Behaviour, FakeEngine, Program
 from tests.support.trees import Table, tree
 

@@ -8,14 +8,14 @@ from typing import Any, cast
 import pytest
 
 from debloat import verify
+from debloat.core.model import Access, Closure, Image, ImageConfig, Op, Trace
+from debloat.core.probes import ProbeResult
+from debloat.core.recipe import Scenario
 from debloat.engine.base import Engine
-from debloat.exercise import Ask, Exercise, Limits
-from debloat.model import Access, Closure, Image, ImageConfig, Op, Trace
-from debloat.probes import ProbeResult
-from debloat.recipe import Scenario
-from debloat.session import Recorded, Recorder
+from debloat.engine.workspace import Workspace
+from debloat.record.exercise import Ask, Exercise, Limits
+from debloat.record.session import Recorded, Recorder
 from debloat.verify import Answer, Judge, Verdict, settled
-from debloat.workspace import Workspace
 from tests.support import trees
 from tests.support.engine import Behaviour, FakeEngine
 

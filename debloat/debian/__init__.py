@@ -1,0 +1,1 @@
+"""The dpkg database: read as it is, and pruned truthfully."""

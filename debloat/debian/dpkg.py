@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from debloat.core.model import Kind
 from debloat.debian import control
 from debloat.debian.control import Stanza
 from debloat.debian.packages import NoPackages, Package, Packages
-from debloat.model import Kind
-from debloat.rootfs import Rootfs
+from debloat.image.rootfs import Rootfs
 
 ADMIN = "/var/lib/dpkg"
 INFO = f"{ADMIN}/info"

@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Literal
 
-from debloat.closure import Rule, World
+from debloat.core.errors import InternalError
+from debloat.core.model import Entry, Kind
 from debloat.debian import control
-from debloat.debian.documentation import copyright_file, is_documentation
+from debloat.debian.documentation import is_documentation
 from debloat.debian.dpkg import ADMIN, INFO, Database
 from debloat.debian.packages import Packages
-from debloat.errors import InternalError
-from debloat.model import Entry, Kind, Level, Want
-from debloat.rootfs import Rootfs
-from debloat.tree import Tree
+from debloat.image.rootfs import Rootfs
+from debloat.image.tree import Tree
 
 IDENTITY = ("/etc/os-release", "/usr/lib/os-release", "/etc/debian_version")
 """What tells the distribution and its release: os-release(5); scanners find Debian by these."""
@@ -75,59 +74,7 @@ class Pruned:
     shares: tuple[PackageShare, ...] = ()
 
 
-class DebianDatabase(Rule):
-    """The database entries, licence and release files that belong to the kept files of packages."""
-
-    name: ClassVar[str] = "debian.database"
-    level: ClassVar[Level] = Level.EXACT
-
-    def seeds(self, world: World) -> Iterator[Want]:
-        if isinstance(world.packages, Database):
-            for path in IDENTITY:
-                yield self.want(path, "debian:release", "which distribution and release this is")
-            for path in FRAME:
-                yield self.want(path, "debian:database", "frame of the package database")
-            for path in ALIASES:
-                if (entry := world.rootfs.get(path)) is not None and entry.is_symlink:
-                    yield self.want(path, "debian:database", "merged /usr, as packages list their files")
-
-    def wants(self, entry: Entry, world: World) -> Iterator[Want]:
-        database = world.packages
-        if not isinstance(database, Database):
-            return
-        if entry.path.startswith(ADMIN):
-            for name in world.derived(_by_anchor).get(entry.path, ()):
-                yield from self._of_package(database, name, entry.path)
-        elif _counts(entry):
-            for name in database.owners(entry.path):
-                yield self.want(_anchor(database, name), entry.path, f"the package database's entry of {name}")
-            group = database.alternatives.get(entry.path) if entry.is_symlink else None
-            if group:
-                yield self.want(group, entry.path, "the group of this alternative")
-
-    def _of_package(self, database: Database, name: str, anchor: str) -> Iterator[Want]:
-        record = database.records[name]
-        for suffix in INFO_KEPT:
-            yield self.want(f"{record.info}.{suffix}", anchor, f"which files {name} has")
-        yield self.want(copyright_file(record.package.package), anchor, f"licence of {name}")
-
-
-def _anchor(database: Database, name: str) -> str:
-    """The file that stands for a package in the evidence: its list, its file in `status.d`, or `status`."""
-    record = database.records[name]
-    path = f"{record.info}.list"
-    return path if path in database.rootfs else record.origin
-
-
-def _by_anchor(world: World) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    if isinstance(world.packages, Database):
-        for name in world.packages.records:
-            found.setdefault(_anchor(world.packages, name), []).append(name)
-    return found
-
-
-def _counts(entry: Entry) -> bool:
+def counts(entry: Entry) -> bool:
     """Whether a kept entry makes its package one that is in the image."""
     return not entry.is_dir and not is_documentation(entry.path)
 
@@ -147,7 +94,7 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
         if entry is not None and not entry.is_dir:
             for name in names:
                 mine.setdefault(name, set()).add(rootfs.tree.number(path))
-            staying.update(names if _counts(entry) else ())
+            staying.update(names if counts(entry) else ())
     contents = {path: data for path, data in _contents(packages, staying, kept) if path in kept}
     _check(packages, contents, kept)
     dropped = frozenset(_untrue(packages, staying) & kept)
@@ -249,7 +196,7 @@ def _check(database: Database, contents: Mapping[str, bytes], kept: Collection[s
     listed = {name: _told(database, name, contents) for name in stanzas}
     for path in sorted(kept):
         entry = database.rootfs.get(path)
-        if entry is None or not _counts(entry) or path in database.alternatives:
+        if entry is None or not counts(entry) or path in database.alternatives:
             continue
         for name in database.owners(path):
             if name not in stanzas or path not in listed[name]:
@@ -293,6 +240,3 @@ def _bytes(tree: Tree, numbers: Iterable[int]) -> int:
             entry = tree.entry(number, tree.path(number))
             linked[entry.hardlink or -number - 1] = entry.size
     return size + sum(linked.values())
-
-
-RULES: tuple[Rule, ...] = (DebianDatabase(),)

@@ -1,0 +1,1 @@
+"""The seam to container engines, and what a run owns on one."""

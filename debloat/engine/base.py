@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from debloat.model import Image, ImageConfig
+from debloat.core.model import Image, ImageConfig
 
 RUN_LABEL = "debloat.run"
 """Label of every container that a run creates; its value is the run's id."""

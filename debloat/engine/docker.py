@@ -20,6 +20,9 @@ import docker.tls
 import requests.exceptions
 from docker.types import LogConfig
 
+from debloat.core.errors import DebloatError, EngineUnavailable, UsageError
+from debloat.core.model import Image, ImageConfig
+from debloat.core.reference import split_reference
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     RUN_LABEL,
@@ -31,8 +34,6 @@ from debloat.engine.base import (
     Leftover,
 )
 from debloat.engine.stream import SocketChannel
-from debloat.errors import DebloatError, EngineUnavailable, UsageError
-from debloat.model import Image, ImageConfig
 
 CHUNK = 1 << 20
 LOG_TAIL = 1 << 20
@@ -411,10 +412,3 @@ def _addresses(settings: dict[str, Any]) -> tuple[str, ...]:
 
 def _has_tag(reference: str) -> bool:
     return ":" in reference.rpartition("/")[2] or "@" in reference
-
-
-def split_reference(reference: str) -> tuple[str, str]:
-    """`NAME:TAG` as (NAME, TAG); the tag is `latest` where none is given, a registry's port is no tag."""
-    head, slash, last = reference.rpartition("/")
-    name, _, tag = last.partition(":")
-    return head + slash + name, tag or "latest"

@@ -1,0 +1,1 @@
+"""Renderers over finished values; nothing imports them but the command line."""

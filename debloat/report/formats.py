@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from debloat.errors import UsageError
-from debloat.report.gate import GateReport
+from debloat.core.errors import UsageError
+from debloat.gate.findings import GateReport
 
 MODULES = {
     "terminal": "debloat.report.gateterminal",

@@ -6,9 +6,9 @@ import dataclasses
 import json
 from typing import Any
 
-from debloat.compare import document as diff_document
-from debloat.report.gate import Finding, GateReport
-from debloat.report.text import name
+from debloat.core.text import name
+from debloat.gate.findings import Finding, GateReport
+from debloat.lock.compare import document as diff_document
 
 FORMAT = "debloat-gate"
 VERSION = 1

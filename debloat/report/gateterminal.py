@@ -7,9 +7,9 @@ import io
 from rich.console import Console
 from rich.text import Text
 
-from debloat.gate_rules import Severity
-from debloat.report.gate import GateReport
-from debloat.report.text import count, name, printable, size
+from debloat.core.text import count, name, printable, size
+from debloat.gate.findings import GateReport
+from debloat.gate.rules import Severity
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _MOVES = 10

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from debloat.gate_rules import BY_ID, Severity
-from debloat.report.gate import Finding, GateReport
-from debloat.report.text import printable
+from debloat.core.text import printable
+from debloat.gate.findings import Finding, GateReport
+from debloat.gate.rules import BY_ID, Severity
 
 COMMANDS = {Severity.NOTE: "notice", Severity.WARNING: "warning", Severity.ERROR: "error"}
 

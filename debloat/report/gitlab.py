@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from debloat.gate_rules import Severity
-from debloat.report.gate import GateReport
-from debloat.report.text import name, printable
+from debloat.core.text import name, printable
+from debloat.gate.findings import GateReport
+from debloat.gate.rules import Severity
 
 SEVERITIES = {Severity.NOTE: "info", Severity.WARNING: "minor", Severity.ERROR: "major"}
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 
-from debloat.footprint import Footprint
-from debloat.report.model import Report
-from debloat.report.text import count, name, printable, saving, size
+from debloat.core.text import count, name, printable, saving, size
+from debloat.image.footprint import Footprint
+from debloat.result import Report
 from debloat.verify import Answer
 
 _LISTS = (

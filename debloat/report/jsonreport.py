@@ -6,8 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
-from debloat.probes import ProbeResult
-from debloat.report.model import Report
+from debloat.core.probes import ProbeResult
+from debloat.result import Report
 
 FORMAT = "debloat-report"
 VERSION = 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from debloat.report.gate import Finding, GateReport
-from debloat.report.text import name, printable
+from debloat.core.text import name, printable
+from debloat.gate.findings import Finding, GateReport
 
 
 def render(report: GateReport) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterable, Iterator
 
-from debloat.compare import lines
-from debloat.footprint import Footprint
-from debloat.gate_rules import Severity
-from debloat.report.gate import Finding, GateReport
-from debloat.report.text import count, name, printable, size
+from debloat.core.text import count, name, printable, size
+from debloat.gate.findings import Finding, GateReport
+from debloat.gate.rules import Severity
+from debloat.image.footprint import Footprint
+from debloat.lock.compare import lines
 
 _LIMIT = 50
 _MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTE: "📝"}

@@ -6,9 +6,9 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from debloat.gate_rules import GateRule
-from debloat.report.gate import Finding, GateReport
-from debloat.report.text import name, printable
+from debloat.core.text import name, printable
+from debloat.gate.findings import Finding, GateReport
+from debloat.gate.rules import GateRule
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "debloatFinding/v1"
@@ -35,7 +35,7 @@ def document(report: GateReport) -> dict[str, Any]:
 
 
 def _rules(ids: list[str]) -> list[GateRule]:
-    from debloat.gate_rules import BY_ID
+    from debloat.gate.rules import BY_ID
 
     return [BY_ID[i] for i in ids]
 

@@ -35,11 +35,11 @@ from spdx_tools.spdx.model.relationship import Relationship, RelationshipType
 from spdx_tools.spdx.model.spdx_no_assertion import SpdxNoAssertion
 
 from debloat import __version__
-from debloat.carve import created_at
+from debloat.core.model import Image
+from debloat.core.text import name
 from debloat.debian.packages import Package, Packages
-from debloat.model import Image
-from debloat.report.text import name
-from debloat.rootfs import Rootfs
+from debloat.image.carve import created_at
+from debloat.image.rootfs import Rootfs
 
 _SERIAL = uuid.UUID("8f3a3a0e-3ab7-5d0f-9a3e-6f1b1f5d7c44")
 """Name space of the serial numbers (RFC 4122, version 5)."""

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from debloat.footprint import Footprint
-from debloat.progress import Progress, Stage
-from debloat.report.model import Report
-from debloat.report.text import count, name, saving, size
+from debloat.core.progress import Progress, Stage
+from debloat.core.text import count, name, saving, size
+from debloat.image.footprint import Footprint
+from debloat.result import Report
 from debloat.verify import Answer
 
 _SHOWN = 6

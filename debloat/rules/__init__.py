@@ -8,32 +8,33 @@ import importlib
 from debloat.closure import Rule
 
 MODULES = (
-    "debloat.rules.trace",
-    "debloat.rules.config",
-    "debloat.rules.kernel",
-    "debloat.rules.elf",
-    "debloat.rules.glibc",
-    "debloat.debian.prune",
-    "debloat.rules.application",
-    "debloat.rules.repositories",
-    "debloat.rules.accounts",
-    "debloat.rules.families",
-    "debloat.rules.plugins",
-    "debloat.rules.links",
-    "debloat.rules.tools",
-    "debloat.rules.configfiles",
-    "debloat.rules.pam",
-    "debloat.rules.shell",
-    "debloat.rules.python",
-    "debloat.rules.node",
-    "debloat.rules.perl",
-    "debloat.rules.ruby",
-    "debloat.rules.php",
-    "debloat.rules.java",
+    "debloat.rules.recorded.trace",
+    "debloat.rules.system.config",
+    "debloat.rules.system.kernel",
+    "debloat.rules.system.elf",
+    "debloat.rules.system.glibc",
+    "debloat.rules.system.database",
+    "debloat.rules.application.survey",
+    "debloat.rules.application.repositories",
+    "debloat.rules.system.accounts",
+    "debloat.rules.knowledge.families",
+    "debloat.rules.knowledge.plugins",
+    "debloat.rules.system.links",
+    "debloat.rules.knowledge.tools",
+    "debloat.rules.system.configfiles",
+    "debloat.rules.system.pam",
+    "debloat.rules.languages.shell.rules",
+    "debloat.rules.languages.python.rules",
+    "debloat.rules.languages.python.programs",
+    "debloat.rules.languages.node.rules",
+    "debloat.rules.languages.perl.rules",
+    "debloat.rules.languages.ruby.rules",
+    "debloat.rules.languages.php.rules",
+    "debloat.rules.languages.java.rules",
+    "debloat.rules.languages.java.classfile",
     "debloat.rules.subprocesses",
-    "debloat.rules.classfile",
-    "debloat.rules.compiled",
-    "debloat.rules.package",
+    "debloat.rules.languages.compiled.rules",
+    "debloat.rules.system.package",
 )
 """Every module with rules. Their order does not matter to a closure."""
 
@@ -46,7 +47,7 @@ def all_rules() -> tuple[Rule, ...]:
 
 def prepare(architecture: str) -> None:
     """Load the rules and what they have ready for every image of an architecture: for a moment that waits anyway."""
-    from debloat.rules.families import compile_all
+    from debloat.rules.knowledge.families import compile_all
 
     all_rules()
     compile_all(architecture)

@@ -9,8 +9,8 @@ import functools
 import posixpath
 from collections.abc import Iterator, Sequence
 
-from debloat.rules.shelleval import SHELLS, WRAPPERS, unwrap
-from debloat.rules.shellparse import Command, parse
+from debloat.rules.languages.shell.evaluate import SHELLS, WRAPPERS, unwrap
+from debloat.rules.languages.shell.source import Command, parse
 
 MAX_LINE = 4096
 MAX_NESTED = 4

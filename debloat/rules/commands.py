@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import World
-from debloat.model import Op
+from debloat.core.model import Op
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Searched after the image's PATH: scripts that run as root (cron, init, `su -`) get these directories."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from debloat.rules.shelleval import names
+from debloat.rules.languages.shell.evaluate import names
 
 DIRECTORIES = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/")
 """Directories of programs, with and without merged /usr (Debian policy 9.1.1, hier(7))."""

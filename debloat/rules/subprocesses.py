@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from debloat.closure import Rule, World
-from debloat.model import Entry, Level, Want
+from debloat.core.model import Entry, Level, Want
 from debloat.rules.cmdline import programs, vector
 from debloat.rules.commands import inert, reached
 

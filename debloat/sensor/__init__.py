@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from debloat.errors import SensorUnavailable
+from debloat.core.errors import SensorUnavailable
 
 __all__ = ["FLAGS", "MACHINES", "SensorUnavailable", "binary", "build", "machine", "source_hash"]
 

@@ -21,7 +21,7 @@ import docker
 import docker.errors
 import pytest
 
-from debloat.cli import main
+from debloat.cli.main import main
 from debloat.engine.base import PENDING_REPOSITORY
 from tests.support.engines import BASE, Images
 

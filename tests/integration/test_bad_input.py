@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from debloat import session
+from debloat.record import session
 from tests.integration.harness import LABEL, Done, Place, in_base
 from tests.integration.programs import STATIC, WEB, WEB_FILES, image_archive, static, tar
 

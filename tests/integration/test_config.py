@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from debloat.carve import BASE_DIGEST, BASE_NAME
 from debloat.engine.docker import find_config
-from debloat.reader import exported_rootfs
+from debloat.image.carve import BASE_DIGEST, BASE_NAME
+from debloat.image.reader import exported_rootfs
 from tests.integration.harness import LABEL, Place, in_base, saved
 from tests.integration.programs import WEB, WEB_FILES
 

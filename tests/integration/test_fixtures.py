@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from debloat.reader import ENGINE_TOUCHED
+from debloat.image.reader import ENGINE_TOUCHED
 from tests.integration.conftest import Builds
 from tests.integration.harness import Node, Place, saved
 from tests.support import fixtures

@@ -16,15 +16,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from debloat import lock as locks
 from debloat import sensor
-from debloat.apply import Cut, cut_by
-from debloat.cli import main
+from debloat.cli.main import main
+from debloat.core.progress import Progress
 from debloat.engine.docker import connect
-from debloat.lock import Lock
-from debloat.progress import Progress
-from debloat.reader import exported_rootfs
-from debloat.workspace import Workspace
+from debloat.engine.workspace import Workspace
+from debloat.image.reader import exported_rootfs
+from debloat.lock import format as locks
+from debloat.lock.apply import Cut, cut_by
+from debloat.lock.format import Lock
 from tests.support import engines, schemas
 from tests.support.engines import Images
 
@@ -314,7 +314,7 @@ def test_neither_process_nor_place_changes_a_byte(drill: Drill, tmp_path: Path, 
 @pytest.mark.parametrize("tool", ["", "0.0.9"], ids=["by the manifest", "closed anew"])
 def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
     lock = locks.parse(drill.locked, "x")
-    monkeypatch.setattr("debloat.apply.open_rootfs", lambda workspace, image, _: exported_rootfs(workspace, image))
+    monkeypatch.setattr("debloat.lock.apply.open_rootfs", lambda workspace, image, _: exported_rootfs(workspace, image))
     done = cut_again(drill, replace(lock, tool=tool or lock.tool))
     assert done.minimal.layer.diff_id == lock.layer
     assert locks.dump(done.lock) == drill.locked

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from debloat.closure import Rule, World, close
-from debloat.model import Closure, Want
-from debloat.rules import elf, glibc, kernel
+from debloat.core.model import Closure, Want
+from debloat.rules.system import elf, glibc, kernel
 
 SYSTEM: tuple[Rule, ...] = (*elf.RULES, *glibc.RULES, *kernel.RULES)
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from debloat.closure import Policy, World
+from debloat.closure import World
+from debloat.core.model import Entry, ImageConfig, Kind, Level, Policy, Trace
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
-from debloat.model import Entry, ImageConfig, Kind, Level, Trace
-from debloat.rootfs import Rootfs
+from debloat.image.rootfs import Rootfs
 
 CACHE = Path(os.environ.get("DEBLOAT_TEST_CACHE") or Path.home() / ".cache" / "debloat-tests")
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")

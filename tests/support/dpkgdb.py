@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from debloat.closure import Policy, World
+from debloat.closure import World
+from debloat.core.model import ImageConfig, Level, Policy
 from debloat.debian import dpkg
-from debloat.model import ImageConfig, Level
 from tests.support.trees import Table, tree
 
 

@@ -12,6 +12,9 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from debloat.core.errors import EngineUnavailable, UsageError
+from debloat.core.model import Entry, Image, ImageConfig, Kind
+from debloat.core.reference import split_reference
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     Channel,
@@ -22,11 +25,8 @@ from debloat.engine.base import (
     ExecResult,
     Leftover,
 )
-from debloat.engine.docker import split_reference
-from debloat.errors import EngineUnavailable, UsageError
-from debloat.model import Entry, Image, ImageConfig, Kind
-from debloat.reader import ExportedContents
-from debloat.rootfs import MemoryContents, Rootfs
+from debloat.image.reader import ExportedContents
+from debloat.image.rootfs import MemoryContents, Rootfs
 
 
 @dataclass(frozen=True)

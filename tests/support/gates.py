@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from debloat.closure import Policy
-from debloat.compare import Side, compare
-from debloat.footprint import Footprint
-from debloat.gate_rules import Rules
-from debloat.judge import Drift, Subject, figures, judge
-from debloat.lock import Item, Lock, LockedPackage
-from debloat.model import Access, Kind, Op, Trace, Want
-from debloat.report.gate import GateReport
-from debloat.seeds import Gone, Move
+from debloat.core.model import Access, Kind, Op, Policy, Trace, Want
+from debloat.gate.findings import GateReport
+from debloat.gate.judge import Drift, Subject, figures, judge
+from debloat.gate.rules import Rules
+from debloat.image.footprint import Footprint
+from debloat.lock.compare import Side, compare
+from debloat.lock.format import Item, Lock, LockedPackage
+from debloat.lock.seeds import Gone, Move
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -90,7 +89,7 @@ def judged(
         tool="debloat 0.1.0",
         reference="shop:2",
         image_id=DIGEST,
-        lock="debloat.lock" if old else "",
+        lock="debloat.lock.format" if old else "",
         minimal=True,
         before=drift.before if drift else None,
         after=subject.footprint,

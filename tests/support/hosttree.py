@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from debloat.model import Entry, Kind
-from debloat.rootfs import Rootfs
+from debloat.core.model import Entry, Kind
+from debloat.image.rootfs import Rootfs
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from debloat.core.model import Want
+from debloat.core.probes import ProbeResult
+from debloat.core.progress import Stage
 from debloat.debian.prune import PackageShare
-from debloat.footprint import Footprint
-from debloat.model import Want
-from debloat.probes import ProbeResult
-from debloat.progress import Stage
-from debloat.report.model import Report, RuleShare
+from debloat.image.footprint import Footprint
+from debloat.result import Report, RuleShare
 from debloat.verify import Answer
 
 EVIL = "/srv/\x1b[2J\x1b]0;x\x07[bold]\"'><script>alert(1)</script></style><!--\r\n&amp;\udcff\u202e\x9b\x00\u2028-x"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from debloat.cli import cli
+from debloat.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 _PROMPT = re.compile(r"^\s*(?:-\s+)?(?:run:\s+)?(?:\$\s+)?(?:[A-Z_]+=\S*\s+)*(debloat(?:\s.*)?)$")

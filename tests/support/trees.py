@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from debloat.closure import Policy, Rule, World, close
+from debloat.closure import Rule, World, close
+from debloat.core.model import Closure, Entry, ImageConfig, Kind, Level, Policy, Trace, Want
 from debloat.debian.packages import NoPackages, Package, Packages
-from debloat.model import Closure, Entry, ImageConfig, Kind, Level, Trace, Want
-from debloat.rootfs import MemoryContents, Rootfs
+from debloat.image.rootfs import MemoryContents, Rootfs
 
 NOTHING_TRACED = Trace()
 

@@ -1,0 +1,86 @@
+"""`debloat apply`: the minimal image of another build, by a lock."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from debloat.cli.lockfile import read, save
+from debloat.cli.settings import recipe_of
+from debloat.core.text import name
+from debloat.engine.docker import connect
+from debloat.engine.workspace import written_whole
+from debloat.lock import compare
+from debloat.lock import format as locks
+from debloat.lock.apply import Applied, apply, failed
+from debloat.report.terminal import TerminalProgress, console
+from debloat.rules import parsed
+
+_FILES = 10
+"""Files listed of each package that changed."""
+
+
+@parsed.opened()
+def run(image: str, lock: str | None, **given: Any) -> None:
+    """Apply and tag; print the resulting reference. MinimalFails when a replay differs."""
+    path = Path(lock or locks.DEFAULT_NAME)
+    recipe = recipe_of(given) if given["verify"] else None
+    applied = apply(
+        connect(),
+        image,
+        read(path),
+        TerminalProgress(given["quiet"], given["verbose"]),
+        target=given["tag"] or "",
+        recipe=recipe,
+        force=given["force"],
+        archive=Path(given["output"]) if given["output"] else None,
+    )
+    _say(applied, given["quiet"])
+    if given["json_"]:
+        with written_whole(Path(given["json_"])) as draft:
+            draft.write_text(json.dumps(document(applied), indent=2) + "\n")
+    if not applied.passed:
+        raise failed(applied)
+    if given["update_lock"]:
+        save(applied.lock, path)
+    click.echo(applied.result)
+
+
+def document(applied: Applied) -> dict[str, Any]:
+    """What came of it as plain values."""
+    return {
+        "format": "debloat-apply",
+        "version": 1,
+        "result": applied.result,
+        "layer": applied.lock.layer,
+        "identical": applied.identical,
+        "moves": [dataclasses.asdict(m) for m in applied.moves],
+        "gone": [dataclasses.asdict(g) for g in applied.gone],
+        "diff": compare.document(applied.diff),
+        "missed": [w.path for w in applied.missed],
+        "probes": [{"probe": a.before.name, "difference": a.difference} for a in applied.answers],
+    }
+
+
+def _say(applied: Applied, quiet: bool) -> None:
+    out = console(quiet)
+    if applied.identical:
+        out.print(Text("  the same files as in the lock", style="dim"))
+    for line in compare.lines(applied.diff, shown=_FILES):
+        out.print(Text(f"  {line}"))
+    for move in applied.moves:
+        out.print(Text(f"  moved  {name(move.old)} -> {name(move.new)}", style="dim"))
+    for gone in applied.gone:
+        of = f" of {gone.package}" if gone.package else ""
+        out.print(Text(f"  gone   {name(gone.path)}{of}, kept for: {name(gone.reason)}", style="yellow"))
+    for answer in applied.answers:
+        out.print(Text(f"  probe  {name(answer.before.name)}: {answer.difference or 'same'}"))
+    for want in applied.missed if applied.passed else ():
+        out.print(Text(f"  missed {name(want.path)}, looked up in vain", style="yellow"))
+    for note in applied.notes:
+        out.print(Text(f"  note   {note}", style="yellow"))

@@ -1,0 +1,97 @@
+"""`debloat build`: docker build, then the main job."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+from debloat.cli import slim
+from debloat.core.errors import EngineUnavailable, UsageError
+from debloat.core.signals import hold_back
+
+_GRACE = 10.0
+"""Seconds that the docker CLI may take to call a build off."""
+
+
+def run(
+    context: str,
+    dockerfile: str | None,
+    build_args: tuple[str, ...],
+    target: str | None,
+    build_options: tuple[str, ...],
+    tag: str | None,
+    **given: Any,
+) -> None:
+    """Build with the docker CLI (BuildKit where it has it), and slim what came out.
+
+    The image is named after the context's directory, the result `NAME:slim`, unless `-t` says otherwise.
+    """
+    directory = Path(context)
+    if not directory.is_dir():
+        raise UsageError(f"cannot build {context}: it is no directory", "name the directory that holds the Dockerfile")
+    name = repository_name(directory.resolve().name)
+    original = f"{name}:latest"
+    # A classic builder leaves the container of a step that failed; BuildKit takes the option and needs it not.
+    argv = [_docker(), "build", "--force-rm", "-t", original]
+    for flag, values in (("-f", [dockerfile] if dockerfile else []), ("--build-arg", build_args)):
+        for value in values:
+            argv += [flag, value]
+    argv += ["--target", target] if target else []
+    argv += [word for option in build_options for word in option.split(maxsplit=1)]
+    _build([*argv, str(directory)])
+    slim.run(original, directory, tag=tag or f"{name}:slim", **given)
+
+
+def repository_name(directory: str) -> str:
+    """A directory's name as a repository name: lower case letters, digits, single separators."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in directory.lower()).strip("-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name or "image"
+
+
+def _docker() -> str:
+    found = shutil.which("docker")
+    if found is None:
+        raise EngineUnavailable("cannot build: there is no docker command here", "install the docker CLI (docker-cli)")
+    return found
+
+
+def _build(argv: list[str]) -> None:
+    """Run the build; its output goes to stderr as it comes. BuildKit where the CLI carries it."""
+    with tempfile.TemporaryFile() as log:
+        code = _call(argv, log)
+        log.seek(0)
+        errors = log.read().decode("utf-8", "replace")
+    if code and "BuildKit is enabled but the buildx component is missing" in errors:
+        # A CLI of 23 or later without buildx: its classic builder has to be asked for.
+        code, errors = _call(argv, 2, DOCKER_BUILDKIT="0"), ""
+    os.write(2, errors.encode())
+    if code:
+        raise UsageError("docker build failed; its output is above", "does `docker build` of this directory work?")
+
+
+def _call(argv: list[str], errors: IO[bytes] | int, **environment: str) -> int:
+    """Run a command to its end, and end it when this process is to end: a build would go on without anyone."""
+    release, process = hold_back(), None
+    try:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=2, stderr=errors, env={**os.environ, **environment}
+        )
+        release()
+        return process.wait()
+    except BaseException:
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_GRACE)
+            finally:
+                process.kill()
+                process.wait()
+        raise
+    finally:
+        release()

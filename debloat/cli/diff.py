@@ -1,0 +1,78 @@
+"""`debloat diff A B`: two images, locks or traces, by package and by file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from debloat import sensor
+from debloat.core.errors import UsageError
+from debloat.core.model import Trace
+from debloat.core.text import name
+from debloat.debian import dpkg
+from debloat.engine.docker import connect
+from debloat.engine.workspace import Workspace
+from debloat.image.reader import open_rootfs
+from debloat.lock import compare
+from debloat.lock import format as lock
+from debloat.lock.compare import Side
+from debloat.lock.manifest import installed, whole
+from debloat.record import trace
+
+
+def run(before: str, after: str, json_: bool, files: int, exit_code: bool) -> None:
+    """Print the difference; with `exit_code`, exit 1 where there is one."""
+    sides = [_side(text) for text in (before, after)]
+    old, new = sides
+    if isinstance(old, Trace) and isinstance(new, Trace):
+        different = _traces(old, new, json_)
+    elif isinstance(old, Side) and isinstance(new, Side):
+        different = _sides(old, new, json_, files)
+    else:
+        raise UsageError("cannot compare a trace with an image or a lock", "name two traces, or no trace")
+    if different and exit_code:
+        raise click.exceptions.Exit(1)
+
+
+def _sides(old: Side, new: Side, json_: bool, files: int) -> bool:
+    diff = compare.compare(old, new)
+    if json_:
+        document = {"format": "debloat-diff", "version": 1, "packages": compare.document(diff)}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for line in compare.lines(diff, shown=files):
+            click.echo(line)
+    return bool(diff)
+
+
+def _traces(old: Trace, new: Trace, json_: bool) -> bool:
+    found = compare.compare_traces(old, new)
+    if json_:
+        rows = [{"probe": t.probe, "path": t.path, "sign": t.sign, "op": t.op, "program": t.program} for t in found]
+        click.echo(json.dumps({"format": "debloat-trace-diff", "version": 1, "uses": rows}, indent=2))
+        return bool(found)
+    probe = None
+    for line in found:
+        if line.probe != probe:
+            probe = line.probe
+            click.echo(name(probe))
+        click.echo(f"  {line.sign} {name(line.path)} ({line.op} by {name(line.program)})")
+    return bool(found)
+
+
+def _side(text: str) -> Side | Trace:
+    """What a word of the command line names: a file that is a lock or a trace, else an image."""
+    path = Path(text)
+    if path.is_file():
+        data = path.read_bytes()
+        if data.startswith(lock.MAGIC.encode()):
+            locked = lock.parse(data, text)
+            return Side(text, locked.manifest, locked.packages)
+        return trace.parse(data, text)
+    with Workspace(engine := connect()) as workspace:
+        image = engine.image(text)
+        rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
+        packages = dpkg.read(rootfs)
+        return Side(text, whole(rootfs, packages), installed(packages))

@@ -1,0 +1,60 @@
+"""`debloat gc`: remove what runs that were killed left behind, and what runs keep for the next one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from debloat.core.text import count
+from debloat.core.text import name as printable
+from debloat.engine.base import Leftover
+from debloat.engine.docker import connect
+from debloat.engine.run_id import Life, life, owner
+from debloat.engine.workspace import SCRATCH
+from debloat.rules import parsed
+
+
+def run(dry_run: bool, all_: bool = False) -> None:
+    """Remove the containers, unproven images and scratch directories of runs that have ended; say which, on stdout.
+
+    What runs keep of parsed sources goes too.
+    Those of runs under way stay, and of runs on other machines until a day has passed; `all_` takes these too.
+    """
+    engine = connect()
+    spared: Counter[Life] = Counter()
+    taken = 0
+    for leftover in (*engine.leftovers(), *_directories()):
+        state = life(leftover.run)
+        if state is Life.ALIVE or (state is Life.UNKNOWN and not all_):
+            spared[state] += 1
+            continue
+        taken += 1
+        short = leftover.id.removeprefix("sha256:")[:12]
+        click.echo(f"{leftover.kind} {short} of run {printable(leftover.run)} ({printable(leftover.name)})")
+        if dry_run:
+            continue
+        if leftover.kind == "container":
+            engine.remove(leftover.id)
+        elif leftover.kind == "image":
+            engine.untag(leftover.name)
+        else:
+            shutil.rmtree(leftover.name, ignore_errors=True)
+    if not dry_run:
+        parsed.forget()
+    click.echo(f"{count(taken, 'leftover')} {'found' if dry_run else 'removed'}", err=True)
+    for state, number in sorted(spared.items(), key=lambda item: item[0].value):
+        advice = "; --all takes them too" if state is Life.UNKNOWN else ""
+        click.echo(f"{count(number, 'thing')} {state.value}: not touched{advice}", err=True)
+
+
+def _directories() -> Iterator[Leftover]:
+    """Scratch directories in this machine's place for temporary files."""
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*")):
+        run = path.name.removeprefix(SCRATCH).rpartition("-")[0]
+        if owner(run) and path.is_dir() and not path.is_symlink():
+            yield Leftover("directory", path.name.rpartition("-")[2], run, str(path))

@@ -1,0 +1,79 @@
+"""`debloat inspect IMAGE`: what an image amounts to, read without running it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+
+from debloat import sensor
+from debloat.core.model import Image
+from debloat.core.text import count, name, size
+from debloat.debian import dpkg
+from debloat.engine.docker import connect
+from debloat.engine.workspace import Workspace
+from debloat.gate.check import is_minimal
+from debloat.image.carve import BASE_DIGEST, BASE_NAME
+from debloat.image.footprint import Footprint, of_image
+from debloat.image.reader import open_rootfs
+from debloat.lock.format import LockedPackage
+from debloat.lock.manifest import installed, platform
+
+_LISTS = (
+    ("setuid or setgid", "setuid"),
+    ("shells", "shells"),
+    ("package managers", "package_managers"),
+    ("writable by all", "world_writable"),
+)
+
+
+def run(image: str, json_: bool) -> None:
+    """Print the footprint, the packages and where the image comes from."""
+    with Workspace(engine := connect()) as workspace:
+        found = engine.image(image)
+        rootfs = open_rootfs(workspace, found, sensor.binary(engine.info().architecture))
+        packages = installed(dpkg.read(rootfs))
+        figures = of_image(rootfs, len(packages))
+    if json_:
+        click.echo(json.dumps(document(found, figures, packages), indent=2))
+        return
+    _print(found, figures, packages)
+
+
+def document(image: Image, figures: Footprint, packages: tuple[LockedPackage, ...]) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "format": "debloat-inspect",
+        "version": 1,
+        "image": image.reference,
+        "id": image.id,
+        "platform": platform(image),
+        "created": image.created,
+        "minimal": is_minimal(image),
+        "base": _base(image),
+        "user": image.config.user,
+        "ports": list(image.config.ports),
+        "footprint": dataclasses.asdict(figures),
+        "packages": [dataclasses.asdict(p) for p in packages],
+    }
+
+
+def _base(image: Image) -> dict[str, str]:
+    labels = image.config.raw.get("Labels") or {}
+    return {key: str(labels[key]) for key in (BASE_NAME, BASE_DIGEST) if key in labels}
+
+
+def _print(image: Image, figures: Footprint, packages: tuple[LockedPackage, ...]) -> None:
+    made = ", cut by debloat" if is_minimal(image) else ""
+    click.echo(f"{name(image.reference)}  {image.id}  {platform(image)}{made}")
+    for key, value in _base(image).items():
+        click.echo(f"  {key.rpartition('.')[0].rpartition('.')[2]} {key.rpartition('.')[2]}: {name(value)}")
+    click.echo(f"  user: {name(image.config.user or 'root')}, ports: {', '.join(image.config.ports) or 'none'}")
+    click.echo(f"  {size(figures.bytes)}, {count(figures.files, 'file')}, {count(figures.packages, 'package')}")
+    for title, attribute in _LISTS:
+        paths = getattr(figures, attribute)
+        click.echo(f"  {title}: {len(paths)}" + (f"  {' '.join(map(name, paths))}" if paths else ""))
+    for package in packages:
+        click.echo(f"  {name(package.name)} {name(package.version)}")

@@ -1,0 +1,42 @@
+"""Locks as files: read, and written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from debloat.core.errors import UsageError
+from debloat.engine.workspace import written_whole
+from debloat.lock import format as lock
+from debloat.lock.manifest import lock_of, recipe_digest
+from debloat.pipeline import Made, Sink
+
+
+def sink(path: Path) -> Sink:
+    """Writes the lock of a result that was tagged; an unproven one leaves the old lock as it is."""
+
+    def write(made: Made) -> None:
+        if made.report.result:
+            digest = recipe_digest(made.recipe)
+            save(lock_of(made.image, digest, made.world, made.minimal, made.healed), path)
+
+    return write
+
+
+def save(value: lock.Lock, path: Path) -> None:
+    """Write a lock, whole or not at all."""
+    try:
+        with written_whole(path) as draft:
+            draft.write_bytes(lock.dump(value))
+    except OSError as error:
+        raise UsageError(f"cannot write the lock {path}: {error.strerror}") from error
+
+
+def read(path: Path) -> lock.Lock:
+    """The lock in a file."""
+    try:
+        return lock.parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the lock {path}: {error.strerror}",
+            "write one with `debloat lock IMAGE`, or name it with --lock",
+        ) from error

@@ -1,0 +1,91 @@
+"""What the last run of an image saw, remembered on this machine, so that `debloat why` can explain it later."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debloat.core.errors import UsageError
+from debloat.core.model import Level, Policy, Trace, Want
+from debloat.engine.workspace import written_whole
+from debloat.record import trace
+
+if TYPE_CHECKING:
+    from debloat.pipeline import Made
+
+
+REMEMBERED = 200
+"""Files kept, two a run: each of some hundred kilobytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A remembered run: the original image's id, what was recorded, the policy, what was healed."""
+
+    image: str
+    trace: Trace
+    policy: Policy
+    healed: tuple[Want, ...]
+
+
+def directory() -> Path:
+    """Where runs are remembered: `$XDG_STATE_HOME/debloat/runs`."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "debloat" / "runs"
+
+
+def remember(made: Made) -> None:
+    """Remember a run under the ids of the original and the minimal image. Best effort: a full disk spoils no result."""
+    policy = made.world.policy
+    document = {
+        "version": 1,
+        "image": made.image.id,
+        "policy": {
+            "level": str(policy.level),
+            "levels": [[glob, str(level)] for glob, level in policy.levels],
+            "keep": policy.keep,
+            "drop": policy.drop,
+            "keep_packages": policy.keep_packages,
+        },
+        "healed": [[w.path, w.rule, w.source, w.detail, w.follow] for w in made.healed],
+        "trace": trace.dump(made.world.trace).decode(),
+    }
+    data = json.dumps(document).encode()
+    with contextlib.suppress(OSError, UsageError):
+        for name in (made.image.id, made.minimal.id):
+            with written_whole(directory() / f"{name.partition(':')[2]}.json") as draft:
+                draft.write_bytes(data)
+        _forget(REMEMBERED)
+
+
+def _forget(keep: int) -> None:
+    """Remove all but the `keep` files written last."""
+    files = sorted(directory().glob("*.json"), key=lambda path: path.stat().st_mtime)
+    for path in files[: max(0, len(files) - keep)]:
+        path.unlink(missing_ok=True)
+
+
+def recall(image_id: str) -> Run | None:
+    """The last run that made, or was made from, an image; None where none is remembered."""
+    path = directory() / f"{image_id.partition(':')[2]}.json"
+    try:
+        raw = json.loads(path.read_bytes())
+        policy = raw["policy"]
+        return Run(
+            raw["image"],
+            trace.parse(raw["trace"].encode(), str(path)),
+            Policy(
+                Level[policy["level"].upper()],
+                tuple((glob, Level[level.upper()]) for glob, level in policy["levels"]),
+                tuple(policy["keep"]),
+                tuple(policy["drop"]),
+                tuple(policy["keep_packages"]),
+            ),
+            tuple(Want(*row) for row in raw["healed"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
+        return None

@@ -1,0 +1,100 @@
+"""`debloat why`: the chain from a kept path back to a probe, or what became of a removed one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from debloat import sensor
+from debloat.cli import runs
+from debloat.cli.settings import flags
+from debloat.cli.slim import read_trace
+from debloat.closure import World, close
+from debloat.core.errors import UsageError
+from debloat.core.model import Closure, Image, Level, Trace, Want
+from debloat.core.recipe import Recipe
+from debloat.core.recipe import recipe as recipe_from
+from debloat.core.text import name
+from debloat.debian import dpkg
+from debloat.debian.prune import prune
+from debloat.engine.base import Engine
+from debloat.engine.docker import connect
+from debloat.engine.workspace import Workspace
+from debloat.image.reader import open_rootfs
+from debloat.pipeline import world_of
+from debloat.rules import all_rules
+from debloat.rules.application.survey import leftover
+
+
+def run(image: str, path: str, traces: tuple[str, ...], **given: Any) -> None:
+    """Print the explanation on stdout."""
+    engine = connect()
+    with Workspace(engine) as workspace:
+        original, trace, recipe, healed = _sources(engine, engine.image(image), traces, given)
+        rootfs = open_rootfs(workspace, original, sensor.binary(engine.info().architecture))
+        world = world_of(original, rootfs, dpkg.read(rootfs), recipe, trace)
+        closure = close(world, all_rules(), healed)
+        for line in explain(world, closure, path):
+            click.echo(line)
+
+
+def _sources(
+    engine: Engine, image: Image, traces: tuple[str, ...], given: dict[str, Any]
+) -> tuple[Image, Trace, Recipe, tuple[Want, ...]]:
+    """The original image, and what its last run saw and decided; flags change the policy."""
+    asked = recipe_from({k: v for k, v in flags(given).items() if v and k != "run_options"})
+    remembered = runs.recall(image.id)
+    if traces:
+        united = Trace()
+        for file in traces:
+            united |= read_trace(file)
+        return image, united, asked, ()
+    if remembered is None:
+        raise UsageError(
+            f"nothing is remembered of a run on {image.reference}",
+            "run `debloat` on it first (on this machine), or pass --trace FILE",
+        )
+    policy = remembered.policy
+    if given.get("level"):
+        policy = replace(policy, level=Level[given["level"].upper()])
+    policy = replace(policy, keep=policy.keep + asked.policy.keep, drop=policy.drop + asked.policy.drop)
+    original = image if image.id == remembered.image else engine.image(remembered.image)
+    return original, remembered.trace, Recipe(policy=policy), remembered.healed
+
+
+def explain(world: World, closure: Closure, path: str) -> list[str]:
+    """Why `path` stays or goes, a line a step. UsageError for a path that the original does not have."""
+    rootfs = world.rootfs
+    found = rootfs.resolve(path if path.startswith("/") else f"/{path}", follow=False)
+    if found.path is None:
+        raise UsageError(f"the image has no {path!r}", f"its path ends at {found.broken!r}, which does not exist")
+    real = found.path
+    owners = ", ".join(world.packages.owners(real)) or "no package"
+    chain = closure.why(real)
+    if chain:
+        lines = [f"kept: {name(real)} ({owners})"]
+        for _, evidence in chain:
+            detail = f": {evidence.detail}" if evidence.detail else ""
+            lines.append(f"  {evidence.rule}{detail}")
+            lines.append(
+                f"    because of {evidence.source}" if evidence.source[:1] != "/" else f"  <- {name(evidence.source)}"
+            )
+        others = sorted({e.rule for e in closure.evidence[real]} - {chain[0][1].rule})
+        return lines + ([f"  also wanted by: {', '.join(others)}"] if others else [])
+    shares = {s.name: s for s in prune(rootfs, world.packages, closure.evidence.keys()).shares}
+    lines = [f"removed: {name(real)} ({owners})", "  no probe touched it, and no rule reaches it at this level"]
+    if not world.packages.owners(real) and (taken := leftover(world, real)):
+        lines.append(f"  nothing of the application, but {taken}")
+    for owner in world.packages.owners(real):
+        if share := shares.get(owner):
+            lines.append(f"  of {owner}, {share.kept_files} of {share.total_files} files stay")
+    wider = [level for level in Level if level > world.policy.level]
+    for level in wider:
+        there = close(replace(world, policy=replace(world.policy, level=level), derivations={}), all_rules())
+        if real in there:
+            lines.append(f"  --level {level} would keep it: {there.why(real)[0][1].rule}")
+            break
+    lines.append(f"  to keep it: --keep '{name(real)}'")
+    return lines

@@ -1,0 +1,320 @@
+"""The nouns that every stage speaks of: levels, entries, image configuration, accesses, evidence.
+
+Paths are absolute `str` with `/` as separator. Bytes that are not UTF-8 are carried as lone surrogates
+(`os.fsdecode`), so every name of a Linux file system has exactly one `str` and comes back unchanged.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from debloat.core.globs import matcher
+
+
+class Level(enum.IntEnum):
+    """How far beyond the trace a closure reaches; a higher level keeps a superset of a lower one."""
+
+    EXACT = 0
+    SAFE = 1
+    PACKAGE = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+MOUNT_POINTS = ("/dev", "/proc", "/sys")
+"""Mounted over by every runtime (OCI runtime specification, default file systems): what is below is hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user decided: the level, exceptions from it by path, and globs kept and dropped by hand.
+
+    `levels` are (glob, level) pairs; the last that matches a path decides which rules look at it.
+    """
+
+    level: Level = Level.SAFE
+    levels: tuple[tuple[str, Level], ...] = ()
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    keep_packages: tuple[str, ...] = ()
+
+    def level_of(self, path: str) -> Level:
+        for glob, level in reversed(self.levels):
+            if matcher((glob,))(path):
+                return level
+        return self.level
+
+
+class Kind(enum.StrEnum):
+    """Type of a directory entry; the value is the letter the sensor's index uses."""
+
+    FILE = "f"
+    DIR = "d"
+    SYMLINK = "l"
+    FIFO = "p"
+    CHAR = "c"
+    BLOCK = "b"
+    SOCKET = "s"
+
+
+_FILE, _DIR, _SYMLINK = Kind.FILE, Kind.DIR, Kind.SYMLINK
+"""By names of their own: Python 3.11 looks a member up anew each time, which rules would do by the million."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a root file system.
+
+    `mode` holds the twelve permission bits, `size` bytes (0 for all but files), `mtime` nanoseconds since
+    the epoch, `target` a symlink's text, `device` major and minor of a device node. Names of one hard-linked
+    file share a `hardlink` number; it is 0 for a file that has one name only.
+    """
+
+    path: str
+    kind: Kind
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime: int = 0
+    target: str = ""
+    hardlink: int = 0
+    device: tuple[int, int] = (0, 0)
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def is_file(self) -> bool:
+        return self.kind is _FILE
+
+    @property
+    def is_dir(self) -> bool:
+        return self.kind is _DIR
+
+    @property
+    def is_symlink(self) -> bool:
+        return self.kind is _SYMLINK
+
+    @property
+    def executable(self) -> bool:
+        return self.kind is _FILE and self.mode & 0o111 != 0
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """An image's run-time configuration: the engine's `Config` object, kept as it came.
+
+    The properties read the fields that decide what must be in the image; every other field, unknown ones
+    included, is in `raw` and is carried over untouched.
+    """
+
+    raw: Mapping[str, Any]
+
+    @property
+    def env(self) -> dict[str, str]:
+        return dict(item.partition("=")[::2] for item in self.raw.get("Env") or ())
+
+    @property
+    def entrypoint(self) -> tuple[str, ...]:
+        return tuple(self.raw.get("Entrypoint") or ())
+
+    @property
+    def cmd(self) -> tuple[str, ...]:
+        return tuple(self.raw.get("Cmd") or ())
+
+    @property
+    def user(self) -> str:
+        return self.raw.get("User") or ""
+
+    @property
+    def workdir(self) -> str:
+        return self.raw.get("WorkingDir") or "/"
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        return tuple(sorted(self.raw.get("Volumes") or ()))
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Exposed ports as `80/tcp`, numerically sorted."""
+        ports = self.raw.get("ExposedPorts") or ()
+        return tuple(sorted(ports, key=lambda p: (int(p.partition("/")[0]), p)))
+
+    @property
+    def stop_signal(self) -> str:
+        return self.raw.get("StopSignal") or "SIGTERM"
+
+    @property
+    def healthcheck(self) -> tuple[str, ...]:
+        """`Test` of the HEALTHCHECK (`CMD ...` or `CMD-SHELL line`); empty where there is none or it is NONE."""
+        test = tuple((self.raw.get("Healthcheck") or {}).get("Test") or ())
+        return () if test[:1] in ((), ("NONE",)) else test
+
+    @property
+    def shell(self) -> tuple[str, ...]:
+        return tuple(self.raw.get("Shell") or ("/bin/sh", "-c"))
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The directories of PATH, with Docker's default where the image sets none."""
+        default = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        return tuple(d for d in self.env.get("PATH", default).split(":") if d)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as an engine knows it: what it is called, what it is, how it was made.
+
+    `reference` is what the user said, `id` the digest of the configuration (`sha256:...`), `repo_digest`
+    the registry's digest where one is known. `history` is the `created_by` texts, oldest first, `author` who made it,
+    `builder` the version of the engine that built it, empty where another tool did. `names` are its tags.
+    """
+
+    reference: str
+    id: str
+    os: str
+    architecture: str
+    variant: str
+    created: str
+    config: ImageConfig
+    repo_digest: str = ""
+    size: int = 0
+    history: tuple[str, ...] = ()
+    author: str = ""
+    builder: str = ""
+    names: tuple[str, ...] = ()
+
+
+class Op(enum.StrEnum):
+    """What a program did with a path; the values are those of the sensor's event files."""
+
+    OPEN = "open"
+    EXEC = "exec"
+    STAT = "stat"
+    ACCESS = "access"
+    READLINK = "readlink"
+    LIST = "list"
+    CHDIR = "chdir"
+    CHROOT = "chroot"
+    MKDIR = "mkdir"
+    MKNOD = "mknod"
+    SYMLINK = "symlink"
+    LINK = "link"
+    CREATE = "create"
+    RENAME = "rename"
+    UNLINK = "unlink"
+    RMDIR = "rmdir"
+    CHMOD = "chmod"
+    CHOWN = "chown"
+    UTIME = "utime"
+    TRUNCATE = "truncate"
+    STATFS = "statfs"
+    GETXATTR = "getxattr"
+    SETXATTR = "setxattr"
+    WATCH = "watch"
+    CONNECT = "connect"
+    BIND = "bind"
+    MOUNT = "mount"
+    HANDLE = "handle"
+
+
+_NOT_FOLLOWING = frozenset({Op.READLINK, Op.UNLINK, Op.RMDIR, Op.RENAME, Op.SYMLINK, Op.MKDIR, Op.MKNOD, Op.LINK})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Access:
+    """A program's use of a path, during a probe.
+
+    `path` is absolute and not resolved: links and `..` in it stand as the program wrote them. `flags` are the
+    letters of docs/sensor.md. Whether the path exists is not recorded: the image's root file system tells.
+    """
+
+    path: str
+    op: Op
+    flags: str
+    probe: str
+    program: str
+
+    @property
+    def follows(self) -> bool:
+        """Whether a link in the last place is followed."""
+        return "l" not in self.flags and self.op not in _NOT_FOLLOWING
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What was touched. A union of traces is associative, commutative and idempotent.
+
+    `mechanisms` are the ways it was recorded (`notify`, `ptrace`), `images` the IDs of the images.
+    """
+
+    accesses: frozenset[Access] = frozenset()
+    images: frozenset[str] = frozenset()
+    mechanisms: frozenset[str] = frozenset()
+
+    def __or__(self, other: Trace) -> Trace:
+        return Trace(self.accesses | other.accesses, self.images | other.images, self.mechanisms | other.mechanisms)
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A rule's claim that `path` must stay.
+
+    `path` may lead through links: all of them, the parent directories and what it ends at stay. `source` is the
+    kept path it follows from, or a root: `probe:NAME`, `config:FIELD`, `keep:GLOB`, `lock`. A path that does not
+    exist in the image is no claim. `follow` false keeps a link in the last place, not what it points at.
+    """
+
+    path: str
+    rule: str
+    source: str
+    detail: str = ""
+    follow: bool = True
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Evidence:
+    """Why a path is kept: the rule, what it follows from (a kept path or a root), and a word on how."""
+
+    rule: str
+    source: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """What stays: each kept path with the evidence for it, sorted, never empty evidence."""
+
+    evidence: Mapping[str, tuple[Evidence, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.evidence
+
+    def __len__(self) -> int:
+        return len(self.evidence)
+
+    def why(self, path: str) -> tuple[tuple[str, Evidence], ...]:
+        """The shortest chain from `path` back to a root: pairs of a path and the evidence for it; () if removed."""
+        if path not in self.evidence:
+            return ()
+        queue, came = [path], {path: ("", Evidence("", ""))}
+        for here in queue:
+            for ev in self.evidence[here]:
+                if ev.source not in self.evidence or not ev.source.startswith("/"):
+                    chain = [(here, ev)]
+                    while here != path:
+                        here, step = came[here]
+                        chain.append((here, step))
+                    return tuple(reversed(chain))
+                if ev.source not in came:
+                    came[ev.source] = (here, ev)
+                    queue.append(ev.source)
+        return tuple((path, ev) for ev in self.evidence[path][:1])

@@ -1,0 +1,60 @@
+"""From a world and its closure to a minimal image: pruned database, layer on disk, configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from debloat import __version__
+from debloat.closure import World, close
+from debloat.core.model import Closure, Image, Want
+from debloat.debian.packages import Packages
+from debloat.debian.prune import PackageShare, prune
+from debloat.image import carve
+from debloat.image.footprint import Footprint, footprint
+from debloat.image.rootfs import Rootfs
+from debloat.rules import all_rules
+
+
+@dataclass(frozen=True, slots=True)
+class Minimal:
+    """A minimal image, written but not loaded."""
+
+    closure: Closure
+    kept: tuple[carve.Kept, ...]
+    layer: carve.Layer
+    layer_file: Path
+    config: bytes
+    shares: tuple[PackageShare, ...]
+    footprint: Footprint
+
+    @property
+    def id(self) -> str:
+        return carve.image_id(self.config)
+
+
+def cut(world: World, image: Image, seeds: tuple[Want, ...], directory: Path) -> Minimal:
+    """Close over the seeds and carve what stays into a layer in `directory`."""
+    return carved(world.rootfs, world.packages, image, close(world, all_rules(), seeds), directory)
+
+
+def carved(rootfs: Rootfs, packages: Packages, image: Image, closure: Closure, directory: Path) -> Minimal:
+    """Carve a closure into a layer in `directory`, with the package database that is true of it."""
+    pruned = prune(rootfs, packages, closure.evidence.keys())
+    if pruned.dropped:
+        closure = Closure(MappingProxyType({p: e for p, e in closure.evidence.items() if p not in pruned.dropped}))
+    kept = carve.kept_entries(rootfs, closure, pruned.contents)
+    layer_file = directory / "layer.tar"
+    with layer_file.open("wb") as out:
+        layer = carve.write_layer(rootfs, kept, out)
+    staying = sum(share.state != "gone" for share in pruned.shares)
+    return Minimal(
+        closure,
+        tuple(kept),
+        layer,
+        layer_file,
+        carve.image_config(image, layer, f"debloat {__version__}"),
+        pruned.shares,
+        footprint((k.entry for k in kept), rootfs, staying),
+    )

@@ -1,0 +1,1 @@
+"""ELF files: facts, the search order of ld.so(8), and an independent audit."""

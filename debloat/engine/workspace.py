@@ -1,0 +1,233 @@
+"""What a run owns and must give back: containers, pending images, a scratch directory, and the signals that end it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
+from debloat.core.signals import ENDING
+from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine
+from debloat.engine.run_id import new_run
+
+SCRATCH = "debloat-"
+"""What the names of scratch directories begin with; the run's id and a word that differs follow."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+class Workspace:
+    """A run on an engine. As a context manager it gives everything back on every way out.
+
+    While it is open SIGINT, SIGTERM and SIGHUP raise `Interrupted`, but never inside `shielded()`: between asking the
+    engine for something and knowing its name.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.run = new_run()
+        self._directory: Path | None = None
+        self._pending = False
+        self._shield = 0
+        self._signal = 0
+        self._previous: dict[signal.Signals, object] = {}
+        self._containers: set[str] = set()
+        self._unsure = False
+        """Whether the engine may have made something whose name did not come back."""
+        self._making = 0
+        self._changed = threading.Condition()
+        self._ended = False
+        self._channels: list[Channel] = []
+
+    @property
+    def pending(self) -> str:
+        """The name under which an image of this run is loaded until it is proven."""
+        return f"{PENDING_REPOSITORY}:{self.run}"
+
+    @property
+    def directory(self) -> Path:
+        """A scratch directory that goes with the run."""
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
+        return self._directory
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container that is removed with the run at the latest. Interrupted once the run has ended."""
+        with self.shielded():
+            with self._changed:
+                if self._ended:
+                    raise Interrupted("the run has ended")
+                self._making += 1
+            made = ""
+            try:
+                made = self.engine.create(spec)
+            finally:
+                with self._changed:
+                    self._making -= 1
+                    self._unsure |= not made
+                    self._containers.update({made} - {""})
+                    self._changed.notify_all()
+            return made
+
+    def attach(self, container: str) -> Channel:
+        """The streams of a container, closed with the run at the latest."""
+        channel = self.engine.attach(container)
+        self._channels.append(channel)
+        return channel
+
+    @contextlib.contextmanager
+    def container(self, spec: ContainerSpec) -> Iterator[str]:
+        """A container for the length of a block."""
+        container = self.create(spec)
+        try:
+            yield container
+        finally:
+            with self.shielded():
+                self.engine.remove(container)
+                self._containers.discard(container)
+
+    def end(self) -> None:
+        """Create no more containers and remove those that are there, whatever other threads do with them."""
+        with self.shielded():
+            with self._changed:
+                self._ended = True
+                self._changed.wait_for(lambda: not self._making)
+            for container in tuple(self._containers):
+                with contextlib.suppress(DebloatError):
+                    self.engine.remove(container)
+                    self._containers.discard(container)
+
+    def load(self, tar: Iterator[bytes]) -> str:
+        """Load an image archive that carries the pending name; the name goes with the run."""
+        with self.shielded():
+            self._discard()
+            self._pending = True
+            self.engine.load(tar)
+            return self.pending
+
+    def publish(self, reference: str) -> None:
+        """Give the loaded image its name; it is no longer pending."""
+        with self.shielded():
+            self.engine.tag(self.pending, reference)
+            self._discard()
+
+    def _discard(self) -> None:
+        if self._pending:
+            self.engine.untag(self.pending)
+            self._pending = False
+
+    @contextlib.contextmanager
+    def shielded(self) -> Iterator[None]:
+        """A block in which a signal waits for its end.
+
+        Signals interrupt the main thread only, and the run waits for its other threads before it gives things back.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._shield += 1
+        try:
+            yield
+        finally:
+            self._shield -= 1
+            if self._shield == 0 and self._signal:
+                number, self._signal = self._signal, 0
+                raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        if self._shield:
+            self._signal = number
+        else:
+            raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    def __enter__(self) -> Workspace:
+        with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
+            for number in ENDING:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), or a shell's background job
+                    self._previous[number] = signal.signal(number, self._caught)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            with contextlib.suppress(DebloatError):
+                self._give_back()
+        finally:
+            if self._directory is not None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+            for number, previous in self._previous.items():
+                signal.signal(number, previous)  # type: ignore[arg-type]
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise EngineUnavailable(
+                f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror}",
+                "free space there, or set TMPDIR to a directory with more; the contents that stay are gathered there",
+            ) from error
+
+    def _give_back(self) -> None:
+        # First the streams: Docker removes no container whose output somebody is attached to and does not read.
+        for channel in self._channels:
+            channel.close()
+        self.end()
+        if self._pending:
+            with contextlib.suppress(DebloatError):
+                self._discard()
+        # The engine is asked only where this may have missed something: it takes as long as removing a container.
+        for leftover in self.engine.leftovers(self.run) if self._unsure or self._containers or self._pending else ():
+            with contextlib.suppress(DebloatError):
+                if leftover.kind == "container":
+                    self.engine.remove(leftover.id)
+                else:
+                    self.engine.untag(leftover.name)
+
+
+def must_be_writable(path: Path) -> None:
+    """UsageError where a file cannot be made in the directory of `path`, found out before any work; makes nothing."""
+    directory = path.absolute().parent
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
+        ) from error
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes `path` when the block ends well, and vanishes otherwise.
+
+    UsageError where it cannot be written.
+    """
+    draft: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        os.close(handle)
+        draft = Path(name)
+        yield draft
+        umask = os.umask(0)
+        os.umask(umask)
+        draft.chmod(0o666 & ~umask)
+        draft.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
+        ) from error
+    finally:
+        if draft is not None:
+            draft.unlink(missing_ok=True)

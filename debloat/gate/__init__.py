@@ -1,0 +1,1 @@
+"""The gate: rules over an image and its lock, what breaks them, and where to show it."""

@@ -1,0 +1,257 @@
+"""The pre-push hook: installing it in a git repository, and telling fast whether anything relevant has changed.
+
+Only the standard library is imported here: when nothing changed, this is all that a push waits for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import http.client
+import json
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from debloat.core.errors import UsageError
+
+MARK = "# debloat pre-push hook"
+BEFORE = "pre-push.before-debloat"
+STAMP = "debloat-stamp"
+FILES = ("Dockerfile", ".dockerignore", "debloat.lock.format", "debloat.toml", "pyproject.toml")
+"""Files that are read whole, wherever .dockerignore puts them."""
+MAX_FILES = 200_000
+ENGINE_TIMEOUT = 5.0
+
+_SCRIPT = """#!/bin/sh
+{mark}, made by `debloat hook install`; `debloat hook install --uninstall` removes it
+before="$(dirname "$0")/{before}"
+if [ -x "$before" ]; then
+    "$before" "$@" || exit $?
+fi
+python={python}
+if [ -x "$python" ]; then
+    exec "$python" -m debloat hook run{image}
+fi
+exec debloat hook run{image}
+"""
+
+
+def script(image: str | None, python: str = sys.executable) -> str:
+    """The hook's text. It runs the hook it was chained to first, and leaves git's list of references to that."""
+    given = f" {shlex.quote(image)}" if image else ""
+    return _SCRIPT.format(mark=MARK, before=BEFORE, python=shlex.quote(python), image=given)
+
+
+def install(directory: Path, image: str | None, *, chain: bool = False) -> Path:
+    """Write the hook into a directory of hooks. UsageError where another is there, unless it is to be chained."""
+    hook, before = directory / "pre-push", directory / BEFORE
+    if _foreign(hook):
+        if not chain:
+            raise UsageError(
+                f"there is a pre-push hook already: {hook}",
+                "run `debloat hook install --chain` to keep it and run it first,"
+                " or add the line `debloat hook run || exit 1` to it",
+            )
+        if before.exists():
+            raise UsageError(f"cannot chain the pre-push hook: {before} is in the way", "remove one of the two")
+        hook.rename(before)
+    directory.mkdir(parents=True, exist_ok=True)
+    hook.write_text(script(image))
+    hook.chmod(0o755)
+    return hook
+
+
+def uninstall(directory: Path) -> bool:
+    """Remove the hook and put back what it was chained to; whether there was one."""
+    hook, before = directory / "pre-push", directory / BEFORE
+    if not hook.exists() or _foreign(hook):
+        return False
+    hook.unlink()
+    if before.exists():
+        before.rename(hook)
+    return True
+
+
+def _foreign(hook: Path) -> bool:
+    return hook.is_file() and MARK not in hook.read_text("utf-8", "replace")
+
+
+def git_directory(directory: Path) -> Path:
+    """The `.git` directory of the working tree that `directory` is in (gitrepository-layout(5))."""
+    given = os.environ.get("GIT_DIR")
+    if given:
+        return Path(given).resolve()
+    for parent in (directory, *directory.parents):
+        git = parent / ".git"
+        if git.is_dir():
+            return git
+        if git.is_file():
+            text = git.read_text("utf-8", "replace")
+            if text.startswith("gitdir: "):
+                return (parent / text.removeprefix("gitdir: ").strip()).resolve()
+    raise UsageError(f"{directory} is not in a git repository", "run it in one, or `git init`")
+
+
+# ---------------------------------------------------------------------------------------- the stamp
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a check depends on, as digests: the files by name and content, the context by stat, the image by id."""
+
+    files: str
+    context: str
+    image: str
+
+    def text(self) -> str:
+        return f"debloat-stamp 1 {self.files} {self.context} {self.image}\n"
+
+
+def state(directory: Path, image: str) -> State:
+    """The state now; `image` is the image's id."""
+    files = hashlib.sha256()
+    for name in FILES:
+        with contextlib.suppress(OSError):
+            files.update(f"{name}\0".encode() + hashlib.sha256((directory / name).read_bytes()).digest())
+    return State(files.hexdigest(), context_digest(directory), image or "-")
+
+
+def unchanged(stamp: Path, now: State) -> bool:
+    """Whether the last check that passed saw the same."""
+    try:
+        return stamp.read_text() == now.text()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def remember(stamp: Path, now: State) -> None:
+    """Note that a check of this state has passed. Best effort: without it the next push checks again."""
+    with contextlib.suppress(OSError):
+        stamp.write_text(now.text())
+
+
+def stale(stamp: Path, now: State) -> bool:
+    """Whether the build context has changed since the last check that passed while the image is still the same."""
+    try:
+        words = stamp.read_text().split()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return len(words) == 5 and words[4] == now.image and words[3] != now.context
+
+
+def context_digest(directory: Path) -> str:
+    """A digest of the build context by name, size, mode and modification time; what .dockerignore names is left out."""
+    ignored = _Ignore(directory / ".dockerignore")
+    digest = hashlib.sha256()
+    for count, line in enumerate(_walk(str(directory), "", ignored)):
+        digest.update(line)
+        if count > MAX_FILES:
+            break
+    return digest.hexdigest()
+
+
+def _walk(root: str, below: str, ignored: _Ignore) -> Iterator[bytes]:
+    try:
+        with os.scandir(f"{root}/{below}") as found:
+            entries = sorted(found, key=lambda e: e.name)
+    except OSError:
+        return
+    for entry in entries:
+        name = f"{below}{entry.name}"
+        out = ignored(name)
+        if name == ".git" or (out and not ignored.excepts):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, f"{name}/", ignored)
+        elif not out:
+            with contextlib.suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                line = f"{name}\0{status.st_size} {status.st_mode} {status.st_mtime_ns}\n"
+                yield line.encode("utf-8", "surrogateescape")
+
+
+class _Ignore:
+    """The patterns of a .dockerignore: the last one that matches a name, or a directory above it, decides."""
+
+    def __init__(self, path: Path) -> None:
+        self._rules: list[tuple[bool, str]] = []
+        with contextlib.suppress(OSError):
+            for line in path.read_text("utf-8", "replace").splitlines():
+                pattern = line.strip()
+                if pattern and not pattern.startswith("#"):
+                    keeps = pattern.startswith("!")
+                    self._rules.append((keeps, pattern.lstrip("!").strip("/").removeprefix("./")))
+        self.excepts = any(keeps for keeps, _ in self._rules)
+
+    def __call__(self, name: str) -> bool:
+        if not self._rules:
+            return False
+        parts = name.split("/")
+        prefixes = ["/".join(parts[:i]) for i in range(1, len(parts) + 1)]
+        result = False
+        for keeps, pattern in self._rules:
+            if any(_matches(prefix, pattern) for prefix in prefixes):
+                result = not keeps
+        return result
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Go's filepath.Match with `**`: `*` stops at a slash."""
+    if pattern.startswith("**/") and _matches(name.rpartition("/")[2], pattern[3:]):
+        return True
+    wanted, given = pattern.split("/"), name.split("/")
+    if "**" in wanted:
+        return fnmatch.fnmatchcase(name, pattern.replace("**", "*"))
+    return len(wanted) == len(given) and all(map(fnmatch.fnmatchcase, given, wanted))
+
+
+# ---------------------------------------------------------------------------------------- the image
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=ENGINE_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(ENGINE_TIMEOUT)
+        self.sock.connect(self._path)
+
+
+def image_id(reference: str) -> str | None:
+    """The id of an image on an engine behind a unix socket; empty where it has none, None where that cannot be told."""
+    host = os.environ.get("DOCKER_HOST", "")
+    if (host and not host.startswith("unix://")) or os.environ.get("DOCKER_CONTEXT"):
+        return None
+    connection = _UnixConnection(host.removeprefix("unix://") or "/var/run/docker.sock")
+    try:
+        connection.request("GET", f"/images/{quote(reference, safe='/:@')}/json")
+        answer = connection.getresponse()
+        body = answer.read(16 << 20)
+        if answer.status == 404:
+            return ""
+        found = json.loads(body)["Id"] if answer.status == 200 else None
+        return found if isinstance(found, str) else None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+    finally:
+        connection.close()
+
+
+def locked_reference(directory: Path) -> str:
+    """The image that the lock here was made of, from the lock's first lines; empty without one."""
+    with contextlib.suppress(OSError), (directory / "debloat.lock.format").open("rb") as file:
+        for line in file.read(4096).split(b"\n")[:6]:
+            if line.startswith(b"image\t"):
+                return line[6:].decode("utf-8", "replace")
+    return ""

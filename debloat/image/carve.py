@@ -1,0 +1,307 @@
+"""Carving: the closure of a root file system as one deterministic layer, and the image archive around it.
+
+The same entries, contents and configuration give the same bytes on every machine: names sorted, owners as numbers,
+no time but the files' own, PAX records only where the old header cannot say it.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+from debloat.core.model import Closure, Entry, Image, Kind
+from debloat.image.rootfs import Rootfs
+
+_TYPES = {
+    Kind.FILE: tarfile.REGTYPE,
+    Kind.DIR: tarfile.DIRTYPE,
+    Kind.SYMLINK: tarfile.SYMTYPE,
+    Kind.FIFO: tarfile.FIFOTYPE,
+    Kind.CHAR: tarfile.CHRTYPE,
+    Kind.BLOCK: tarfile.BLKTYPE,
+}
+_BLOCK = tarfile.BLOCKSIZE
+_PIECE = 1 << 20
+
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+"""Annotation keys of the OCI image specification (annotations.md); set as labels, which every engine carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One entry of the minimal image: its metadata, and new content where debloat rewrites the file."""
+
+    entry: Entry
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A written layer: the digest of its uncompressed tar (`sha256:...`), its size, and the bytes of its files."""
+
+    diff_id: str
+    size: int
+    content: int
+
+
+def kept_entries(rootfs: Rootfs, closure: Closure, rewritten: Mapping[str, bytes]) -> list[Kept]:
+    """The entries of a closure in the order of the layer. Sockets are left out: they mean nothing in an image."""
+    kept = []
+    for path in sorted(closure.evidence, key=os.fsencode):
+        entry = rootfs.get(path)
+        if entry is None or entry.kind is Kind.SOCKET:
+            continue
+        content = rewritten.get(path)
+        if content is not None:
+            entry = replace(entry, size=len(content), hardlink=0)
+        kept.append(Kept(entry, content))
+    return kept
+
+
+def layer_pieces(rootfs: Rootfs, kept: Iterable[Kept]) -> Iterator[bytes]:
+    """The layer's tar, in pieces. A hardlink group's first name carries the content, the others link to it."""
+    first: dict[int, str] = {}
+    total = 0
+    for item in kept:
+        entry = item.entry
+        linked = first.get(entry.hardlink) if entry.hardlink else None
+        header = _header(entry, linked)
+        total += len(header)
+        yield header
+        if entry.hardlink and linked is None:
+            first[entry.hardlink] = entry.path
+        if entry.kind is Kind.FILE and linked is None:
+            size = 0
+            for piece in (item.content,) if item.content is not None else rootfs.chunks(entry.path):
+                size += len(piece)
+                yield piece
+            if size != entry.size:
+                raise ValueError(f"{entry.path!r} has {size} bytes, its entry says {entry.size}")
+            padding = -size % _BLOCK
+            yield b"\0" * padding
+            total += size + padding
+    yield b"\0" * (2 * _BLOCK + -(total + 2 * _BLOCK) % tarfile.RECORDSIZE)
+
+
+def _header(entry: Entry, linked: str | None) -> bytes:
+    records = {f"SCHILY.xattr.{name}".encode("utf-8", "surrogateescape"): value for name, value in entry.xattrs}
+    seconds, nanoseconds = divmod(entry.mtime, 10**9)
+    if nanoseconds:
+        records[b"mtime"] = f"{seconds}.{nanoseconds:09d}".rstrip("0").encode()
+    name = os.fsencode(entry.path.lstrip("/") or ".") + (b"/" if entry.is_dir else b"")
+    return tar_header(
+        name,
+        _TYPES[entry.kind] if linked is None else tarfile.LNKTYPE,
+        mode=entry.mode,
+        owner=(entry.uid, entry.gid),
+        size=entry.size if entry.is_file and linked is None else 0,
+        mtime=seconds,
+        link=os.fsencode(entry.target if linked is None else linked.lstrip("/")),
+        device=entry.device,
+        records=records,
+    )
+
+
+def tar_header(
+    name: bytes,
+    kind: bytes = tarfile.REGTYPE,
+    *,
+    mode: int = 0o644,
+    owner: tuple[int, int] = (0, 0),
+    size: int = 0,
+    mtime: int = 0,
+    link: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+    records: Mapping[bytes, bytes] = MappingProxyType({}),
+) -> bytes:
+    """A ustar header, behind PAX records for what it cannot hold (pax, POSIX.1-2017).
+
+    Not tarfile's, whose bytes changed between Python releases: a layer has the same digest on every machine.
+    """
+    extra = dict(records)
+    if len(name) > tarfile.LENGTH_NAME:
+        extra[b"path"] = name
+    if len(link) > tarfile.LENGTH_LINK:
+        extra[b"linkpath"] = link
+    numbers = ((b"uid", owner[0], 8), (b"gid", owner[1], 8), (b"size", size, 12), (b"mtime", mtime, 12))
+    for key, value, width in numbers:
+        if not 0 <= value < 8 ** (width - 1):
+            extra.setdefault(key, b"%d" % value)
+    block = _ustar(name, kind, mode, owner, size, mtime, link, device)
+    if not extra:
+        return block
+    body = b"".join(_record(key, value) for key, value in sorted(extra.items()))
+    head = _ustar(b"PaxHeaders/" + name[-80:], tarfile.XHDTYPE, 0o644, (0, 0), len(body), 0, b"", (0, 0))
+    return head + body + b"\0" * (-len(body) % _BLOCK) + block
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """`LENGTH KEY=VALUE\\n`, where the length counts itself."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    length = rest + len(str(length))
+    return b"%d %s=%s\n" % (length, key, value)
+
+
+def _octal(value: int, width: int) -> bytes:
+    return b"%0*o\0" % (width - 1, value if 0 <= value < 8 ** (width - 1) else 0)
+
+
+def _ustar(
+    name: bytes,
+    kind: bytes,
+    mode: int,
+    owner: tuple[int, int],
+    size: int,
+    mtime: int,
+    link: bytes,
+    device: tuple[int, int],
+) -> bytes:
+    block = b"".join(
+        (
+            name[: tarfile.LENGTH_NAME].ljust(tarfile.LENGTH_NAME, b"\0"),
+            _octal(mode, 8),
+            _octal(owner[0], 8),
+            _octal(owner[1], 8),
+            _octal(size, 12),
+            _octal(mtime, 12),
+            b" " * 8,
+            kind,
+            link[: tarfile.LENGTH_LINK].ljust(tarfile.LENGTH_LINK, b"\0"),
+            b"ustar\x0000",
+            b"\0" * 64,
+            _octal(device[0], 8),
+            _octal(device[1], 8),
+            b"\0" * 167,
+        )
+    )
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def write_layer(rootfs: Rootfs, kept: list[Kept], out: BinaryIO) -> Layer:
+    """Write the layer's tar, hashing on the way."""
+    digest, size = hashlib.sha256(), 0
+    for piece in layer_pieces(rootfs, kept):
+        digest.update(piece)
+        size += len(piece)
+        out.write(piece)
+    out.flush()
+    return Layer(f"sha256:{digest.hexdigest()}", size, content_size(k.entry for k in kept))
+
+
+def content_size(entries: Iterable[Entry]) -> int:
+    """Bytes of regular files, each hardlinked file counted once."""
+    seen: set[int] = set()
+    total = 0
+    for entry in entries:
+        if entry.kind is Kind.FILE and not (entry.hardlink and entry.hardlink in seen):
+            seen.add(entry.hardlink)
+            total += entry.size
+    return total
+
+
+def created_at(image: Image) -> str:
+    """The minimal image's `created`: SOURCE_DATE_EPOCH where it is set, else the original's own."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.isdigit():
+        moment = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return image.created
+
+
+def image_config(image: Image, layer: Layer, tool: str) -> bytes:
+    """The minimal image's configuration: the original's `Config` in every field, one layer, and where it came from.
+
+    The only additions are the labels that name the base.
+    """
+    config: dict[str, Any] = copy.deepcopy(dict(image.config.raw))
+    labels = dict(config.get("Labels") or {})
+    labels.setdefault(BASE_NAME, image.reference)
+    labels.setdefault(BASE_DIGEST, image.repo_digest or image.id)
+    config["Labels"] = labels
+    created = created_at(image)
+    document: dict[str, Any] = {
+        "architecture": image.architecture,
+        "config": config,
+        "created": created,
+        "history": [{"created": created, "created_by": tool, "comment": f"cut down from {image.reference}"}],
+        "os": image.os,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+    }
+    if image.variant:
+        document["variant"] = image.variant
+    if image.author:
+        document["author"] = image.author
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def image_id(config: bytes) -> str:
+    """The id that every engine gives an image with this configuration."""
+    return f"sha256:{hashlib.sha256(config).hexdigest()}"
+
+
+def archive(config: bytes, layer: Layer, layer_file: Path, names: Iterable[str]) -> Iterator[bytes]:
+    """The image as an archive that `docker load` takes and that is an OCI image layout as well."""
+    digest = image_id(config).partition(":")[2]
+    layer_digest = layer.diff_id.partition(":")[2]
+    blob, layer_blob = f"blobs/sha256/{digest}", f"blobs/sha256/{layer_digest}"
+    tags = sorted(names)
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": _descriptor("application/vnd.oci.image.config.v1+json", digest, len(config)),
+            "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar", layer_digest, layer.size)],
+            "annotations": {
+                key: value
+                for key, value in sorted(json.loads(config)["config"]["Labels"].items())
+                if key in (BASE_NAME, BASE_DIGEST)
+            },
+        }
+    )
+    manifest_digest = hashlib.sha256(manifest).hexdigest()
+    index = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [
+            {
+                **_descriptor("application/vnd.oci.image.manifest.v1+json", manifest_digest, len(manifest)),
+                "annotations": {"io.containerd.image.name": tag},
+            }
+            for tag in tags or [""]
+        ],
+    }
+    docker = [{"Config": blob, "RepoTags": tags or None, "Layers": [layer_blob]}]
+    yield from _member(blob, config)
+    yield from _member(f"blobs/sha256/{manifest_digest}", manifest)
+    yield from _member("index.json", _json(index))
+    yield from _member("manifest.json", _json(docker))
+    yield from _member("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    yield tar_header(layer_blob.encode(), size=layer.size)
+    with layer_file.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+    yield b"\0" * (-layer.size % _BLOCK) + b"\0" * (2 * _BLOCK)
+
+
+def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _member(name: str, data: bytes) -> Iterator[bytes]:
+    yield tar_header(name.encode(), size=len(data))
+    yield data + b"\0" * (-len(data) % _BLOCK)

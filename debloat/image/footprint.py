@@ -1,0 +1,94 @@
+"""What an image amounts to, for summaries and for the gate: size, files, packages, and what an attacker would like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from debloat.core.model import Entry, Kind
+from debloat.image.rootfs import Rootfs
+
+SHELLS = frozenset({"sh", "ash", "bash", "dash", "rbash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox"})
+PACKAGE_MANAGERS = frozenset(
+    {
+        "apt",
+        "apt-get",
+        "aptitude",
+        "dpkg",
+        "pip",
+        "pip3",
+        "npm",
+        "npx",
+        "yarn",
+        "pnpm",
+        "corepack",
+        "gem",
+        "cpan",
+        "cargo",
+    }
+)
+_NO_CONTENT = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
+"""Links have no mode of their own; `/dev/null` and its like are for all to write, and are the engine's at run time."""
+_PROGRAM_DIRECTORIES = ("bin", "sbin")
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """An image in figures: bytes of regular files (a hardlinked file once), files, packages, and lists of paths."""
+
+    bytes: int
+    files: int
+    packages: int
+    setuid: tuple[str, ...]
+    shells: tuple[str, ...]
+    package_managers: tuple[str, ...]
+    world_writable: tuple[str, ...]
+
+
+def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footprint:
+    """The footprint of some entries of a root file system; `packages` is how many its database names."""
+    setuid, world_writable, named = list[str](), list[str](), list[Entry]()
+    size, files, linked, executable = 0, 0, set[int](), set[str]()
+    for entry in entries:
+        files += entry.kind is not Kind.DIR
+        if entry.is_file and entry.hardlink not in linked:
+            size += entry.size
+            linked.update({entry.hardlink} - {0})
+        if entry.is_file and entry.mode & 0o6000:
+            setuid.append(entry.path)
+        if entry.kind not in _NO_CONTENT and entry.mode & 0o002 and not entry.mode & 0o1000:
+            world_writable.append(entry.path)
+        if entry.executable:
+            executable.add(entry.path)
+        if entry.name in SHELLS or entry.name in PACKAGE_MANAGERS:
+            named.append(entry)
+    programs = [e for e in named if _is_program(e, rootfs, executable)]
+    return Footprint(
+        bytes=size,
+        files=files,
+        packages=packages,
+        setuid=tuple(setuid),
+        shells=tuple(e.path for e in programs if e.name in SHELLS),
+        package_managers=tuple(e.path for e in programs if e.name in PACKAGE_MANAGERS),
+        world_writable=tuple(world_writable),
+    )
+
+
+def of_image(rootfs: Rootfs, packages: int) -> Footprint:
+    """The footprint of all of a root file system. Most files can be nothing but counted, which takes no `Entry`."""
+    files, size, others = rootfs.tree.apart(lambda kind, mode: kind is Kind.FILE and not mode & _NOTED)
+    found = footprint((e for path in others if (e := rootfs.get(path)) is not None), rootfs, packages)
+    return replace(found, bytes=found.bytes + size, files=found.files + files)
+
+
+_NOTED = 0o6113
+"""Bits of a mode that make a file one to note: setuid, setgid, executable, for all to write."""
+
+
+def _is_program(entry: Entry, rootfs: Rootfs, executable: set[str]) -> bool:
+    """Whether an entry is a program by its name: in a directory for programs, executable, or a link to one here."""
+    parent = entry.path.rpartition("/")[0]
+    if parent.rpartition("/")[2] not in _PROGRAM_DIRECTORIES or not (entry.is_file or entry.is_symlink):
+        return False
+    real = rootfs.lookup(entry.path)
+    return real is not None and real.path in executable

@@ -1,0 +1,331 @@
+"""Reading an image: its index and contents come from the sensor inside a container that never runs the program.
+
+Where no container can be started, `docker export` serves the same: slower, and the whole image crosses the wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from debloat.core.errors import EngineUnavailable, SensorUnavailable
+from debloat.core.model import Entry, Image, Kind
+from debloat.engine.base import Channel, ChannelClosed, ContainerSpec
+from debloat.engine.workspace import Workspace
+from debloat.image.rootfs import Rootfs
+
+SENSOR_HOME = "/.debloat"
+SENSOR = f"{SENSOR_HOME}/sensor"
+ENGINE_TOUCHED = frozenset({"/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/proc", "/sys"})
+"""Directories whose times are those of the container's creation, for the init layer makes names in them or them."""
+
+_PIECE = 1 << 20
+_BATCH = 2000
+
+
+def sensor_tar(binary: bytes) -> bytes:
+    """The archive that puts the sensor, and an empty directory for its traces, into `/.debloat`."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        info = tarfile.TarInfo("sensor")
+        info.size, info.mode = len(binary), 0o755
+        tar.addfile(info, io.BytesIO(binary))
+        for name in ("trace", "root"):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
+    return stream.getvalue()
+
+
+class Spool:
+    """Contents on disk, behind the `Contents` protocol; what is missing is fetched by `_bring`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("w+b")
+        self._where: dict[str, tuple[int, int]] = {}
+        self._end = 0
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        missing = sorted({p for p in paths if p not in self._where})
+        for start in range(0, len(missing), _BATCH):
+            self._bring(missing[start : start + _BATCH])
+
+    def _bring(self, paths: list[str]) -> None:
+        raise KeyError(paths[0])
+
+    def _store(self, path: str, pieces: Iterable[bytes]) -> None:
+        start = self._end
+        self._file.seek(start)
+        for piece in pieces:
+            self._file.write(piece)
+            self._end += len(piece)
+        self._where[path] = (start, self._end - start)
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        self.fetch((path,))
+        start, size = self._where[path]
+        self._file.seek(start)
+        return self._file.read(size if limit is None else min(size, limit))
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        self.fetch((path,))
+        start, size = self._where[path]
+        for offset in range(0, size, _PIECE):
+            self._file.seek(start + offset)
+            yield self._file.read(min(_PIECE, size - offset))
+
+
+@contextlib.contextmanager
+def _served() -> Iterator[None]:
+    """Say what it means for the run that the connection to `serve` has ended."""
+    try:
+        yield
+    except (ChannelClosed, TimeoutError) as error:
+        raise EngineUnavailable(
+            f"the container that reads the image for debloat is gone: {error}",
+            "something else removed it, or the engine was restarted; run the same again",
+        ) from error
+
+
+class SensorContents(Spool):
+    """Contents that the sensor's `serve` sends on request; EngineUnavailable where it is gone."""
+
+    def __init__(self, channel: Channel, spool: Path) -> None:
+        super().__init__(spool)
+        self._channel = channel
+
+    def index(self) -> Iterator[Entry]:
+        """All entries of the root file system, as they come."""
+        parser = IndexParser()
+        with _served():
+            self._channel.send(b"index\n")
+        while not parser.done:
+            with _served():
+                data = self._channel.some(timeout=300)
+            parser.feed(data)
+            yield from parser.entries
+            parser.entries.clear()
+
+    @_served()
+    def _bring(self, paths: list[str]) -> None:
+        request = b"".join(os.fsencode(p) + b"\0" for p in paths)
+        self._channel.send(b"read %d\n" % len(paths) + request)
+        for path in paths:
+            head = self._channel.read(9, timeout=300)
+            status, size = head[0], int.from_bytes(head[1:], "little")
+            if status:
+                raise EngineUnavailable(f"cannot read {path!r} of the image: {os.strerror(status)}")
+            self._store(path, self._pieces(size))
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        while size:
+            piece = self._channel.read(min(size, _PIECE), timeout=300)
+            size -= len(piece)
+            yield piece
+
+
+_KINDS = {kind.value.encode(): kind for kind in Kind} | {b"m": Kind.DIR}
+"""By the letters of the index; `m` is a directory on which something is mounted."""
+_FILE = Kind.FILE
+
+
+class IndexParser:
+    """Reads the answer to `index` (docs/sensor.md) as it comes; SensorUnavailable where it is damaged."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.done = False
+        self._rest = b""
+        self._groups: dict[tuple[bytes, bytes], int] = {}
+
+    def feed(self, data: bytes) -> None:
+        fields = (self._rest + data).split(b"\0")
+        at, last = 0, len(fields) - 1
+        try:
+            while at < last:
+                meta = fields[at]
+                if not meta:
+                    self.done = True
+                    return
+                end = at + 3 + 2 * int(meta.rpartition(b" ")[2])
+                if end > last:
+                    break
+                self.entries.append(self._entry(meta.split(b" "), fields[at + 1 : end]))
+                at = end
+        except ValueError as error:
+            raise SensorUnavailable("the sensor's index of the image is damaged", "run `debloat doctor`") from error
+        self._rest = b"\0".join(fields[at:])
+
+    def _entry(self, meta: list[bytes], names: list[bytes]) -> Entry:
+        letter, mode, uid, gid, size, mtime, nlink, dev, ino, major, minor, _ = meta
+        kind = _KINDS.get(letter)
+        if kind is None:
+            raise ValueError(letter)
+        group, device, xattrs = 0, (0, 0), tuple[tuple[str, bytes], ...]()
+        if kind is not _FILE:
+            size = b"0"
+            if letter in b"cb":
+                device = (int(major), int(minor))
+        elif nlink != b"1" and int(nlink) > 1:
+            group = self._groups.setdefault((dev, ino), len(self._groups) + 1)
+        if len(names) > 2:
+            pairs = zip(names[2::2], names[3::2], strict=True)
+            xattrs = tuple(sorted((os.fsdecode(n), bytes.fromhex(v.decode("ascii"))) for n, v in pairs))
+        path, target = (name.decode("utf-8", "surrogateescape") for name in names[:2])
+        return Entry(path, kind, int(mode, 8), int(uid), int(gid), int(size), int(mtime), target, group, device, xattrs)
+
+
+_EMPTY_MOUNT_POINTS = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+_ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", SENSOR_HOME)
+
+
+def without_engine_made(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries less what the engine itself puts into every container (Docker's init layer), and the sensor.
+
+    They come in no order, and are not held: half a million would take hundreds of megabytes.
+    Names that it makes only where the image has none count as the image's when they have content.
+    """
+
+    def stays(entry: Entry) -> bool:
+        if entry.path in _ENGINE_MADE or entry.path.startswith(SENSOR_HOME + "/"):
+            return False
+        if entry.path == "/etc/mtab":
+            return entry.target != "/proc/mounts"
+        return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
+
+    return _with_settled_times(e for e in entries if stays(e))
+
+
+def _with_settled_times(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries with times that do not depend on when and where the image is read.
+
+    The init layer sets the time of the directories it writes to; they get that of the newest name in them. A layer's
+    archive holds whole seconds (Docker and BuildKit write no finer ones), yet a layer lies with fractions where it was
+    built: only the seconds count.
+    """
+    newest = dict.fromkeys(ENGINE_TOUCHED, 0)
+    touched = []
+    for entry in entries:
+        if entry.path in newest:
+            touched.append(entry)
+            continue
+        parent = entry.path.rpartition("/")[0] or "/"
+        if parent in newest:
+            newest[parent] = max(newest[parent], entry.mtime)
+        yield _at_second(entry, entry.mtime)
+    for entry in touched:
+        yield _at_second(entry, newest[entry.path])
+
+
+def _at_second(entry: Entry, mtime: int) -> Entry:
+    mtime -= mtime % 10**9
+    return entry if mtime == entry.mtime else replace(entry, mtime=mtime)
+
+
+def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
+    """The root file system of an image, contents on demand, for as long as the workspace is open."""
+    engine = workspace.engine
+    spec = ContainerSpec(
+        image=image.id,
+        run=workspace.run,
+        entrypoint=(SENSOR, "serve"),
+        user="0:0",
+        workdir="/",
+        network="none",
+        anonymous=(SENSOR_HOME,),
+        cap_add=("SYS_ADMIN", "DAC_READ_SEARCH"),
+        stdin=True,
+        logs=False,
+    )
+    container = workspace.create(spec)
+    try:
+        engine.put(container, SENSOR_HOME, sensor_tar(sensor))
+        channel = workspace.attach(container)
+        engine.start(container)
+        contents = SensorContents(channel, workspace.directory / "contents")
+        return Rootfs(without_engine_made(contents.index()), contents)
+    except EngineUnavailable:
+        return exported_rootfs(workspace, image)
+
+
+class ExportedContents(Spool):
+    """Contents taken from a whole export, which lies in the spool already."""
+
+    def __init__(self, spool: Path, stream: Iterable[bytes]) -> None:
+        super().__init__(spool)
+        for piece in stream:
+            self._file.write(piece)
+        self._file.flush()
+        self.entries = list(self._take_apart())
+
+    def _take_apart(self) -> Iterator[Entry]:
+        kinds = {
+            tarfile.REGTYPE: Kind.FILE,
+            tarfile.AREGTYPE: Kind.FILE,
+            tarfile.DIRTYPE: Kind.DIR,
+            tarfile.SYMTYPE: Kind.SYMLINK,
+            tarfile.FIFOTYPE: Kind.FIFO,
+            tarfile.CHRTYPE: Kind.CHAR,
+            tarfile.BLKTYPE: Kind.BLOCK,
+        }
+        found: dict[str, Entry] = {}
+        groups: dict[str, int] = {}
+        self._file.seek(0)
+        with tarfile.open(fileobj=self._file, mode="r:", errors="surrogateescape") as tar:
+            for member in tar:
+                path = _member_path(member.name)
+                if member.islnk():
+                    first = _member_path(member.linkname)
+                    group = groups.setdefault(first, len(groups) + 1)
+                    origin = found[first]
+                    found[first] = replace(origin, hardlink=group)
+                    found[path] = replace(origin, path=path, hardlink=group)
+                    self._where[path] = self._where[first]
+                    continue
+                kind = kinds.get(member.type)
+                if kind is None:
+                    continue
+                if kind is Kind.FILE:
+                    self._where[path] = (member.offset_data, member.size)
+                found[path] = _entry(path, kind, member)
+        yield from found.values()
+
+
+def _member_path(name: str) -> str:
+    """A tar member's name as an absolute path; `.` and `./` are the root."""
+    name = name.removeprefix("./").strip("/")
+    return "/" if name in ("", ".") else f"/{name}"
+
+
+def _entry(path: str, kind: Kind, member: tarfile.TarInfo) -> Entry:
+    prefix = "SCHILY.xattr."
+    xattrs = tuple(
+        sorted(
+            (name.removeprefix(prefix), value.encode("utf-8", "surrogateescape"))
+            for name, value in member.pax_headers.items()
+            if name.startswith(prefix)
+        )
+    )
+    seconds, _, fraction = str(member.pax_headers.get("mtime", int(member.mtime))).partition(".")
+    mtime = int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
+    device = (member.devmajor, member.devminor) if kind in (Kind.CHAR, Kind.BLOCK) else (0, 0)
+    size = member.size if kind is Kind.FILE else 0
+    mode = 0o777 if kind is Kind.SYMLINK else member.mode & 0o7777
+    return Entry(path, kind, mode, member.uid, member.gid, size, mtime, member.linkname, 0, device, xattrs)
+
+
+def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:
+    """The same by `docker export` of a container that is never started."""
+    spec = ContainerSpec(image=image.id, run=workspace.run, entrypoint=("/none",), network="none")
+    with workspace.container(spec) as container:
+        contents = ExportedContents(workspace.directory / "export", workspace.engine.export(container))
+    entries = contents.entries
+    if not any(e.path == "/" for e in entries):
+        entries.append(Entry("/", Kind.DIR, 0o755))
+    return Rootfs(without_engine_made(entries), contents)

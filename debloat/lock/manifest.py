@@ -1,0 +1,148 @@
+"""Manifests: the entries of an image as a lock lists them, each with its content's hash, its package and a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from debloat import __version__
+from debloat.closure import World
+from debloat.core.model import Closure, Entry, Evidence, Image, Kind, Want
+from debloat.core.recipe import Recipe
+from debloat.cut import Minimal
+from debloat.debian.packages import Packages
+from debloat.image.rootfs import Rootfs
+from debloat.lock.format import Item, Lock, LockedPackage
+from debloat.lock.seeds import settled
+
+
+def lock_of(image: Image, recipe: str, world: World, minimal: Minimal, healed: tuple[Want, ...]) -> Lock:
+    """The lock of a minimal image; `recipe` is the digest of the recipe (`recipe_digest`)."""
+    return Lock(
+        tool=__version__,
+        reference=image.reference,
+        image=image.id,
+        platform=platform(image),
+        recipe=recipe,
+        layer=minimal.layer.diff_id,
+        bytes=minimal.footprint.bytes,
+        user=image.config.user,
+        ports=image.config.ports,
+        policy=world.policy,
+        trace=settled(world.trace, world.rootfs),
+        healed=tuple(sorted(healed, key=lambda w: (w.path, w.rule, w.source, w.detail, w.follow))),
+        packages=packages_of(minimal),
+        manifest=manifest(world, minimal),
+    )
+
+
+def platform(image: Image) -> str:
+    """The image's platform as OCI writes it: `linux/amd64`, `linux/arm/v7`."""
+    return "/".join(filter(None, (image.os, image.architecture, image.variant)))
+
+
+def packages_of(minimal: Minimal) -> tuple[LockedPackage, ...]:
+    """The packages whose stanza stays."""
+    return tuple(sorted(LockedPackage(s.name, s.version, s.source) for s in minimal.shares if s.state != "gone"))
+
+
+def manifest(world: World, minimal: Minimal) -> tuple[Item, ...]:
+    """The items of a minimal image, sorted by path."""
+    why, known = reasons(minimal.closure), {p.name for p in packages_of(minimal)}
+    rootfs, owners = world.rootfs, world.packages.owners
+    items = (
+        _item(rootfs, k.entry, k.content, _owner(owners(k.entry.path), known), why[k.entry.path]) for k in minimal.kept
+    )
+    return tuple(sorted(items, key=lambda item: item.path))
+
+
+def whole(rootfs: Rootfs, packages: Packages) -> tuple[Item, ...]:
+    """The manifest of all of an image; it has no reasons."""
+    entries = [e for e in rootfs.entries() if e.kind is not Kind.SOCKET]
+    rootfs.fetch(e.path for e in entries)
+    known = {p.name for p in installed(packages)}
+    return tuple(_item(rootfs, e, None, _owner(packages.owners(e.path), known), "") for e in entries)
+
+
+def _owner(owners: tuple[str, ...], known: Collection[str]) -> str:
+    return next((name for name in owners if name in known), "")
+
+
+def installed(packages: Packages) -> tuple[LockedPackage, ...]:
+    """The packages that an image's database names."""
+    found = (packages.get(name) for name in packages.names())
+    return tuple(sorted(LockedPackage(p.name, p.version, p.source) for p in found if p is not None and p.installed))
+
+
+def _item(rootfs: Rootfs, entry: Entry, content: bytes | None, package: str, reason: str) -> Item:
+    text = ""
+    if entry.kind is Kind.FILE:
+        text = digest((content,) if content is not None else rootfs.chunks(entry.path))
+    elif entry.kind is Kind.SYMLINK:
+        text = entry.target
+    elif entry.kind in (Kind.CHAR, Kind.BLOCK):
+        text = f"{entry.device[0]}:{entry.device[1]}"
+    owner = "" if entry.kind is Kind.DIR else package
+    return Item(entry.path, entry.kind, entry.mode, entry.uid, entry.gid, entry.size, text, owner, reason)
+
+
+def digest(pieces: Iterable[bytes]) -> str:
+    """The SHA-256 of a content, in hexadecimal."""
+    state = hashlib.sha256()
+    for piece in pieces:
+        state.update(piece)
+    return state.hexdigest()
+
+
+def reasons(closure: Closure) -> dict[str, str]:
+    """For each kept path the first step of its shortest chain to a root, as `RULE SOURCE`.
+
+    A path that is kept only for what lies below it says `parent`, whatever that is.
+    """
+    evidence = closure.evidence
+    dependents: dict[str, list[str]] = {}
+    distance: dict[str, int] = {}
+    for path, found in evidence.items():
+        for ev in found:
+            if ev.source in evidence:
+                dependents.setdefault(ev.source, []).append(path)
+            else:
+                distance[path] = 0
+    queue = deque(sorted(distance))
+    while queue:
+        here = queue.popleft()
+        for path in dependents.get(here, ()):
+            if path not in distance:
+                distance[path] = distance[here] + 1
+                queue.append(path)
+
+    def rank(ev: Evidence) -> tuple[bool, int, Evidence]:
+        return ev.rule == "parent", -1 if ev.source not in evidence else distance.get(ev.source, len(evidence)), ev
+
+    return {path: _words(min(found, key=rank)) for path, found in evidence.items()}
+
+
+def _words(evidence: Evidence) -> str:
+    return "parent" if evidence.rule == "parent" else f"{evidence.rule} {evidence.source}"
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """The digest of all that a recipe says: probes, scenarios, policy, limits."""
+    text = json.dumps(_plain(recipe), sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def _plain(value: Any) -> Any:
+    """A value of dataclasses, mappings and sequences as JSON knows them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.name.lower() if isinstance(value, Enum) else value

@@ -1,0 +1,214 @@
+"""Seeds of a lock: a trace less what changes from run to run, and that trace carried over to another build.
+
+A lock is read in review, so the names of this run (temporary files, process numbers) must not stand in it; what is
+left closes to the same files. On another build a path that is gone is looked for under the version it has there: in
+the same package or one renamed with its version (libfoo1 -> libfoo2, python3.11 -> python3.12, the t64 transition).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from debloat.core.model import Access, Kind, Op, Trace, Want
+from debloat.debian.packages import Packages
+from debloat.image.rootfs import MAX_LINKS, MemoryContents, Resolution, Rootfs
+from debloat.lock.format import Item, Lock
+from debloat.rules.recorded.sweeps import skipped
+from debloat.rules.recorded.trace import CREATES
+
+NEW = "(new)"
+"""Stands in a settled trace for any name that the run made itself."""
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)*", re.ASCII)
+_T64 = re.compile(r"t64(?=$|:)")
+"""Suffix of packages renamed for 64-bit time_t (Debian trixie); the files in them keep their names."""
+
+
+def settled(trace: Trace, rootfs: Rootfs) -> Trace:
+    """The trace without what is not the image's, and with `(new)` for names that the run created.
+
+    Closes to the same paths over `rootfs`. Every program of every probe still occurs.
+    """
+    made = set()
+    for access in trace.accesses:
+        if _creates(access):
+            found = rootfs.resolve(access.path, follow=access.follows)
+            if found.path is None and found.broken not in rootfs:
+                made.add(found.broken)
+    kept: set[Access] = set()
+    for access in trace.accesses:
+        if not skipped(access.path):
+            kept.update(_settled(access, rootfs, made))
+    groups = {(a.probe, a.program) for a in trace.accesses}
+    silent = groups - {(a.probe, a.program) for a in kept}
+    kept.update(Access(program, Op.EXEC, "", probe, program) for probe, program in silent if program.startswith("/"))
+    return replace(trace, accesses=frozenset(kept))
+
+
+def _creates(access: Access) -> bool:
+    return access.op in CREATES or "c" in access.flags
+
+
+def _settled(access: Access, rootfs: Rootfs, made: set[str]) -> Iterable[Access]:
+    found = rootfs.resolve(access.path, follow=access.follows)
+    if found.path is not None or found.broken not in made or "/.." in access.path:
+        return (access,)
+    directory = _directory(access.path, found, rootfs)
+    if directory is None:
+        return (access,)
+    if _creates(access) or found.links:
+        return (replace(access, path=f"{directory.rstrip('/')}/{NEW}"),)
+    return ()
+
+
+def _directory(path: str, found: Resolution, rootfs: Rootfs) -> str | None:
+    """The part of `path` that leads, over the same links, to the directory in which it breaks off."""
+    parent = found.broken.rpartition("/")[0] or "/"
+    while path != "/":
+        path = path.rstrip("/").rpartition("/")[0] or "/"
+        through = rootfs.resolve(path)
+        if through.path == parent:
+            return path if through.links == found.links else None
+    return None
+
+
+# ---------------------------------------------------------------------------------------- another build
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Move:
+    """A path of the lock that another build has under another name."""
+
+    old: str
+    new: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gone:
+    """A path that was used when the lock was made and that another build has under no name.
+
+    `reason` is the lock's; of a link, that of what it led to.
+    """
+
+    path: str
+    package: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """The seeds of a lock, carried over to another build."""
+
+    trace: Trace
+    healed: tuple[Want, ...]
+    moves: tuple[Move, ...]
+    gone: tuple[Gone, ...]
+
+
+def tree_of(manifest: Iterable[Item]) -> Rootfs:
+    """The names of a manifest as a root file system; it has no contents."""
+    return Rootfs((item.entry() for item in manifest), MemoryContents({}))
+
+
+def carried(lock: Lock, rootfs: Rootfs, packages: Packages) -> Seeds:
+    """The lock's seeds as they apply to another build of its image."""
+    locked = tree_of(lock.manifest)
+    paths = {(a.path, a.follows) for a in lock.trace.accesses} | {(w.path, w.follow) for w in lock.healed}
+    paths |= {(a.program, True) for a in lock.trace.accesses if a.program.startswith("/")}
+    successors = _Successors(lock, locked, rootfs, packages)
+    renamed: dict[str, str] = {}
+    moves, gone = set[Move](), set[Gone]()
+    for path, follow in sorted(paths):
+        known = locked.resolve(path, follow=follow).path
+        if known is None or skipped(path) or rootfs.resolve(path, follow=follow).path is not None:
+            continue
+        named = locked.resolve(path, follow=False).path or known
+        new = successors.find(named) or successors.find(known)
+        if new is None:
+            gone.update(successors.lost(p) for p in (named, known) if p not in rootfs)
+        else:
+            renamed[path] = new
+            moves.update(Move(old, new, successors.item(old).package) for old in (named,) if old != new)
+    accesses = frozenset(
+        replace(a, path=renamed.get(a.path, a.path), program=renamed.get(a.program, a.program))
+        for a in lock.trace.accesses
+    )
+    healed = tuple(replace(w, path=renamed.get(w.path, w.path)) for w in lock.healed)
+    return Seeds(replace(lock.trace, accesses=accesses), healed, tuple(sorted(moves)), tuple(sorted(gone)))
+
+
+class _Successors:
+    """Finds what became of a path of the lock."""
+
+    def __init__(self, lock: Lock, locked: Rootfs, rootfs: Rootfs, packages: Packages) -> None:
+        self._items: Mapping[str, Item] = {item.path: item for item in lock.manifest}
+        self._sources = {p.name: p.source for p in lock.packages}
+        self._locked = locked
+        self._rootfs = rootfs
+        self._packages = packages
+
+    def item(self, path: str) -> Item:
+        return self._items[path]
+
+    def lost(self, path: str) -> Gone:
+        item, reason = self._items[path], self._items[path].reason
+        for _ in range(MAX_LINKS):
+            target = self._items.get(reason.removeprefix("link ")) if reason.startswith("link ") else None
+            if target is None:
+                break
+            reason = target.reason
+        return Gone(path, item.package, reason)
+
+    def find(self, path: str) -> str | None:
+        """The path that `path` has here: itself, or the same with other version numbers, of the same package."""
+        if path in self._rootfs:
+            return path
+        candidates = [p for p in self._shaped.get(shape(path), ()) if p not in self._locked]
+        item = self._items[path]
+        fitting = [p for p in candidates if self._fits(item, p)]
+        return min(fitting, key=lambda p: _closeness(path, p)) if fitting else None
+
+    def _fits(self, item: Item, path: str) -> bool:
+        entry, owners = self._rootfs.get(path), self._packages.owners(path)
+        if entry is None or entry.kind is not item.kind:
+            return False
+        if not item.package:
+            return item.kind is Kind.DIR or not owners
+        return any(self._kin(item.package, owner) for owner in owners)
+
+    def _kin(self, old: str, new: str) -> bool:
+        package = self._packages.get(new)
+        source = package.source if package else ""
+        return stem(old) == stem(new) or (bool(source) and stem(source) == stem(self._sources.get(old, "")))
+
+    @functools.cached_property
+    def _shaped(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._rootfs:
+            if any(c.isdigit() for c in path):
+                found.setdefault(shape(path), []).append(path)
+        return found
+
+
+def shape(path: str) -> str:
+    """A path with its version numbers masked: the same for every version of a file."""
+    return _NUMBER.sub("#", path)
+
+
+@functools.lru_cache(maxsize=4096)
+def stem(package: str) -> str:
+    """A package's name without version and transition: `libssl1.1` and `libssl3t64:amd64` are one."""
+    return _NUMBER.sub("#", _T64.sub("", package.partition(":")[0]))
+
+
+def _closeness(old: str, new: str) -> tuple[int, int, list[tuple[int, ...]], str]:
+    """Order of candidates: fewest numbers changed, numbers as long as before, then the highest version."""
+    was, now = _NUMBER.findall(old), _NUMBER.findall(new)
+    changed = sum(a != b for a, b in zip(was, now, strict=False))
+    longer = sum(a.count(".") != b.count(".") for a, b in zip(was, now, strict=False))
+    version = [tuple(-int(part) for part in number.split(".")) for number in now]
+    return changed, longer, version, new

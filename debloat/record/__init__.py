@@ -1,0 +1,1 @@
+"""Recording: a container at work, its probes, and the trace of what it touched."""

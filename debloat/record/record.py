@@ -1,0 +1,163 @@
+"""Recording: every scenario of a recipe exercised on the original image, and what it touched.
+
+A recorder that disturbs what it watches is found out: a probe that fails recorded is tried unrecorded, and if it passes
+there, the recording is made again with the other mechanism, and said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
+from debloat.core.model import Access, Image, Trace
+from debloat.core.recipe import Recipe, Scenario
+from debloat.engine.workspace import Workspace
+from debloat.record.exercise import Exercise, Limits, NothingToAsk, exercise
+from debloat.record.session import Recorded, Recorder
+from debloat.record.sidebyside import each
+
+MAX_FAILED_READS = 0.001
+"""Share of stops whose path could not be read above which a recording counts as blind."""
+
+NO_COMMAND = 127
+"""A shell's exit code for a command that it cannot find (POSIX, Shell Command Language, 2.8.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The original image exercised: answers per scenario, the trace, and what the reader should know."""
+
+    exercises: tuple[Exercise, ...]
+    trace: Trace
+    notes: tuple[str, ...] = ()
+
+
+def record(
+    workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, say: Callable[[str], None]
+) -> Recording:
+    """Exercise the original. OriginalFails when it does not pass its own probes, recorded or not."""
+    _runnable(workspace, image, recipe)
+    limits = Limits(recipe.ready, recipe.timeout)
+
+    def one(number: int) -> tuple[Exercise, list[str]]:
+        scenario = recipe.scenarios[number]
+        say(f"recording {scenario.name}")
+        return _recorded(workspace, image, scenario, limits, recorder)
+
+    done = each(workspace, recipe.scenarios, one)
+    exercises = [exercise for exercise, _ in done]
+    notes = tuple(note for exercise, found in done for note in (*found, *_silent(image, exercise)))
+    return Recording(tuple(exercises), trace_of(image, exercises), notes)
+
+
+def trace_of(image: Image, exercises: list[Exercise]) -> Trace:
+    """The trace of some exercises. Accesses are told apart by scenario where there is more than one."""
+    accesses: set[Access] = set()
+    for done in exercises:
+        prefix = f"{done.scenario.name}: " if len(exercises) > 1 else ""
+        accesses |= {replace(a, probe=prefix + a.probe) if prefix else a for a in done.recorded.accesses}
+    mechanisms = frozenset(c.mechanism for done in exercises for c in done.recorded.counters)
+    return Trace(frozenset(accesses), frozenset({image.id}), mechanisms)
+
+
+_OTHER_WORD_SIZE = {("amd64", "386"), ("arm64", "arm")}
+"""Architectures of an engine and an image that its kernel runs by itself."""
+
+
+def _runnable(workspace: Workspace, image: Image, recipe: Recipe) -> None:
+    """UsageError for an image that cannot be run here, whatever is in it."""
+    here = workspace.engine.info()
+    pair = (here.architecture, image.architecture)
+    if image.architecture and pair[0] != pair[1] and pair not in _OTHER_WORD_SIZE:
+        raise UsageError(
+            f"{image.reference} is for {image.os}/{image.architecture}, and this engine runs {here.os}/{pair[0]}",
+            f"build it for {here.os}/{pair[0]} (docker build --platform), or run debloat where such images run",
+        )
+    config = image.config
+    if any(not (config.entrypoint or (config.cmd if s.args is None else s.args)) for s in recipe.scenarios):
+        raise UsageError(
+            f"{image.reference} has neither ENTRYPOINT nor CMD: there is nothing to run", 'pass --args "COMMAND"'
+        )
+
+
+def _silent(image: Image, done: Exercise) -> list[str]:
+    """Notes on exposed ports that the defaults asked nothing, or that did not speak HTTP."""
+    if done.scenario.probes or any(ask.kind == "exit" for ask in done.asked):
+        return []
+    asked = {ask.port for ask in done.asked}
+    exposed = sorted(int(p.partition("/")[0]) for p in image.config.ports if p.endswith("/tcp"))
+    off = [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
+    mute = ", ".join(str(ask.port) for ask in done.asked if ask.kind == "connect")
+    hint = "to exercise the service, give its client as --exec or --run"
+    return [*off, *([f"port {mute} speaks no HTTP and was only connected to: {hint}"] if mute else [])]
+
+
+def _recorded(
+    workspace: Workspace, image: Image, scenario: Scenario, limits: Limits, recorder: Recorder
+) -> tuple[Exercise, list[str]]:
+    try:
+        first: Exercise | None = exercise(workspace, image, image.id, scenario, limits, recorder)
+        trouble = None
+    except NothingToAsk:
+        raise
+    except OriginalFails as error:
+        first, trouble = None, error
+    if first is not None and not first.failures:
+        return first, _sound(first.recorded)
+    plain = _unrecorded(workspace, image, scenario, limits, recorder)
+    if plain is None or plain.failures:
+        raise trouble or _failure(first, plain)
+    other = "ptrace" if recorder.mechanism != "ptrace" else "notify"
+    again = exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=other))
+    if again.failures:
+        names = ", ".join(r.name for r in again.failures)
+        raise SensorUnavailable(
+            f"{scenario.name}: {names} works unrecorded, and fails while it is recorded by either mechanism",
+            "record where it works and pass --trace FILE, or report it with the output of `debloat doctor`",
+        )
+    return again, [*_sound(again.recorded), f"{scenario.name}: failed under the first mechanism, recorded by {other}"]
+
+
+def _unrecorded(
+    workspace: Workspace, image: Image, scenario: Scenario, limits: Limits, recorder: Recorder
+) -> Exercise | None:
+    try:
+        return exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=""))
+    except (OriginalFails, EngineUnavailable, UsageError):
+        return None
+
+
+def _failure(first: Exercise | None, plain: Exercise | None) -> OriginalFails:
+    failures = (plain or first).failures if (plain or first) else ()  # type: ignore[union-attr]
+    lines = "\n".join(f"  {r.name}: {r.detail or r.outcome()}" for r in failures)
+    hint = (
+        "a probe must succeed on the image as it is: status below 500, exit code 0; "
+        "give it what it lacks (-e, -v, --network, --args), or mend the probe or the image"
+    )
+    if any(r.name.startswith("run ") and r.status == NO_COMMAND for r in failures):
+        hint = "`run` calls a program of this machine; `exec` runs one in the container, `args` start the image"
+    return OriginalFails(f"the original image does not pass its own probes:\n{lines}", hint)
+
+
+def _sound(recorded: Recorded) -> list[str]:
+    """SensorUnavailable when the recording cannot be trusted; else notes on what was imperfect."""
+    notes = []
+    stops = sum(c.stops for c in recorded.counters)
+    failed = sum(c.failed_reads for c in recorded.counters)
+    unwritten = sum(c.failed_writes for c in recorded.counters)
+    if not recorded.counters or not stops or not recorded.accesses:
+        raise SensorUnavailable("the sensor saw no file access at all", "run `debloat doctor`: recording is blind here")
+    if unwritten:
+        raise SensorUnavailable(
+            f"{unwritten} accesses could not be written down", "free space where the engine keeps its volumes"
+        )
+    if failed > max(3, stops * MAX_FAILED_READS):
+        raise SensorUnavailable(
+            f"{failed} of {stops} paths could not be read from the program's memory",
+            "run `debloat doctor`; rootless engines may need a newer kernel",
+        )
+    if recorded.unresolved:
+        shown = ", ".join(repr(u) for u in recorded.unresolved[:3])
+        notes.append(f"{len(recorded.unresolved)} names whose directory could not be told: {shown}")
+    return notes

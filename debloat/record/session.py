@@ -1,0 +1,274 @@
+"""A container of an image at work: started as in production, recorded by the sensor, stopped by its own signal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from debloat.core.errors import EngineUnavailable, SensorUnavailable
+from debloat.core.model import Access, Image, ImageConfig
+from debloat.core.recipe import RunOptions
+from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, ContainerState, Engine, ExecResult
+from debloat.engine.workspace import Workspace
+from debloat.image.reader import SENSOR, SENSOR_HOME, sensor_tar
+from debloat.record.trace import Counters, parse_events, parse_marks, parse_state, scope_of
+from debloat.record.tunnel import Tunnel, published_here
+
+TRACES = f"{SENSOR_HOME}/trace"
+SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OVERRIDE", "CHOWN")
+"""What the sensor needs to install its filter, to read paths and to become the image's USER. All but the
+first two are Docker's default; they are added only where the user takes them away."""
+STOP_GRACE = 10.0
+"""Seconds between the stop signal and SIGKILL, as `docker stop` has it."""
+END_NOTICED = 5.0
+"""Seconds within which the engine sees that a container has ended whose streams have closed."""
+MAX_TRACE = 1 << 30
+
+_DEFAULT_CAPS = {
+    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP"),
+    *("NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """How to record: the sensor's binary for the engine's machine, and the mechanism; `mechanism` empty does not."""
+
+    sensor: bytes
+    mechanism: str = "auto"
+
+    @property
+    def recording(self) -> bool:
+        return bool(self.mechanism)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a session leaves: accesses, the counters of each recording, and names that could not be resolved."""
+
+    accesses: frozenset[Access] = frozenset()
+    counters: tuple[Counters, ...] = ()
+    unresolved: tuple[str, ...] = ()
+
+
+class Session:
+    """A started container with the sensor in it. Made by `started`."""
+
+    def __init__(
+        self, engine: Engine, container: str, config: ImageConfig, options: RunOptions, recorder: Recorder
+    ) -> None:
+        self.engine = engine
+        self.container = container
+        self._config = config
+        self._options = options
+        self._recorder = recorder
+        self._scopes: dict[str, str] = {}
+        self._control: Channel | None = None
+        self._tunnels: list[Tunnel] = []
+        self.ports: Mapping[str, int] = MappingProxyType({})
+
+    def command(self, *words: str, timeout: float = 60.0) -> str:
+        """One exchange with the sensor's `control`; `gone` where the container has ended."""
+        try:
+            if self._control is None:
+                argv = (SENSOR, "control", "--dir", TRACES)
+                self._control = self.engine.execute(self.container, argv, user="0:0")
+            self._control.send((" ".join(words) + "\n").encode("utf-8", "surrogateescape"))
+            return self._control.line(timeout)
+        except (ChannelClosed, EngineUnavailable):
+            # The container has ended under the command; the engine may notice a moment later.
+            if self.engine.wait(self.container, END_NOTICED) is None:
+                raise
+            return "gone"
+
+    def mark(self, name: str) -> None:
+        """What follows belongs to the probe `name`."""
+        plain = (c if c > " " and c not in "\\\x7f" else f"\\x{ord(c):02x}" for c in name)
+        self.command("mark", "".join(plain))
+
+    def state(self) -> ContainerState:
+        return self.engine.state(self.container)
+
+    def execute(self, name: str, argv: tuple[str, ...], timeout: float) -> ExecResult:
+        """Run a command in the container as its USER, recorded under `name`."""
+        user = self._options.user or self._config.user
+        if not self._recorder.recording:
+            return self.engine.run(self.container, argv, user=user, timeout=timeout)
+        scope = f"exec{len(self._scopes)}"
+        self._scopes[scope] = name
+        wrapped = (*record_argv(self._config, self._options, self._recorder, scope), *argv)
+        return self.engine.run(self.container, wrapped, user="0:0", timeout=timeout)
+
+    def stop(self) -> int | None:
+        """Stop it as the engine would, and give its exit code; None when it had to be killed.
+
+        The grace period is not waited out for a signal that the program does not handle: as PID 1 it would ignore it.
+        """
+        name = self._config.stop_signal
+        number = signal_number(name)
+        if self.command("catches", str(number)) != "no":
+            self.engine.kill(self.container, name)
+            code = self.engine.wait(self.container, STOP_GRACE)
+            if code is not None:
+                return code
+        self.engine.kill(self.container, "SIGKILL")
+        self.engine.wait(self.container, STOP_GRACE)
+        return None
+
+    def recorded(self) -> Recorded:
+        """What was recorded; to be asked once the container has ended."""
+        if not self._recorder.recording:
+            return Recorded()
+        files = _untar(self.engine.get(self.container, TRACES))
+        marks = parse_marks(files.get("marks", b""))
+        accesses: set[Access] = set()
+        counters, unresolved = [], list[str]()
+        for name in sorted(files):
+            if name.endswith(".state"):
+                counters.append(parse_state(files[name]))
+            elif name.endswith(".events"):
+                fixed = self._scopes.get(scope_of(files[name]))
+                events = parse_events(files[name], fixed or "start", {} if fixed else marks)
+                accesses |= events.accesses
+                unresolved += events.unresolved
+        return Recorded(frozenset(accesses), tuple(counters), tuple(sorted(set(unresolved))))
+
+    def reach(self, ports: tuple[str, ...]) -> None:
+        """Fill `self.ports`: for each port (`80/tcp`) the one on this machine that leads to it."""
+        state, local = self.engine.state(self.container), self.engine.info().local
+        reached = {}
+        for port in ports:
+            number = int(port.partition("/")[0])
+            published = state.ports.get(port, 0)
+            if local and self._options.network == "host":
+                reached[port] = number
+            elif local and published and published_here(published):
+                reached[port] = published
+            else:
+                tunnel = Tunnel(self.engine, self.container, state.addresses or ("127.0.0.1",), number)
+                self._tunnels.append(tunnel)
+                reached[port] = tunnel.port
+        self.ports = MappingProxyType(reached)
+
+    def close(self) -> None:
+        for tunnel in self._tunnels:
+            tunnel.close()
+        if self._control is not None:
+            self._control.close()
+
+
+def signal_number(name: str) -> int:
+    """`SIGTERM`, `TERM`, `15` or `SIGRTMIN+3` as a number; SIGTERM where it says nothing known."""
+    text = name.upper().removeprefix("SIG")
+    if text.isdigit():
+        return int(text)
+    if text.startswith("RTMIN"):
+        offset = text.removeprefix("RTMIN").lstrip("+")
+        return 34 + (int(offset) if offset.isdigit() else 0)
+    found = getattr(signal, f"SIG{text}", signal.SIGTERM)
+    return int(found)
+
+
+def _sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Capabilities to add for the sensor, and those of them that the program must not have."""
+    plain = {c.upper().removeprefix("CAP_") for c in options.cap_add}
+    dropped = {c.upper().removeprefix("CAP_") for c in options.cap_drop}
+    had = plain | (set() if "ALL" in dropped else _DEFAULT_CAPS - dropped)
+    extra = tuple(c for c in SENSOR_CAPS if c not in had and "ALL" not in plain)
+    return extra, extra
+
+
+def record_argv(config: ImageConfig, options: RunOptions, recorder: Recorder, scope: str) -> tuple[str, ...]:
+    """The sensor's command line in front of the program's own."""
+    argv = [SENSOR, "record", "--dir", TRACES, "--scope", scope, "--mechanism", recorder.mechanism]
+    user = options.user or config.user
+    if user:
+        argv += ["--user", user]
+    if "HOME" in config.env or "HOME" in options.env:
+        argv += ["--keep-home"]
+    if options.group_add:
+        argv += ["--group-add", ",".join(options.group_add)]
+    _, drop = _sensor_caps(options)
+    if drop:
+        argv += ["--drop-caps", ",".join(c.lower() for c in drop)]
+    return (*argv, "--")
+
+
+def container_spec(
+    image: str,
+    config: ImageConfig,
+    args: tuple[str, ...] | None,
+    options: RunOptions,
+    recorder: Recorder,
+    ports: tuple[str, ...],
+    run: str,
+) -> ContainerSpec:
+    """The container of a scenario: as production starts it, with the sensor in front when it is recorded."""
+    program = (*config.entrypoint, *(config.cmd if args is None else args))
+    add, _ = _sensor_caps(options) if recorder.recording else ((), ())
+    wrapped = (*record_argv(config, options, recorder, "main"), *program) if recorder.recording else ()
+    return ContainerSpec(
+        image=image,
+        run=run,
+        entrypoint=wrapped,
+        cmd=() if recorder.recording or args is None else args,
+        user="0:0" if recorder.recording else options.user,
+        env=options.env,
+        ports=() if options.network.startswith("container:") else ports,
+        volumes=options.volumes,
+        anonymous=(SENSOR_HOME,),
+        tmpfs=options.tmpfs,
+        network=options.network,
+        cap_add=(*options.cap_add, *(c for c in add if c not in options.cap_add)),
+        cap_drop=options.cap_drop,
+        group_add=options.group_add,
+        read_only=options.read_only,
+        init=options.init,
+    )
+
+
+@contextlib.contextmanager
+def started(
+    workspace: Workspace,
+    image: Image,
+    reference: str,
+    args: tuple[str, ...] | None,
+    options: RunOptions,
+    recorder: Recorder,
+    ports: tuple[str, ...],
+) -> Iterator[Session]:
+    """A container of `reference` under `image`'s configuration, started; removed when the block ends."""
+    engine = workspace.engine
+    spec = container_spec(reference, image.config, args, options, recorder, ports, workspace.run)
+    with workspace.container(spec) as container:
+        engine.put(container, SENSOR_HOME, sensor_tar(recorder.sensor))
+        engine.start(container)
+        session = Session(engine, container, image.config, options, recorder)
+        with contextlib.closing(session):
+            session.reach(ports)
+            yield session
+
+
+def _untar(stream: Iterator[bytes]) -> dict[str, bytes]:
+    """The regular files of a small archive, by their last name."""
+    data = io.BytesIO()
+    for piece in stream:
+        data.write(piece)
+        if data.tell() > MAX_TRACE:
+            raise SensorUnavailable("the trace is larger than a gigabyte", "exercise less in one run, and combine")
+    data.seek(0)
+    files = {}
+    try:
+        with tarfile.open(fileobj=data, mode="r:") as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.isreg() else None
+                if file is not None:
+                    files[member.name.rpartition("/")[2]] = file.read()
+    except tarfile.TarError as error:
+        raise SensorUnavailable(f"the trace came back damaged: {error}") from error
+    return files

@@ -1,0 +1,98 @@
+"""Ports of a container brought to this machine through the engine, where those it publishes are another machine's.
+
+An engine behind TCP or SSH, or behind a socket that is mounted into the container in which debloat itself runs,
+publishes on its own 127.0.0.1. The sensor's `relay`, run in the container, reaches the port from within.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import threading
+
+from debloat.core.errors import DebloatError
+from debloat.engine.base import Channel, ChannelClosed, Engine
+from debloat.image.reader import SENSOR
+
+_PIECE = 1 << 16
+_PATIENCE = 3600.0
+"""Seconds that either side of a connection may stay silent; probes have limits of their own."""
+
+
+def published_here(port: int) -> bool:
+    """Whether something on this machine holds 127.0.0.1:`port`, found out without connecting to it.
+
+    A connection would reach the service, and might be the one that it serves.
+    """
+    with socket.socket() as attempt:
+        try:
+            attempt.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+class Tunnel:
+    """A port of this machine's 127.0.0.1 whose connections lead to a port of a container, for as long as it is open."""
+
+    def __init__(self, engine: Engine, container: str, addresses: tuple[str, ...], port: int) -> None:
+        self._engine = engine
+        self._container = container
+        self._argv = (SENSOR, "relay", ",".join(addresses), str(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lock = threading.Lock()
+        self._open: list[socket.socket | Channel] = []
+        self._closed = False
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._join, args=(connection,), daemon=True).start()
+
+    def _join(self, connection: socket.socket) -> None:
+        """Carry one connection to its end. Where the container does not answer it is closed, as if reset."""
+        with contextlib.closing(connection):
+            try:
+                channel = self._engine.execute(self._container, self._argv, user="0:0")
+            except DebloatError:
+                return
+            with contextlib.closing(channel):
+                if not self._held(connection, channel):
+                    return
+                threading.Thread(target=_send, args=(connection, channel), daemon=True).start()
+                with contextlib.suppress(ChannelClosed, OSError):
+                    while True:
+                        connection.sendall(channel.some(_PATIENCE))
+                # The other thread may still wait for the client, which has all that there is.
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _held(self, *open_: socket.socket | Channel) -> bool:
+        with self._lock:
+            self._open += open_
+            return not self._closed
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            ends = list(self._open)
+        # A thread that waits in accept() is woken by the shutdown, not by the close.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for end in ends:
+            end.close()
+
+
+def _send(connection: socket.socket, channel: Channel) -> None:
+    """Client to container; the end of what the client sends is passed on."""
+    with contextlib.suppress(ChannelClosed, OSError):
+        while data := connection.recv(_PIECE):
+            channel.send(data)
+        channel.end()

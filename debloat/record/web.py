@@ -1,0 +1,125 @@
+"""One HTTP request of a probe, and what came of it."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from debloat.core.probes import HEADERS, ProbeResult, excerpt, shape
+from debloat.core.recipe import HttpProbe
+
+MAX_BODY = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of a request: the result, whether nothing came in time, and whether what came is another protocol."""
+
+    result: ProbeResult
+    silent: bool = False
+    foreign: bool = False
+
+
+def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: float, names: tuple[str, ...]) -> Heard:
+    """Make one request of 127.0.0.1:`port`, with `encoding` as Accept-Encoding unless it is empty.
+
+    `names` are words of this run that are masked in what is compared.
+    """
+    connection: http.client.HTTPConnection
+    if probe.scheme == "https":
+        # The certificate is the image's own affair: what counts is that it answers as before.
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    headers = {"User-Agent": "debloat", "Accept": "*/*"}
+    try:
+        connection.putrequest(probe.method, _encoded(probe.path), skip_accept_encoding=True)
+        for key, value in headers.items():
+            connection.putheader(key, value)
+        if encoding:
+            connection.putheader("Accept-Encoding", encoding)
+        if probe.method in ("POST", "PUT", "PATCH"):
+            connection.putheader("Content-Length", "0")
+        connection.endheaders()
+        response = connection.getresponse()
+        body, ended = _body(response, time.monotonic() + timeout)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        failed = ProbeResult(name, False, detail=f"{type(error).__name__}: {error}")
+        return Heard(failed, isinstance(error, TimeoutError), _is_foreign(error))
+    finally:
+        connection.close()
+    kept = tuple((h, shape_of_header(response.getheader(h) or "", names)) for h in HEADERS)
+    ok = response.status < 500
+    detail = "" if ok else f"status {response.status}: {excerpt(body, 300)}"
+    shaped = _shape(body, response, names) if ended else "without an end"
+    return Heard(ProbeResult(name, ok, response.status, kept, shaped, excerpt(body), detail))
+
+
+def _encoded(path: str) -> str:
+    """A path with what is not ASCII percent-encoded, as browsers send it (RFC 3987, 3.1)."""
+    return "".join(c if c.isascii() else quote(c, errors="surrogateescape") for c in path)
+
+
+def _body(response: http.client.HTTPResponse, deadline: float) -> tuple[bytes, bool]:
+    """The body, bounded, and whether it ended in time: a stream of events never does."""
+    if response.length is not None:
+        return response.read(MAX_BODY), True
+    body = bytearray()
+    while len(body) < MAX_BODY:
+        piece = response.read1(1 << 16)
+        if not piece:
+            return bytes(body), True
+        body += piece
+        if time.monotonic() > deadline:
+            return bytes(body), False
+    return bytes(body), True
+
+
+def _shape(body: bytes, response: http.client.HTTPResponse, names: tuple[str, ...]) -> str:
+    """The shape of a body, uncompressed where it came compressed: compressors stamp times and vary."""
+    coding = (response.getheader("content-encoding") or "").lower()
+    if coding in ("gzip", "deflate", "x-gzip"):
+        import zlib
+
+        try:
+            body = zlib.decompressobj(wbits=47).decompress(body, MAX_BODY)
+        except zlib.error:
+            return "undecodable"
+    elif coding:
+        return f"encoded {coding}"
+    return shape(body, *names)
+
+
+def _is_foreign(error: Exception) -> bool:
+    """Whether an answer is in words of another protocol than HTTP, and no TLS alert (RFC 8446, 6: it begins with 21).
+
+    A server that hangs up without a word has said nothing.
+    """
+    said = isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected)
+    return said and not str(error).startswith("\x15")
+
+
+def may_speak_tls(port: int, timeout: float) -> bool:
+    """Whether 127.0.0.1:`port` does anything but wait when it is greeted in TLS."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=timeout) as plain,
+            ssl._create_unverified_context().wrap_socket(plain),
+        ):
+            return True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True  # what is refused or answered, rightly or not, is no silence
+
+
+def shape_of_header(value: str, names: tuple[str, ...]) -> str:
+    """A header's value with the words of this run masked."""
+    for name in names:
+        value = value.replace(name, "NAME")
+    return value

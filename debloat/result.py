@@ -1,0 +1,104 @@
+"""A finished run, in full: everything a renderer needs, and nothing it would have to find out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from debloat import __version__
+from debloat.closure import World
+from debloat.core.model import Image, Want
+from debloat.core.progress import Progress, Stage
+from debloat.core.recipe import Recipe
+from debloat.cut import Minimal
+from debloat.debian.prune import PackageShare
+from debloat.image.footprint import Footprint, of_image
+from debloat.record.record import Recording
+from debloat.rules.application.forgone import forgone
+from debloat.verify import Answer, Proven
+
+
+@dataclass(frozen=True, slots=True)
+class RuleShare:
+    """What a rule keeps that no other rule wanted, and what it had a part in: paths."""
+
+    rule: str
+    alone: int
+    paths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did. `result` is the new reference, empty where none was made; `verified` whether it was replayed."""
+
+    tool: str
+    reference: str
+    image_id: str
+    level: str
+    result: str
+    result_id: str
+    layer: str
+    before: Footprint
+    after: Footprint
+    packages: tuple[PackageShare, ...]
+    rules: tuple[RuleShare, ...]
+    answers: tuple[Answer, ...]
+    healed: tuple[Want, ...]
+    mechanisms: tuple[str, ...]
+    verified: bool
+    notes: tuple[str, ...]
+    stages: tuple[Stage, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not any(a.difference for a in self.answers)
+
+
+def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
+    """How many paths each rule kept; parents and links count with what they lead to."""
+    alone, having = Counter[str](), Counter[str]()
+    for evidence in minimal.closure.evidence.values():
+        rules = {e.rule for e in evidence}
+        having.update(rules)
+        if len(rules) == 1:
+            alone.update(rules)
+    return tuple(RuleShare(rule, alone[rule], having[rule]) for rule in sorted(having))
+
+
+def report(
+    image: Image,
+    world: World,
+    recording: Recording,
+    proven: Proven,
+    recipe: Recipe,
+    result: str,
+    verified: bool,
+    progress: Progress,
+) -> Report:
+    """The report of a run from its values."""
+    minimal, rootfs = proven.minimal, world.rootfs
+    idle = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
+    audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
+    cut = ", ".join(forgone(world, minimal.shares))
+    missed = (
+        (f"the Dockerfile asks for {cut}, which nothing was seen to run: cut (--keep-package NAME)",) if cut else ()
+    )
+    return Report(
+        tool=f"debloat {__version__}",
+        reference=image.reference,
+        image_id=image.id,
+        level=str(recipe.policy.level),
+        result=result,
+        result_id=minimal.id,
+        layer=minimal.layer.diff_id,
+        before=of_image(rootfs, len(minimal.shares)),
+        after=minimal.footprint,
+        packages=minimal.shares,
+        rules=rule_shares(minimal),
+        answers=proven.verdict.answers,
+        healed=proven.healed,
+        mechanisms=tuple(sorted(recording.trace.mechanisms)),
+        verified=verified,
+        notes=recording.notes + idle + missed + audited,
+        stages=tuple(progress.stages),
+    )

@@ -1,0 +1,1 @@
+"""The application: what no package brought, and what the image's history says was asked for."""

@@ -1,0 +1,48 @@
+"""Repositories in the application, where the program that reads them is kept.
+
+What a checkout brings along is a leftover of the build (rules/leftovers.py), unless the application asks it for its
+version, or its contents are under version control themselves: a wiki, notes, configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Level, Want
+from debloat.rules.application.survey import is_application, survey
+from debloat.rules.commands import INERT, on_path
+
+READERS = {"git": (".git", ".gitmodules"), "hg": (".hg",), "svn": (".svn",), "bzr": (".bzr",), "darcs": ("_darcs",)}
+"""Programs, and the names by which they find what is theirs in a working copy."""
+
+
+class Repositories(Rule):
+    """Version control data of the application's directories, once the program for it is kept.
+
+    Not the samples of hooks, which nothing runs: one of them is for Perl.
+    """
+
+    name = "application.repository"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        for path in world.derived(_repositories).get(entry.path, ()):
+            below = (found.path for found in world.rootfs.walk(path)) if world.rootfs.is_dir(path) else ()
+            for found in (p for p in (path, *below) if not INERT.fullmatch(p)):
+                yield Want(found, self.name, entry.path, f"of {path}, which it reads", follow=False)
+
+
+def _repositories(world: World) -> Mapping[str, tuple[str, ...]]:
+    """The real path of each program, with the data in directories of the application that is for it."""
+    left = [p for p in world.derived(survey).leftovers if is_application(world, p.rpartition("/")[0])]
+    found = {}
+    for program, names in READERS.items():
+        path = on_path(world, program)
+        real = world.rootfs.resolve(path).path if path is not None else None
+        if real is not None:
+            found[real] = tuple(sorted(p for p in left if p.rpartition("/")[2] in names))
+    return found
+
+
+RULES: tuple[Rule, ...] = (Repositories(),)

@@ -1,0 +1,389 @@
+"""The application is whole: what no package brought, and what the Dockerfile names, stays without being touched.
+
+Ownership by dpkg tells application from distribution; the layer history tells what COPY, ADD and WORKDIR named.
+Three kinds of files follow no package, and are kept only when touched or reached: leftovers and generated files
+(rules/leftovers.py), runtimes built from source (rules/runtimes.py), and packages of pip, npm and gem, which the
+rules of their languages reach as units. What lies unowned below a package's own directory, such as a database
+cluster or a site's configuration, is that package's data and stays when the package has anything that stays.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Kind, Want
+from debloat.debian.documentation import is_documentation
+from debloat.rules.application import archives, leftovers
+from debloat.rules.application.dockerfile import Destination, destinations
+from debloat.rules.application.runtimes import runtimes
+
+UNITS = frozenset({"site-packages", "dist-packages", "node_modules"})
+"""Directories of language packages: kept package by package by the rules of the languages."""
+
+GEM_HOME = frozenset({"gems", "specifications", "extensions", "cache", "bundler", "build_info", "doc", "plugins"})
+"""What RubyGems has in a gem home, a directory with `gems` and `specifications` (gem(1), `Gem.dir`)."""
+
+OWN_GROUND = ("/usr/local", "/opt", "/srv", "/home", "/root", "/var/www")
+"""Where a file is the application's even below a directory that a package lists (FHS 3.0: 3.13, 3.17, 4.9)."""
+
+COMMON = frozenset(
+    {
+        *("/", "/etc", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/share", "/usr/games"),
+        *("/usr/include", "/var", "/var/lib", "/var/log", "/var/cache", "/var/spool", "/run", "/boot"),
+        *(
+            f"/etc/{name}"
+            for name in ("default", "cron.d", "cron.daily", "logrotate.d", "profile.d", "init.d", "pam.d")
+        ),
+    }
+)
+"""Directories that are no one package's, whoever lists them."""
+
+MANY = 8
+"""A directory that more packages than this list is common as well."""
+
+SYSTEM = ("/usr/", "/etc/", "/var/", "/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/boot/")
+"""Where files are the distribution's in an image that lost its package database."""
+
+CHECKED = 64 << 20
+"""Bytes of owned files below COPY's destinations that are compared with what their packages shipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the image's files are, as far as no package brought them.
+
+    `files`: the application, path -> why. `data`: the first unowned path below a directory of a package -> the
+    others there. `followers`: package name -> first paths of such data, and its changed configuration files.
+    `leftovers`: what was taken for none of these, or the directory above it -> why (rules/leftovers.py).
+    """
+
+    files: Mapping[str, str]
+    data: Mapping[str, tuple[str, ...]]
+    followers: Mapping[str, tuple[str, ...]]
+    leftovers: Mapping[str, str]
+
+
+def leftover(world: World, path: str) -> str:
+    """For what a real path that no package brought was taken, such as `a cache`; "" for none of rules/leftovers.py."""
+    known = world.derived(survey).leftovers
+    return next((known[p] for p in (path, *_parents(path)) if p in known), "")
+
+
+def application(world: World) -> Mapping[str, str]:
+    """The application's paths, sorted, each with the reason: `COPY /app`, `unowned below /srv`."""
+    return world.derived(survey).files
+
+
+def is_application(world: World, path: str) -> bool:
+    """Whether a real path is the application's for sure."""
+    return path in world.derived(survey).files
+
+
+def survey(world: World) -> Survey:
+    """Look at every name of the image once; a function for `World.derived`."""
+    walk = _Walk(world)
+    walk.run()
+    followers: dict[str, set[str]] = {}
+    data: dict[str, tuple[str, ...]] = {}
+    for directory, paths in walk.data.items():
+        first, *others = sorted(paths)
+        data[first] = tuple(others)
+        for name in world.packages.owners(directory):
+            followers.setdefault(name, set()).add(first)
+    for path in _changed_conffiles(world):
+        for name in world.packages.owners(path):
+            followers.setdefault(name, set()).add(path)
+    files = {**walk.files, **_replaced(world, walk.places)}
+    return Survey(
+        MappingProxyType({path: files[path] for path in sorted(files)}),
+        MappingProxyType(dict(sorted(data.items()))),
+        MappingProxyType({name: tuple(sorted(paths)) for name, paths in sorted(followers.items())}),
+        MappingProxyType(walk.leftovers),
+    )
+
+
+class Application(Rule):
+    """The application's files."""
+
+    name: ClassVar[str] = "application"
+
+    def seeds(self, world: World) -> Iterator[Want]:
+        for path, why in application(world).items():
+            if why.startswith("unowned"):
+                yield self.want(path, "image:unowned", f"no package brought it: {why}")
+            else:
+                yield self.want(path, f"dockerfile:{why}", "the Dockerfile put it there")
+
+
+class PackageData(Rule):
+    """Data and changed configuration of the packages that stay."""
+
+    name: ClassVar[str] = "application.data"
+
+    def wants(self, entry: Entry, world: World) -> Iterator[Want]:
+        found = world.derived(survey)
+        for path in found.data.get(entry.path, ()):
+            yield self.want(path, entry.path, "lies beside it in a directory of the same package")
+        if entry.is_dir or is_documentation(entry.path) or not found.followers:
+            return
+        for name in world.packages.owners(entry.path):
+            for path in found.followers.get(name, ()):
+                if path != entry.path:
+                    yield self.want(path, entry.path, f"the image's own data and configuration for {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """What holds at a place of the walk.
+
+    `why` is the instruction that named it, `sure` that it named this very tree and not just a common directory
+    above. `package` is the nearest directory of a package's own, `leftover` why all below is none of the
+    application unless named, `top` the topmost unowned directory, `built` that a build was made above.
+    """
+
+    why: str = ""
+    sure: bool = False
+    package: str = ""
+    leftover: str = ""
+    top: str = ""
+    built: bool = False
+
+
+class _Walk:
+    """One walk over the names of an image; collects `files` and `data` of the survey."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self.rootfs, self.owners = world, world.rootfs, world.packages.owners
+        self.files: dict[str, str] = {}
+        self.data: dict[str, list[str]] = {}
+        self.leftovers: dict[str, str] = {}
+        self.places = tuple(
+            replace(place, path=real)
+            for place in destinations(world.history)
+            if (real := world.rootfs.resolve(place.path).path) is not None
+            and (place.instruction != "WORKDIR" or real == world.rootfs.resolve(world.config.workdir).path)
+        )
+        by_weight = sorted(self.places, key=lambda place: place.instruction != "WORKDIR")
+        self._named = {path: str(place) for place in by_weight for path in _targets(world, place)}
+        self._above = {parent for path in self._named for parent in _parents(path)}
+        self._scripts = world.derived(_recorded)
+        self._runtimes = self._testers(world)
+        self._parts: tuple[Callable[[str], bool], ...] = ()
+        release = any(world.rootfs.is_file(path) for path in ("/etc/os-release", "/usr/lib/os-release"))
+        self._lost = release and not world.packages.names()
+
+    def _testers(self, world: World) -> dict[str, tuple[Callable[[str], bool], ...]]:
+        found: dict[str, tuple[Callable[[str], bool], ...]] = {}
+        for runtime in world.derived(runtimes):
+            found[runtime.prefix] = (*found.get(runtime.prefix, ()), runtime.tester())
+        return found
+
+    def run(self) -> None:
+        stack: list[tuple[str, _Here, tuple[Callable[[str], bool], ...]]] = [("/", _Here(), ())]
+        while stack:
+            directory, here, parts = stack.pop()
+            names = self.rootfs.names(directory)
+            if not here.built and here.top and not leftovers.BUILD_FILES.isdisjoint(names):
+                here = replace(here, built=True)
+            self._parts = parts = (*parts, *self._runtimes.get(directory, ()))
+            gems = "gems" in names and "specifications" in names
+            for name in names:
+                path = f"/{name}" if directory == "/" else f"{directory}/{name}"
+                if (gems and name in GEM_HOME) or self._settled(path):
+                    continue
+                entry = self.rootfs.get(path)
+                if entry is None:
+                    continue
+                below = self._visit(entry, name, here)
+                if below is not None and entry.is_dir:
+                    stack.append((path, below, parts))
+
+    def _settled(self, path: str) -> bool:
+        """Whether a path is a package's file: most are, and there is nothing to find out about it."""
+        number = self.rootfs.tree.number(path)
+        return number >= 0 and self.rootfs.tree.kind(number) is not Kind.DIR and bool(self.owners(path))
+
+    def _visit(self, entry: Entry, name: str, here: _Here) -> _Here | None:
+        """Judge an entry; what holds below it, or None where nothing below is the application's."""
+        path = entry.path
+        why = self._named.get(path, "")
+        owners = self.owners(path)
+        if owners:
+            return self._inside_package(path, owners, why, here)
+        if why and path not in leftovers.SKELETON and path not in COMMON:
+            here = replace(here, why=why, sure=True, leftover="")
+        elif why:
+            here = replace(here, why=why, sure=False)
+        reason = self._unit_or_leftover(entry, name, here, exact=bool(why))
+        if not reason and not here.sure:
+            reason = here.leftover or leftovers.PLACES.get(path) or self._common_leftover(entry)
+        if reason:
+            self.leftovers[path] = reason
+            return replace(here, why="", sure=False, leftover=reason) if path in self._above else None
+        if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name in (".cache", "__pycache__"))):
+            return here
+        here = here if here.top else replace(here, top=path)
+        self._accept(path, here)
+        return here
+
+    def _inside_package(self, path: str, owners: tuple[str, ...], why: str, here: _Here) -> _Here:
+        leftover = here.leftover or leftovers.PLACES.get(path, "")
+        if posixpath.basename(path) in UNITS:
+            leftover = "packages of a language"
+        if _is_common(path, owners):
+            return _Here(leftover=leftover)
+        package = "" if path.startswith(OWN_GROUND) else path
+        return replace(here, why=why or here.why, sure=False, package=package, top="", leftover=leftover)
+
+    def _accept(self, path: str, here: _Here) -> None:
+        if here.why:
+            self.files[path] = here.why
+        elif here.package and not path.startswith(OWN_GROUND):
+            self.data.setdefault(here.package, []).append(path)
+        else:
+            below = here.top if path != here.top else posixpath.dirname(path)
+            self.files[path] = f"unowned below {below}" if below != "/" else "unowned"
+
+    def _unit_or_leftover(self, entry: Entry, name: str, here: _Here, exact: bool) -> str:
+        """Why an entry is never the application's, wherever it stands; "" where it may be."""
+        path = entry.path
+        if entry.kind is Kind.SOCKET:
+            return "a socket, which a program makes anew"
+        if name.endswith(archives.SUFFIXES) and entry.is_file and archives.is_installed(self._world, path):
+            return leftovers.INSTALLED
+        if exact and entry.is_file:
+            return ""
+        if name in leftovers.NAMES:
+            return leftovers.NAMES[name]
+        if name in UNITS and not entry.is_file:
+            return "packages of a language"
+        if path in self._scripts or (entry.is_symlink and self._starts_unit(path)):
+            return "a part of a language's package"
+        if any(part(path) for part in self._parts):
+            return "a part of a runtime"
+        parent, above, _ = ("", *path.rsplit("/", 2))[-3:]
+        if above == ".cache" and name not in leftovers.STORES:
+            return leftovers.CACHE
+        if above == "__pycache__" and not self._has_source(parent, name):
+            return leftovers.CACHE
+        if entry.is_file and here.built and name.endswith(leftovers.BUILD_SUFFIXES):
+            return leftovers.BUILD
+        return self._development(entry, name, here)
+
+    def _starts_unit(self, path: str) -> bool:
+        """Whether a link is the command of a language's package or runtime, as npm and make install leave them."""
+        if posixpath.basename(posixpath.dirname(path)) not in ("bin", "sbin"):
+            return False
+        real = self.rootfs.resolve(path).path
+        return real is not None and (not UNITS.isdisjoint(real.split("/")) or any(part(real) for part in self._parts))
+
+    def _has_source(self, directory: str, name: str) -> bool:
+        return f"{directory}/{name.partition('.')[0]}.py" in self.rootfs
+
+    def _development(self, entry: Entry, name: str, here: _Here) -> str:
+        """Why a file of an installation prefix is for builders or readers only."""
+        if entry.is_dir or not (
+            name.endswith(leftovers.DEVELOPMENT_ENDS) or "/share/" in entry.path or "/man/" in entry.path
+        ):
+            return ""
+        for directory, ends, reason in leftovers.DEVELOPMENT:
+            at = entry.path.find(f"/{directory}/")
+            if (
+                at > 0
+                and name.endswith(ends)
+                and not (ends == ("",) and here.sure)
+                and self._is_prefix(entry.path[:at])
+            ):
+                return reason
+        return ""
+
+    def _is_prefix(self, directory: str) -> bool:
+        names = self.rootfs.names(directory)
+        return ("lib" in names or "lib64" in names) and not {"bin", "sbin", "include"}.isdisjoint(names)
+
+    def _common_leftover(self, entry: Entry) -> str:
+        path = entry.path
+        if self._lost and path.startswith(SYSTEM) and not path.startswith(OWN_GROUND):
+            return "of a distribution without a package database"
+        if path.startswith("/run/") and not entry.is_dir:
+            return "state of the build"
+        return leftovers.log_reason(path, entry.size) or leftovers.glob_reason(path)
+
+
+def _is_common(path: str, owners: tuple[str, ...]) -> bool:
+    return path in COMMON or path in leftovers.SKELETON or len(owners) > MANY
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _targets(world: World, place: Destination) -> Iterator[str]:
+    """The real paths that an instruction put something at: its destination, or what it copied into it."""
+    inside = [f"{place.path}/{name}" for name in place.sources] if world.rootfs.is_dir(place.path) else []
+    named = [path for path in inside if path in world.rootfs]
+    yield from named
+    if not named or not (place.path in COMMON or place.path in leftovers.SKELETON):
+        yield place.path
+
+
+def _recorded(world: World) -> frozenset[str]:
+    """Files that language packages put outside of their own directories: scripts and data.
+
+    Python's are listed in RECORD (PEP 376), those of RubyGems say who made them (Gem::Installer).
+    """
+    rootfs, owners = world.rootfs, world.packages.owners
+    records = [path for path in rootfs.named("RECORD") if path.endswith(".dist-info/RECORD") and not owners(path)]
+    specifications = (entry.path for home in rootfs.named("specifications") for entry in rootfs.walk(home))
+    gems = any(path.endswith(".gemspec") for path in specifications)
+    stubs = [e.path for e in rootfs.entries() if _is_stub(e) and not owners(e.path)] if gems else []
+    rootfs.fetch((*records, *stubs))
+    found = {path for path in stubs if b"generated by RubyGems" in rootfs.read(path, 512)}
+    for record in records:
+        site = posixpath.dirname(posixpath.dirname(record))
+        for line in rootfs.text(record).split("\n"):
+            if line.startswith(("../", '"../')):
+                listed = line[1:].partition('"')[0] if line[0] == '"' else line.partition(",")[0]
+                real = rootfs.resolve(f"{site}/{listed}", follow=False).path
+                found.update({real} if real is not None else ())
+    return frozenset(found)
+
+
+def _is_stub(entry: Entry) -> bool:
+    return entry.executable and entry.size < 4096 and "/bin/" in entry.path
+
+
+def _changed_conffiles(world: World) -> tuple[str, ...]:
+    """Configuration files of packages that are not as they were shipped."""
+    packages = world.packages
+    names = frozenset(packages.names())
+    below = (entry.path for entry in world.rootfs.walk("/etc")) if names else ()
+    candidates = {p for p in below if packages.conffile(p) and not names.isdisjoint(packages.owners(p))}
+    world.rootfs.fetch(candidates)
+    return tuple(path for path in sorted(candidates) if packages.modified(path))
+
+
+def _replaced(world: World, places: Iterable[Destination]) -> dict[str, str]:
+    """Owned files that COPY or ADD wrote over: at a destination, or below one that is a package's own directory."""
+    candidates: dict[str, str] = {}
+    size = 0
+    for place in places:
+        for path in _targets(world, place):
+            common = _is_common(path, world.packages.owners(path))
+            entry = world.rootfs.get(path)
+            below = () if common or place.instruction == "WORKDIR" else world.rootfs.walk(path)
+            for found in (*((entry,) if entry is not None else ()), *below):
+                if found.is_file and size < CHECKED and world.packages.owners(found.path):
+                    size += found.size
+                    candidates[found.path] = str(place)
+    world.rootfs.fetch(candidates)
+    return {path: why for path, why in candidates.items() if world.packages.modified(path)}
+
+
+RULES: tuple[Rule, ...] = (Application(), PackageData())

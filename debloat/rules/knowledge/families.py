@@ -1,0 +1,422 @@
+"""Families: files that belong to a kept one by nothing but knowledge of Debian, kept as data in `families.toml`.
+
+A family says: when any of these is kept, and these conditions hold, these belong to it, and why. The schema stands
+at the head of the data. Nothing in here knows a package by name.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from debloat.closure import Rule, World
+from debloat.core.globs import glob_regex, matcher
+from debloat.core.model import Entry, Level, Want
+from debloat.image.rootfs import Rootfs
+
+MULTIARCH: Mapping[str, str] = MappingProxyType(
+    {
+        "amd64": "x86_64-linux-gnu",
+        "arm64": "aarch64-linux-gnu",
+        "armhf": "arm-linux-gnueabihf",
+        "armel": "arm-linux-gnueabi",
+        "i386": "i386-linux-gnu",
+        "ppc64el": "powerpc64le-linux-gnu",
+        "s390x": "s390x-linux-gnu",
+        "riscv64": "riscv64-linux-gnu",
+        "mips64el": "mips64el-linux-gnuabi64",
+    }
+)
+"""Debian's multiarch tuples (wiki.debian.org/Multiarch/Tuples)."""
+
+CALLS, CONTAINS = 4 << 20, 64 << 20
+"""Bytes of a program that `calls` and `contains` look at: an ELF file's dynamic strings lie near its start."""
+
+MERGED = ("/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/")
+"""Directories that are links into /usr where it is merged, and hold the same files where it is not."""
+
+_LISTS = ("when", "except", "env", "exists", "unless", "calls", "contains", "keep", "less", "debian")
+_TEXTS = ("name", "why", "source", "level")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_VARIABLES = frozenset({"multiarch", "dir", "locale", "tz", "term", *"123456789"})
+_NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+
+
+class FamilyError(ValueError):
+    """The data breaks the schema; the text says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One table of `families.toml`; the fields are those of the schema at its head."""
+
+    name: str
+    why: str
+    source: str
+    keep: tuple[str, ...]
+    when: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    exists: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    calls: tuple[bytes, ...] = ()
+    contains: tuple[bytes, ...] = ()
+    less: tuple[str, ...] = ()
+    level: Level = Level.SAFE
+    debian: tuple[str, ...] = ()
+
+
+def parse(text: str) -> tuple[Family, ...]:
+    """The families that a text describes, in its order; FamilyError where it breaks the schema."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FamilyError(str(error)) from None
+    tables = data.pop("family", [])
+    if data or not isinstance(tables, list):
+        raise FamilyError(f"unknown keys: {', '.join(sorted(data)) or 'family'}")
+    families = tuple(_family(table) for table in tables)
+    names = [family.name for family in families]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise FamilyError(f"more than one family is called {', '.join(twice)}")
+    return families
+
+
+def _family(table: Mapping[str, Any]) -> Family:
+    name = str(table.get("name"))
+    for key, value in table.items():
+        texts = key in _TEXTS and isinstance(value, str) and value
+        lists = key in _LISTS and isinstance(value, list) and value and all(v and isinstance(v, str) for v in value)
+        if not texts and not lists:
+            raise FamilyError(f"{name}: {key} is unknown, empty or of the wrong type")
+    if missing := [key for key in ("name", "why", "source", "keep", "debian") if key not in table]:
+        raise FamilyError(f"{name}: without {', '.join(missing)}")
+    if not _NAME.fullmatch(name) or not {"when", "env"} & table.keys():
+        raise FamilyError(f"{name}: needs a lower-case name, and `when` or `env`")
+    if {"calls", "contains", "except"} & table.keys() and "when" not in table:
+        raise FamilyError(f"{name}: `calls`, `contains` and `except` need `when`")
+    for pattern in (p for key in ("when", "except", "exists", "unless", "keep", "less") for p in table.get(key, ())):
+        if not pattern.startswith(("/", "**", "${dir}/")) or set(_VARIABLE.findall(pattern)) - _VARIABLES:
+            raise FamilyError(f"{name}: {pattern} is not absolute or uses an unknown variable")
+    lists_ = {key: tuple(table.get(key, ())) for key in _LISTS}
+    try:
+        level = Level[str(table.get("level", "safe")).upper()]
+    except KeyError:
+        raise FamilyError(f"{name}: there is no level {table['level']}") from None
+    calls, contains = (tuple(text.encode() for text in lists_.pop(key)) for key in ("calls", "contains"))
+    lists_["excluded"] = lists_.pop("except")
+    return Family(name, table["why"], table["source"], calls=calls, contains=contains, level=level, **lists_)
+
+
+@cache
+def known() -> tuple[Family, ...]:
+    """The families that come with debloat."""
+    return parse(resources.files(__package__).joinpath("families.toml").read_text("utf-8"))
+
+
+def multiarch(architecture: str) -> str:
+    """The multiarch tuple of a Debian architecture (https://wiki.debian.org/Multiarch/Tuples), itself if unknown."""
+    return MULTIARCH.get(architecture, architecture)
+
+
+def canonical(path: str) -> str:
+    """The path as it would be with a merged /usr."""
+    return f"/usr{path}" if path.startswith(MERGED) else path
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A `when` of a family, compiled; `match` gives what its wildcards stood for."""
+
+    family: Family
+    regex: re.Pattern[str]
+
+    def match(self, path: str) -> tuple[str, ...] | None:
+        found = self.regex.fullmatch(path)
+        return None if found is None else found.groups()
+
+
+class Index:
+    """All triggers, found by what is literal in them: the whole path, the directory, the name, or nothing."""
+
+    def __init__(self, families: Iterable[Family], triplet: str) -> None:
+        self._by_path: dict[str, list[Trigger]] = defaultdict(list)
+        self._by_directory: dict[str, list[Trigger]] = defaultdict(list)
+        self._by_name: dict[str, list[Trigger]] = defaultdict(list)
+        self._by_start: dict[str, list[Trigger]] = defaultdict(list)
+        self._others: list[Trigger] = []
+        for family in families:
+            for pattern in family.when:
+                self._add(family, pattern.replace("${multiarch}", triplet))
+
+    def _add(self, family: Family, pattern: str) -> None:
+        trigger = Trigger(family, re.compile(_capturing(pattern)))
+        directory, _, name = pattern.rpartition("/")
+        if not _wild(pattern):
+            self._by_path[pattern].append(trigger)
+        elif not _wild(directory) and "**" not in name:
+            self._by_directory[directory].append(trigger)
+        elif not _wild(name):
+            self._by_name[name].append(trigger)
+        elif not _wild(name[:4]):
+            self._by_start[name[:4]].append(trigger)
+        else:
+            self._others.append(trigger)
+
+    def candidates(self, path: str) -> Iterator[Trigger]:
+        """The triggers that may match."""
+        directory, _, name = path.rpartition("/")
+        yield from self._by_path.get(path, ())
+        yield from self._by_directory.get(directory, ())
+        yield from self._by_name.get(name, ())
+        yield from self._by_start.get(name[:4], ())
+        yield from self._others
+
+    def match(self, path: str) -> Iterator[tuple[Family, tuple[str, ...]]]:
+        """Families that a path triggers, each once, with what the wildcards of the trigger stood for."""
+        seen = set()
+        for trigger in self.candidates(path):
+            if trigger.family.name not in seen and (groups := trigger.match(path)) is not None:
+                seen.add(trigger.family.name)
+                yield trigger.family, groups
+
+
+def _wild(text: str) -> bool:
+    return any(char in text for char in "*?[")
+
+
+def _capturing(pattern: str) -> str:
+    return glob_regex(pattern).pattern.replace("[^/]*", "([^/]*)")
+
+
+def literal(text: str) -> str:
+    """A text as a glob that matches nothing else."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", text)
+
+
+class Members:
+    """What the families of one image are made of; a memory of expanded globs, nothing else."""
+
+    def __init__(self, world: World) -> None:
+        self._rootfs: Rootfs = world.rootfs
+        self._variables = environment(world)
+        self._expanded: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
+        self._first: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._conditions: dict[str, bool] = {}
+        self._variables["multiarch"] = (multiarch(world.architecture),)
+        self.index = _index(world.architecture)
+
+    def conditions(self, family: Family, world: World) -> bool:
+        """Whether all conditions hold that do not depend on the kept file."""
+        known = self._conditions.get(family.name)
+        if known is None:
+            known = self._conditions[family.name] = self._hold(family, world)
+        return known
+
+    def _hold(self, family: Family, world: World) -> bool:
+        env = world.config.env
+        return (
+            (not family.env or any(env.get(name) for name in family.env))
+            and all(any(map(self._matching, self._patterns(p))) for p in family.exists)
+            and not any(any(map(self._matching, self._patterns(p))) for p in family.unless)
+        )
+
+    def of(self, family: Family, directory: str = "", groups: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The members of a family that the image has, sorted."""
+        bound = {"dir": (literal(directory),)}
+        bound |= {str(i): (literal(text),) for i, text in enumerate(groups, 1)}
+        patterns = tuple(p for glob in family.keep for p in self._patterns(glob, bound))
+        key = (family.name, patterns)
+        if key not in self._expanded:
+            found = {path for pattern in patterns for path in self._matching(pattern)}
+            dropped = matcher(p for glob in family.less for p in self._patterns(glob, bound))
+            self._expanded[key] = tuple(sorted(path for path in found if not dropped(path)))
+        return self._expanded[key]
+
+    def first(self, family: Family, found: tuple[str, ...]) -> str:
+        """The first of a family's members that is a trigger of it, "" where none is."""
+        key = (family.name, found)
+        if key not in self._first:
+            paths = (p for p in found if any(f.name == family.name for f, _ in self.index.match(canonical(p))))
+            get = self._rootfs.get
+            ahead = (p for p in paths if (e := get(p)) and not e.is_dir and not _excluded(family, p))
+            self._first[key] = next(ahead, "")
+        return self._first[key]
+
+    def _matching(self, pattern: str) -> tuple[str, ...]:
+        """Paths that match; a link that is named stays a link."""
+        if _wild(pattern):
+            return self._rootfs.glob(pattern)
+        path = self._rootfs.resolve(pattern, follow=False).path
+        return () if path is None else (path,)
+
+    def _patterns(self, glob: str, bound: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> Iterator[str]:
+        """A glob with its variables filled in, and its twin outside a /usr that is not merged."""
+        name = _VARIABLE.search(glob)
+        if name is not None:
+            for value in {**self._variables, **bound}.get(name[1], ()):
+                yield from self._patterns(glob[: name.start()] + value + glob[name.end() :], bound)
+            return
+        yield glob
+        plain = glob.removeprefix("/usr")
+        if plain != glob and plain.startswith(MERGED):
+            top = self._rootfs.get("/" + plain.split("/", 2)[1])
+            if top is not None and top.is_dir:
+                yield plain
+
+
+def environment(world: World) -> dict[str, tuple[str, ...]]:
+    """What the image's environment says of locale, time zone and terminal: names that are safe in a glob."""
+    env = world.config.env
+    locales: set[str] = set()
+    for name, value in env.items():
+        if name in ("LANG", "LANGUAGE") or name.startswith("LC_"):
+            for text in value.split(":"):
+                locales |= _locale_names(text)
+    zone = env.get("TZ", "").removeprefix(":")
+    return {
+        "locale": tuple(sorted(locales)),
+        "tz": (zone,) if re.fullmatch(r"[\w+-]+(/[\w+-]+)*", zone) else (),
+        "term": tuple(t for t in (env.get("TERM", ""),) if re.fullmatch(r"[\w+-][\w.+-]*", t)),
+    }
+
+
+def _locale_names(text: str) -> set[str]:
+    """Directories in which glibc looks for a locale and its messages (setlocale(3), codeset normalised)."""
+    found = re.fullmatch(r"([A-Za-z]{2,3})(_[A-Z]{2})?(\.[\w-]+)?(@\w+)?", text)
+    if found is None:
+        return set()
+    language, territory, codeset, modifier = (part or "" for part in found.groups())
+    plain = "." + re.sub(r"[^a-z0-9]", "", codeset.lower()) if codeset else ""
+    lands, sets, mods = {territory, ""}, {codeset, plain, ""}, {modifier, ""}
+    return {language + land + name + mod for land in lands for name in sets for mod in mods}
+
+
+@cache
+def left_out(architecture: str) -> Callable[[str], bool]:
+    """A predicate: does a family leave this path out on purpose, wherever its members are?"""
+    return _anywhere(architecture, (glob for family in known() for glob in family.less))
+
+
+@cache
+def chosen(architecture: str) -> Callable[[str], bool]:
+    """A predicate: may this path be a member of a family, wherever its trigger is?"""
+    return _anywhere(architecture, (glob for family in known() for glob in family.keep))
+
+
+def _anywhere(architecture: str, globs: Iterable[str]) -> Callable[[str], bool]:
+    named = (glob.replace("${multiarch}", multiarch(architecture)).replace("${dir}", "/**") for glob in globs)
+    match = matcher(_VARIABLE.sub("*", glob) for glob in named)
+    return lambda path: match(canonical(path))
+
+
+@cache
+def _index(architecture: str) -> Index:
+    return Index(known(), multiarch(architecture))
+
+
+def compile_all(architecture: str) -> None:
+    """Compile what no image has a say in, once for the process: a tenth of a second that need not be waited for."""
+    _index(architecture)
+    chosen(architecture)
+    left_out(architecture)
+
+
+class Families(Rule):
+    """Members of the families that a kept file, or the image's environment, calls for."""
+
+    name = "family"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        members = world.derived(Members)
+        for family in known():
+            if not family.when and family.level <= world.policy.level and members.conditions(family, world):
+                for path in members.of(family):
+                    yield _want(path, family, "config:Env", world.rootfs)
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if entry.is_dir:
+            return
+        members = world.derived(Members)
+        for family, groups in members.index.match(canonical(entry.path)):
+            if _excluded(family, entry.path) or family.level > world.policy.level_of(entry.path):
+                continue
+            if not members.conditions(family, world):
+                continue
+            if not _names(entry, world.rootfs, family.calls, CALLS):
+                continue
+            if not _names(entry, world.rootfs, family.contains, CONTAINS):
+                continue
+            found = members.of(family, entry.path.rpartition("/")[0], groups)
+            for path in _from(entry.path, found, family, world):
+                yield _want(path, family, entry.path, world.rootfs)
+
+
+def _want(path: str, family: Family, source: str, rootfs: Rootfs) -> Want:
+    """The claim on a member; a link that leads nowhere is kept for itself."""
+    return Want(path, f"family.{family.name}", source, family.why, follow=rootfs.resolve(path).path is not None)
+
+
+def _from(path: str, found: tuple[str, ...], family: Family, world: World) -> tuple[str, ...]:
+    """What one trigger asks for.
+
+    A member that is a trigger too asks for the first such member only, and that one for all: a thousand time
+    zones would otherwise each ask for a thousand.
+    """
+    if path not in found:
+        return found
+    first = world.derived(Members).first(family, found) or path
+    return found if path == first else (first,)
+
+
+def _excluded(family: Family, path: str) -> bool:
+    return bool(family.excluded) and _matcher(family.excluded)(canonical(path))
+
+
+_matcher = cache(matcher)
+
+
+def _names(entry: Entry, rootfs: Rootfs, texts: tuple[bytes, ...], limit: int) -> bool:
+    """Whether an ELF program or library has one of the texts near its start; true where none is asked for."""
+    if not texts:
+        return True
+    if not entry.is_file or not (entry.executable or ".so" in entry.name or entry.name.endswith(".node")):
+        return False
+    if rootfs.read(entry.path, 4) != b"\x7fELF":
+        return False
+    head = rootfs.read(entry.path, limit)
+    return any(text in head for text in texts)
+
+
+def render(families: Iterable[Family]) -> str:
+    """The families as the Markdown of `docs/families.md`."""
+    lines = [
+        "# Families\n",
+        "When one of these is kept, these belong to it. Made from `debloat/rules/knowledge/families.toml` by",
+        "`python -m debloat.rules.knowledge.families > docs/families.md`.\n",
+        "| family | when | keeps | why |",
+        "|---|---|---|---|",
+    ]
+    for family in sorted(families, key=lambda f: f.name):
+        when = ", ".join([*(f"`{p}`" for p in family.when), *(f"`${name}` set" for name in family.env)])
+        if texts := (*family.calls, *family.contains):
+            when += " that names " + " or ".join(f"`{text.decode()}`" for text in texts)
+        keeps = ", ".join(f"`{p}`" for p in family.keep)
+        if family.less:
+            keeps += "; less " + ", ".join(f"`{p}`" for p in family.less)
+        lines.append(f"| `{family.name}` | {when} | {keeps} | {family.why} |")
+    return "\n".join(lines) + "\n"
+
+
+RULES: tuple[Rule, ...] = (Families(),)
+
+if __name__ == "__main__":
+    print(render(known()), end="")

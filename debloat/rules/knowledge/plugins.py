@@ -1,0 +1,366 @@
+"""Plug-in directories, told by what the recorded programs did, and the private directories of what they ran.
+
+A program that opened one library from a directory that ld.so does not search, or listed a directory and then opened
+a file in it, chose that file by configuration, request or name, and may choose its neighbours next time. Neighbours
+are files of the same Debian package (or, like the opened one, of none). What interpreters import is the business of
+the rules for their languages, and a sweep's openings say nothing. What a family leaves out on purpose stays out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Level, Op, Want
+from debloat.elf.facts import elf_facts
+from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.commands import depended
+from debloat.rules.knowledge.families import chosen, left_out, multiarch
+from debloat.rules.languages.shell.evaluate import SHELLS
+from debloat.rules.recorded.sweeps import Sweep, skipped, sweeps_of
+from debloat.rules.system.kernel import shebang
+
+MOST_NAMES = 2_000
+"""A larger directory is a store, not a choice."""
+
+MOST_BYTES, OF_LARGER = 4 << 20, 1 << 20
+"""A package's private directories are kept up to this size; of a larger package the smallest, up to the second.
+
+Beyond, the trace and the families decide.
+"""
+
+MOST_ASKED = 32 << 20
+"""The same for a program whose package the Dockerfile asks for by name: it is what the image is there for."""
+
+MAX_PROGRAM = 64 << 20
+"""Bytes of a program or library that are searched for the names of directories."""
+
+SHARED = re.compile(
+    r"/|/boot|/home|/media|/mnt|/opt|/root|/run|/srv|/tmp|/var|/var/lib|/var/cache|/var/tmp|/etc|/usr|/usr/share"
+    r"|/(?:usr/(?:local/)?)?(?:s?bin|games|include|lib(?:exec|32|64|x32)?)"
+    r"(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?(?:/glibc-hwcaps(?:/[\w.-]+)?)?"
+)
+"""Directories in which all packages have files: to list one says nothing on its other files."""
+
+STORES = re.compile(
+    r"/var/lib/(?:dpkg|apt|gems)(?:/.*)?|/usr/share/(?:doc|man|info|locale|lintian|bug|i18n)(?:/.*)?"
+    r"|.*/(?:site-packages|dist-packages|node_modules|__pycache__|lib-dynload)(?:/.*)?"
+    r"|/(?:usr/(?:local/)?)?(?:lib|share)/(?:[a-z0-9_]+-linux-gnu/)?(?:python3?[\d.]*|perl[\w.-]*|ruby|nodejs|npm)(?:/.*)?"
+    r"|/etc/perl(?:/.*)?|/usr/lib/R/library(?:/.*)?|/usr/share/php(?:/.*)?"
+)
+"""The package manager's own data, documentation, and the trees that interpreters import from."""
+
+PROGRAMS = re.compile(r".*/s?bin")
+"""Programs are run by their names; interpreters list the directory of a script to look for modules."""
+
+PYTHON_ABI = re.compile(r".*\.(?:cpython|pypy)\d*-\d+.*")
+"""Names tagged for an interpreter of Python (PEP 3149): who imports them is known to the rules for Python."""
+
+LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
+_VERSION = re.compile(r"(?:\.\d+)+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A file that was chosen from a directory: its path, what kind of names its neighbours have, how it was told."""
+
+    path: str
+    suffix: str | None
+    how: str
+
+    @property
+    def directory(self) -> str:
+        return self.path.rpartition("/")[0] or "/"
+
+
+class PluginDirectories(Rule):
+    """Neighbours of a library that was loaded by name, and of a file that was opened from a listed directory."""
+
+    name = "plugin.directory"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        by_directory: dict[str, list[Choice]] = defaultdict(list)
+        for choice in _choices(world):
+            by_directory[choice.directory].append(choice)
+        possible = {d: choices for d, choices in sorted(by_directory.items()) if _may_hold_plugins(d, world)}
+        libraries = {c.path for choices in possible.values() for c in choices if c.suffix is not None}
+        linked = _linked(libraries, world)
+        for directory, choices in possible.items():
+            chosen = [c for c in choices if c.suffix is None or c.path.rpartition("/")[2] not in linked]
+            yield from self._neighbours(directory, chosen, world)
+
+    def _neighbours(self, directory: str, choices: list[Choice], world: World) -> Iterator[Want]:
+        """One claim on each neighbour, from the first choice that it goes with."""
+        first: dict[tuple[str, str | None], Choice] = {}
+        for choice in sorted(choices, key=lambda c: (c.path, c.how, c.suffix or "")):
+            for owner in world.packages.owners(choice.path) or ("",):
+                first.setdefault((owner, choice.suffix), choice)
+        unwanted = left_out(world.architecture)
+        for child in world.rootfs.children(directory):
+            if child.is_dir or unwanted(child.path):
+                continue
+            for owner in world.packages.owners(child.path) or ("",):
+                found = first.get((owner, suffix_of(child.name))) or first.get((owner, None))
+                if found is not None and found.path != child.path:
+                    yield self.want(child.path, found.path, f"{found.how}; from the same directory and package")
+
+
+class PrivateDirectories(Rule):
+    """Files of a package's own in directories named after it, when one of its programs was run.
+
+    Helpers and data in /usr/lib/NAME, /usr/libexec/NAME, /usr/share/NAME and /etc/NAME are found by these paths,
+    compiled into the program (Filesystem Hierarchy Standard, 4.6 and 4.11); NAME is that of the package, its
+    source or the program. A script for an interpreter that the package only recommends is left out.
+
+    What other packages have there are its modules and helpers: those that were built from the same source, and those
+    that the Dockerfile asks for.
+    """
+
+    name = "package.private"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        unwanted = left_out(world.architecture)
+        for program in sorted(world.derived(ran)):
+            for owner in world.packages.owners(program):
+                most = MOST_ASKED if owner in world.derived(_asked) else MOST_BYTES
+                for package in (owner, *companions(owner, world)):
+                    for entry in _affordable(tuple(_private(program, owner, package, world)), most):
+                        if package == owner or not unwanted(entry.path):
+                            yield self.want(entry.path, program, f"private to {owner}, which was run")
+
+
+class NamedDirectories(Rule):
+    """Libraries in a directory that a kept program or library of the same source package names in its text.
+
+    Who names such a directory makes the names in it at run time, as libaprutil those of its drivers for databases.
+    Where the loader searches (RUNPATH), nothing is chosen; what a family knows is the family's to choose.
+    """
+
+    name = "plugin.named"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not (entry.executable or ".so" in entry.name):
+            return
+        own = world.derived(_fellows)
+        directories = {d: files for owner in world.packages.owners(entry.path) for d, files in own.get(owner, ())}
+        if not directories or entry.path.rpartition("/")[0] in directories:
+            return
+        facts = elf_facts(world.rootfs, entry.path)
+        if facts is None:
+            return
+        searched = f"{facts.rpath}:{facts.runpath}".split(":")
+        text = world.rootfs.read(entry.path, MAX_PROGRAM)
+        for directory, files in directories.items():
+            if directory not in searched and _names(text, directory):
+                for path in files:
+                    yield self.want(path, entry.path, f"names {directory}")
+
+
+def _names(text: bytes, directory: str) -> bool:
+    """Whether a directory is named, by its path in a merged /usr or in one that is not."""
+    for name in (directory, directory.removeprefix("/usr")):
+        at = text.find(name.encode("utf-8", "surrogateescape"))
+        if at >= 0 and text[at + len(name) : at + len(name) + 1] in (b"\0", b"/", b":"):
+            return True
+    return False
+
+
+def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
+    sources = {name: source for source, names in world.derived(_sources).items() for name in names}
+    known, unwanted = chosen(world.architecture), left_out(world.architecture)
+    found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    # What a family knows of a directory, it knows of all of it.
+    decided = set[str]()
+    for name, source in sources.items():
+        for path in world.packages.files(name):
+            if path.startswith(("/usr/lib/", "/lib/")) and LIBRARY.fullmatch(path):
+                entry, directory = world.rootfs.get(path), path.rpartition("/")[0]
+                if known(path) or unwanted(path):
+                    decided.add(directory)
+                elif entry is not None and entry.is_file and _may_hold_plugins(directory, world):
+                    found[source][directory].append(entry)
+    small = {
+        source: tuple(
+            (directory, tuple(e.path for e in entries))
+            for directory, entries in sorted(directories.items())
+            if directory not in decided and sum(e.size for e in entries) <= MOST_BYTES
+        )
+        for source, directories in found.items()
+    }
+    return {name: small[source] for name, source in sources.items() if source in small}
+
+
+def suffix_of(name: str) -> str:
+    """What names of one kind have in common: the suffix, versions of a library left out; empty without one."""
+    stem = _VERSION.sub("", name) if ".so." in name else name
+    return stem[stem.rfind(".") :] if "." in stem.lstrip(".") else ""
+
+
+def _choices(world: World) -> Iterator[Choice]:
+    """Files that programs chose from directories, with repetitions."""
+    listed: dict[tuple[str, str], set[str]] = defaultdict(set)
+    opened: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for access in world.trace.accesses:
+        if access.op not in (Op.OPEN, Op.LIST, Op.EXEC):
+            continue
+        path = world.rootfs.resolve(access.path).path
+        if path is None or skipped(path):
+            continue
+        group = (access.probe, access.program)
+        if access.op is Op.LIST:
+            listed[group].add(path)
+        elif not _is_dir(world, path) and "t" not in access.flags:
+            opened[group].add(path)
+            if LIBRARY.fullmatch(path) and access.op is Op.OPEN:
+                yield Choice(path, suffix_of(path.rpartition("/")[2]), "a library loaded by name")
+    swept = _swept(world.derived(sweeps_of))
+    for group, directories in listed.items():
+        for path in opened[group]:
+            directory = path.rpartition("/")[0] or "/"
+            if directory in directories and directory not in swept.get(group, ()):
+                yield Choice(path, None, "a file opened from a listed directory")
+
+
+def _linked(libraries: set[str], world: World) -> frozenset[str]:
+    """Names under which the dynamic linker itself brought libraries: what the traced programs and libraries need.
+
+    A library in a directory of its own may come through RUNPATH; such a directory holds no choice.
+    """
+    if not libraries:
+        return frozenset()
+    opened = {a.path for a in world.trace.accesses if a.op is Op.OPEN and ".so" in a.path}
+    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | world.derived(ran))
+    world.rootfs.fetch(paths)
+    names = {name for path in paths if (facts := elf_facts(world.rootfs, path)) for name in facts.needed}
+    by_links = {real for p in opened if p.rpartition("/")[2] in names and (real := world.rootfs.resolve(p).path)}
+    return frozenset(names | {path.rpartition("/")[2] for path in by_links})
+
+
+def _swept(sweeps: Iterable[Sweep]) -> dict[tuple[str, str], frozenset[str]]:
+    swept: dict[tuple[str, str], frozenset[str]] = {}
+    for sweep in sweeps:
+        group = (sweep.probe, sweep.program)
+        swept[group] = swept.get(group, frozenset()) | sweep.directories
+    return swept
+
+
+def _is_dir(world: World, path: str) -> bool:
+    entry = world.rootfs.get(path)
+    return entry is None or entry.is_dir
+
+
+def _may_hold_plugins(directory: str, world: World) -> bool:
+    return (
+        not SHARED.fullmatch(directory)
+        and not STORES.fullmatch(directory)
+        and not PROGRAMS.fullmatch(directory)
+        and len(world.rootfs.names(directory)) <= MOST_NAMES
+        and directory not in world.derived(_searched)
+    )
+
+
+def _searched(world: World) -> frozenset[str]:
+    """Real directories that ld.so searches beyond its defaults (ld.so(8), ldconfig(8)); /etc/ld.so.conf includes."""
+    found = set()
+    for path in ("/etc/ld.so.conf", *world.rootfs.glob("/etc/ld.so.conf.d/*.conf")):
+        for line in world.rootfs.text(path).splitlines():
+            found.add(line.partition("#")[0].strip())
+    found.update(world.config.env.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":"))
+    real = {world.rootfs.resolve(directory).path for directory in found if directory.startswith("/")}
+    return frozenset(path for path in real if path)
+
+
+def ran(world: World) -> set[str]:
+    """Real paths of the programs that were run."""
+    paths: set[str] = {a.program for a in world.trace.accesses}
+    paths |= {a.path for a in world.trace.accesses if a.op is Op.EXEC}
+    return {real for p in paths if p.startswith("/") and not skipped(p) and (real := world.rootfs.resolve(p).path)}
+
+
+def siblings(owner: str, world: World) -> tuple[str, ...]:
+    """The other installed packages that were built from the same source, sorted."""
+    package = world.packages.get(owner)
+    by_source = world.derived(_sources)
+    return tuple(name for name in by_source.get(package.source, ()) if name != owner) if package else ()
+
+
+def companions(owner: str, world: World) -> tuple[str, ...]:
+    """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
+    asked = world.derived(_asked)
+    return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
+
+
+def _asked(world: World) -> tuple[str, ...]:
+    bare = installed_packages(world.history)
+    return tuple(sorted({name for word in bare for name in world.packages.providers(word)}))
+
+
+def _sources(world: World) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in world.packages.names():
+        if (package := world.packages.get(name)) is not None:
+            found[package.source].append(name)
+    return {source: tuple(names) for source, names in found.items()}
+
+
+def _private(program: str, owner: str, holder: str, world: World) -> Iterator[Entry]:
+    """The files of a package, the owner of a program or another, in directories that bear the owner's name."""
+    package = world.packages.get(owner)
+    names = {owner.partition(":")[0], program.rpartition("/")[2], package.source if package else ""} - {""}
+    bases = ("/usr/lib", f"/usr/lib/{multiarch(world.architecture)}", "/usr/libexec", "/usr/share", "/etc", "/lib")
+    below = tuple(f"{base}/{name}/" for base in bases for name in sorted(names))
+    for path in world.packages.files(holder):
+        entry = world.rootfs.get(path)
+        if entry is not None and not entry.is_dir and path.startswith(below):
+            directory = path.rpartition("/")[0]
+            if STORES.fullmatch(directory) or PYTHON_ABI.fullmatch(entry.name) or _documents(path):
+                continue
+            if not _optional(entry, holder, world):
+                yield entry
+
+
+def _optional(entry: Entry, owner: str, world: World) -> bool:
+    """Whether a helper is a script for an interpreter, other than a shell, that its package does not depend on.
+
+    Perl is Essential, so that installation scripts may use it; a package that needs it in service depends on it.
+    """
+    if not entry.executable:
+        return False
+    found = shebang(world.rootfs.read(entry.path, 256))
+    if found is None or found[0].rpartition("/")[2] in SHELLS:
+        return False
+    path = world.rootfs.resolve(found[0]).path
+    owners = world.packages.owners(path) if path is not None else ()
+    return bool(owners) and depended(world, (owner,)).isdisjoint(owners)
+
+
+def _affordable(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:
+    """All of the files, where they are not too large; else those of the smallest directories: modules, not tables."""
+    directories: dict[str, list[Entry]] = defaultdict(list)
+    for entry in files:
+        directories[entry.path.rpartition("/")[0]].append(entry)
+    sizes = {directory: sum(entry.size for entry in found) for directory, found in directories.items()}
+    left = most if sum(sizes.values()) <= most else OF_LARGER
+    for directory in sorted(sizes, key=lambda directory: (sizes[directory], directory)):
+        left -= sizes[directory]
+        if left < 0:
+            return
+        yield from directories[directory]
+
+
+NO_DATA = frozenset({"doc", "docs", "examples", "locale", "man", "help", "t", "test", "tests", "testsuite"})
+"""Directories of a package for its readers and its developers."""
+
+
+def _documents(path: str) -> bool:
+    return not NO_DATA.isdisjoint(path.split("/")[3:])
+
+
+RULES: tuple[Rule, ...] = (PluginDirectories(), PrivateDirectories(), NamedDirectories())

@@ -1,0 +1,138 @@
+"""What comes in a service's package beside the service: the programs by which it is administered, and its state.
+
+A server's package has its client, its configuration check, its password tool; an image is operated with them through
+`docker exec`, and no request to the server would ever run one. What came from the same source (`samba-common-bin` of
+`samba`, `mosquitto-clients` of `mosquitto`) counts as well. The directories that a package has in /var are where its
+programs write one day, and these do not make them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Level, Want
+from debloat.rules.commands import on_path
+from debloat.rules.knowledge.families import left_out
+from debloat.rules.knowledge.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
+from debloat.rules.languages.shell.evaluate import SHELLS
+from debloat.rules.programs import BUILD_TIME, DIRECTORIES
+from debloat.rules.system.kernel import shebang
+
+LARGE = 2 << 20
+"""A larger program is no tool beside a service, but a service or a client in its own right."""
+
+
+class Tools(Rule):
+    """The programs of a package of which a program was run, and of those from the same source, up to a size.
+
+    Not those of Essential packages, which everything runs, and no script for an interpreter that nothing ran, or
+    that came with the scripts: those are the tools of a language's developers.
+    """
+
+    name = "package.tools"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        unwanted = left_out(world.architecture)
+        for program in sorted(world.derived(ran)):
+            for owner in world.packages.owners(program):
+                package = world.packages.get(owner)
+                if package is None or package.essential:
+                    continue
+                for holder in (owner, *siblings(owner, world)):
+                    for path in world.derived(_tools).of(holder):
+                        if not unwanted(path):
+                            yield self.want(path, program, f"a program of {holder}, from the source of {owner}")
+
+
+class _Tools:
+    """The tools of each package, found once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def of(self, holder: str) -> tuple[str, ...]:
+        if holder not in self._found:
+            self._found[holder] = tuple(self._look(holder))
+        return self._found[holder]
+
+    def _look(self, holder: str) -> Iterator[str]:
+        world = self._world
+        package = world.packages.get(holder)
+        named = (path for path in world.packages.files(holder) if path.startswith(DIRECTORIES))
+        programs = {path: e for path in named if (e := world.rootfs.lookup(path)) is not None and e.executable}
+        # One program may have many names.
+        files = {entry.path: entry.size for entry in programs.values() if entry.size <= LARGE}
+        if package is None or package.essential or sum(files.values()) > MOST_BYTES:
+            return
+        world.rootfs.fetch(files)
+        for path, entry in programs.items():
+            if (
+                entry.path in files
+                and path.rpartition("/")[2] not in BUILD_TIME
+                and _runs(entry, package.source, world)
+            ):
+                yield path
+
+
+def _tools(world: World) -> _Tools:
+    return _Tools(world)
+
+
+OTHER_LANGUAGES = re.compile(
+    rb"^[^#\n]*?(?<![\w./-])(?:/usr/bin/)?(perl|python3?|ruby|lua|php|tclsh|gawk)(?![\w./-])", re.MULTILINE
+)
+"""An interpreter in the text of a shell script: reports and statistics that are half Perl are scripts for Perl."""
+
+
+def _runs(entry: Entry, source: str, world: World) -> bool:
+    """Whether a program needs no interpreter, a shell, or one from another source that runs in this image anyway."""
+    found = shebang(world.rootfs.read(entry.path, 256))
+    if found is None:
+        return True
+    interpreter: str | None = found[0]
+    if found[0].rpartition("/")[2] == "env":
+        words = [word for word in found[1].split() if not word.startswith("-")]
+        interpreter = on_path(world, words[0]) if words else None
+    if interpreter is not None and interpreter.rpartition("/")[2] in SHELLS:
+        called = {match.decode() for match in OTHER_LANGUAGES.findall(world.rootfs.read(entry.path))}
+        return all(_ran(world, on_path(world, word)) for word in called)
+    if not _ran(world, interpreter):
+        return False
+    real = world.rootfs.resolve(interpreter or "").path or ""
+    owners = (world.packages.get(name) for name in world.packages.owners(real))
+    return all(owner is None or owner.source != source for owner in owners)
+
+
+def _ran(world: World, path: str | None) -> bool:
+    return path is not None and world.rootfs.resolve(path).path in world.derived(ran)
+
+
+class StateDirectories(Rule):
+    """The directories in /var of a package of which a program is kept: its /var/lib/NAME, /var/spool/NAME, ..."""
+
+    name = "package.state"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.executable or not entry.path.startswith((*DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
+            return
+        for owner in world.packages.owners(entry.path):
+            for path in world.derived(_state).get(owner, ()):
+                yield self.want(path, entry.path, f"where {owner} keeps what it writes")
+
+
+def _state(world: World) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for owner in world.packages.names():
+        below = (path for path in world.packages.files(owner) if path.startswith("/var/"))
+        own = (path for path in below if not SHARED.fullmatch(path) and not STORES.fullmatch(path))
+        if directories := tuple(path for path in own if (e := world.rootfs.get(path)) is not None and e.is_dir):
+            found[owner] = directories
+    return found
+
+
+RULES: tuple[Rule, ...] = (Tools(), StateDirectories())

@@ -1,0 +1,1 @@
+"""Programs compiled to machine code: the paths and programs that stand in their texts."""

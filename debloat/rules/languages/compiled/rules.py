@@ -1,0 +1,216 @@
+"""Compiled programs of the application: the paths that stand in them, and the programs that they may start by name.
+
+The text of a compiled program cannot be read as source is, but its literals lie in the file as they were written: C
+ends each with a NUL, Java begins the next with a small number, .NET doubles their bytes, Go and Rust pack them
+without anything in between. `literals.py` tells those of ELF programs apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Want
+from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.application.survey import MANY, is_application
+from debloat.rules.cmdline import programs
+from debloat.rules.commands import circle, on_path
+from debloat.rules.knowledge.families import left_out
+from debloat.rules.knowledge.plugins import SHARED, STORES
+from debloat.rules.knowledge.tools import LARGE
+from debloat.rules.languages.compiled.literals import PACKED, is_go, literals, loaded, starts_programs
+from debloat.rules.languages.java.classfile import compiled_classes
+from debloat.rules.programs import BUILD_TIME, DIRECTORIES
+
+MAX_PROGRAM = 256 << 20
+MAX_TREE = 16 << 20
+"""Bytes of a directory that is named; a larger one is a store of which something is picked."""
+
+MAX_PATH = 200
+LENT = 0o6000
+"""The bits of set-user-ID and set-group-ID (chmod(2))."""
+
+_START = re.compile(rb"/(?:etc|usr|bin|sbin|lib|lib64|opt|srv)/(?=([\x21-\x7e]{1,200}))")
+_SOURCE = re.compile(
+    r"/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*"
+    r"|.*\.(?:c|cc|cpp|cxx|c\+\+|h|hh|hpp|hxx|h\+\+|ipp|inl|tcc|go|s|S|rs|d|f|f90|pas|adb|ads|hs|ml|nim|zig|vala)",
+    re.DOTALL,
+)
+"""What was compiled: assertions, panics and tables of lines name the sources, and nothing opens them."""
+
+_WORD = re.compile(r"[\w.+@%-]")
+_TREES = re.compile(r"/(?:etc|usr/share|usr/lib|opt)/.+")
+
+
+class CompiledPaths(Rule):
+    """Files and directories of the distribution whose paths stand in a compiled program of the application.
+
+    Go's time package names /usr/share/zoneinfo, mime the tables of types, `exec.Command("/usr/bin/gm")` its program.
+    """
+
+    name = "compiled.path"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        data = _program(entry, world)
+        contents = [data] if data.startswith(b"\x7fELF") else compiled_classes(entry, world)
+        for path in sorted({path for content in contents for path in paths(content, world)}):
+            if STORES.fullmatch(path) or is_application(world, path):
+                continue
+            if not world.rootfs.is_dir(path):
+                if path.rpartition("/")[2] not in BUILD_TIME and not _SOURCE.fullmatch(path):
+                    yield self.want(path, entry.path, "its path stands in the program")
+            elif not _TREES.fullmatch(path) or SHARED.fullmatch(path) or _SOURCE.fullmatch(f"{path}/"):
+                continue
+            elif len(world.packages.owners(path)) <= MANY:
+                yield from self._tree(path, entry.path, world)
+
+    def _tree(self, directory: str, source: str, world: World) -> Iterator[Want]:
+        unwanted = left_out(world.architecture)
+        found = [e for e in world.rootfs.walk(directory) if not unwanted(e.path) and not _SOURCE.fullmatch(e.path)]
+        if sum({e.hardlink or e.path: e.size for e in found if e.is_file}.values()) <= MAX_TREE:
+            for entry in found:
+                yield Want(
+                    entry.path, self.name, source, f"below {directory}, which stands in the program", follow=False
+                )
+
+
+class CompiledPrograms(Rule):
+    """Programs that a compiled program of the application starts by name, through PATH.
+
+    Of packages that the Dockerfile asked for by name, those whose name stands in it at all: they were installed for
+    it. A Go program, whose texts can all be told apart, must have one that is the name or may be a command.
+
+    Of all others, where it can start any: what a line for a shell runs (`sort -u %s`, ` | uniq -c`); of Essential
+    packages, which programs take for granted, also a name and no more, and what may be a message as well (`cp %s %s`).
+    """
+
+    name = "compiled.program"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        data = _program(entry, world)
+        if not data:
+            return
+        asked, starts = world.derived(_asked_for), starts_programs(data)
+        texts = sorted(literals(data)) if starts else []
+        if not (is_go(data) and (texts or not starts)):
+            wide = "utf-16-le" if data.startswith(b"MZ") else "utf-8"
+            for name, path in asked.items():
+                if name.encode(wide) in data:
+                    yield self.want(path, entry.path, f"says {name}, which the Dockerfile installed")
+            asked = {}
+        few = re.compile(_FEW.format("|".join(map(re.escape, asked)) or "(?!)"))
+        for text in texts:
+            line, said = _LINE.search(text), _SAID.fullmatch(text)
+            for word in commands(text) if line or said or few.fullmatch(text) else ():
+                found = on_path(world, word)
+                if found is None or word.rpartition("/")[2] in BUILD_TIME:
+                    continue
+                if line or word in asked or (said and _for_granted(found, world)):
+                    yield self.want(found, entry.path, f"starts programs, and says {text[:80]}")
+
+
+_NAME = r"[a-z\d][\w.+/-]*"
+_LINE = re.compile(
+    rf"^\s*{_NAME}(?:\s+[\w./:=+%-]+)?\s+--?[a-zA-Z]|[|;&]\s*{_NAME}\s+--?[a-zA-Z]|\s(?:[|]|&&|[|][|])\s+{_NAME}(?:\s|$)"
+)
+"""A command, perhaps with a word of its own, and an option; or a command behind what stands between two."""
+_SAID = re.compile(rf"{_NAME}(?:\s+(?:\S+\s+)?(?:[-%/$~'\"]|[<>](?!=)).*)?", re.DOTALL)
+"""A command alone, or with what may be an argument."""
+_FEW = r"\s*(?:[\w./:=@-]+\s+){{0,2}}(?:{})(?:\s+[\w./:=@-]+){{0,2}}\s*"
+"""A few words, one of them a certain name: `git log`; more of them are a message."""
+_PIPED = re.compile(rf"(?:\$\(|(?:[|;]|&&)\s+)({_NAME})(?=[\s;|&)]|$)")
+"""A command after another, in a text that may begin or end within a line."""
+
+
+def commands(text: str) -> tuple[str, ...]:
+    """The words of a text that would run programs if a shell read it."""
+    return tuple(dict.fromkeys((*programs(text.strip()), *_PIPED.findall(text))))
+
+
+def _for_granted(path: str, world: World) -> bool:
+    """Whether a program is of an Essential package, is no large one, and lends nobody its owner's rights."""
+    entry = world.rootfs.lookup(path)
+    if entry is None or entry.size > LARGE or entry.mode & LENT:
+        return False
+    return not circle(world, ()).isdisjoint(world.packages.owners(entry.path))
+
+
+def _program(entry: Entry, world: World) -> bytes:
+    """What the running program has of a compiled program or library of the application, else nothing."""
+    if not entry.is_file or not 64 < entry.size <= MAX_PROGRAM or not is_application(world, entry.path):
+        return b""
+    if world.rootfs.read(entry.path, 4)[:4] != b"\x7fELF" and not entry.name.endswith((".dll", ".exe")):
+        return b""
+    return loaded(world.rootfs.read(entry.path))
+
+
+def paths(data: bytes, world: World) -> Iterator[str]:
+    """Real paths of the image that stand in a program, directories only where a literal may end after them."""
+    packed = any(mark in data for mark in PACKED)
+    seen = set[bytes]()
+    for match in _START.finditer(data):
+        text = match[0] + match[1]
+        if text not in seen:
+            seen.add(text)
+            path = _longest(text.decode("ascii")[:MAX_PATH], packed, world)
+            if path is not None:
+                yield path
+
+
+def _longest(text: str, packed: bool, world: World) -> str | None:
+    """The path that a text begins with: the whole text, up to what is no part of a name, or, where literals are
+    packed, as much of it as there is in the image.
+    """
+    rootfs, here, rest = world.rootfs, "", text
+    while True:
+        rest = rest.lstrip("/")
+        part = rest.partition("/")[0]
+        names = world.derived(partial_names)(here or "/")
+        length = next((n for n in range(len(part), 0, -1) if part[:n] in names), 0)
+        if not length:
+            # A directory with a slash behind it, where the literal ends; where that is cannot be seen if it is packed.
+            return here if here and (not part or (packed and here.startswith(("/etc/", "/usr/share/")))) else None
+        real = rootfs.resolve(f"{here}/{part[:length]}").path
+        if real is None:
+            return None
+        here, rest = real, rest[length:]
+        if rest.startswith("/") and rootfs.is_dir(here):
+            continue
+        if rootfs.is_dir(here):
+            return here if not rest else None
+        return here if not rest or packed or not _WORD.match(rest) else None
+
+
+def partial_names(world: World) -> partial[frozenset[str]]:
+    """A function that gives the names in a directory as a set, remembered; for `World.derived`."""
+    return partial(_names, world, {})
+
+
+def _names(world: World, known: dict[str, frozenset[str]], directory: str) -> frozenset[str]:
+    if directory not in known:
+        known[directory] = frozenset(world.rootfs.names(directory))
+    return known[directory]
+
+
+def _asked_for(world: World) -> dict[str, str]:
+    """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
+    asked = set[str]()
+    for bare in installed_packages(world.history):
+        for name in world.packages.providers(bare):
+            package = world.packages.get(name)
+            own = any(p.startswith(DIRECTORIES) for p in world.packages.files(name))
+            asked.add(name)
+            if package is not None and not own:
+                asked |= {p for options in package.depends for o in options for p in world.packages.providers(o)}
+    found = {}
+    for directory in reversed(world.config.path):
+        for name in world.rootfs.names(directory) if world.rootfs.is_dir(directory) else ():
+            real = world.rootfs.resolve(f"{directory}/{name}").path
+            if real is not None and not asked.isdisjoint(world.packages.owners(real)) and name not in BUILD_TIME:
+                found[name] = f"{directory}/{name}"
+    return dict(sorted(found.items()))
+
+
+RULES: tuple[Rule, ...] = (CompiledPaths(), CompiledPrograms())

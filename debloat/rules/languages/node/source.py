@@ -1,0 +1,152 @@
+"""What a JavaScript file refers to, read from its text alone: modules and commands; with tree-sitter's grammar.
+
+`specifiers` is a linear scan that may see too much (comments, strings) and says which files are worth a parse.
+Neither it nor `references` ever raises.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from debloat.rules.cmdline import UNTOLD, programs, vector
+from debloat.rules.parsed import remembered
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser, Query
+
+MAX_PARSED = 2 << 20
+"""Larger files are bundles, which hold what they need; the scan alone speaks for them."""
+
+_SPECIFIER = re.compile(rb"""\b(?:require|import|from|resolve)\b[ \t\r\n(.\w]{0,24}?["'`]([^"'`\r\n$]{1,200})["'`]""")
+_LITERAL_CALL = re.compile(
+    rb"""\b(?:require|import|from|resolve|fork)\b(?:[\s(.?\w]|/\*[^*]{0,300}\*/|//[^\n]{0,300}\n){0,64}?["'`]"""
+)
+"""What a file without any of has nothing that a parse could find: libraries for browsers, mostly, and large ones."""
+_MODULE_CALLS = frozenset({"require", "resolve", "import", "fork"})
+_COMMAND_CALLS = frozenset({"exec", "execFile", "execFileSync", "execSync", "execa", "execaSync", "spawn", "spawnSync"})
+_RUN = "|".join(sorted(_COMMAND_CALLS)).encode()
+_RENAMED = re.compile(
+    # run = promisify(cp.exec);  { exec: run }  { exec as run }
+    rb"\b([\w$]+)[ \t]*=[ \t]*[^;\n=]{0,120}\b(?:%b)\b[ \t]*\)?[ \t]*(?:[;,\r\n]|$)"
+    rb"|\b(?:%b)(?:[ \t]*:|[ \t]+as)[ \t]+([\w$]+)" % (_RUN, _RUN)
+)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\n": "", "0": ""}
+_COMMAND_WORDS = (b"child_process", b"execa", b"cross-spawn", b"shelljs", b"zx")
+_QUERY = """
+(import_statement source: (string) @module)
+(export_statement source: (string) @module)
+(call_expression
+  function: [(identifier) (import) (member_expression) (call_expression) (parenthesized_expression)] @function
+  arguments: (arguments . [(string) (template_string)] @argument))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Module specifiers as written (`express`, `./lib`, `node:fs`), and programs that commands run."""
+
+    modules: frozenset[str] = frozenset()
+    commands: frozenset[str] = frozenset()
+
+
+def specifiers(data: bytes) -> frozenset[str]:
+    """A quick superset of the modules that `references` finds."""
+    return frozenset(m.decode("utf-8", "replace") for m in _SPECIFIER.findall(data))
+
+
+def references(data: bytes, runs: bool = True) -> References:
+    """The literal modules and commands of a file, in all branches; of one that is too large, its specifiers.
+
+    So too of one that nothing in its image `runs` and that starts no program: what a browser asks for by mistake is
+    a file at most, where a runtime would be led to packages.
+    """
+    if b"require" not in data and b"import" not in data and b"from" not in data:
+        return References()
+    runs_commands = any(word in data for word in _COMMAND_WORDS)
+    if len(data) > MAX_PARSED or not (runs or runs_commands):
+        return References(specifiers(data))
+    if not runs_commands and _LITERAL_CALL.search(data) is None:
+        return References()
+    return _parsed(data, runs_commands)
+
+
+@remembered(
+    lambda found: [sorted(found.modules), sorted(found.commands)],
+    lambda plain: References(*(frozenset(map(str, words)) for words in plain)),
+)
+def _parsed(data: bytes, runs_commands: bool) -> References:
+    from tree_sitter import QueryCursor
+
+    modules, commands = set[str](), set[str]()
+    names = _COMMAND_CALLS | _renamed(data) if runs_commands else frozenset[str]()
+    for _, found in QueryCursor(_query()).matches(_parser().parse(data).root_node):
+        for node in found.get("module", ()):
+            modules.add(_literal(node))
+        for function, argument in zip(found.get("function", ()), found.get("argument", ()), strict=False):
+            # (0, cp_1.exec)("line"), as compilers write it; promisify(exec)("line").
+            made = function.type in ("call_expression", "parenthesized_expression")
+            name = re.split(r"[^\w$]+", _text(function)[-80:].rstrip(") \t\r\n"))[-1]
+            if name in _MODULE_CALLS and not made:
+                modules.add(_literal(argument))
+            elif name in names:
+                commands.update(_programs(argument))
+    return References(frozenset(modules - {""}), frozenset(commands - {""}))
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")
+
+
+def _literal(node: Node) -> str:
+    """The text of a string up to its first escape or substitution."""
+    fragments = [_text(child) for child in node.children[1:2] if child.type == "string_fragment"]
+    return fragments[0] if fragments else ""
+
+
+def _renamed(data: bytes) -> frozenset[str]:
+    """Names that a file gives to the functions that run commands."""
+    return frozenset((a or b).decode("utf-8", "replace") for a, b in _RENAMED.findall(data))
+
+
+def _programs(first: Node) -> tuple[str, ...]:
+    """The programs of a call's first argument, a line for a shell, and of the array that may follow it."""
+    line = _line(first)
+    found = programs(line)
+    further = first.next_named_sibling
+    if further is None or further.type != "array":
+        return found
+    words = (_line(w) if w.type in ("string", "template_string") else UNTOLD for w in further.named_children)
+    return (*found, *vector((line, *words)))
+
+
+def _line(node: Node) -> str:
+    """The text of a string, its escapes read, a substitution as a word of a shell that cannot be told."""
+    parts = list[str]()
+    for child in node.named_children:
+        text = _text(child)
+        if child.type == "string_fragment":
+            parts.append(text)
+        elif child.type == "escape_sequence":
+            parts.append(_ESCAPES.get(text[1:], text[1:]))
+        else:
+            parts.append("${_}")
+    return "".join(parts)
+
+
+@functools.cache
+def _parser() -> Parser:
+    import tree_sitter_javascript
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_javascript.language()))
+
+
+@functools.cache
+def _query() -> Query:
+    import tree_sitter_javascript
+    from tree_sitter import Language, Query
+
+    return Query(Language(tree_sitter_javascript.language()), _QUERY)

@@ -1,0 +1,1 @@
+"""Static reachability for PHP."""

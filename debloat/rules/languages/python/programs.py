@@ -1,0 +1,151 @@
+"""Python's rules for what runs: programs and libraries that code names, and Pythons that command lines start."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Want
+from debloat.rules.commands import reached
+from debloat.rules.languages.python import stdlib
+from debloat.rules.languages.python.layout import find, layout
+from debloat.rules.languages.python.reach import facts_of, is_source, resolve, search_path
+from debloat.rules.languages.python.source import facts
+from debloat.rules.languages.python.units import units
+from debloat.rules.languages.shell.rules import DEPENDENCIES, is_shell
+from debloat.rules.languages.shell.source import MAX_SCRIPT
+
+_MODULE_WORD = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
+_LIBRARY_PLACES = ("/usr/lib/*", "/lib/*", "/usr/lib", "/lib", "/usr/local/lib", "/usr/local/lib/*")
+
+_NOT_FOR_LIBRARIES = frozenset(
+    {
+        *("bash", "fish", "zsh"),
+        *("display", "eog", "gm", "open", "xdg-open", "xv", "sensible-browser"),
+        *("less", "more", "pager", "vi", "vim"),
+        *("c++", "cc", "clang", "g++", "gcc", "make", "lscpu", "sudo"),
+    }
+)
+"""What distributions start for a person at a terminal or desktop, or a developer: completion, viewers, compilers."""
+
+
+class Subprocesses(Rule):
+    """Programs that code starts by a literal name, through PATH; of distributions, those of use to a server."""
+
+    name = "python.subprocess"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if is_source(entry, world):
+            unit = world.derived(units).of_path.get(entry.path)
+            idle = _NOT_FOR_LIBRARIES if unit is not None else frozenset[str]()
+            for word in sorted(facts_of(world, entry.path).commands - idle):
+                path = reached(world, word, entry.path)
+                if path is not None:
+                    yield self.want(path, entry.path, word)
+
+
+_FINDS_FOR_OTHERS = frozenset({"cffi"})
+"""Distributions whose find_library is asked by their callers' dlopen, which is seen there."""
+
+
+class Libraries(Rule):
+    """Shared libraries that code loads by a literal name, and what ctypes.util.find_library asks for them.
+
+    On Linux find_library reads the output of `/sbin/ldconfig -p` (Lib/ctypes/util.py), which reads the cache.
+    """
+
+    name = "python.library"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not is_source(entry, world):
+            return
+        found = facts_of(world, entry.path)
+        unit = world.derived(units).of_path.get(entry.path)
+        if found.finds_libraries and (unit is None or unit.name not in _FINDS_FOR_OTHERS):
+            for path in ("/sbin/ldconfig", "/etc/ld.so.cache"):
+                yield self.want(path, entry.path, "ctypes.util.find_library")
+        for name in sorted(found.libraries):
+            for path in _libraries(world, name):
+                yield self.want(path, entry.path, name)
+
+
+def _libraries(world: World, name: str) -> Iterator[str]:
+    """`magic`, `libmagic.so.1`, `pango-1.0-0`: the files of the system's library directories that may be meant."""
+    if any(c in name for c in "*?[/"):
+        return
+    stem = name if ".so" in name else f"{name.removeprefix('lib').removesuffix('-0')}.so*"
+    for place in _LIBRARY_PLACES:
+        yield from world.rootfs.glob(f"{place}/{stem if stem.startswith('lib') else 'lib' + stem}")
+
+
+class CommandLine(Rule):
+    """Modules that the image's command line names: `-m package`, `package.module:app`, a worker's class."""
+
+    name = "python.command_line"
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        config = world.config
+        fields = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Healthcheck": config.healthcheck}
+        for label, words in fields.items():
+            for word in _words(words):
+                match = _MODULE_WORD.fullmatch(word.rpartition("=")[2])
+                for file in _named(world, match[1]) if match else ():
+                    yield self.want(file, f"config:{label}", word)
+
+
+def _words(words: Iterable[str]) -> Iterator[str]:
+    """The words, and those of a shell line among them."""
+    for word in words:
+        if " " not in word:
+            yield word
+            continue
+        try:
+            yield from shlex.split(word)
+        except ValueError:
+            yield from word.split()
+
+
+def _named(world: World, module: str) -> Iterator[str]:
+    table = world.derived(layout)
+    for env in table.live:
+        files = find(world, search_path(world, env, f"{world.config.workdir}/x"), module)
+        if files and (table.site_of(files[0]) is not None or "." in module):
+            yield from files
+
+
+class InlineCode(Rule):
+    """What a script of the application tells a Python to run: `python3 -m package`, `python3 -c 'import package'`."""
+
+    name = "python.inline"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not 0 < entry.size <= MAX_SCRIPT or world.packages.owners(entry.path):
+            return
+        source = world.rootfs.read(entry.path)
+        if b"python" not in source or not is_shell(entry.path, source[:128]) or DEPENDENCIES.search(entry.path):
+            return
+        for match in _RUN.finditer(source):
+            if match["module"]:
+                module = match["module"].decode()
+                for name in (module, f"{module}.__main__"):
+                    for file in _named(world, name):
+                        yield self.want(file, entry.path, f"-m {module}")
+            for wanted in sorted(facts(match["code"] or match["more"] or match["here"] or b"").imports):
+                for file in resolve(world, f"{world.config.workdir.rstrip('/')}/-", wanted):
+                    yield self.want(file, entry.path, f"import {wanted}")
+                    for part in stdlib.parts(world, file):
+                        yield self.want(part, entry.path, f"import {wanted}")
+
+
+_RUN = re.compile(
+    rb"\bpython[\d.]*(?:[ \t]+-[A-Za-z]{1,4}(?=[ \t]))*?[ \t]+(?:-m[ \t]*(?P<module>[A-Za-z_][\w.]*)"
+    rb"|-\w{0,3}c[ \t]*(?:\"(?P<code>(?:[^\"\\]|\\.){1,4000})\"|'(?P<more>[^']{1,4000})')"
+    rb"|(?:-[ \t]*)?[^\n]{0,80}?<<-?[ \t]*[\"']?(?P<mark>\w+)[\"']?[^\n]*\n(?P<here>.{1,8000}?)\n\t*(?P=mark))",
+    re.DOTALL,
+)
+"""A Python's -m, -c and here-document (python3(1)), in a shell script."""
+
+
+RULES: tuple[Rule, ...] = (Subprocesses(), Libraries(), CommandLine(), InlineCode())

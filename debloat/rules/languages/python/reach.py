@@ -1,0 +1,233 @@
+"""From a Python file, or a whole distribution, to the files that it reaches in the image."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from debloat.closure import World
+from debloat.core.model import Entry
+from debloat.rules.languages.python import stdlib
+from debloat.rules.languages.python.layout import Environment, Layout, find, layout
+from debloat.rules.languages.python.source import Facts, Import, Outline, facts, literals, outline, quoted
+from debloat.rules.languages.python.units import Unit, units
+
+SHEBANG = 256
+"""Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
+
+CONFIRMATIONS = 4
+"""Files parsed to see whether one distribution imports another when only quoted text says so."""
+
+SEEN_BY_UNIT = frozenset({"entry_points", "sys.path"})
+"""Words that promise nothing of a distribution's module beyond what reading its unit finds."""
+
+DEVELOPMENT = frozenset({"Cython", "_pytest", "hypothesis", "nose", "pip", "pytest", "setuptools", "tox", "wheel"})
+"""Modules of installers and test runners: other distributions import them for their own building and testing. An
+application's import, a declared requirement, or use while recording keeps them."""
+
+_NOTHING = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Memory of what was read in a world: each file is parsed once, whatever rules ask."""
+
+    facts: dict[str, Facts] = field(default_factory=dict)
+    outlines: dict[str, Outline] = field(default_factory=dict)
+    quoted: dict[str, frozenset[Import]] = field(default_factory=dict)
+    worth: dict[str, bool] = field(default_factory=dict)
+
+
+def _reading(world: World) -> Reading:
+    return Reading()
+
+
+def is_source(entry: Entry, world: World) -> bool:
+    """Whether an entry is a Python program or module: by its suffix, or by the interpreter on its first line."""
+    if not entry.is_file:
+        return False
+    if entry.name.endswith((".py", ".pyw")):
+        return True
+    if not entry.executable or entry.size == 0:
+        return False
+    line = world.rootfs.read(entry.path, SHEBANG).partition(b"\n")[0]
+    return line.startswith(b"#!") and b"python" in line
+
+
+def outline_of(world: World, path: str) -> Outline:
+    known = world.derived(_reading).outlines
+    if path not in known:
+        known[path] = outline(world.rootfs.read(path))
+    return known[path]
+
+
+def facts_of(world: World, path: str) -> Facts:
+    """The facts of a kept source file; none for the standard library, which is kept whole.
+
+    A file of a distribution is parsed only where its words promise something that the unit's own reading
+    (`neighbours`) does not see.
+    """
+    worth = world.derived(_reading).worth
+    if path not in worth:
+        worth[path] = _worth_parsing(world, path)
+    return _parsed(world, path) if worth[path] else _NOTHING
+
+
+def _worth_parsing(world: World, path: str) -> bool:
+    table = world.derived(layout)
+    if table.stdlib_of(path) is not None:
+        return False
+    seen = outline_of(world, path)
+    unit = world.derived(units).of_path.get(path)
+    if unit is not None and path in unit.members and path.endswith(".py"):
+        return bool(seen.words - SEEN_BY_UNIT)
+    if seen.words or not path.endswith(".py"):
+        return True
+    named = literals(world.rootfs.read(path))
+    tops = {i.module.partition(".")[0] for i in seen.imports} | {s.partition(".")[0] for s in named}
+    known = world.derived(_notable_tops)
+    return bool(tops & known) or any(i.level for i in seen.imports) or not tops.isdisjoint(_siblings(world, path))
+
+
+def _siblings(world: World, path: str) -> frozenset[str]:
+    directory = path.rpartition("/")[0] or "/"
+    return frozenset(name.partition(".")[0] for name in world.rootfs.names(directory))
+
+
+def _notable_tops(world: World) -> frozenset[str]:
+    """Top-level names outside the standard library's whole part: importing these keeps something."""
+    table = world.derived(layout)
+    places = [*table.sites, *(d for env in table.environments for d in env.extra)]
+    names = {name.partition(".")[0] for place in places for name in world.rootfs.names(place)}
+    idle = {n.partition("*")[0] for n in (*stdlib.IDLE, *stdlib.NEEDS)}
+    return frozenset(names | idle)
+
+
+def search_path(world: World, env: Environment, path: str, extra: Iterable[str] = ()) -> tuple[str, ...]:
+    """sys.path as the module at `path` may see it: for programs their own directory, WORKDIR, and package roots."""
+    table = world.derived(layout)
+    if table.site_of(path) is not None:
+        return (*env.path, *sorted(extra))
+    here = path.rpartition("/")[0] or "/"
+    roots = [here]
+    while world.rootfs.is_file(f"{roots[-1]}/__init__.py") and roots[-1] != "/":
+        roots.append(roots[-1].rpartition("/")[0] or "/")
+    return tuple(dict.fromkeys((*roots[:1], *roots[-1:], world.config.workdir, *env.path, *sorted(extra))))
+
+
+def resolve(world: World, path: str, wanted: Import, extra: Iterable[str] = ()) -> tuple[str, ...]:
+    """The files that an import in the file at `path` runs, in every environment that it may run in."""
+    if wanted.level:
+        base = path.rpartition("/")[0]
+        for _ in range(wanted.level - 1):
+            base = base.rpartition("/")[0]
+        return find(world, (base or "/",), wanted.module, wanted.names)
+    found: dict[str, None] = {}
+    here = path.rpartition("/")[0] or "/"
+    member = world.rootfs.is_file(f"{here}/__init__.py")
+    for env in world.derived(layout).of(path):
+        places = search_path(world, env, path, extra)
+        found |= dict.fromkeys(find(world, places, wanted.module, wanted.names))
+        if member and here in places:
+            # A package's module, imported and not run: a module of the same name beside it is another one.
+            elsewhere = tuple(place for place in places if place != here)
+            found |= dict.fromkeys(find(world, elsewhere, wanted.module, wanted.names))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A distribution reaches `target`, by the import in its file `source`."""
+
+    target: str
+    source: str
+    detail: str
+
+
+def neighbours(world: World, unit: Unit) -> tuple[Edge, ...]:
+    """What the modules of a distribution import from outside of it, and what of its own tests they need.
+
+    Each file is scanned, few are parsed: as many as confirm that the import is more than a line in a docstring.
+    """
+    candidates: dict[str, list[tuple[str, Import]]] = {}
+    sources = [path for path in unit.files if path.endswith(".py")]
+    world.rootfs.fetch(sources)
+    reached = functools.cache(functools.partial(_outside, world, unit))
+    for path in sources:
+        for wanted in sorted(outline_of(world, path).imports):
+            for target in reached(path if wanted.level else unit.anchor, wanted):
+                candidates.setdefault(target, []).append((path, wanted))
+    edges = []
+    for target, places in sorted(candidates.items()):
+        path, confirmed = _confirmed(world, places)
+        if confirmed is not None:
+            edges.append(Edge(target, path, f"import {confirmed}"))
+    return tuple(edges)
+
+
+def foreign_tool(unit: Unit, wanted: Import) -> bool:
+    """Whether a distribution's import is of another's installer or test runner."""
+    top = wanted.module.partition(".")[0]
+    return not wanted.level and top in DEVELOPMENT and top not in unit.tops
+
+
+def _outside(world: World, unit: Unit, path: str, wanted: Import) -> tuple[str, ...]:
+    """The anchors of other units, and single files, that an import leads to."""
+    top = wanted.module.partition(".")[0]
+    own = wanted.level or top in unit.tops
+    if own and "test" not in wanted.module and not any("test" in name for name in wanted.names):
+        return ()
+    table: Layout = world.derived(layout)
+    if not own and (foreign_tool(unit, wanted) or top not in world.derived(_notable_tops)):
+        return ()
+    known = world.derived(units).of_path
+    found: dict[str, None] = {}
+    for file in resolve(world, path, wanted):
+        other = known.get(file)
+        if other is not None and other.anchor != unit.anchor:
+            found[other.anchor if file in other.members else file] = None
+        elif file not in unit.members and (other is not None or stdlib.part(table, file) or _needs(table, file)):
+            found[file] = None
+    return tuple(found)
+
+
+def _needs(table: Layout, file: str) -> bool:
+    lib = table.stdlib_of(file)
+    return lib is not None and file[len(lib) + 1 :].partition("/")[0].partition(".")[0] in stdlib.NEEDS
+
+
+def _confirmed(world: World, places: list[tuple[str, Import]]) -> tuple[str, Import | None]:
+    """The first import that is one: outside of quotation, or by the file's own grammar."""
+    for path, wanted in places:
+        if wanted not in _quoted(world, path):
+            return path, wanted
+    for path, wanted in places[:CONFIRMATIONS]:
+        if (wanted.level, wanted.module) in {(i.level, i.module) for i in _parsed(world, path).imports}:
+            return path, wanted
+    return "", None
+
+
+def _quoted(world: World, path: str) -> frozenset[Import]:
+    known = world.derived(_reading).quoted
+    if path not in known:
+        known[path] = quoted(world.rootfs.read(path))
+    return known[path]
+
+
+def _parsed(world: World, path: str) -> Facts:
+    known = world.derived(_reading).facts
+    if path not in known:
+        known[path] = facts(world.rootfs.read(path))
+    return known[path]
+
+
+def groups_used(world: World, unit: Unit) -> Iterator[tuple[str, str]]:
+    """(entry-point group, file that names it) of a distribution that looks for plug-ins."""
+    groups = world.derived(units).groups
+    sources = [path for path in unit.files if path.endswith(".py")]
+    if not groups or not any("entry_points" in outline_of(world, path).words for path in sources):
+        return
+    for path in sources:
+        for group in sorted(literals(world.rootfs.read(path)) & groups.keys()):
+            yield group, path

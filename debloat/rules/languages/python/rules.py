@@ -1,0 +1,325 @@
+"""Python's rules of level safe: interpreters, imports, distributions, plug-ins, commands, libraries."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Want
+from debloat.rules.languages.python import stdlib
+from debloat.rules.languages.python.layout import Environment, layout
+from debloat.rules.languages.python.reach import (
+    facts_of,
+    foreign_tool,
+    groups_used,
+    is_source,
+    neighbours,
+    resolve,
+)
+from debloat.rules.languages.python.source import Import, facts
+from debloat.rules.languages.python.units import Unit, normalised, requirements, units
+
+_INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
+MAX_NATIVE = 64 << 20
+"""Bytes of an extension module that are searched for names."""
+
+
+class StandardLibrary(Rule):
+    """An interpreter, or libpython, brings its standard library; a virtual environment brings its base."""
+
+    name = "python.stdlib"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(layout)
+        if _INTERPRETER.fullmatch(entry.name) and not entry.is_dir:
+            if not (entry.name.startswith("libpython") and entry.path in world.derived(_idle_libraries)):
+                yield from self._interpreter(entry, world)
+        elif entry.name in ("os.py", "os.pyc") and entry.path.rpartition("/")[0] in table.stdlibs:
+            lib = entry.path.rpartition("/")[0]
+            for path in stdlib.whole(world, lib):
+                yield self.want(path, entry.path, "standard library")
+            for path in (*stdlib.DATA, *_archives(table.environments, lib)):
+                yield self.want(path, entry.path)
+        elif entry.name == "pyvenv.cfg":
+            for env in table.environments:
+                if env.config == entry.path:
+                    for name in ("python", "python3", f"python{env.version}"):
+                        yield self.want(f"{env.prefix}/bin/{name}", entry.path, "its interpreter")
+
+    def _interpreter(self, entry: Entry, world: World) -> Iterator[Want]:
+        """The landmark that getpath looks for, of the library with this version, of the same prefix if there is one."""
+        match = _INTERPRETER.fullmatch(entry.name)
+        assert match is not None
+        version = match[1] or match[2] or ""
+        prefix = entry.path.rpartition("/")[0].rpartition("/")[0] or "/"
+        table = world.derived(layout)
+        if entry.is_symlink:
+            yield self.want(f"{prefix}/pyvenv.cfg", entry.path)
+            return
+        same = [e for e in table.environments if not e.config and (e.version + ".").startswith(version + ".")]
+        if not version:
+            same = [e for e in table.environments if not e.config]
+        for env in [e for e in same if e.prefix == prefix] or same:
+            for landmark in ("os.py", "os.pyc"):
+                yield self.want(f"{env.stdlib}/{landmark}", entry.path, f"Python {env.version}")
+
+
+def _idle_libraries(world: World) -> frozenset[str]:
+    """Each libpython that a recorded program loaded and did not start: nothing of its library was looked for.
+
+    A server linked with it runs Python where its configuration says so, and this one does not.
+    """
+    opened = {a.path for a in world.trace.accesses if "libpython" in a.path}
+    loaded = {real for path in opened if (real := world.rootfs.resolve(path).path)}
+    started = {
+        env.version
+        for env in world.derived(layout).environments
+        if any(a.path.startswith(f"{env.stdlib}/") for a in world.trace.accesses)
+    }
+    version = re.compile(r"libpython(\d\.\d+)")
+    return frozenset(p for p in loaded if (m := version.search(p)) is not None and m[1] not in started)
+
+
+def _archives(environments: Sequence[Environment], lib: str) -> Iterator[str]:
+    """The zipped standard library, and eggs and zip files that .pth files or PYTHONPATH put on sys.path."""
+    for env in environments:
+        if env.stdlib == lib:
+            yield f"{lib.rpartition('/')[0]}/python{env.version.replace('.', '')}.zip"
+            yield from (path for path in env.extra if path.endswith((".zip", ".egg", ".whl", ".pyz")))
+
+
+class Imports(Rule):
+    """A kept module or program brings what it imports, anywhere in it, and modules that it names to importers."""
+
+    name = "python.import"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if entry.name.endswith(".pth") and world.derived(layout).site_of(entry.path):
+            yield from self._start_up(entry, world)
+        elif is_source(entry, world):
+            found = facts_of(world, entry.path)
+            unit = world.derived(units).of_path.get(entry.path)
+            for wanted in sorted(found.imports):
+                if unit is None or not foreign_tool(unit, wanted):
+                    yield from self._import(entry.path, wanted, world, found.paths)
+
+    def _import(self, path: str, wanted: Import, world: World, extra: Iterable[str]) -> Iterator[Want]:
+        if _shim(world, path) and not wanted.level:
+            unit = world.derived(units).of_path[path]
+            if wanted.module.partition(".")[0] in unit.tops:
+                return
+        for file in resolve(world, path, wanted, extra):
+            yield self.want(file, path, f"import {wanted}")
+            for more in stdlib.parts(world, file):
+                yield self.want(more, path, f"import {wanted}")
+
+    def _start_up(self, entry: Entry, world: World) -> Iterator[Want]:
+        """`import` lines of a .pth file are code that site runs."""
+        text = world.rootfs.read(entry.path, 64 * 1024).decode("utf-8", "replace")
+        for line in text.splitlines():
+            if line.startswith(("import ", "import\t")):
+                for wanted in sorted(facts(line.encode()).imports):
+                    for file in resolve(world, entry.path, wanted):
+                        yield self.want(file, entry.path, f"import {wanted}")
+
+
+def _shim(world: World, path: str) -> bool:
+    """Whether a file belongs to a private module that a .pth file imports at every start, beside the real ones.
+
+    Such as setuptools' `_distutils_hack`: it runs in every program and is no sign that the program uses its unit.
+    """
+    table, unit = world.derived(layout), world.derived(units).of_path.get(path)
+    site = table.site_of(path)
+    if unit is None or site is None:
+        return False
+    top = path[len(site) + 1 :].partition("/")[0].partition(".")[0]
+    return top.startswith("_") and top in table.hooks and len(unit.tops) > 1
+
+
+class NativeImports(Rule):
+    """A kept extension module brings the installed modules whose names stand in it, such as `_cffi_backend`.
+
+    Compiled code imports by a text (PyImport_ImportModule); no source says so, and Debian's metadata neither where
+    the module is a package of its own.
+    """
+
+    name = "python.native_import"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not entry.name.endswith((".so", ".pyd")):
+            return
+        if world.derived(layout).site_of(entry.path) is None:
+            return
+        unit = world.derived(units).of_path.get(entry.path)
+        tops = world.derived(_site_tops) - (unit.tops if unit is not None else frozenset())
+        for text in sorted(set(_NAMED.findall(world.rootfs.read(entry.path, MAX_NATIVE)))):
+            name = text.decode()
+            if name.partition(".")[0] in tops:
+                for file in resolve(world, entry.path, Import(0, name)):
+                    yield self.want(file, entry.path, f"names {name}")
+
+
+_NAMED = re.compile(rb"(?<=\0)(?:_[A-Za-z]\w{1,60}|[A-Za-z]\w{1,60}(?=\.))(?:\.\w{1,60}){0,4}(?=\0)")
+"""A whole text that is a module's name: one with a dot, or with the underscore of modules for other modules."""
+
+
+def _site_tops(world: World) -> frozenset[str]:
+    sites = world.derived(layout).sites
+    return frozenset(name.partition(".")[0] for site in sites for name in world.rootfs.names(site))
+
+
+class Distributions(Rule):
+    """A distribution of which a module is used stays whole, with what it imports and declares to need.
+
+    Less its tests and bytecode caches. Its metadata, which programs that look for plug-ins read of everyone, and
+    start-up shims are no sign of use.
+    """
+
+    name = "python.unit"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(units)
+        unit = table.of_path.get(entry.path)
+        if unit is None:
+            return
+        if entry.path != unit.anchor:
+            if _sign_of_use(world, entry.path, unit):
+                yield self.want(unit.anchor, entry.path, unit.name)
+            return
+        for path in unit.files:
+            yield Want(path, self.name, entry.path, unit.name, follow=False)
+            yield self.want(path, entry.path, unit.name)
+        for need in unit.requires:
+            other = table.by_name.get(need)
+            if other is not None:
+                yield self.want(other.anchor, entry.path, f"{unit.name} requires {need}")
+        site = world.derived(layout)
+        for env in site.environments:
+            if env.config and site.site_of(unit.anchor) == env.sites[0]:
+                yield self.want(env.config, entry.path, "its environment")
+        for edge in neighbours(world, unit):
+            yield Want(edge.target, "python.import", edge.source, edge.detail)
+            for more in stdlib.parts(world, edge.target):
+                yield Want(more, "python.import", edge.source, edge.detail)
+
+
+def _sign_of_use(world: World, path: str, unit: Unit) -> bool:
+    site = world.derived(layout).site_of(path)
+    if site is None:
+        return False
+    top = path[len(site) + 1 :].partition("/")[0]
+    return not top.endswith((".pth", ".dist-info", ".egg-info")) and not _shim(world, path)
+
+
+class EntryPoints(Rule):
+    """Code that names an entry-point group brings the plug-ins which installed distributions declare for it."""
+
+    name = "python.entry_points"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(units)
+        unit = table.by_anchor.get(entry.path)
+        if unit is not None:
+            used: Iterable[tuple[str, str]] = groups_used(world, unit)
+        elif entry.path not in table.of_path and table.groups and is_source(entry, world):
+            used = ((g, entry.path) for g in sorted(facts_of(world, entry.path).literals & table.groups.keys()))
+        else:
+            return
+        for group, source in used:
+            for module, anchor in table.groups[group]:
+                yield self.want(anchor, source, group)
+                for file in resolve(world, anchor, Import(0, module)):
+                    yield self.want(file, source, group)
+
+
+class ConsoleScripts(Rule):
+    """A program made by an installer brings the distribution whose entry point it loads by name and version."""
+
+    name = "python.script"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.executable or not is_source(entry, world) or world.derived(layout).site_of(entry.path):
+            return
+        for name in sorted(facts_of(world, entry.path).distributions):
+            unit = world.derived(units).by_name.get(normalised(name))
+            if unit is not None:
+                yield self.want(unit.anchor, entry.path, name)
+
+
+class Literals(Rule):
+    """A dotted name in an application's strings that an installed module answers to: settings, back ends, plug-ins.
+
+    A name without a dot counts where Django's list of applications stands.
+    """
+
+    name = "python.literal"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        table = world.derived(layout)
+        if not is_source(entry, world) or table.site_of(entry.path) or table.stdlib_of(entry.path):
+            return
+        literals = facts_of(world, entry.path).literals
+        lists_apps = b"INSTALLED_APPS" in world.rootfs.read(entry.path)
+        for name in sorted(literals):
+            if "." in name or "_" in name or lists_apps:
+                for file in _installed(world, entry.path, name):
+                    yield self.want(file, entry.path, f"literal {name}")
+
+
+def _installed(world: World, path: str, name: str) -> tuple[str, ...]:
+    """The files of a dotted name that leads into a site directory, to the module or to an attribute of it."""
+    table = world.derived(layout)
+    parent = name.rpartition(".")[0]
+    files = resolve(world, path, Import(0, name))
+    if not files or table.site_of(files[0]) is None:
+        return ()
+    whole = not parent or len(files) >= parent.count(".") + 1 or files == resolve(world, path, Import(0, parent))
+    return files if whole else ()
+
+
+class Requirements(Rule):
+    """Distributions that an application declares to need, in requirements.txt or pyproject.toml, where installed."""
+
+    name = "python.requirements"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or entry.name not in ("requirements.txt", "pyproject.toml"):
+            return
+        if world.derived(layout).site_of(entry.path) is not None:
+            return
+        text = world.rootfs.read(entry.path, 1 << 20).decode("utf-8", "replace")
+        lines = text.splitlines() if entry.name == "requirements.txt" else project_dependencies(text)
+        for name in sorted(set(requirements(lines))):
+            unit = world.derived(units).by_name.get(name)
+            if unit is not None:
+                yield self.want(unit.anchor, entry.path, name)
+
+
+def project_dependencies(text: str) -> list[str]:
+    """`project.dependencies` of a pyproject.toml (PEP 621), and Poetry's; [] for text that is none."""
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return []
+    found: list[object] = []
+    project, tool = data.get("project"), data.get("tool")
+    if isinstance(project, dict) and isinstance(project.get("dependencies"), list):
+        found += project["dependencies"]
+    poetry = tool.get("poetry") if isinstance(tool, dict) else None
+    if isinstance(poetry, dict) and isinstance(poetry.get("dependencies"), dict):
+        found += poetry["dependencies"]
+    return [line for line in found if isinstance(line, str)]
+
+
+RULES: tuple[Rule, ...] = (
+    StandardLibrary(),
+    Imports(),
+    NativeImports(),
+    Distributions(),
+    EntryPoints(),
+    ConsoleScripts(),
+    Literals(),
+    Requirements(),
+)

@@ -1,0 +1,270 @@
+"""Distributions as units: what pip or a Debian package put into a site directory, kept or dropped together.
+
+A unit is a wheel's RECORD (PEP 376, PEP 427), a Debian package's files, or, for what neither knows, one top-level
+name of a site directory. Its tests and bytecode caches are not part of it.
+"""
+
+from __future__ import annotations
+
+import configparser
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from debloat.closure import World
+from debloat.core.model import Entry
+from debloat.image.rootfs import Rootfs
+from debloat.rules.languages.python.layout import layout
+
+MAX_METADATA = 4 << 20
+"""Bytes read of RECORD or METADATA; the largest real ones have about one."""
+
+_METADATA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*?)(?:-[^/]*)?\.(?:dist-info|egg-info)")
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,200})")
+_EXTRA = re.compile(r";.*\bextra\s*==")
+_READ = ("RECORD", "METADATA", "entry_points.txt", "requires.txt", "top_level.txt")
+_IDLE_GROUPS = frozenset({"console_scripts", "gui_scripts"})
+_NO_PART = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/lintian/", "/usr/share/doc-base/")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A distribution: `anchor` is the file that stands for it, `files` all that belongs to it, sorted.
+
+    `members` is the same as a set, `tops` are its top-level module names, `requires` the normalised names of the
+    distributions that it needs.
+    """
+
+    name: str
+    anchor: str
+    files: tuple[str, ...]
+    tops: frozenset[str]
+    requires: tuple[str, ...] = ()
+    members: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """All distributions of an image. `groups` maps an entry-point group to (module, unit's anchor) pairs."""
+
+    of_path: Mapping[str, Unit]
+    by_anchor: Mapping[str, Unit]
+    by_name: Mapping[str, Unit]
+    groups: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A unit while its files are being gathered."""
+
+    files: set[str] = field(default_factory=set)
+    metadata: list[str] = field(default_factory=list)
+    tops: set[str] = field(default_factory=set)
+
+
+def units(world: World) -> Units:
+    """The distributions of an image; use it as `world.derived(units)`."""
+    rootfs, sites = world.rootfs, world.derived(layout).sites
+    metadata = [f"{site}/{name}" for site in sites for name in rootfs.names(site) if _METADATA.fullmatch(name)]
+    rootfs.fetch(f"{m}/{n}" for m in metadata for n in (_READ))
+    recorded = {path: m for m in metadata for path in (_record(rootfs, m) or _top_level(rootfs, m))}
+    drafts: dict[str, _Draft] = {}
+    for site in sites:
+        owner_of_top = _owners_of_tops(recorded, site)
+        for entry in rootfs.walk(site):
+            if not entry.is_dir and (world.derived(layout).site_of(entry.path) == site):
+                _assign(world, site, entry, recorded, owner_of_top, drafts)
+    for path, key in recorded.items():
+        if key in drafts and not world.packages.owners(path):
+            drafts[key].files.add(path)
+    return _finish(world, drafts)
+
+
+def _record(rootfs: Rootfs, metadata: str) -> list[str]:
+    """The files that a RECORD lists and that exist; scripts in `../../../bin` are among them."""
+    path = f"{metadata}/RECORD"
+    if not rootfs.is_file(path):
+        return []
+    site = metadata.rpartition("/")[0]
+    found = []
+    for line in rootfs.read(path, MAX_METADATA).decode("utf-8", "replace").splitlines():
+        name = line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]
+        real = rootfs.resolve(posixpath.normpath(posixpath.join(site, name)), follow=False).path if name else None
+        if real is not None and not rootfs.is_dir(real):
+            found.append(real)
+    return found
+
+
+def _top_level(rootfs: Rootfs, metadata: str) -> list[str]:
+    """For metadata without a RECORD (setuptools' own installs): itself and the modules in its top_level.txt."""
+    site = metadata.rpartition("/")[0]
+    found = [entry.path for entry in rootfs.walk(metadata)] or [metadata]
+    for line in _read(rootfs, f"{metadata}/top_level.txt").split():
+        if line.isidentifier():
+            found += [entry.path for entry in rootfs.walk(f"{site}/{line}")]
+            found += rootfs.glob(f"{site}/{line}.*")
+    return [path for path in found if not rootfs.is_dir(path)]
+
+
+def _owners_of_tops(recorded: Mapping[str, str], site: str) -> dict[str, set[str]]:
+    """Top-level name in a site directory -> the wheels that have files under it."""
+    owners: dict[str, set[str]] = {}
+    for path, key in recorded.items():
+        if path.startswith(site + "/"):
+            owners.setdefault(path[len(site) + 1 :].partition("/")[0], set()).add(key)
+    return owners
+
+
+def _assign(
+    world: World,
+    site: str,
+    entry: Entry,
+    recorded: Mapping[str, str],
+    owner_of_top: Mapping[str, set[str]],
+    drafts: dict[str, _Draft],
+) -> None:
+    """Put a file into the unit of its Debian package, of its wheel, of its directory's one wheel, or its own."""
+    path = entry.path
+    top = path[len(site) + 1 :].partition("/")[0]
+    packages = world.packages.owners(path)
+    of_top = owner_of_top.get(top, set())
+    if packages:
+        key = f"dpkg:{packages[0]}"
+    elif path in recorded:
+        key = recorded[path]
+    else:
+        key = next(iter(of_top)) if len(of_top) == 1 else f"{site}/{top}"
+    draft = drafts.setdefault(key, _Draft())
+    draft.files.add(path)
+    if _METADATA.fullmatch(top):
+        if f"{site}/{top}" not in draft.metadata:
+            draft.metadata.append(f"{site}/{top}")
+    else:
+        draft.tops.add(re.split(r"[.]", top, maxsplit=1)[0])
+
+
+def _finish(world: World, drafts: Mapping[str, _Draft]) -> Units:
+    of_path: dict[str, Unit] = {}
+    by_anchor: dict[str, Unit] = {}
+    by_name: dict[str, Unit] = {}
+    groups: dict[str, list[tuple[str, str]]] = {}
+    tests = TestDirectories(world.rootfs)
+    sites = world.derived(layout).sites
+    for key, draft in sorted(drafts.items()):
+        if key.startswith("dpkg:"):
+            draft.files.update(_package_files(world, key[5:]))
+        files = tuple(sorted(path for path in draft.files if not tests.idle(path, world.derived(layout).site_of(path))))
+        if not files:
+            continue
+        names = [distribution(m) for m in draft.metadata] or [key.rpartition("/")[2].removeprefix("dpkg:")]
+        needs = {need for m in draft.metadata for need in _requires(world.rootfs, m)}
+        anchor = _anchor(sites, draft.metadata, files)
+        unit = Unit(names[0], anchor, files, frozenset(draft.tops), tuple(sorted(needs)), frozenset(files))
+        of_path.update(dict.fromkeys(draft.files, unit))
+        by_anchor[unit.anchor] = unit
+        for name in names:
+            by_name.setdefault(name, unit)
+        for m in draft.metadata:
+            for group, module in entry_points(_read(world.rootfs, f"{m}/entry_points.txt")):
+                if group not in _IDLE_GROUPS:
+                    groups.setdefault(group, []).append((module, unit.anchor))
+    return Units(of_path, by_anchor, by_name, {g: tuple(sorted(set(found))) for g, found in groups.items()})
+
+
+def _package_files(world: World, package: str) -> Iterator[str]:
+    """What else the Debian package of a unit brings: its data, its programs; no documentation."""
+    for path in world.packages.files(package):
+        if not path.startswith(_NO_PART) and not world.rootfs.is_dir(path):
+            yield path
+
+
+def _anchor(sites: tuple[str, ...], metadata: list[str], files: tuple[str, ...]) -> str:
+    """Its topmost module. Metadata cannot stand for it: programs that look for plug-ins read everyone's."""
+    about = tuple(f"{m}/" for m in metadata)
+    modules = [f for f in files if f.startswith(tuple(f"{s}/" for s in sites)) and not f.startswith(about)]
+    public = [f for f in modules if not any(f.startswith(f"{site}/_") for site in sites)]
+    inits = [f for f in public if f.endswith("/__init__.py")]
+    return min(inits or public or modules or files, key=lambda f: (f.count("/"), f))
+
+
+def distribution(metadata: str) -> str:
+    """The normalised name (PEP 503) of a .dist-info or .egg-info path."""
+    match = _METADATA.fullmatch(metadata.rpartition("/")[2])
+    return normalised(match["name"]) if match else ""
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _read(rootfs: Rootfs, path: str) -> str:
+    return rootfs.read(path, MAX_METADATA).decode("utf-8", "replace") if rootfs.is_file(path) else ""
+
+
+def _requires(rootfs: Rootfs, metadata: str) -> Iterator[str]:
+    """What a distribution needs without extras; markers of platform or version are not evaluated."""
+    header = _read(rootfs, f"{metadata}/METADATA").partition("\n\n")[0]
+    lines = [line[14:] for line in header.splitlines() if line.startswith("Requires-Dist:")]
+    for line in _read(rootfs, f"{metadata}/requires.txt").splitlines():
+        if line.startswith("["):
+            break
+        lines.append(line)
+    yield from requirements(lines)
+
+
+def requirements(lines: Iterable[str]) -> Iterator[str]:
+    """The normalised names in requirement lines (PEP 508); options, URLs, comments and extras' needs are none."""
+    for line in lines:
+        match = _REQUIREMENT.match(line)
+        if match and not _EXTRA.search(line):
+            yield normalised(match[1])
+
+
+def entry_points(text: str) -> Iterator[tuple[str, str]]:
+    """(group, module) pairs of an entry_points.txt; nothing for text that is none."""
+    parser = configparser.RawConfigParser(delimiters=("=",), strict=False, interpolation=None, allow_no_value=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return
+    for group in parser.sections():
+        for _, value in parser.items(group):
+            module = (value or "").partition(":")[0].partition("[")[0].strip()
+            if module:
+                yield group, module
+
+
+class TestDirectories:
+    """Which directories of a unit are test suites: called so, and with a file that test runners collect."""
+
+    __test__ = False
+
+    def __init__(self, rootfs: Rootfs) -> None:
+        self._rootfs = rootfs
+        self._known: dict[str, bool] = {}
+
+    def idle(self, path: str, site: str | None) -> bool:
+        """Whether a path below a site directory is part of a test suite or a cache, or a catalogue's source."""
+        if "/__pycache__/" in path or (path.endswith(".po") and f"{path[:-3]}.mo" in self._rootfs):
+            return True
+        if site is None or "/test" not in path[len(site) :]:
+            return False
+        here = site
+        for name in path[len(site) + 1 :].split("/")[:-1]:
+            here = f"{here}/{name}"
+            if name in ("test", "tests") and self._suite(here):
+                return True
+        return False
+
+    def _suite(self, directory: str) -> bool:
+        known = self._known.get(directory)
+        if known is None:
+            known = any(_collected(entry.name) for entry in self._rootfs.walk(directory))
+            self._known[directory] = known
+        return known
+
+
+def _collected(name: str) -> bool:
+    return name == "conftest.py" or (name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py")))

@@ -1,0 +1,439 @@
+"""Ruby: what kept code requires, gems as units, and the standard library.
+
+The standard library is kept whole with a Ruby, less its tools (rdoc, irb, bundler, mkmf), which follow from who
+requires them: it loads parts by made-up names, and without the tools it is small. Gems, and Debian's packages of
+them, are units: one file used keeps the gem, its specification, and the gems that it depends on.
+"""
+
+from __future__ import annotations
+
+import functools
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from debloat.closure import Rule, World
+from debloat.core.globs import matcher
+from debloat.core.model import Entry, Level, Want
+from debloat.rules.commands import scripts
+from debloat.rules.languages.ruby.packages import Gem, Library, library
+
+MAX_SOURCE = 2 << 20
+SUFFIXES = (".rb", ".ru", ".rake", ".gemspec", ".erb", ".thor", ".jbuilder")
+NAMES = frozenset(("Gemfile", "Rakefile", "Capfile", "Guardfile", "Thorfile", "gems.rb"))
+LOCKS = frozenset(("Gemfile.lock", "gems.locked"))
+
+TOOLS = (
+    "rdoc",
+    "irb",
+    "bundler",
+    "mkmf",
+    "un",
+    "debug",
+    "rbs",
+    "typeprof",
+    "syntax_suggest",
+    "ruby_vm/rjit",
+    "rubygems",
+)
+"""Of the standard library: not kept with it, but where required, with all below the name."""
+
+CORE = re.compile(r"ruby|ruby[\d.]+|libruby[\d.]*(?:t64)?|ruby-rubygems|rubygems(?:-integration)?")
+"""Debian's packages of Ruby itself."""
+
+UNUSED = matcher(
+    (
+        *("/test", "/tests", "/spec", "/specs", "/features", "/doc", "/docs", "/example", "/examples", "/benchmark"),
+        *("/benchmarks", "/.github", "/.git", "/ext/**/*.[chox]", "/ext/**/*.cc", "/ext/**/*.cpp", "/ext/**/Makefile"),
+        *("/ext/**/*.java", "/ext/**/*.so", "/**/*.gem", "/sig", "/Gemfile*", "/gemfiles", "/Rakefile"),
+        *("/CHANGELOG*", "/CHANGES*", "/History*", "/HISTORY*", "/CONTRIBUTING*", "/gem_make.out", "/mkmf.log"),
+    )
+)
+"""Of a gem's directory, what is for its developers and its build."""
+
+MARK = "gem.build_complete"
+"""RubyGems looks at this file of every gem at its start (Gem::BasicSpecification#missing_extensions?)."""
+
+_INTERPRETER = re.compile(r".*/bin/ruby[\d.]*|.*/libruby[-\d.]*\.so[\d.]*")
+_SHEBANG = re.compile(rb"#![^\n]*\bj?ruby")
+_STRING = r"(?:\"([^\"\n#]{1,300})\"|'([^'\n]{1,300})')"
+_REQUIRE = re.compile(rf"(?<![\w.:@$])(require|load|gem)[ \t(]+{_STRING}")
+_RELATIVE = re.compile(rf"(?<![\w.:@$])require_relative[ \t(]+{_STRING}")
+_AUTOLOAD = re.compile(rf"(?<![\w:@$])autoload[ \t(]+:?[\w\"']+,?[ \t]*{_STRING}")
+_EXPANDED = re.compile(
+    rf"(?<![\w.:@$])(?:require|load)[ \t(]+File\.(?:expand_path|join)[ \t(]+(?:__dir__,[ \t]*)?{_STRING}"
+    r"[ \t]*(?:,[ \t]*(__FILE__|__dir__))?"
+)
+_MADE = re.compile(r"(?<![\w.:@$])(?:require|autoload[ \t(]+:?\w+,)[ \t(]+[\"']([a-z][\w/-]*/)#\{")
+_TRIED = re.compile(r"(?:try_require|require_dir|load_plugins?)[ \t(]+[\"']([a-z][\w/-]*)[\"']")
+_BIN_PATH = re.compile(r"(?:activate_)?bin_path[ \t(]+[\"']([\w.-]+)[\"']")
+_PRELOADED = re.compile(r"(?:^|\s)-r\s*(\S+)")
+
+_LOCKED = re.compile(r"^ {4}([\w.-]+) \(([^)\n]+)\)$", re.MULTILINE)
+_LOCK_DEPENDENCY = re.compile(r"^ {6}([\w.-]+)", re.MULTILINE)
+_GROUP = re.compile(r"^\s*group[ (](.*?)\)?\s+do\b")
+_GEMFILE_GEM = re.compile(r"^\s*gem[ (]\s*[\"']([\w.-]+)[\"'](.*)$")
+IDLE_GROUPS = frozenset(("development", "test"))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a Ruby file loads: pairs of a line and a name; `made` are prefixes of features with made-up names."""
+
+    features: tuple[tuple[int, str], ...] = ()
+    relative: tuple[tuple[int, str], ...] = ()
+    gems: tuple[tuple[int, str], ...] = ()
+    made: tuple[tuple[int, str], ...] = ()
+
+
+@functools.lru_cache(maxsize=4096)
+def parse(source: bytes) -> Facts:
+    """What `source` loads by literal names: statements are searched for, outside comments and before `__END__`."""
+    text = source.partition(b"\n__END__")[0].decode("utf-8", "replace")
+    features, relative = list[tuple[int, str]](), list[tuple[int, str]]()
+    gems, made = list[tuple[int, str]](), list[tuple[int, str]]()
+    for match in _at(text, ("require ", "require(", "load ", "load(", "gem ", "gem("), _REQUIRE):
+        name = match[2] or match[3]
+        (gems if match[1] == "gem" else features).append((match.start(), name))
+    features += [(m.start(), m[1] or m[2]) for m in _at(text, ("autoload",), _AUTOLOAD)]
+    relative += [(m.start(), m[1] or m[2]) for m in _at(text, ("require_relative",), _RELATIVE)]
+    for match in _at(text, ("require", "load"), _EXPANDED):
+        # Relative to __FILE__, the first step up leaves the file's own name.
+        name = (match[1] or match[2]).lstrip("/")
+        relative.append((match.start(), name.removeprefix("../") if match[3] == "__FILE__" else name))
+    gems += [(m.start(), m[1]) for m in _at(text, ("activate_bin_path", "bin_path"), _BIN_PATH)]
+    made += [(m.start(), m[1]) for m in _at(text, ("require", "autoload"), _MADE)]
+    made += [(m.start(), m[1] + "/") for m in _at(text, ("try_require", "require_dir", "load_plugin"), _TRIED)]
+
+    def placed(found: list[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
+        first: dict[str, int] = {}
+        for at, name in sorted(found):
+            first.setdefault(name, text.count("\n", 0, at) + 1)
+        return tuple((line, name) for name, line in first.items())
+
+    return Facts(placed(features), placed(relative), placed(gems), placed(made))
+
+
+def _at(text: str, words: Iterable[str], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            match = pattern.match(text, at)
+            if match and not text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#"):
+                yield match
+            at = text.find(word, at + 1)
+
+
+class RubyRequire(Rule):
+    """The features that a kept Ruby file requires, autoloads or loads, in the load path and in gems."""
+
+    name = "ruby.require"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        for name in _PRELOADED.findall(world.config.env.get("RUBYOPT", "")):
+            for path in world.derived(library).feature(name):
+                yield self.want(path, "config:Env", f"RUBYOPT -r{name}")
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not self._is_ruby(entry, world):
+            return
+        known = world.derived(library)
+        if _standard(entry.path, known) and not _tool(entry.path, known):
+            return
+        facts = parse(world.rootfs.read(entry.path))
+        here = posixpath.dirname(entry.path)
+        inside = _tool(entry.path, known)
+        text = world.rootfs.read(entry.path).split(b"\n") if inside else []
+        for line, name in facts.features:
+            # One tool requires another for commands of its own: gem the documentation's, bundle a console. The console
+            # cannot do without what it requires when it is loaded, which is rdoc.
+            within = inside and not ("/irb" in entry.path and text[line - 1].startswith(b"require"))
+            if not (within and name.split("/")[0] in (*TOOLS, "rake")):
+                for path in self._feature(name, here, known, world):
+                    yield self.want(path, entry.path, f'require "{name}", line {line}')
+        for line, name in facts.relative:
+            for path in _files(posixpath.normpath(f"{here}/{name}"), world):
+                yield self.want(path, entry.path, f'"{name}", line {line}')
+        for line, name in facts.gems if not inside else ():
+            for gem in known.gems.get(name, ()):
+                for path in _use(gem, world):
+                    yield self.want(path, entry.path, f"gem {name}, line {line}")
+        for line, prefix in facts.made:
+            for name in (n for n in known.features if n.startswith(prefix)):
+                for path in known.features[name]:
+                    yield self.want(path, entry.path, f"{prefix}* by made-up names, line {line}")
+
+    @staticmethod
+    def _is_ruby(entry: Entry, world: World) -> bool:
+        if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
+            return False
+        if entry.path.endswith(SUFFIXES) or (entry.name in NAMES and not world.derived(library).gem_of(entry.path)):
+            return True
+        return entry.executable and _SHEBANG.match(world.rootfs.read(entry.path, 256)) is not None
+
+    @staticmethod
+    def _feature(name: str, here: str, known: Library, world: World) -> Iterator[str]:
+        if name.startswith(("/", "./", "../")):
+            base = name if name.startswith("/") else posixpath.join(world.config.workdir, name)
+            yield from _files(posixpath.normpath(base), world)
+            return
+        yield from known.feature(name)
+        # `-I lib`, and $LOAD_PATH changed in ways too many to read.
+        for base in (f"{world.config.workdir.rstrip('/')}/lib", f"{here}/lib", here):
+            yield from _files(f"{base}/{name}", world)
+
+
+def _files(path: str, world: World) -> Iterator[str]:
+    yield from (p for p in (path, f"{path}.rb", f"{path}.so") if world.rootfs.is_file(p))
+
+
+def _standard(path: str, known: Library) -> str:
+    """The directory of the load path that a file is in and which is not one of gems, "" for any other file."""
+    return next((d for d in known.load_path if path.startswith(d + "/") and "/gems/" not in path), "")
+
+
+def _tool(path: str, known: Library) -> str:
+    """The tool of the standard library that a file is a part of."""
+    directory = max((d for d in known.load_path if path.startswith(d + "/")), key=len, default="")
+    relative = path[len(directory) + 1 :] if directory else ""
+    return next((t for t in TOOLS if relative == f"{t}.rb" or relative.startswith(f"{t}/")), "")
+
+
+class RubyRuntime(Rule):
+    """The standard library with the interpreter, less the tools; and a tool with all its parts once it is required."""
+
+    name = "ruby.runtime"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file:
+            return
+        if _INTERPRETER.fullmatch(entry.path):
+            known = world.derived(library)
+            for path in self._standard_library(known, world):
+                yield self.want(path, entry.path, "standard library")
+            for path in known.feature("rubygems"):
+                yield self.want(path, entry.path, "loaded by ruby at its start")
+            for gem in (g for gems in known.gems.values() for g in gems if g.default):
+                yield self.want(gem.specification, entry.path, "says which default gem this Ruby has")
+        elif entry.path.endswith(".rb"):
+            known = world.derived(library)
+            tool = _tool(entry.path, known)
+            if tool and _standard(entry.path, known) and entry.path.endswith(f"/{tool}.rb"):
+                for directory in known.load_path:
+                    for below in world.rootfs.walk(f"{directory}/{tool}"):
+                        if below.is_file and (directory == posixpath.dirname(entry.path) or "defaults" in below.path):
+                            yield self.want(below.path, entry.path, f"part of {tool}")
+
+    @staticmethod
+    def _standard_library(known: Library, world: World) -> Iterator[str]:
+        """Version directories only: vendor_ruby and site_ruby hold what was added."""
+        for directory in known.load_path:
+            if not re.search(r"/ruby/\d[\d.]*(?:/[^/]*-linux[^/]*)?$", directory):
+                continue
+            for entry in world.rootfs.walk(directory):
+                if not entry.is_dir and not _tool(entry.path, known) and not entry.path.endswith((".h", ".a", ".ri")):
+                    yield entry.path
+
+
+class RubyGem(Rule):
+    """A gem is whole once a file of its code is kept, less tests and sources, with the gems that it depends on.
+
+    Its specification is no sign of use: RubyGems opens those of all gems to look for one.
+    """
+
+    name = "ruby.gem"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        path = entry.path
+        if not entry.is_file or not (
+            "/gems/" in path or "/extensions/" in path or path.endswith(".gemspec") or "ruby" in path
+        ):
+            return
+        known = world.derived(library)
+        gem = known.gem_of(path)
+        if gem:
+            yield self.want(gem.specification, path, f"of gem {gem.name} {gem.version}")
+            if entry.name != MARK and not _unused(path, gem):
+                yield from (self.want(p, path, f"of gem {gem.name} {gem.version}") for p in _anchors(gem, world))
+        for gem in world.derived(_by_anchor).get(path, ()):
+            yield from self._whole(gem, entry, known, world)
+        if _vendored(path) and not path.endswith(".gemspec"):
+            yield from self._package(entry, known, world)
+
+    def _whole(self, gem: Gem, entry: Entry, known: Library, world: World) -> Iterator[Want]:
+        yield self.want(gem.specification, entry.path, f"of gem {gem.name} {gem.version}")
+        for directory in gem.directories:
+            for below in world.rootfs.walk(directory):
+                if not below.is_dir and not UNUSED(below.path[len(directory) :]):
+                    yield self.want(below.path, entry.path, f"of gem {gem.name} {gem.version}")
+        for path in world.derived(_stubs).get(gem.name, ()):
+            yield self.want(path, entry.path, f"program of gem {gem.name}")
+        for name in gem.depends:
+            for other in known.gems.get(name, ()):
+                for path in _use(other, world):
+                    yield self.want(path, entry.path, f"gem {gem.name} depends on {name}")
+
+    def _package(self, entry: Entry, known: Library, world: World) -> Iterator[Want]:
+        """Debian's packages put libraries into vendor_ruby; all of one follows from its first file."""
+        for owner in world.packages.owners(entry.path):
+            if CORE.fullmatch(owner.partition(":")[0]):
+                continue
+            first, files = _files_of(owner, known, world)
+            first = first or entry.path
+            for path in files if first == entry.path else (first,):
+                yield self.want(path, entry.path, f"of the same package {owner}")
+
+
+def _files_of(owner: str, known: Library, world: World) -> tuple[str, tuple[str, ...]]:
+    """The first file of code of a package, and all of its files that belong to the unit; remembered."""
+    memory = world.derived(_memory)
+    if owner not in memory:
+        files = [
+            path
+            for path in world.packages.files(owner)
+            if _vendored(path)
+            and world.rootfs.is_file(path)
+            and not ((gem := known.gem_of(path)) and _unused(path, gem))
+        ]
+        first = next((p for p in files if not p.endswith(".gemspec")), "")
+        memory[owner] = first, (*files, *scripts(world, owner, b"ruby"))
+    return memory[owner]
+
+
+def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
+    return {}
+
+
+_STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")
+
+
+def _stubs(world: World) -> dict[str, tuple[str, ...]]:
+    """Gem -> the programs on PATH that RubyGems made for it (Gem::Installer), whatever they are called."""
+    found: dict[str, list[str]] = {}
+    rootfs = world.rootfs
+    places = [d for d in world.config.path if d.startswith("/") and rootfs.is_dir(d)]
+    small = [c for d in places for c in rootfs.children(d) if c.executable and c.size < 4096]
+    rootfs.fetch(entry.path for entry in small if not world.packages.owners(entry.path))
+    for entry in small:
+        if not world.packages.owners(entry.path) and (match := _STUB.search(rootfs.read(entry.path))):
+            found.setdefault(match[1].decode(), []).append(entry.path)
+    return {name: tuple(paths) for name, paths in found.items()}
+
+
+def _unused(path: str, gem: Gem) -> bool:
+    """Whether a file in a gem's directories is for its developers and its build."""
+    return any(path.startswith(d + "/") and UNUSED(path[len(d) :]) for d in gem.directories)
+
+
+def _use(gem: Gem, world: World) -> tuple[str, ...]:
+    """What to claim where a gem is asked for by its name."""
+    return gem.specification, *_anchors(gem, world)
+
+
+def _anchors(gem: Gem, world: World) -> tuple[str, ...]:
+    """The files that stand for a gem in use: the first of its code; for one that has none, its specification.
+
+    Of a gem in a Debian package the code may be in vendor_ruby. A part of the standard library has none of its own.
+    """
+    return () if gem.default else world.derived(_anchors_of_gems).get(gem.specification, ())
+
+
+def _anchors_of_gems(world: World) -> dict[str, tuple[str, ...]]:
+    return {g.specification: _first_code(g, world) for found in world.derived(library).gems.values() for g in found}
+
+
+def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
+    real = world.rootfs.resolve(gem.specification).path or gem.specification
+    for directory in gem.directories:
+        for below in world.rootfs.walk(directory):
+            if below.is_file and not UNUSED(below.path[len(directory) :]):
+                return (below.path,)
+    for owner in world.packages.owners(real):
+        for path in world.packages.files(owner):
+            if _vendored(path) and not path.endswith(".gemspec") and world.rootfs.is_file(path):
+                return (path,)
+    return (real,)
+
+
+def _by_anchor(world: World) -> dict[str, tuple[Gem, ...]]:
+    """The gems that a file stands for; a package may have several."""
+    found: dict[str, list[Gem]] = {}
+    for gems in world.derived(library).gems.values():
+        for gem in gems:
+            for path in _anchors(gem, world):
+                found.setdefault(path, []).append(gem)
+    return {path: tuple(gems) for path, gems in found.items()}
+
+
+def _vendored(path: str) -> bool:
+    if path.startswith("/usr/include/"):
+        return False
+    return "/vendor_ruby/" in path or "/rubygems-integration/" in path or "/usr/share/ruby-" in path
+
+
+class RubyBundle(Rule):
+    """The gems that a kept Gemfile.lock names, less those of the groups `development` and `test`."""
+
+    name = "ruby.bundle"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or entry.name not in LOCKS or entry.size > MAX_SOURCE:
+            return
+        known = world.derived(library)
+        gemfile = world.rootfs.text(entry.path.replace("Gemfile.lock", "Gemfile").replace("gems.locked", "gems.rb"))
+        for name, version in bundled(world.rootfs.text(entry.path), gemfile):
+            gems = known.gems.get(name, ())
+            exact = [g for g in gems if g.version == version or g.version.startswith(f"{version}-")]
+            for gem in exact or gems:
+                for path in _use(gem, world):
+                    yield self.want(path, entry.path, f"{name} {version}")
+
+
+def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:
+    """Names and versions of the gems that a bundle needs at run time, sorted."""
+    versions, depends, current = dict[str, str](), dict[str, list[str]](), ""
+    for line in lock.splitlines():
+        if match := _LOCKED.match(line):
+            current = match[1]
+            versions[current] = match[2]
+        elif (match := _LOCK_DEPENDENCY.match(line)) and current:
+            depends.setdefault(current, []).append(match[1])
+        elif not line.startswith("      "):
+            current = ""
+    todo = [name for name in _wanted(gemfile) if name in versions] if gemfile else list(versions)
+    found = set[str]()
+    while todo:
+        name = todo.pop()
+        if name in versions and name not in found:
+            found.add(name)
+            todo.extend(depends.get(name, ()))
+    return tuple((name, versions[name]) for name in sorted(found))
+
+
+def _wanted(gemfile: str) -> Iterator[str]:
+    """The gems of a Gemfile outside of idle groups; blocks are told by `do` and `end` at the line's ends."""
+    blocks: list[bool] = []
+    for line in gemfile.splitlines():
+        stripped = line.strip()
+        group = _GROUP.match(line)
+        if match := _GEMFILE_GEM.match(line):
+            named = re.search(r"groups?:?\s*(?:=>)?\s*(\[[^\]]*\]|:\w+)", match[2])
+            if not any(blocks) and not (named and _idle(named[1])):
+                yield match[1]
+        elif stripped.endswith((" do", "|")) or stripped.startswith(("if ", "unless ", "case ")):
+            blocks.append(group is not None and _idle(group[1]))
+        elif stripped == "end" and blocks:
+            blocks.pop()
+
+
+def _idle(groups: str) -> bool:
+    names = re.findall(r"\w+", groups)
+    return bool(names) and all(name in IDLE_GROUPS for name in names)
+
+
+RULES: tuple[Rule, ...] = (RubyRequire(), RubyRuntime(), RubyGem(), RubyBundle())

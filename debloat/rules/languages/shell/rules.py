@@ -1,0 +1,279 @@
+"""Shell: the commands and files that kept scripts name, in all their branches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Level, Op, Want
+from debloat.rules.commands import circle, command, inert, on_path, runnable
+from debloat.rules.knowledge.plugins import SHARED
+from debloat.rules.languages.shell import source as shellparse
+from debloat.rules.languages.shell.evaluate import SHELLS, UNKNOWN, Evaluator, Use, names
+from debloat.rules.languages.shell.source import MAX_SCRIPT
+from debloat.rules.programs import BUILD_TIME
+
+INTERACTIVE = re.compile(
+    r"/etc/(?:profile|profile\.d/.*|bash\.bashrc|bash_completion.*|skel/.*|zsh/.*)|.*/\.(?:bash|zsh|k?sh)?(?:rc|profile|login)"
+    r"|.*/\.(?:bash_|z)(?:profile|login|logout)|/usr/share/(?:bash-completion|zsh|fish)/.*"
+)
+"""Read by shells with a user in front (bash(1), INVOCATION): nothing that runs by itself needs their commands."""
+
+BUILD_SCRIPTS = names(
+    "configure config.guess config.sub config.status install-sh ltmain.sh depcomp missing mkinstalldirs autogen.sh "
+    "bootstrap.sh compile test-driver ylwrap libtool"
+)
+"""Scripts of the GNU build system, shipped within source trees."""
+
+DEPENDENCIES = re.compile(
+    r"/(?:node_modules|site-packages|dist-packages|gems|vendor|bower_components)/(?!.*bin/[^/]+$)"
+)
+"""Directories of third-party code: its scripts, apart from those in a `bin`, are its developers' tools."""
+
+MAX_SOURCED = 6
+MAX_PATHS = 2000
+MIN_TOLD = 3
+"""Characters of a command's name that must be told for its other part to be any."""
+MAX_TOLD = 32
+"""Where more programs match, the name says too little."""
+
+_SHEBANG = re.compile(rb"#![ \t]*(?:/[\w./-]*/)?(?:env[ \t]+(?:-\S+[ \t]+)*)?(\w+)")
+_PIECES = re.compile(r"[\s=:,;\"'()<>|&]+")
+
+
+def is_shell(path: str, head: bytes) -> bool:
+    """Whether a file is a shell script: by its `#!` line, without one by its name."""
+    found = _SHEBANG.match(head)
+    if found:
+        return found.group(1).decode("ascii", "replace") in SHELLS
+    return path.endswith((".sh", ".bash", ".ksh")) and b"\0" not in head
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What a script may reach: everything for the application's, for a package's its own circle."""
+
+    world: World
+    packages: frozenset[str] | None
+    build_tools: bool
+
+    def allows(self, path: str) -> bool:
+        real = self.world.rootfs.resolve(path).path
+        if real is None:
+            return False
+        if not self.build_tools and path.rpartition("/")[2] in BUILD_TIME:
+            return False
+        if self.packages is None:
+            return True
+        owners = self.world.packages.owners(real)
+        return not owners or not self.packages.isdisjoint(owners)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One script being read, with those that it sources."""
+
+    scope: _Scope
+    rule: str
+    seen: set[str] = field(default_factory=set)
+
+    def wants(self, source: bytes, path: str, outer: Evaluator | None = None, depth: int = 0) -> Iterator[Want]:
+        """Claims of a script; `path` is the file it is in, or a root such as `config:Cmd`."""
+        script = shellparse.parse(source)
+        evaluator = Evaluator(script, self.scope.world, path if path.startswith("/") else "", outer)
+        for use in evaluator.uses():
+            if use.kind == "command":
+                yield from self._command(use, path, evaluator)
+            elif use.kind == "source":
+                yield from self._sourced(use, path, evaluator, depth)
+            else:
+                yield from self._paths(use, path, evaluator)
+
+    def _want(self, target: str, path: str, use: Use) -> Iterator[Want]:
+        if self.scope.allows(target):
+            yield Want(target, self.rule, path, f"{use.value[:80]}, line {use.line}")
+
+    def _command(self, use: Use, path: str, evaluator: Evaluator) -> Iterator[Want]:
+        world, word = self.scope.world, use.value
+        if word.startswith("/"):
+            yield from self._paths(use, path, evaluator)
+            return
+        found = on_path(world, word) if "/" not in word else None
+        candidates = [found] if found else []
+        if not found and UNKNOWN not in word:
+            bases = evaluator.directories if "/" in word else evaluator.path_directories()
+            candidates = [c for base in bases if (c := command(world, f"{base.rstrip('/')}/{word}"))]
+        if UNKNOWN in word and "/" not in word:
+            for target in _named_in_part(world, word):
+                yield from self._want(target, path, use)
+        for target in candidates[:1]:
+            yield from self._want(target, path, use)
+
+    def _sourced(self, use: Use, path: str, evaluator: Evaluator, depth: int) -> Iterator[Want]:
+        for target in self._files(use.value, evaluator):
+            if not self.scope.allows(target):
+                continue
+            real = self.scope.world.rootfs.resolve(target).path
+            yield from self._want(target, path, use)
+            if real and real not in self.seen and depth < MAX_SOURCED and _readable(real, self.scope.world):
+                self.seen.add(real)
+                source = self.scope.world.rootfs.read(real)
+                evaluator.absorb(shellparse.parse(source))
+                yield from self.wants(source, real, evaluator, depth + 1)
+
+    def _files(self, value: str, evaluator: Evaluator) -> list[str]:
+        rootfs = self.scope.world.rootfs
+        if value.startswith("/"):
+            return [p for p in _expand(value, rootfs.glob) if rootfs.is_file(p)]
+        bases = (*evaluator.directories, *self.scope.world.config.path)
+        found = (f"{base.rstrip('/')}/{value}" for base in bases)
+        return [p for p in found if rootfs.is_file(p)][:1] if UNKNOWN not in value and value else []
+
+    def _paths(self, use: Use, path: str, evaluator: Evaluator) -> Iterator[Want]:
+        rootfs = self.scope.world.rootfs
+        pieces = [use.value] if use.kind == "command" else dict.fromkeys((use.value, *_PIECES.split(use.value)))
+        for piece in pieces:
+            if piece.startswith("/") and piece.strip("/").count("/") >= 1 and len(piece) < 4096:
+                for target in _expand(piece, rootfs.glob):
+                    if use.kind == "command" and not runnable(self.scope.world, target):
+                        continue
+                    yield from self._want(target, path, use)
+                    if use.kind == "tree" and rootfs.is_dir(target) and target.strip("/").count("/") >= 2:
+                        yield from self._tree(target, path, use)
+
+    def _tree(self, directory: str, path: str, use: Use) -> Iterator[Want]:
+        for number, entry in enumerate(self.scope.world.rootfs.walk(directory)):
+            if number >= MAX_PATHS:
+                return
+            yield from self._want(entry.path, path, use)
+
+
+def _named_in_part(world: World, word: str) -> tuple[str, ...]:
+    """The programs on the path that a word may run of which a part is told: `${algorithm}sum`, `mkfs.$type`."""
+    if len(word.replace(UNKNOWN, "")) < MIN_TOLD or any(c in word for c in "*?[ "):
+        return ()
+    pattern = re.compile(".+".join(re.escape(part) for part in word.split(UNKNOWN)))
+    directories = dict.fromkeys(real for d in world.config.path if (real := world.rootfs.resolve(d).path))
+    found = {
+        name: path
+        for directory in reversed(directories)
+        for name in world.rootfs.names(directory)
+        if pattern.fullmatch(name) and runnable(world, path := f"{directory.rstrip('/')}/{name}")
+    }
+    return tuple(found[name] for name in sorted(found)) if len(found) <= MAX_TOLD else ()
+
+
+def _expand(path: str, glob: object) -> tuple[str, ...]:
+    """The path, or what it matches where it is a pattern or has parts that cannot be told."""
+    if UNKNOWN in path:
+        prefix = path.partition(UNKNOWN)[0]
+        # The root's own directories are no place to guess in.
+        if prefix.count("/") < 3 or "*" in path:
+            return ()
+        # Nor are the directories of all packages, for a name of which nothing is known.
+        if any(not part.strip(UNKNOWN) and SHARED.fullmatch(above) for above, part in _steps(path)):
+            return ()
+        path = re.sub("[*?[]", "?", path).replace(UNKNOWN, "*")
+    elif not any(c in path for c in "*?["):
+        return (path,)
+    if "**" in path:
+        path = re.sub(r"\*+", "*", path)
+    assert callable(glob)
+    found = tuple(glob(path))
+    return found if len(found) <= MAX_PATHS else ()
+
+
+def _steps(path: str) -> Iterator[tuple[str, str]]:
+    """The components of an absolute path, each with the directory that it is in."""
+    parts = path.split("/")
+    return (("/".join(parts[:at]) or "/", part) for at, part in enumerate(parts) if part)
+
+
+def _readable(path: str, world: World) -> bool:
+    entry = world.rootfs.get(path)
+    return entry is not None and entry.is_file and entry.size <= MAX_SCRIPT
+
+
+def _traced(world: World) -> frozenset[str]:
+    """Real paths that were opened or executed while recording."""
+    resolve = world.rootfs.resolve
+    touched = {a.path for a in world.trace.accesses if a.op in (Op.OPEN, Op.EXEC)}
+    return frozenset(real for path in touched if (real := resolve(path).path))
+
+
+class ShellScripts(Rule):
+    """The commands that a kept shell script runs, the files it sources, and the paths it names.
+
+    A script of the application is followed wherever it leads; one of a Debian package to that package, its
+    Depends and the Essential packages.
+    """
+
+    name = "shell.script"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not 0 < entry.size <= MAX_SCRIPT or not self._follow(entry, world):
+            return
+        if not is_shell(entry.path, world.rootfs.read(entry.path, 128)):
+            return
+        owners = world.packages.owners(entry.path)
+        traced = entry.path in world.derived(_traced)
+        own = bool(owners) and not world.packages.modified(entry.path)
+        scope = _Scope(world, circle(world, owners) if own else None, traced or own)
+        reading = _Reading(scope, self.name, {entry.path})
+        yield from _unique(reading.wants(world.rootfs.read(entry.path), entry.path))
+
+    @staticmethod
+    def _follow(entry: Entry, world: World) -> bool:
+        path = entry.path
+        if entry.name in BUILD_SCRIPTS or DEPENDENCIES.search(path):
+            return path in world.derived(_traced)
+        if inert(world, path):
+            return False
+        return entry.executable or ("." in entry.name and not INTERACTIVE.fullmatch(path))
+
+
+class ShellConfig(Rule):
+    """What ENTRYPOINT, CMD and HEALTHCHECK name: programs behind wrappers, and all of a `sh -c` line."""
+
+    name = "shell.config"
+    level = Level.SAFE
+
+    def seeds(self, world: World) -> Iterable[Want]:
+        config = world.config
+        health = config.healthcheck
+        shell = on_path(world, config.shell[0]) if health[:1] == ("CMD-SHELL",) else None
+        if shell:
+            yield self.want(shell, "config:Healthcheck", "runs the HEALTHCHECK line")
+        lines = {
+            "config:Entrypoint": _quote((*config.entrypoint, *config.cmd)) if config.entrypoint else b"",
+            "config:Cmd": _quote(config.cmd),
+            "config:Healthcheck": _bytes(health[1]) if health[:1] == ("CMD-SHELL",) and health[1:] else b"",
+            "config:Healthcheck.Test": _quote(health[1:]) if health[:1] == ("CMD",) else b"",
+        }
+        for source, line in lines.items():
+            reading = _Reading(_Scope(world, None, True), self.name)
+            yield from _unique(reading.wants(line, source.removesuffix(".Test")))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _quote(words: Iterable[str]) -> bytes:
+    """A command line that a shell reads back as these words."""
+    return _bytes(" ".join("'" + w.replace("'", "'\\''") + "'" for w in words))
+
+
+def _unique(wants: Iterable[Want]) -> Iterator[Want]:
+    """The first claim on each path: a script may name `cat` a hundred times."""
+    seen = set[tuple[str, str]]()
+    for want in wants:
+        if (want.path, want.source) not in seen:
+            seen.add((want.path, want.source))
+            yield want
+
+
+RULES: tuple[Rule, ...] = (ShellScripts(), ShellConfig())

@@ -1,0 +1,244 @@
+"""What an ELF file needs before it runs: its interpreter, and shared objects in the order of ld.so(8).
+
+What a library that is opened with dlopen(3) by a name in the program's text needs is not guessed: the trace has
+it where it happened, and `.note.dlopen` where the program declares it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Level, Op, Want
+from debloat.elf.facts import ElfFacts, elf_facts
+from debloat.elf.loader import Loader, Place, is_musl, musl_path_file, rpath_directories, search, split_path
+
+MAX_TREE = 10_000
+"""Objects visited in one program's tree; more than any process has loaded."""
+PRELOAD = "/etc/ld.so.preload"
+
+
+def loader_of(world: World) -> Loader:
+    """The image's loader inputs, read once per world."""
+    return world.derived(_loader)
+
+
+def _loader(world: World) -> Loader:
+    return Loader.of(world.rootfs, world.config)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An ELF file as one of its names shows it: `$ORIGIN` is the directory of the name that was opened."""
+
+    path: str
+    facts: ElfFacts
+
+    @property
+    def origin(self) -> str:
+        return self.path.rpartition("/")[0] or "/"
+
+
+def object_of(entry: Entry, world: World) -> Object | None:
+    """The ELF object of a kept entry. A link counts as one where the object's search depends on its place."""
+    if not (entry.is_file or entry.is_symlink):
+        return None
+    facts = elf_facts(world.rootfs, entry.path)
+    if facts is None or (entry.is_symlink and not _depends_on_origin(facts, loader_of(world))):
+        return None
+    return Object(entry.path, facts)
+
+
+def _depends_on_origin(facts: ElfFacts, loader: Loader) -> bool:
+    return any("ORIGIN" in text for text in (facts.rpath, facts.runpath, *facts.needed, *loader.library_path))
+
+
+def needs(facts: ElfFacts) -> tuple[str, ...]:
+    """The names that ld.so loads because of this object, filters (DT_FILTER, DT_AUXILIARY) and auditors included."""
+    return (*facts.needed, *facts.filters, *facts.audits)
+
+
+class Interpreter(Rule):
+    """The kernel loads PT_INTERP itself, without a system call that a trace could show (execve(2), elf(5))."""
+
+    name = "elf.interpreter"
+    level = Level.EXACT
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        facts = elf_facts(world.rootfs, entry.path) if entry.is_file else None
+        if facts is not None and facts.interpreter:
+            yield self.want(facts.interpreter, entry.path, "PT_INTERP")
+            if is_musl(facts):
+                yield self.want(musl_path_file(facts), entry.path, "musl's loader reads it")
+
+
+class Needed(Rule):
+    """DT_NEEDED of every kept object, in the order of ld.so(8), with all variants that some CPU would choose."""
+
+    name = "elf.needed"
+    level = Level.EXACT
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        found = object_of(entry, world)
+        for name in needs(found.facts) if found else ():
+            assert found is not None
+            for path in search(loader_of(world), found.facts, name, found.origin).paths:
+                yield self.want(path, entry.path, name)
+
+
+class Inherited(Rule):
+    """DT_RPATH counts for the objects that are loaded in turn, and secure execution drops LD_LIBRARY_PATH for them.
+
+    The same library may be loaded by several programs, so the rule speaks for the one that bequeaths: it walks the
+    tree below it and searches for each object's needs as that object would on its behalf.
+    """
+
+    name = "elf.inherited"
+    level = Level.EXACT
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        found = object_of(entry, world)
+        if found is None:
+            return
+        loader = loader_of(world)
+        directories = rpath_directories(loader, found.facts, found.origin)
+        if directories:
+            yield from self._below(found, loader, directories, False)
+        if loader.library_path and found.facts.interpreter and _raises_privileges(entry):
+            yield from self._below(found, loader, directories, True)
+
+    def _below(self, top: Object, loader: Loader, inherited: tuple[Place, ...], secure: bool) -> Iterator[Want]:
+        word = "secure execution" if secure else "DT_RPATH"
+        for child, name, path in tree(top, loader, inherited, secure):
+            yield self.want(path, top.path, f"{name} of {child.path}, {word}")
+
+
+def _raises_privileges(entry: Entry) -> bool:
+    return bool(entry.mode & 0o6000) or any(name == "security.capability" for name, _ in entry.xattrs)
+
+
+def tree(
+    top: Object, loader: Loader, inherited: tuple[Place, ...], secure: bool = False
+) -> Iterator[tuple[Object, str, str]]:
+    """The objects loaded because of `top` while `inherited` directories count: (needing object, name, path)."""
+    todo, seen = [top], {top.path}
+    for here in todo:
+        for name in needs(here.facts):
+            for path in search(loader, here.facts, name, here.origin, inherited=inherited, secure=secure).paths:
+                yield here, name, path
+                facts = elf_facts(loader.rootfs, path)
+                if facts is not None and path not in seen and len(seen) < MAX_TREE:
+                    seen.add(path)
+                    todo.append(Object(path, facts))
+
+
+class Dlopened(Rule):
+    """An object loaded by dlopen(3) searches the DT_RPATH of the objects that loaded it: its program's, its caller's.
+
+    Which these are, the trace says: the objects with a DT_RPATH that the same program opened. An object that no
+    program opened may be loaded by any of the traced ones.
+    """
+
+    name = "elf.dlopened"
+    level = Level.EXACT
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        processes = world.derived(_processes)
+        found = object_of(entry, world) if processes.bequests else None
+        if found is None or found.facts.interpreter or (found.facts.runpath and not is_musl(found.facts)):
+            return
+        loader = loader_of(world)
+        programs = processes.openers.get(entry.path) or processes.bequests.keys()
+        for program in sorted(programs & processes.bequests.keys()):
+            bits_machine, directories = processes.bequests[program]
+            if bits_machine != found.facts.abi:
+                continue
+            own = {n: search(loader, found.facts, n, found.origin).paths for n in needs(found.facts)}
+            for child, name, path in tree(found, loader, directories):
+                if path not in own.get(name, ()):
+                    yield self.want(path, entry.path, f"{name} of {child.path}, DT_RPATH in {program}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Processes:
+    """From the trace: which programs opened a file, and what DT_RPATH directories each program's objects bequeath."""
+
+    openers: Mapping[str, frozenset[str]]
+    bequests: Mapping[str, tuple[tuple[int, int, bool], tuple[Place, ...]]]
+
+
+def _processes(world: World) -> _Processes:
+    rootfs, loader = world.rootfs, loader_of(world)
+    openers: dict[str, set[str]] = {}
+    for access in world.trace.accesses:
+        if access.op in (Op.OPEN, Op.EXEC) and access.program:
+            real = rootfs.resolve(access.path).path
+            if real is not None and rootfs.is_file(real):
+                openers.setdefault(real, set()).add(access.program)
+    for program in {p for programs in openers.values() for p in programs}:
+        if (real := rootfs.resolve(program).path) is not None:
+            openers.setdefault(real, set()).add(program)
+    rootfs.fetch(sorted(openers))
+    bequests: dict[str, tuple[tuple[int, int, bool], tuple[Place, ...]]] = {}
+    for path in sorted(openers):
+        facts = elf_facts(rootfs, path)
+        directories = rpath_directories(loader, facts, path.rpartition("/")[0]) if facts else ()
+        for program in sorted(openers[path]) if facts and directories else ():
+            _, known = bequests.get(program, (facts.abi if facts else (0, 0, True), ()))
+            bequests[program] = (facts.abi if facts else (0, 0, True), tuple(dict.fromkeys((*known, *directories))))
+    return _Processes({p: frozenset(o) for p, o in openers.items()}, bequests)
+
+
+class Preloaded(Rule):
+    """LD_PRELOAD and LD_AUDIT of the image's environment, and `/etc/ld.so.preload`, for every dynamic program."""
+
+    name = "elf.preload"
+    level = Level.EXACT
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        facts = elf_facts(world.rootfs, entry.path) if entry.is_file else None
+        if facts is None or not facts.interpreter:
+            return
+        if not is_musl(facts):
+            yield self.want(PRELOAD, entry.path, "ld.so reads it")
+        for name, where in world.derived(_preloads):
+            for path in search(loader_of(world), facts, name, entry.path.rpartition("/")[0]).paths:
+                yield self.want(path, entry.path, f"{name} in {where}")
+
+
+def _preloads(world: World) -> tuple[tuple[str, str], ...]:
+    """Preloaded names with where they stand; the separators are those of ld.so(8)."""
+    env = world.config.env
+    text = "\n".join(line.partition("#")[0] for line in world.rootfs.text(PRELOAD).splitlines())
+    found = [(n, "LD_PRELOAD") for n in re.split(r"[ :]+", env.get("LD_PRELOAD", ""))]
+    found += [(n, "LD_AUDIT") for n in split_path(env.get("LD_AUDIT", ""))]
+    found += [(n, PRELOAD) for n in re.split(r"[\s:]+", text)]
+    return tuple(dict.fromkeys(item for item in found if item[0]))
+
+
+class DlopenNote(Rule):
+    """Libraries that an object declares to dlopen(3) in `.note.dlopen`: those required and recommended.
+
+    Of a feature's alternative sonames the first that the image has is the one that is used.
+    """
+
+    name = "elf.note.dlopen"
+    level = Level.EXACT
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        found = object_of(entry, world)
+        for feature in found.facts.dlopens if found else ():
+            assert found is not None
+            if feature.priority not in ("required", "recommended"):
+                continue
+            for soname in feature.sonames:
+                result = search(loader_of(world), found.facts, soname, found.origin)
+                for path in result.paths:
+                    yield self.want(path, entry.path, f"{feature.priority} for {feature.feature or soname}")
+                if result.complete:
+                    break
+
+
+RULES: tuple[Rule, ...] = (Interpreter(), Needed(), Inherited(), Dlopened(), Preloaded(), DlopenNote())

@@ -1,0 +1,133 @@
+"""Level `package`: packages whole, with what they depend on as far as it carries code; and `--keep-package`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from debloat.closure import Rule, World
+from debloat.core.model import Entry, Level, Want
+from debloat.debian.documentation import is_documentation
+from debloat.debian.packages import Packages
+
+ELF = b"\x7fELF"
+LOOKED_AT = 8
+"""Files of a package whose first bytes are read to see whether it carries code: the smallest ones."""
+
+
+class WholePackage(Rule):
+    """A package with a kept file stays whole, less documentation, and so do those that its code needs.
+
+    Of its Depends and Pre-Depends, all installed alternatives and providers follow that own a program or a library
+    (an ELF file); those of scripts only serve maintainer scripts as a rule, and what a kept script calls is reached
+    by the rules of its language. A package without files of its own (a metapackage) is looked through.
+
+    A package's first file stands for it: any kept file claims that one, and that one claims all others, so that the
+    work grows with the number of files and not with its square.
+    """
+
+    name: ClassVar[str] = "package"
+    level: ClassVar[Level] = Level.PACKAGE
+
+    def wants(self, entry: Entry, world: World) -> Iterator[Want]:
+        if entry.is_dir or is_documentation(entry.path):
+            return
+        for name in world.packages.owners(entry.path):
+            first = _first(world, name)
+            if first and entry.path != first:
+                yield self.want(first, entry.path, f"{name} stays whole")
+            if entry.path == first or world.policy.levels:
+                yield from self._all(world, name, entry.path)
+
+    def _all(self, world: World, name: str, source: str) -> Iterator[Want]:
+        for path in _contents(world, name):
+            if path != source:
+                yield Want(path, self.name, source, f"{name} stays whole", follow=False)
+        for dependency, why in _needed(world, name):
+            first = _first(world, dependency)
+            if first:
+                yield Want(first, "package.depends", source, why)
+
+
+class KeepPackage(Rule):
+    """`--keep-package NAME`: all files of a package, at every level."""
+
+    name: ClassVar[str] = "keep-package"
+    level: ClassVar[Level] = Level.EXACT
+
+    def seeds(self, world: World) -> Iterator[Want]:
+        for wanted in world.policy.keep_packages:
+            for name in _called(world.packages, wanted):
+                for path in world.packages.files(name):
+                    yield Want(path, self.name, f"keep-package:{wanted}", f"file of {name}", follow=False)
+
+
+def unknown_packages(world: World) -> tuple[str, ...]:
+    """The names in `policy.keep_packages` that no installed package has, sorted. The caller makes it a UsageError."""
+    return tuple(sorted(name for name in set(world.policy.keep_packages) if not _called(world.packages, name)))
+
+
+def _called(packages: Packages, wanted: str) -> tuple[str, ...]:
+    """The dpkg names that a user's `libc6` or `libc6:amd64` means."""
+    found = (name for name in packages.names() if (p := packages.get(name)) is not None and wanted in (name, p.package))
+    return tuple(found)
+
+
+def _contents(world: World, name: str) -> tuple[str, ...]:
+    """What a whole package is: its files and directories that are no documentation."""
+    return tuple(path for path in world.packages.files(name) if not is_documentation(path))
+
+
+def _first(world: World, name: str) -> str:
+    """The file that stands for a package; "" where it has none but documentation."""
+    known = world.derived(_first_files)
+    if name not in known:
+        known[name] = next((p for p in _contents(world, name) if _is_file_of(world, p)), "")
+    return known[name]
+
+
+def _first_files(world: World) -> dict[str, str]:
+    return {}
+
+
+def _is_file_of(world: World, path: str) -> bool:
+    entry = world.rootfs.get(path)
+    return entry is not None and not entry.is_dir
+
+
+def _needed(world: World, name: str) -> tuple[tuple[str, str], ...]:
+    """The packages with code that a package depends on, metapackages looked through, each with the reason."""
+    found: dict[str, str] = {}
+    seen, todo = {name}, [name]
+    while todo:
+        here = todo.pop()
+        package = world.packages.get(here)
+        for bare in sorted({bare for group in (package.depends if package is not None else ()) for bare in group}):
+            for provider in world.packages.providers(bare):
+                if provider in seen:
+                    continue
+                seen.add(provider)
+                if not _first(world, provider):
+                    todo.append(provider)
+                elif _carries_code(world, provider):
+                    found[provider] = f"{here} depends on {bare}"
+    return tuple(sorted(found.items()))
+
+
+def _carries_code(world: World, name: str) -> bool:
+    """Whether a package owns an ELF file: a program, an interpreter, a library."""
+    known = world.derived(_code)
+    if name not in known:
+        entries = (world.rootfs.get(path) for path in _contents(world, name))
+        files = [e for e in entries if e is not None and e.is_file and (e.executable or ".so" in e.name)]
+        files.sort(key=lambda e: (".so" not in e.name, e.size, e.path))
+        world.rootfs.fetch(e.path for e in files[:LOOKED_AT])
+        known[name] = any(world.rootfs.read(e.path, 4) == ELF for e in files[:LOOKED_AT])
+    return known[name]
+
+
+def _code(world: World) -> dict[str, bool]:
+    return {}
+
+
+RULES: tuple[Rule, ...] = (WholePackage(), KeepPackage())

@@ -1,0 +1,97 @@
+"""What a run owns: given back on every way out, and signals wait while something is being made."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from debloat.core.errors import Interrupted, UsageError
+from debloat.engine.base import ContainerSpec
+from debloat.engine.workspace import Workspace, must_be_writable, written_whole
+from tests.support.engine import Behaviour, FakeEngine
+from tests.support.trees import tree
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine({"a:1": (tree({"/x": ""}), {})}, lambda rootfs, argv: Behaviour())
+
+
+def test_containers_go_with_the_run(engine: FakeEngine) -> None:
+    with Workspace(engine) as workspace:
+        workspace.create(ContainerSpec("a:1", workspace.run))
+        assert engine.leftovers()
+    assert not engine.leftovers()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_and_leaves_nothing(engine: FakeEngine, number: signal.Signals) -> None:
+    def run() -> None:
+        with Workspace(engine) as workspace:
+            workspace.create(ContainerSpec("a:1", workspace.run))
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Interrupted, match=number.name):
+        run()
+    assert not engine.leftovers()
+
+
+def test_a_signal_waits_for_the_end_of_a_shielded_block(engine: FakeEngine) -> None:
+    reached = []
+
+    def run() -> None:
+        with Workspace(engine) as workspace, workspace.shielded():
+            os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("end")
+
+    with pytest.raises(Interrupted):
+        run()
+    assert reached == ["end"]
+
+
+def test_a_signal_that_is_ignored_stays_so(engine: FakeEngine) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Workspace(engine):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_handlers_are_put_back(engine: FakeEngine) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Workspace(engine):
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "report.json"
+
+    def broken() -> None:
+        with written_whole(path) as draft:
+            draft.write_text("half")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - raised two lines above
+        broken()
+    assert list(path.parent.iterdir()) == []
+    with written_whole(path) as draft:
+        draft.write_text("all")
+    assert path.read_text() == "all"
+    assert [p.name for p in path.parent.iterdir()] == ["report.json"]
+
+
+def test_what_cannot_be_written_is_found_out_before_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for good in (tmp_path / "new", tmp_path / "file", tmp_path / "a" / "b" / "c"):
+        must_be_writable(good)
+    for bad in (tmp_path / "file" / "below", tmp_path, Path("/proc/none/x")):
+        with pytest.raises(UsageError, match="cannot write"):
+            must_be_writable(bad)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"

@@ -1,0 +1,224 @@
+"""What a port is found to speak, without an engine: a scripted container whose ports are sockets of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any, cast
+
+import pytest
+
+from debloat.core.model import Image, ImageConfig
+from debloat.core.recipe import HttpProbe, Scenario
+from debloat.engine.base import ContainerState
+from debloat.record import exercise
+from debloat.record.exercise import Ask, Exercise, Limits, _Run
+from debloat.record.record import _silent
+from debloat.record.session import Recorded, Session
+from debloat.record.web import request
+
+HELLO = b"\x16"
+"""First byte of a TLS ClientHello."""
+
+
+class Container:
+    """As much of a session as probes ask of it: one port in LISTEN state."""
+
+    container = "0" * 64
+
+    def __init__(self, port: int) -> None:
+        self.ports = MappingProxyType({"80/tcp": port})
+
+    def command(self, *words: str, timeout: float = 60.0) -> str:
+        return {"listen": "listen 80/tcp", "await": "ready 80"}.get(words[0], "ok 1")
+
+    def state(self) -> ContainerState:
+        return ContainerState(True, 0, "", 1, self.ports)
+
+    def mark(self, name: str) -> None: ...
+
+    def stop(self) -> int:
+        return 0
+
+
+class Server:
+    """Gives each connection's first bytes to `answer`; None says nothing and keeps it open, b"" hangs up."""
+
+    def __init__(self, answer: Callable[[bytes], bytes | None]) -> None:
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.heard: list[bytes] = []
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            first = connection.recv(4096)
+            self.heard.append(first[:1])
+            said = self._answer(first)
+            if said is not None:
+                connection.sendall(said)
+                connection.close()
+
+    def close(self) -> None:
+        self._socket.close()
+        for connection in self._open:
+            connection.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[bytes], bytes | None]], Server]]:
+    servers: list[Server] = []
+
+    def start(answer: Callable[[bytes], bytes | None]) -> Server:
+        servers.append(Server(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def asked(server: Server, scenario: Scenario | None = None) -> dict[str, str]:
+    session = cast(Session, Container(server.port))
+    run = _Run(session, ImageConfig({}), scenario or Scenario(), Limits(5, 5), {"80/tcp": 80})
+    return {result.name: result.outcome() for result in run.service(None) if result.name != "stop"}
+
+
+def test_another_protocol_is_not_asked_in_tls(serve: Any) -> None:
+    """A Redis answers a request with an error, and waits for more after a ClientHello."""
+    server = serve(lambda first: None if first[:1] == HELLO else b"-ERR unknown command\r\n")
+    assert asked(server) == {"connect 80": "connected"}
+    assert HELLO not in server.heard
+
+
+def test_a_port_that_says_nothing_is_given_up_once(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS over TCP takes any greeting for the length of a message that is still to come."""
+    monkeypatch.setattr(exercise, "UNASKED", 0.2)
+    monkeypatch.setattr(exercise, "HANDSHAKE", 0.2)
+    server = serve(lambda first: None)
+    assert asked(server) == {"connect 80": "connected"}
+    assert server.heard.count(b"G") == 1
+    assert server.heard.count(HELLO) == 1
+
+
+def test_a_port_that_hangs_up_is_asked_again(serve: Any) -> None:
+    replies = iter([b"", b"", b"HTTP/1.0 200 OK\r\n\r\nhi", b"HTTP/1.0 200 OK\r\n\r\nhi"])
+    server = serve(lambda first: next(replies))
+    assert asked(server) == {
+        "http GET http://:80/": "status 200",
+        "http GET http://:80/ (compressed)": "status 200",
+    }
+
+
+def test_a_tls_alert_is_no_other_protocol(serve: Any) -> None:
+    """What a TLS server says to plain HTTP: alert, version, length, fatal, unexpected message."""
+    server = serve(lambda first: b"\x15\x03\x03\x00\x02\x02\x0a")
+    asked(server)
+    assert HELLO in server.heard
+
+
+def test_a_path_beyond_ascii_is_sent_as_browsers_do(serve: Any) -> None:
+    asked_for = []
+
+    def answer(first: bytes) -> bytes:
+        asked_for.append(first.split(b" ")[1])
+        return b"HTTP/1.0 200 OK\r\n\r\n"
+
+    server = serve(answer)
+    probe = HttpProbe(path="/\u00fc/%41?q=\u2603&r=a+b\udcff", port=80)
+    assert request(server.port, probe, "x", "", 5, ()).result.ok
+    assert asked_for == [b"/%C3%BC/%41?q=%E2%98%83&r=a+b%FF"]
+
+
+def test_a_named_probe_is_answered_by_what_came(serve: Any) -> None:
+    server = serve(lambda first: b"220 mail.example ESMTP\r\n")
+    probe = HttpProbe(path="/x", port=80)
+    session = cast(Session, Container(server.port))
+    run = _Run(session, ImageConfig({}), Scenario(http=(probe,)), Limits(5, 5), {"80/tcp": 80})
+    (result, _) = run.service(None)
+    assert not result.ok
+    assert "BadStatusLine" in result.detail
+
+
+def test_an_answer_without_an_end_is_one_by_its_status(serve: Any) -> None:
+    """A stream of events: bytes come for ever, one at a time."""
+
+    def forever(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not closed.wait(0.01):
+                connection.sendall(b":\n")
+
+    closed = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        threading.Thread(target=lambda: forever(server.accept()[0]), daemon=True).start()
+        result = request(port, HttpProbe(), "events", "", 0.2, ()).result
+        closed.set()
+    assert (result.ok, result.status, result.shape) == (True, 200, "without an end")
+
+
+def test_a_signal_at_the_start_of_a_client_ends_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It arrives when the client runs and nobody knows it yet."""
+    started = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            started.append(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    class Came(Exception): ...
+
+    def caught(number: int, frame: object) -> None:
+        raise Came
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    before = signal.signal(signal.SIGTERM, caught)
+    try:
+        session = cast(Session, Container(1))
+        run = _Run(session, ImageConfig({}), Scenario(run=("exec sleep 600",)), Limits(5, 60), {"80/tcp": 80})
+        with pytest.raises(Came):
+            run.service(None)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert started[0].poll() == -signal.SIGKILL
+
+
+def test_a_note_on_what_was_only_connected_to() -> None:
+    config = ImageConfig({"ExposedPorts": {"25/tcp": {}, "80/tcp": {}, "143/tcp": {}, "53/udp": {}}})
+    image = Image("i", "sha256:0", "linux", "amd64", "", "", config)
+    asked = (Ask("connect", "connect 25", port=25), Ask("http", "GET /", port=80))
+    notes = _silent(image, Exercise(Scenario("default"), asked, (), Recorded()))
+    assert notes[0] == "nothing listens on the exposed port 143: it was not asked"
+    assert notes[1].startswith("port 25 speaks no HTTP and was only connected to")
+    assert "--exec" in notes[1]
+    assert len(notes) == 2
+
+
+def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
+    answers = iter(["", "68/udp", "1812/udp 1813/udp", "never asked"])
+    session = Container(1)
+    session.command = lambda *words, timeout=60.0: next(answers)  # type: ignore[method-assign, assignment]
+    config = ImageConfig({"ExposedPorts": {"1812/udp": {}}})
+    run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
+    assert run._until_ready() == ""
+    assert next(answers) == "never asked"
+
+
+@pytest.mark.parametrize(("port", "silence"), [(53, exercise.IMPATIENT), (8080, 9.0), (2222, 9.0)])
+def test_a_port_of_another_protocol_is_given_up_sooner(port: int, silence: float) -> None:
+    assert _Run._silence(port, 9.0) == silence

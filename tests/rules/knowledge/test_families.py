@@ -1,0 +1,183 @@
+"""Families: the schema, the matching, and each family against the real Debian packages (tests/data/families.toml)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from debloat.closure import World, close
+from debloat.core.globs import glob_regex
+from debloat.core.model import Level, Policy, Want
+from debloat.rules.knowledge.families import (
+    RULES,
+    FamilyError,
+    Index,
+    canonical,
+    environment,
+    known,
+    parse,
+    render,
+)
+from tests.support import trees
+from tests.support.debs import deb_world
+
+CASES = tomllib.loads((Path(__file__).parents[2] / "data" / "families.toml").read_text())["case"]
+BY_NAME = {family.name: family for family in known()}
+MULTIARCH = "x86_64-linux-gnu"
+
+
+def closed(world: World, start: str | None) -> Mapping[str, Any]:
+    return close(world, RULES, [Want(start, "seed", "probe:test")] if start else []).evidence
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["family"])
+def test_real_packages(case: Mapping[str, Any]) -> None:
+    family = BY_NAME[case["family"]]
+    world = deb_world(*family.debian, extra=case.get("extra"), config={"Env": case.get("env", [])})
+    kept = closed(world, case.get("start"))
+    assert [p for p in case["keep"] if p not in kept] == []
+    assert [p for p in case["gone"] if p not in world.rootfs] == [], "a path that does not exist proves nothing"
+    assert [p for p in case["gone"] if p in kept] == []
+    assert any(e.rule == f"family.{family.name}" for evidence in kept.values() for e in evidence)
+    size = sum(entry.size for p in kept if (entry := world.rootfs.get(p)))
+    assert size <= case["most"] * 1024
+
+
+def test_every_family_has_a_case() -> None:
+    assert sorted({case["family"] for case in CASES}) == sorted(BY_NAME)
+
+
+def test_the_documentation_is_up_to_date() -> None:
+    document = Path(__file__).parents[3] / "docs" / "families.md"
+    assert document.read_text() == render(known())
+
+
+# Schema
+
+GOOD = 'name = "a"\nwhy = "w"\nsource = "s"\nwhen = ["/a"]\nkeep = ["/b"]\ndebian = ["libc6"]\n'
+
+
+def test_schema_accepts() -> None:
+    (family,) = parse(f"[[family]]\n{GOOD}level = 'package'")
+    assert (family.name, family.when, family.keep, family.level) == ("a", ("/a",), ("/b",), Level.PACKAGE)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"[[family]]\n{GOOD}colour = 'red'", "colour"),
+        (f"[[family]]\n{GOOD}less = 'x'", "less"),
+        (f"[[family]]\n{GOOD}less = []", "less"),
+        (f"[[family]]\n{GOOD}level = 'most'", "level most"),
+        (f"[[family]]\n{GOOD}env = [1]", "env"),
+        (f"[[family]]\n{GOOD}[[family]]\n{GOOD}", "more than one"),
+        ("[[family]]\n" + GOOD.replace('keep = ["/b"]', ""), "without keep"),
+        ("[[family]]\n" + GOOD.replace('when = ["/a"]', ""), "`when` or `env`"),
+        ("[[family]]\n" + GOOD.replace('when = ["/a"]', 'env = ["A"]\ncalls = ["f"]'), "need `when`"),
+        ("[[family]]\n" + GOOD.replace('"/b"', '"b"'), "not absolute"),
+        ("[[family]]\n" + GOOD.replace('"/b"', '"/${home}"'), "unknown variable"),
+        ("[[family]]\n" + GOOD.replace('"a"', '"A b"'), "lower-case"),
+        ("[[families]]", "families"),
+        ("[[family", "Expected"),
+    ],
+)
+def test_schema_refuses(text: str, says: str) -> None:
+    with pytest.raises(FamilyError, match=says):
+        parse(text)
+
+
+# Matching
+
+
+@given(st.sampled_from(sorted(p for f in known() for p in f.when)), st.text("abc.so6/lib", max_size=12))
+def test_the_index_finds_what_the_globs_match(pattern: str, text: str) -> None:
+    index = Index(known(), MULTIARCH)
+    pattern = pattern.replace("${multiarch}", MULTIARCH)
+    for path in (pattern, pattern.replace("**", "usr/lib").replace("*", "1").replace("?", "2"), "/usr/lib/" + text):
+        plain = {f.name for f in known() for p in f.when if _matches(p.replace("${multiarch}", MULTIARCH), path)}
+        assert {family.name for family, _ in index.match(path)} == plain
+
+
+def _matches(pattern: str, path: str) -> bool:
+    return glob_regex(pattern).fullmatch(path) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "result"),
+    [
+        ("/lib/x.so", "/usr/lib/x.so"),
+        ("/bin/git", "/usr/bin/git"),
+        ("/usr/bin/git", "/usr/bin/git"),
+        ("/etc/x", "/etc/x"),
+    ],
+)
+def test_canonical(path: str, result: str) -> None:
+    assert canonical(path) == result
+
+
+def test_usr_that_is_not_merged() -> None:
+    lib = "/lib/x86_64-linux-gnu"
+    world = trees.world({f"{lib}/libc.so.6": "", f"{lib}/gconv/UTF-16.so": "", "/usr/lib/x": ""})
+    assert f"{lib}/gconv/UTF-16.so" in closed(world, f"{lib}/libc.so.6")
+
+
+def test_other_architecture() -> None:
+    lib = "/usr/lib/aarch64-linux-gnu"
+    base = trees.world({f"{lib}/libc.so.6": "", f"{lib}/gconv/UTF-16.so": ""})
+    world = World(base.rootfs, base.packages, base.config, architecture="arm64")
+    assert f"{lib}/gconv/UTF-16.so" in closed(world, f"{lib}/libc.so.6")
+
+
+@pytest.mark.parametrize("start", ["/usr/bin/bash", "/usr/bin/cmp", "/usr/bin/tool", "/usr/share/tool"])
+def test_iconv_is_kept_for_programs_that_convert_only(start: str) -> None:
+    gconv = f"/usr/lib/{MULTIARCH}/gconv/EUC-JP.so"
+    names = b"\x7fELF...iconv_open\0"
+    table: trees.Table = {
+        "/usr/bin/bash": ("0755", names),
+        "/usr/bin/cmp": ("0755", names),
+        "/usr/bin/tool": ("0755", names.replace(b"iconv", b"nvico")),
+        "/usr/share/tool": ("0644", names),
+        "/opt/app/convert": ("0755", names),
+        gconv: "",
+    }
+    world = trees.world(table)
+    assert gconv not in closed(world, start)
+    assert gconv in closed(world, "/opt/app/convert")
+
+
+def test_environment_is_untrusted() -> None:
+    config = {"Env": ["LANG=../../etc/*", "LC_ALL=de_DE.UTF-8@euro", "TZ=:../../etc/shadow", "TERM=a*"]}
+    values = environment(trees.world({}, config=config))
+    assert values["tz"] == values["term"] == ()
+    assert {"de", "de_DE", "de_DE.utf8", "de_DE.UTF-8", "de_DE.UTF-8@euro", "de@euro"} <= set(values["locale"])
+    assert not any("/" in name or "*" in name for name in values["locale"])
+
+
+@given(st.dictionaries(st.sampled_from(["LANG", "LC_ALL", "TZ", "TERM", "LANGUAGE"]), st.text(max_size=20)))
+def test_any_environment_is_read(env: dict[str, str]) -> None:
+    config = {"Env": [f"{name}={value}" for name, value in env.items()]}
+    for values in environment(trees.world({}, config=config)).values():
+        assert not any(char in value for value in values for char in "*?[\0")
+        assert not any(".." in value.split("/") for value in values)
+
+
+def test_nothing_at_exact() -> None:
+    table = {"/usr/lib/x86_64-linux-gnu/libc.so.6": "", "/etc/services": "", "/usr/share/zoneinfo/UTC": ""}
+    world = trees.world(table, level=Level.EXACT, config={"Env": ["TZ=UTC"]})
+    assert "/etc/services" not in closed(world, "/usr/lib/x86_64-linux-gnu/libc.so.6")
+    assert "/usr/share/zoneinfo/UTC" not in closed(world, None)
+
+
+def test_the_level_of_the_path_decides() -> None:
+    libc = "/usr/lib/x86_64-linux-gnu/libc.so.6"
+    base = trees.world({libc: "", "/etc/services": ""})
+    for level, exception, kept in (Level.EXACT, Level.SAFE, True), (Level.SAFE, Level.EXACT, False):
+        policy = Policy(level, levels=((libc, exception),))
+        world = World(base.rootfs, base.packages, base.config, policy=policy)
+        assert ("/etc/services" in closed(world, libc)) is kept
