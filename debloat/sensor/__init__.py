@@ -1,4 +1,4 @@
-"""The sensor's binary for a machine: prebuilt from the package, else compiled from `sensor.c` and kept in a cache.
+"""The sensor's binary for a machine: prebuilt from the package, else compiled from `src` and kept in a cache.
 
 The wire formats and the command line of the binary are in docs/sensor.md.
 """
@@ -19,7 +19,8 @@ from debloat.core.errors import SensorUnavailable
 
 __all__ = ["FLAGS", "MACHINES", "SensorUnavailable", "binary", "build", "machine", "source_hash"]
 
-SOURCE = Path(__file__).with_name("sensor.c")
+SOURCE = Path(__file__).parent / "src" / "sensor.c"
+"""The file that is compiled; it includes all others below its folder."""
 PREBUILT = Path(__file__).with_name("bin")
 
 MACHINES = {
@@ -53,9 +54,11 @@ def machine(arch: str) -> str:
 
 
 def source_hash() -> str:
-    """What a binary was made of: source and flags; 16 hexadecimal digits."""
-    digest = hashlib.sha256(SOURCE.read_bytes())
-    digest.update("\0".join(FLAGS).encode())
+    """What a binary was made of: source files and flags; 16 hexadecimal digits. OSError: they cannot be read."""
+    digest = hashlib.sha256("\0".join(FLAGS).encode())
+    for path in (SOURCE, *sorted(SOURCE.parent.rglob("*.h"))):
+        data = path.read_bytes()
+        digest.update(f"\0{path.relative_to(SOURCE.parent).as_posix()}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()[:16]
 
 

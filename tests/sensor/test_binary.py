@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import debloat.sensor
-from debloat.sensor import FLAGS, SensorUnavailable, binary, build, machine, source_hash
+from debloat.sensor import FLAGS, SOURCE, SensorUnavailable, binary, build, machine, source_hash
 
 ELF_MACHINE = {"x86_64": 62, "aarch64": 183}
 
@@ -51,6 +51,34 @@ def test_same_source_same_binary(tmp_path: Path) -> None:
     build(machine(platform.machine()), tmp_path / "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert {p.name for p in tmp_path.iterdir()} == {"one", "two"}, "nothing is left beside it"
+
+
+@pytest.mark.parametrize("name", ["sensor.c", "kernel.h", "machine/x86_64.h", "verbs/serve.h"])
+def test_every_source_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A binary that was kept is not used for other sources: whichever file changes, the hash does."""
+    copy = tmp_path / "src"
+    shutil.copytree(SOURCE.parent, copy)
+    monkeypatch.setattr(debloat.sensor, "SOURCE", copy / SOURCE.name)
+    before = source_hash()
+    (copy / name).write_bytes((copy / name).read_bytes() + b"\n")
+    assert source_hash() != before
+    (copy / name).unlink()
+    if name == SOURCE.name:
+        with pytest.raises(SensorUnavailable, match="cannot read"):
+            binary("amd64")
+    else:
+        assert source_hash() != before
+
+
+PARTS = sorted(p.relative_to(SOURCE.parent).as_posix() for p in SOURCE.parent.rglob("*.h"))
+
+
+@pytest.mark.parametrize("part", [p for p in PARTS if not p.startswith("machine/")])
+def test_each_part_includes_what_it_needs(part: str) -> None:
+    """So a part can be read, and checked by an editor, without the others."""
+    command = ["cc", *FLAGS, "-Wno-unused", "-fsyntax-only", "-include", SOURCE.parent / part, "-x", "c", "/dev/null"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_needs_nothing_at_run_time(sensor_binary: Path) -> None:
@@ -93,7 +121,7 @@ def test_read_only_home(no_prebuilt: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_warnings(compiler: str, tmp_path: Path) -> None:
     if not shutil.which(compiler):
         pytest.skip(f"no {compiler}")
-    command = [compiler, *FLAGS, "-Wpedantic", "-Werror", "-o", tmp_path / "sensor", debloat.sensor.SOURCE]
+    command = [compiler, *FLAGS, "-Wpedantic", "-Werror", "-o", tmp_path / "sensor", SOURCE]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -119,6 +147,8 @@ HEADERS = {
     2: Path("/usr/aarch64-linux-gnu/include/asm-generic/unistd.h"),
 }
 """Of x86_64, i386, aarch64: the columns of the sensor's table."""
+OWN = {0: "x86_64", 2: "aarch64"}
+"""Files of the numbers of the calls that the sensor makes itself."""
 ALIASES = {"fstatat64": "newfstatat", "newfstatat": "fstatat64", "utimensat_time64": "utimensat"}
 
 
@@ -133,7 +163,7 @@ def test_numbers_of_the_kernel_headers(column: int) -> None:
     if not HEADERS[column].exists():
         pytest.skip("no headers of that machine")
     known = numbers(HEADERS[column])
-    source = debloat.sensor.SOURCE.read_text()
+    source = (SOURCE.parent / "recording" / "calls.h").read_text()
     checked = 0
     rows = re.findall(r"^    \{\{(.+?)\}, OP_.*?\},\s+/\* (\w+)(.*?)\*/", source, re.M)
     for cells, name, rest in rows:
@@ -147,7 +177,6 @@ def test_numbers_of_the_kernel_headers(column: int) -> None:
             checked += 1
     assert checked > 40
     if column != 1:
-        part = source.split("#if defined(__x86_64__)")[1].split("#elif defined(__aarch64__)")[column // 2]
-        own = dict(re.findall(r"SYS_(\w+) = (\d+)", part.split("static long syscall6")[0]))
+        own = dict(re.findall(r"SYS_(\w+) = (\d+)", (SOURCE.parent / "machine" / f"{OWN[column]}.h").read_text()))
         assert len(own) > 40
         assert {n: known[n] for n in own} == {n: int(v) for n, v in own.items()}

@@ -1,0 +1,71 @@
+/* Which ports somebody listens on. */
+#pragma once
+
+#include "../library/files.h"
+
+enum { PORTS = 65536, TCP_ANY = 1, TCP_LOOPBACK = 2, UDP_ANY = 4, UDP_LOOPBACK = 8 };
+
+static u64 hex(const char *s, int digits)
+{
+    u64 n = 0;
+    for (int i = 0; i < digits && s[i]; i++) {
+        unsigned c = (u8)s[i];
+        n = n << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return n;
+}
+
+/* One table of /proc/net: "  sl: ADDRESS:PORT REMOTE:PORT STATE ..."; addresses are words in the byte order of the machine. */
+static void listening_in(const char *path, u64 state, u8 any, u8 loopback, u8 *ports)
+{
+    static struct bytes text;
+    if (slurp(AT_FDCWD, path, &text) < 0)
+        return;
+    for (char *row = text.data, *next; row; row = next) {
+        next = split(row, '\n');
+        char *address = split(row, ':');
+        if (!address || *address != ' ')
+            continue;
+        char *port = split(++address, ':');
+        char *remote = port ? split(port, ' ') : NULL;
+        char *st = remote ? split(remote, ' ') : NULL;
+        if (!st || hex(st, 2) != state)
+            continue;
+        size_t n = length(address);
+        bool v4 = n == 8, mapped = n == 32 && starts(address, "0000000000000000FFFF0000");
+        bool local = v4 || mapped ? (hex(address + n - 8, 8) & 0xff) == 127 : same(address, "00000000000000000000000001000000");
+        ports[hex(port, 4)] |= local ? loopback : any;
+    }
+}
+
+static void listening_ports(u8 *ports, bool udp)
+{
+    enum { LISTEN = 0x0A, UNCONNECTED = 0x07 };
+    memset(ports, 0, PORTS);
+    listening_in("/proc/net/tcp", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
+    listening_in("/proc/net/tcp6", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
+    if (udp) {
+        listening_in("/proc/net/udp", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
+        listening_in("/proc/net/udp6", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
+    }
+}
+
+static u8 ports[PORTS];
+
+static void control_listen(struct bytes *answer)
+{
+    static const struct { u8 any, loopback; const char *name; } kinds[] = {{TCP_ANY, TCP_LOOPBACK, "/tcp"},
+                                                                          {UDP_ANY, UDP_LOOPBACK, "/udp"}};
+    listening_ports(ports, true);
+    put_text(answer, "listen");
+    for (int kind = 0; kind < 2; kind++)
+        for (int port = 0; port < PORTS; port++) {
+            if (!(ports[port] & (kinds[kind].any | kinds[kind].loopback)))
+                continue;
+            put_byte(answer, ' ');
+            put_number(answer, (u64)port, 10);
+            put_text(answer, kinds[kind].name);
+            if (!(ports[port] & kinds[kind].any))
+                put_byte(answer, '!');
+        }
+}

@@ -1,0 +1,39 @@
+/* Writing, and saying what is wrong. */
+#pragma once
+
+#include "bytes.h"
+#include "errors.h"
+
+static long write_all(int fd, const void *data, size_t n)
+{
+    const char *at = data;
+    while (n) {
+        long done = sys3(SYS_write, fd, at, n);
+        if (done == -EINTR || done == -EAGAIN)
+            continue;
+        if (done <= 0)
+            return done ? done : -EIO;
+        at += done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+/* say(fd, "a", "b", NULL): one line in one write, so that lines of several processes do not mix. */
+static void say(int fd, const char *first, ...)
+{
+    struct bytes line = {0};
+    va_list more;
+    va_start(more, first);
+    for (const char *part = first; part; part = va_arg(more, const char *))
+        put_text(&line, part);
+    va_end(more);
+    put_byte(&line, '\n');
+    if (!line.failed)
+        write_all(fd, line.data, line.len);
+    release(&line);
+}
+
+enum { EXIT_SETUP = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127, EXIT_USAGE = 2 };
+
+#define die(...) do { say(2, "sensor: ", __VA_ARGS__, NULL); leave(EXIT_SETUP); } while (0)

@@ -1,0 +1,93 @@
+/* The seccomp filter, made from the table of calls. */
+#pragma once
+
+#include "calls.h"
+#include "state.h"
+
+static struct bpf filter_code[2 * (2 * CALLS + 16) + 8];
+static struct bpf_program filter;
+
+/* What Docker's default profile forbids a program without SYS_ADMIN, and allowed this container because SYS_ADMIN was added
+ * for the sensor. The calls that need the capability itself fail anyway; a user namespace does not need it. */
+static const struct { short unshare, clone, clone3; } namespaces[MACHINES] = {
+    [X86_64] = {272, 56, 435}, [I386] = {310, 120, 435}, [AARCH64] = {97, 220, 435}, [ARM] = {337, 120, 435},
+};
+enum { NAMESPACE_FLAGS = 0x7E020000 };
+static bool forbid_namespaces;
+
+static void instruct(u16 code, u8 yes, u8 no, u32 k) { filter_code[filter.len++] = (struct bpf){code, yes, no, k}; }
+
+static void filter_abi(int abi, u32 action)
+{
+    int machine = machine_of[abi];
+    instruct(BPF_LOAD_WORD, 0, 0, DATA_NR);
+    if (machine == X86_64)
+        instruct(BPF_AND, 0, 0, ~X32_BIT);
+    for (int i = 0; i < CALLS; i++) {
+        int nr = calls[i].nr[machine];
+        if (nr < 0 || (i && calls[i - 1].nr[machine] == nr))
+            continue;
+        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)nr);
+        instruct(BPF_RETURN, 0, 0, action);
+    }
+    instruct(BPF_JUMP_EQUAL, 0, 1, SYS_io_uring_setup); /* what goes through a ring is seen by no tracer */
+    instruct(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);
+    if (forbid_namespaces) {
+        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)namespaces[machine].unshare);
+        instruct(BPF_RETURN, 0, 0, RET_ERRNO | EPERM);
+        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)namespaces[machine].clone3); /* its flags are out of reach: libraries turn to clone */
+        instruct(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);
+        instruct(BPF_JUMP_EQUAL, 0, 3, (u32)namespaces[machine].clone);
+        instruct(BPF_LOAD_WORD, 0, 0, DATA_ARGS);
+        instruct(BPF_JUMP_SET, 0, 1, NAMESPACE_FLAGS);
+        instruct(BPF_RETURN, 0, 0, RET_ERRNO | EPERM);
+    }
+    instruct(BPF_RETURN, 0, 0, RET_ALLOW);
+}
+
+/* The data of the action says which ABI the call is of, for tracers on kernels that cannot tell. */
+static void make_filter(u32 action)
+{
+    filter.code = filter_code;
+    filter.len = 0;
+    instruct(BPF_LOAD_WORD, 0, 0, DATA_ARCH);
+    instruct(BPF_JUMP_EQUAL, 1, 0, AUDIT_NATIVE);
+    u16 jump = filter.len;
+    instruct(BPF_JUMP, 0, 0, 0);
+    filter_abi(NATIVE, action == RET_TRACE ? action | NATIVE : action);
+    filter_code[jump].k = (u32)(filter.len - jump - 1);
+    instruct(BPF_JUMP_EQUAL, 1, 0, AUDIT_COMPAT);
+    instruct(BPF_RETURN, 0, 0, RET_ALLOW);
+    filter_abi(COMPAT, action == RET_TRACE ? action | COMPAT : action);
+}
+
+static long install_filter(u32 flags) { return sys3(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter); }
+
+/* The answer "go on" came with Linux 5.5; before, and on kernels that only claim to be an old Linux, a listener may exist
+ * that cannot be told so. */
+static bool kernel_is_before(int major, int minor)
+{
+    char names[6][65];
+    memset(names, 0, sizeof names);
+    sys1(SYS_uname, names);
+    int version[2] = {0, 0}, part = 0;
+    for (const char *p = names[2]; part < 2; p++) {
+        if (*p >= '0' && *p <= '9')
+            version[part] = version[part] * 10 + (*p - '0');
+        else if (*p != '.' || ++part == 2)
+            break;
+    }
+    return version[0] < major || (version[0] == major && version[1] < minor);
+}
+
+/* A descriptor, or -errno. */
+static long install_listener(void)
+{
+    if (kernel_is_before(5, 5))
+        return -ENOSYS;
+    make_filter(RET_NOTIFY);
+    long fd = install_filter(FILTER_NEW_LISTENER | FILTER_SPEC_ALLOW | FILTER_WAIT_KILLABLE_RECV);
+    if (fd == -EINVAL)
+        fd = install_filter(FILTER_NEW_LISTENER | FILTER_SPEC_ALLOW);
+    return fd;
+}
