@@ -1,16 +1,15 @@
-/* The machine that the sensor is built for. */
+/* The machine that the sensor is built for ("native"), and the one whose 32-bit programs its kernel runs ("compat"). */
 #pragma once
 
 #if defined(__x86_64__)
+#include "machine/i386.h"
 #include "machine/x86_64.h"
 #elif defined(__aarch64__)
 #include "machine/aarch64.h"
+#include "machine/arm.h"
 #else
 #error "the sensor knows x86_64 and aarch64"
 #endif
-
-/* The same number on every machine. */
-enum { SYS_pidfd_send_signal = 424, SYS_io_uring_setup = 425, SYS_pidfd_open = 434 };
 
 #define ARG(x) ((long)(x))
 #define sys0(n) syscall6(n, 0, 0, 0, 0, 0, 0)

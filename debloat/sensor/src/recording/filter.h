@@ -9,8 +9,11 @@ static struct bpf_program filter;
 
 /* What Docker's default profile forbids a program without SYS_ADMIN, and allowed this container because SYS_ADMIN was added
  * for the sensor. The calls that need the capability itself fail anyway; a user namespace does not need it. */
-static const struct { short unshare, clone, clone3; } namespaces[MACHINES] = {
-    [X86_64] = {272, 56, 435}, [I386] = {310, 120, 435}, [AARCH64] = {97, 220, 435}, [ARM] = {337, 120, 435},
+static const struct {
+    int unshare, clone;
+} namespace_calls[ABIS] = {
+    [NATIVE] = {SYS_unshare, SYS_clone},
+    [COMPAT] = {COMPAT_unshare, COMPAT_clone},
 };
 enum { NAMESPACE_FLAGS = 0x7E020000 };
 static bool forbid_namespaces;
@@ -19,13 +22,12 @@ static void instruct(u16 code, u8 yes, u8 no, u32 k) { filter_code[filter.len++]
 
 static void filter_abi(int abi, u32 action)
 {
-    int machine = machine_of[abi];
     instruct(BPF_LOAD_WORD, 0, 0, DATA_NR);
-    if (machine == X86_64)
-        instruct(BPF_AND, 0, 0, ~X32_BIT);
+    if (abi == NATIVE && SECOND_ABI_BIT != 0)
+        instruct(BPF_AND, 0, 0, ~SECOND_ABI_BIT);
     for (int i = 0; i < CALLS; i++) {
-        int nr = calls[i].nr[machine];
-        if (nr < 0 || (i && calls[i - 1].nr[machine] == nr))
+        int nr = calls[i].number[abi];
+        if (nr == ABSENT || (i && calls[i - 1].number[abi] == nr))
             continue;
         instruct(BPF_JUMP_EQUAL, 0, 1, (u32)nr);
         instruct(BPF_RETURN, 0, 0, action);
@@ -33,11 +35,11 @@ static void filter_abi(int abi, u32 action)
     instruct(BPF_JUMP_EQUAL, 0, 1, SYS_io_uring_setup); /* what goes through a ring is seen by no tracer */
     instruct(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);
     if (forbid_namespaces) {
-        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)namespaces[machine].unshare);
+        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)namespace_calls[abi].unshare);
         instruct(BPF_RETURN, 0, 0, RET_ERRNO | EPERM);
-        instruct(BPF_JUMP_EQUAL, 0, 1, (u32)namespaces[machine].clone3); /* its flags are out of reach: libraries turn to clone */
+        instruct(BPF_JUMP_EQUAL, 0, 1, SYS_clone3); /* its flags are out of reach: libraries turn to clone */
         instruct(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);
-        instruct(BPF_JUMP_EQUAL, 0, 3, (u32)namespaces[machine].clone);
+        instruct(BPF_JUMP_EQUAL, 0, 3, (u32)namespace_calls[abi].clone);
         instruct(BPF_LOAD_WORD, 0, 0, DATA_ARGS);
         instruct(BPF_JUMP_SET, 0, 1, NAMESPACE_FLAGS);
         instruct(BPF_RETURN, 0, 0, RET_ERRNO | EPERM);

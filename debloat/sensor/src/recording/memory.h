@@ -17,10 +17,8 @@ static long read_through_proc(int tid, u64 from, void *to, size_t n)
 
 static long read_memory(const struct stop *s, u64 from, void *to, size_t n)
 {
-#if defined(__aarch64__)
     if (s->abi == NATIVE)
-        from &= ((u64)1 << 56) - 1; /* the kernel ignores the top byte of a pointer in a system call */
-#endif
+        from &= ADDRESS_MASK;
     if (!rec.no_readv) {
         struct iovec local = {to, n}, remote = {(void *)from, n};
         long r = sys6(SYS_process_vm_readv, s->tid, &local, 1, &remote, 1, 0);

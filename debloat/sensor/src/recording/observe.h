@@ -102,21 +102,21 @@ static void observe_row(struct stop *s, const struct call *c)
     enum { RESOLVE_IN_ROOT = 0x10, IN_ONLYDIR = 0x01000000, IN_DONT_FOLLOW = 0x02000000 };
     enum { FAN_MARK_DONT_FOLLOW = 4, FAN_MARK_ONLYDIR = 8, UMOUNT_NOFOLLOW = 8 };
     static char path[PATH_MAX + 1];
-    u64 given = c->flags >= 0 ? s->args[(int)c->flags] : 0;
-    int dir = c->dir >= 0 ? (int)s->args[(int)c->dir] : AT_FDCWD;
-    enum operation op = c->op;
+    u64 given = c->flags ? s->args[c->flags - 1] : 0;
+    int dir = c->dir ? (int)s->args[c->dir - 1] : AT_FDCWD;
+    enum operation op = c->operation;
     unsigned flags = 0;
     bool in_root = false, empty_is_descriptor = false;
 
-    switch ((enum rule)c->rule) {
+    switch ((enum how)c->how) {
     case DESCRIPTOR: descriptor(s, op, 0, dir); return;
-    case SOCKADDR: socket_address(s, op, s->args[(int)c->path], given & 0xffffffff); return;
+    case SOCKADDR: socket_address(s, op, s->args[c->path - 1], given & 0xffffffff); return;
     case SOCKETCALL: socket_call(s); return;
     case ROOT_MOVES: rec.roots_differ = true; break;
-    case PLAIN: case MOUNT_SOURCE: break;
+    case FOLLOW: case MOUNT_SOURCE: break;
     case NOFOLLOW: flags = F_NOFOLLOW; break;
-    case AT: flags = given & AT_SYMLINK_NOFOLLOW ? F_NOFOLLOW : 0; break;
-    case AT_FOLLOW: flags = given & AT_SYMLINK_FOLLOW ? 0 : F_NOFOLLOW; break;
+    case AT_FLAGS: flags = given & AT_SYMLINK_NOFOLLOW ? F_NOFOLLOW : 0; break;
+    case AT_FLAGS_FOLLOW: flags = given & AT_SYMLINK_FOLLOW ? 0 : F_NOFOLLOW; break;
     case OPEN_FLAGS: flags = open_flags(given); break;
     case OPEN_CREATE: flags = F_WRITE | F_CREATE | F_TRUNCATE; break;
     case OPEN_HOW: {
@@ -142,10 +142,10 @@ static void observe_row(struct stop *s, const struct call *c)
     }
     if (op == OP_NOTHING)
         return;
-    long len = read_path(s, s->args[(int)c->path], path);
+    long len = read_path(s, s->args[c->path - 1], path);
     if (len == 0 && empty_is_descriptor)
         descriptor(s, op, flags, dir);
-    if (len <= 0 || (c->rule == MOUNT_SOURCE && !find_char(path, '/') && !(given & (MS_BIND | MS_MOVE))))
+    if (len <= 0 || (c->how == MOUNT_SOURCE && !find_char(path, '/') && !(given & (MS_BIND | MS_MOVE))))
         return;
     named(s, op, flags, dir, in_root, path, (size_t)len);
 }
@@ -157,18 +157,17 @@ static void observe(struct stop *s, u32 arch)
         return;
     s->abi = arch == AUDIT_NATIVE ? NATIVE : COMPAT;
     if (s->abi == NATIVE)
-        s->nr &= ~X32_BIT;
+        s->nr &= ~SECOND_ABI_BIT;
     else
         for (int i = 0; i < 6; i++)
             s->args[i] &= 0xffffffff;
     if (s->nr >= NUMBERS || !row_of[s->abi][s->nr])
         return;
-    int machine = machine_of[s->abi];
     const struct call *c = &calls[row_of[s->abi][s->nr] - 1];
-    bool exec = c->op == OP_EXEC;
+    bool exec = c->operation == OP_EXEC;
     do
         observe_row(s, c);
-    while (++c < calls + CALLS && c->nr[machine] == (short)s->nr);
+    while (++c < calls + CALLS && c->number[s->abi] == (short)s->nr);
     if (exec)
         expect_exec(s);
 }

@@ -17,17 +17,8 @@ static bool read_registers(struct stop *s, u32 *arch)
     if (trace(PTRACE_GETREGSET, s->tid, NT_PRSTATUS, (u64)&v) < 0)
         return false;
     const u32 *narrow = (const u32 *)(const void *)regs;
-#if defined(__x86_64__)
-    static const u8 wide[7] = {15, 14, 13, 12, 7, 9, 8};    /* orig_rax rdi rsi rdx r10 r8 r9 */
-    static const u8 crossed[7] = {15, 5, 11, 12, 13, 14, 4}; /* int 0x80 in 64-bit code: orig_rax rbx rcx rdx rsi rdi rbp */
-    static const u8 old[7] = {11, 0, 1, 2, 3, 4, 5};        /* orig_eax ebx ecx edx esi edi ebp */
-    const u8 *at = v.len < 100 ? old : abi == COMPAT ? crossed : wide;
-    bool half = v.len < 100;
-#else
-    static const u8 wide[7] = {8, 0, 1, 2, 3, 4, 5}, old[7] = {7, 0, 1, 2, 3, 4, 5};
-    bool half = v.len < 100;
-    const u8 *at = half ? old : wide;
-#endif
+    bool half = v.len < 100; /* the registers of a 32-bit program */
+    const u8 *at = half ? registers_compat : abi == COMPAT ? registers_crossed : registers_native;
     s->nr = half ? narrow[at[0]] : (u32)regs[at[0]];
     for (int i = 0; i < 6; i++)
         s->args[i] = half ? narrow[at[i + 1]] : regs[at[i + 1]];
