@@ -50,17 +50,17 @@ __attribute__((noreturn, used)) void start(long *stack)
     int argc = (int)stack[0];
     char **argv = (char **)(void *)(stack + 1), **env = argv + argc + 1;
     int code = EXIT_USAGE;
-    if (argc >= 2 && same(argv[1], "record"))
+    if (argc >= 2 && equal(argv[1], "record"))
         code = record(argc - 2, argv + 2, env);
-    else if (argc >= 2 && same(argv[1], "control"))
+    else if (argc >= 2 && equal(argv[1], "control"))
         code = control(argc - 2, argv + 2);
-    else if (argc == 4 && same(argv[1], "relay"))
+    else if (argc == 4 && equal(argv[1], "relay"))
         code = relay(argv[2], argv[3]);
-    else if (argc == 2 && same(argv[1], "serve"))
+    else if (argc == 2 && equal(argv[1], "serve"))
         code = serve();
-    else if (argc == 2 && same(argv[1], "doctor"))
+    else if (argc == 2 && equal(argv[1], "doctor"))
         code = doctor();
     else
         say(2, "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT | serve | doctor", NULL);
-    leave(code);
+    exit_process(code);
 }

@@ -5,7 +5,7 @@
 
 enum { PORTS = 65536, TCP_ANY = 1, TCP_LOOPBACK = 2, UDP_ANY = 4, UDP_LOOPBACK = 8 };
 
-static u64 hex(const char *s, int digits)
+static u64 parse_hex(const char *s, int digits)
 {
     u64 n = 0;
     for (int i = 0; i < digits && s[i]; i++) {
@@ -15,26 +15,28 @@ static u64 hex(const char *s, int digits)
     return n;
 }
 
-/* One table of /proc/net: "  sl: ADDRESS:PORT REMOTE:PORT STATE ..."; addresses are words in the byte order of the machine. */
-static void listening_in(const char *path, u64 state, u8 any, u8 loopback, u8 *ports)
+/* One table of /proc/net: "  sl: ADDRESS:PORT REMOTE:PORT STATE ..."; addresses are words in the byte order of the
+ * machine. */
+static void add_listening(const char *path, u64 state, u8 any, u8 loopback, u8 *ports)
 {
-    static struct bytes text;
-    if (slurp(AT_FDCWD, path, &text) < 0)
+    static struct buffer text;
+    if (read_file(AT_FDCWD, path, &text) < 0)
         return;
     for (char *row = text.data, *next; row; row = next) {
-        next = split(row, '\n');
-        char *address = split(row, ':');
+        next = split_at(row, '\n');
+        char *address = split_at(row, ':');
         if (!address || *address != ' ')
             continue;
-        char *port = split(++address, ':');
-        char *remote = port ? split(port, ' ') : NULL;
-        char *st = remote ? split(remote, ' ') : NULL;
-        if (!st || hex(st, 2) != state)
+        char *port = split_at(++address, ':');
+        char *remote = port ? split_at(port, ' ') : NULL;
+        char *st = remote ? split_at(remote, ' ') : NULL;
+        if (!st || parse_hex(st, 2) != state)
             continue;
         size_t n = length(address);
-        bool v4 = n == 8, mapped = n == 32 && starts(address, "0000000000000000FFFF0000");
-        bool local = v4 || mapped ? (hex(address + n - 8, 8) & 0xff) == 127 : same(address, "00000000000000000000000001000000");
-        ports[hex(port, 4)] |= local ? loopback : any;
+        bool v4 = n == 8, mapped = n == 32 && starts_with(address, "0000000000000000FFFF0000");
+        bool local = v4 || mapped ? (parse_hex(address + n - 8, 8) & 0xff) == 127
+                                  : equal(address, "00000000000000000000000001000000");
+        ports[parse_hex(port, 4)] |= local ? loopback : any;
     }
 }
 
@@ -42,20 +44,22 @@ static void listening_ports(u8 *ports, bool udp)
 {
     enum { LISTEN = 0x0A, UNCONNECTED = 0x07 };
     memset(ports, 0, PORTS);
-    listening_in("/proc/net/tcp", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
-    listening_in("/proc/net/tcp6", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
+    add_listening("/proc/net/tcp", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
+    add_listening("/proc/net/tcp6", LISTEN, TCP_ANY, TCP_LOOPBACK, ports);
     if (udp) {
-        listening_in("/proc/net/udp", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
-        listening_in("/proc/net/udp6", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
+        add_listening("/proc/net/udp", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
+        add_listening("/proc/net/udp6", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
     }
 }
 
 static u8 ports[PORTS];
 
-static void control_listen(struct bytes *answer)
+static void control_listen(struct buffer *answer)
 {
-    static const struct { u8 any, loopback; const char *name; } kinds[] = {{TCP_ANY, TCP_LOOPBACK, "/tcp"},
-                                                                          {UDP_ANY, UDP_LOOPBACK, "/udp"}};
+    static const struct {
+        u8 any, loopback;
+        const char *name;
+    } kinds[] = {{TCP_ANY, TCP_LOOPBACK, "/tcp"}, {UDP_ANY, UDP_LOOPBACK, "/udp"}};
     listening_ports(ports, true);
     put_text(answer, "listen");
     for (int kind = 0; kind < 2; kind++)

@@ -4,8 +4,8 @@
 #include "capabilities.h"
 #include "users.h"
 
-/* Newer engines (since CVE-2022-36109) list the primary group among the supplementary ones. The sensor's own list, made by
- * the engine for 0:0, tells which kind this one is. */
+/* Newer engines (since CVE-2022-36109) list the primary group among the supplementary ones. The sensor's own list, made
+ * by the engine for 0:0, tells which kind this one is. */
 static bool engine_lists_primary_group(void)
 {
     u32 own[256];
@@ -59,7 +59,7 @@ static void drop_from_sets(u64 caps)
         die("cannot drop capabilities: ", error_name(r));
 }
 
-static void become(const struct identity *id, u64 caps)
+static void become_user(const struct identity *id, u64 caps)
 {
     long r;
     give_streams(id->uid);
@@ -73,40 +73,40 @@ static void become(const struct identity *id, u64 caps)
     drop_from_sets(caps);
 }
 
-static const char *variable(char **env, const char *name)
+static const char *environment_variable(char **env, const char *name)
 {
     size_t n = length(name);
     for (; *env; env++)
-        if (starts(*env, name) && (*env)[n] == '=')
+        if (starts_with(*env, name) && (*env)[n] == '=')
             return *env + n + 1;
     return NULL;
 }
 
 /* HOME as the runtime would have set it for the image's user. Started as uid 0 the sensor finds root's there unless the
  * container's environment has one: the runtime appends its own at the end. */
-static char **home_in(char **env, const char *home, bool keep)
+static char **with_home(char **env, const char *home, bool keep)
 {
     int count = 0, at = -1;
     for (; env[count]; count++)
-        if (starts(env[count], "HOME="))
+        if (starts_with(env[count], "HOME="))
             at = count;
     if (at >= 0 && env[at][5] && (keep || at != count - 1))
         return env;
     if (at >= 0 && env[at][5]) {
         struct identity root;
-        struct bytes roots = {0};
+        struct buffer roots = {0};
         find_user("0", &root);
         put_text(&roots, "HOME=");
         put_text(&roots, root.home);
-        bool by_runtime = same(env[at], terminated(&roots));
+        bool by_runtime = equal(env[at], as_string(&roots));
         release(&roots);
         if (!by_runtime)
             return env;
     }
-    static struct bytes text, list;
+    static struct buffer text, list;
     put_text(&text, "HOME=");
     put_text(&text, home);
-    char *entry = (char *)terminated(&text);
+    char *entry = (char *)as_string(&text);
     put(&list, env, (size_t)count * sizeof *env);
     if (at < 0)
         put(&list, &entry, sizeof entry);

@@ -5,36 +5,40 @@
 #include "strings.h"
 
 /* Text and bytes of unknown length: grows by whole pages; `failed` instead of a pointer to check at each call. */
-struct bytes { char *data; size_t len, room; bool failed; };
+struct buffer {
+    char *data;
+    size_t len, capacity;
+    bool failed;
+};
 
-static bool reserve(struct bytes *b, size_t more)
+static bool reserve(struct buffer *b, size_t more)
 {
     if (b->failed)
         return false;
-    if (b->len + more <= b->room)
+    if (b->len + more <= b->capacity)
         return true;
-    size_t room = b->room ? b->room : 16 * PAGE;
-    while (room < b->len + more)
-        room *= 2;
-    long at = b->data ? sys4(SYS_mremap, b->data, b->room, room, MREMAP_MAYMOVE)
-                      : sys6(SYS_mmap, 0, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t capacity = b->capacity ? b->capacity : 16 * PAGE;
+    while (capacity < b->len + more)
+        capacity *= 2;
+    long at = b->data ? sys4(SYS_mremap, b->data, b->capacity, capacity, MREMAP_MAYMOVE)
+                      : sys6(SYS_mmap, 0, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -PAGE) {
         b->failed = true;
         return false;
     }
     b->data = (char *)at;
-    b->room = room;
+    b->capacity = capacity;
     return true;
 }
 
-static void release(struct bytes *b)
+static void release(struct buffer *b)
 {
     if (b->data)
-        sys2(SYS_munmap, b->data, b->room);
-    *b = (struct bytes){0};
+        sys2(SYS_munmap, b->data, b->capacity);
+    *b = (struct buffer){0};
 }
 
-static void put(struct bytes *b, const void *data, size_t n)
+static void put(struct buffer *b, const void *data, size_t n)
 {
     if (reserve(b, n)) {
         memcpy(b->data + b->len, data, n);
@@ -42,15 +46,15 @@ static void put(struct bytes *b, const void *data, size_t n)
     }
 }
 
-static void put_byte(struct bytes *b, char c)
+static void put_byte(struct buffer *b, char c)
 {
     if (reserve(b, 1))
         b->data[b->len++] = c;
 }
 
-static void put_text(struct bytes *b, const char *s) { put(b, s, length(s)); }
+static void put_text(struct buffer *b, const char *s) { put(b, s, length(s)); }
 
-static void put_number(struct bytes *b, u64 n, unsigned base)
+static void put_number(struct buffer *b, u64 n, unsigned base)
 {
     char digits[24];
     size_t at = sizeof digits;
@@ -60,7 +64,7 @@ static void put_number(struct bytes *b, u64 n, unsigned base)
     put(b, digits + at, sizeof digits - at);
 }
 
-static void put_signed(struct bytes *b, i64 n)
+static void put_signed(struct buffer *b, i64 n)
 {
     if (n < 0)
         put_byte(b, '-');
@@ -68,7 +72,7 @@ static void put_signed(struct bytes *b, i64 n)
 }
 
 /* Names are data of an untrusted image: nothing in them may end a field or a record. */
-static void put_escaped(struct bytes *b, const char *s, size_t n)
+static void put_escaped(struct buffer *b, const char *s, size_t n)
 {
     if (!reserve(b, 4 * n))
         return;
@@ -87,7 +91,7 @@ static void put_escaped(struct bytes *b, const char *s, size_t n)
     b->len = (size_t)(to - b->data);
 }
 
-static const char *terminated(struct bytes *b)
+static const char *as_string(struct buffer *b)
 {
     put_byte(b, 0);
     if (b->failed)

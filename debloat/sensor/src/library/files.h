@@ -15,7 +15,7 @@ static long stat_at(int dir, const char *path, int flags, struct statx *to)
     return sys5(SYS_statx, dir, path, flags, STATX_BASIC | STATX_MNT_ID, to);
 }
 
-static long slurp(int dir, const char *path, struct bytes *to)
+static long read_file(int dir, const char *path, struct buffer *to)
 {
     to->len = 0;
     long fd = open_at(dir, path, O_RDONLY, 0);
@@ -27,17 +27,17 @@ static long slurp(int dir, const char *path, struct bytes *to)
             n = -ENOMEM;
             break;
         }
-        n = sys3(SYS_read, fd, to->data + to->len, to->room - to->len - 1);
+        n = sys3(SYS_read, fd, to->data + to->len, to->capacity - to->len - 1);
         if (n > 0)
             to->len += (size_t)n;
     } while (n > 0 || n == -EINTR);
     close_fd(fd);
-    terminated(to);
+    as_string(to);
     return n;
 }
 
 /* A decimal number that fills all of `s`; -1 when it is none. */
-static i64 number(const char *s)
+static i64 parse_number(const char *s)
 {
     i64 n = 0;
     if (!*s)
@@ -70,7 +70,7 @@ static void *map_shared(long fd, size_t n)
 }
 
 /* The part of `s` up to `stop` or its end, cut off in place; what follows, or NULL. */
-static char *split(char *s, char stop)
+static char *split_at(char *s, char stop)
 {
     for (; *s; s++)
         if (*s == stop) {

@@ -4,7 +4,11 @@
 #include "bytes.h"
 
 /* Standard input by lines. */
-struct input { struct bytes buffer; size_t at; bool ended; };
+struct input {
+    struct buffer buffer;
+    size_t at;
+    bool ended;
+};
 
 static bool more_input(struct input *in)
 {

@@ -22,7 +22,7 @@ static long write_all(int fd, const void *data, size_t n)
 /* say(fd, "a", "b", NULL): one line in one write, so that lines of several processes do not mix. */
 static void say(int fd, const char *first, ...)
 {
-    struct bytes line = {0};
+    struct buffer line = {0};
     va_list more;
     va_start(more, first);
     for (const char *part = first; part; part = va_arg(more, const char *))
@@ -36,4 +36,8 @@ static void say(int fd, const char *first, ...)
 
 enum { EXIT_SETUP = 125, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127, EXIT_USAGE = 2 };
 
-#define die(...) do { say(2, "sensor: ", __VA_ARGS__, NULL); leave(EXIT_SETUP); } while (0)
+#define die(...)                               \
+    do {                                       \
+        say(2, "sensor: ", __VA_ARGS__, NULL); \
+        exit_process(EXIT_SETUP);              \
+    } while (0)

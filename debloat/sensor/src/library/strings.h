@@ -3,14 +3,20 @@
 
 #include "../types.h"
 
-/* The compiler may call these four whatever it is told. The empty asm keeps it from turning a loop into a call of itself;
- * words, because short strings are what is copied, and repeated string instructions start slowly. */
+/* The compiler may call these four whatever it is told. The empty asm keeps it from turning a loop into a call of
+ * itself; words, because short strings are what is copied, and repeated string instructions start slowly. */
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
     u8 *t = to;
     const u8 *f = from;
-    for (; n >= 8; n -= 8, t += 8, f += 8) { __builtin_memcpy(t, f, 8); __asm__ volatile("" ::: "memory"); }
-    for (; n; n--, t++, f++) { *t = *f; __asm__ volatile("" ::: "memory"); }
+    for (; n >= 8; n -= 8, t += 8, f += 8) {
+        __builtin_memcpy(t, f, 8);
+        __asm__ volatile("" ::: "memory");
+    }
+    for (; n; n--, t++, f++) {
+        *t = *f;
+        __asm__ volatile("" ::: "memory");
+    }
     return to;
 }
 
@@ -18,8 +24,14 @@ void *memset(void *to, int value, size_t n)
 {
     u8 *t = to;
     const u64 word = (u8)value * 0x0101010101010101u;
-    for (; n >= 8; n -= 8, t += 8) { __builtin_memcpy(t, &word, 8); __asm__ volatile("" ::: "memory"); }
-    for (; n; n--, t++) { *t = (u8)value; __asm__ volatile("" ::: "memory"); }
+    for (; n >= 8; n -= 8, t += 8) {
+        __builtin_memcpy(t, &word, 8);
+        __asm__ volatile("" ::: "memory");
+    }
+    for (; n; n--, t++) {
+        *t = (u8)value;
+        __asm__ volatile("" ::: "memory");
+    }
     return to;
 }
 
@@ -29,7 +41,10 @@ void *memmove(void *to, const void *from, size_t n)
     const u8 *f = from;
     if (t <= f || t >= f + n)
         return memcpy(to, from, n);
-    while (n--) { t[n] = f[n]; __asm__ volatile("" ::: "memory"); }
+    while (n--) {
+        t[n] = f[n];
+        __asm__ volatile("" ::: "memory");
+    }
     return to;
 }
 
@@ -47,12 +62,23 @@ int memcmp(const void *a, const void *b, size_t n)
 static size_t length(const char *s)
 {
     size_t n = 0;
-    while (s[n]) { n++; __asm__ volatile("" ::: "memory"); }
+    while (s[n]) {
+        n++;
+        __asm__ volatile("" ::: "memory");
+    }
     return n;
 }
 
-static bool same(const char *a, const char *b) { size_t n = length(a); return n == length(b) && !memcmp(a, b, n); }
-static bool starts(const char *s, const char *with) { size_t n = length(with); return length(s) >= n && !memcmp(s, with, n); }
+static bool equal(const char *a, const char *b)
+{
+    size_t n = length(a);
+    return n == length(b) && !memcmp(a, b, n);
+}
+static bool starts_with(const char *s, const char *with)
+{
+    size_t n = length(with);
+    return length(s) >= n && !memcmp(s, with, n);
+}
 
 static const char *find_char(const char *s, char c)
 {

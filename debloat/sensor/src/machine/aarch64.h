@@ -7,7 +7,7 @@
 #define ARCH_NAME "aarch64"
 #define AUDIT_NATIVE 0xC00000B7u
 #define AUDIT_COMPAT 0x40000028u
-#define SECOND_ABI_BIT 0u /* there is one ABI of 64-bit programs */
+#define SECOND_ABI_BIT 0u                 /* there is one ABI of 64-bit programs */
 #define ADDRESS_MASK (((u64)1 << 56) - 1) /* the kernel ignores the top byte of a pointer in a system call */
 
 enum { O_DIRECTORY = 040000, O_NOFOLLOW = 0100000 };
@@ -27,10 +27,7 @@ static long syscall6(long n, long a, long b, long c, long d, long e, long f)
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc #0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
+    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 

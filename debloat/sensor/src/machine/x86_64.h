@@ -14,7 +14,7 @@ enum { O_DIRECTORY = 0200000, O_NOFOLLOW = 0400000 };
 
 /* Which words of NT_PRSTATUS hold the number of a system call and its arguments: of a 64-bit program, of one that makes
  * calls of the 32-bit ABI all the same (int 0x80), and of a 32-bit program. */
-static const u8 registers_native[] = {15, 14, 13, 12, 7, 9, 8};  /* orig_rax rdi rsi rdx r10 r8 r9 */
+static const u8 registers_native[] = {15, 14, 13, 12, 7, 9, 8};   /* orig_rax rdi rsi rdx r10 r8 r9 */
 static const u8 registers_crossed[] = {15, 5, 11, 12, 13, 14, 4}; /* orig_rax rbx rcx rdx rsi rdi rbp */
 static const u8 registers_compat[] = {11, 0, 1, 2, 3, 4, 5};      /* orig_eax ebx ecx edx esi edi ebp */
 

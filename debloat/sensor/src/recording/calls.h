@@ -37,34 +37,13 @@ enum operation {
 
 /* As event files write them. */
 static const char *const operation_name[] = {
-    [OP_OPEN] = "open",
-    [OP_EXEC] = "exec",
-    [OP_STAT] = "stat",
-    [OP_ACCESS] = "access",
-    [OP_READLINK] = "readlink",
-    [OP_LIST] = "list",
-    [OP_CHDIR] = "chdir",
-    [OP_CHROOT] = "chroot",
-    [OP_MKDIR] = "mkdir",
-    [OP_MKNOD] = "mknod",
-    [OP_SYMLINK] = "symlink",
-    [OP_LINK] = "link",
-    [OP_RENAME] = "rename",
-    [OP_CREATE] = "create",
-    [OP_UNLINK] = "unlink",
-    [OP_RMDIR] = "rmdir",
-    [OP_CHMOD] = "chmod",
-    [OP_CHOWN] = "chown",
-    [OP_UTIME] = "utime",
-    [OP_TRUNCATE] = "truncate",
-    [OP_STATFS] = "statfs",
-    [OP_GETXATTR] = "getxattr",
-    [OP_SETXATTR] = "setxattr",
-    [OP_WATCH] = "watch",
-    [OP_CONNECT] = "connect",
-    [OP_BIND] = "bind",
-    [OP_MOUNT] = "mount",
-    [OP_HANDLE] = "handle",
+    [OP_OPEN] = "open",         [OP_EXEC] = "exec",         [OP_STAT] = "stat",         [OP_ACCESS] = "access",
+    [OP_READLINK] = "readlink", [OP_LIST] = "list",         [OP_CHDIR] = "chdir",       [OP_CHROOT] = "chroot",
+    [OP_MKDIR] = "mkdir",       [OP_MKNOD] = "mknod",       [OP_SYMLINK] = "symlink",   [OP_LINK] = "link",
+    [OP_RENAME] = "rename",     [OP_CREATE] = "create",     [OP_UNLINK] = "unlink",     [OP_RMDIR] = "rmdir",
+    [OP_CHMOD] = "chmod",       [OP_CHOWN] = "chown",       [OP_UTIME] = "utime",       [OP_TRUNCATE] = "truncate",
+    [OP_STATFS] = "statfs",     [OP_GETXATTR] = "getxattr", [OP_SETXATTR] = "setxattr", [OP_WATCH] = "watch",
+    [OP_CONNECT] = "connect",   [OP_BIND] = "bind",         [OP_MOUNT] = "mount",       [OP_HANDLE] = "handle",
 };
 
 /* How the arguments are read. An empty path is looked up by no call but those that say so: elsewhere it means ENOENT or
@@ -192,7 +171,8 @@ static const struct call calls[] = {
     {RECENT_CALL(file_setattr), .operation = OP_SETXATTR, .how = AT_FLAGS, .dir = 1, .path = 2, .flags = 5},
     {CALL(inotify_add_watch), .operation = OP_WATCH, .how = INOTIFY, .path = 2, .flags = 3},
     {NATIVE_CALL(fanotify_mark), .operation = OP_WATCH, .how = FANOTIFY, .dir = 4, .path = 5, .flags = 2},
-    {COMPAT_CALL(fanotify_mark), .operation = OP_WATCH, .how = FANOTIFY, .dir = 5, .path = 6, .flags = 2}, /* its 64-bit mask takes two registers */
+    {COMPAT_CALL(fanotify_mark), .operation = OP_WATCH, .how = FANOTIFY, .dir = 5, .path = 6,
+     .flags = 2}, /* its 64-bit mask takes two registers */
     {CALL(mount), .operation = OP_MOUNT, .how = MOUNT_SOURCE, .path = 1, .flags = 4},
     {CALL(mount), .operation = OP_MOUNT, .how = FOLLOW, .path = 2},
     {COMPAT_CALL(umount), .operation = OP_MOUNT, .how = FOLLOW, .path = 1},

@@ -18,34 +18,34 @@ struct stop {
  * number given to another. Under ptrace the stopped task cannot go away unseen. */
 static bool still_waiting(const struct stop *s)
 {
-    if (rec.mechanism == PTRACE)
+    if (recording.mechanism == PTRACE)
         return true;
     u64 id = s->id;
-    long r = sys3(SYS_ioctl, rec.listener, NOTIF_ID_VALID, &id);
+    long r = sys3(SYS_ioctl, recording.listener, NOTIF_ID_VALID, &id);
     if (r == -EINVAL || r == -ENOTTY)
-        r = sys3(SYS_ioctl, rec.listener, NOTIF_ID_VALID_OLD, &id);
+        r = sys3(SYS_ioctl, recording.listener, NOTIF_ID_VALID_OLD, &id);
     return r == 0;
 }
 
-static void write_record(struct bytes *line)
+static void write_record(struct buffer *line)
 {
-    if (rec.torn)
-        write_all(rec.events, "\n", 1);
-    long r = line->failed ? -ENOMEM : sys3(SYS_write, rec.events, line->data, line->len);
+    if (recording.torn)
+        write_all(recording.events, "\n", 1);
+    long r = line->failed ? -ENOMEM : sys3(SYS_write, recording.events, line->data, line->len);
     if (r > 0 && (size_t)r < line->len)
-        r = write_all(rec.events, line->data + r, line->len - (size_t)r);
-    rec.torn = r < 0;
+        r = write_all(recording.events, line->data + r, line->len - (size_t)r);
+    recording.torn = r < 0;
     if (r >= 0) {
-        rec.state->records++;
+        recording.state->records++;
         return;
     }
-    rec.state->unwritten++;
-    if (!rec.state->write_error)
-        rec.state->write_error = (u64)-r;
+    recording.state->unwritten++;
+    if (!recording.state->write_error)
+        recording.state->write_error = (u64)-r;
     complain_once("cannot write an event", r);
 }
 
-static struct bytes line; /* the record being made; kept so that its memory is */
+static struct buffer line; /* the record being made; kept so that its memory is */
 
 static char *put_digits(char *to, unsigned n)
 {
@@ -59,7 +59,7 @@ static char *put_digits(char *to, unsigned n)
     return to;
 }
 
-static const char *descriptor_name(char *to, int fd)
+static const char *descriptor_link(char *to, int fd)
 {
     memcpy(to, "fd/", 3);
     *put_digits(to + 3, (unsigned)fd) = 0;

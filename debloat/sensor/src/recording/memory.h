@@ -3,11 +3,11 @@
 
 #include "events.h"
 
-static long read_through_proc(int tid, u64 from, void *to, size_t n)
+static long read_proc_mem(int tid, u64 from, void *to, size_t n)
 {
     char name[24];
     memcpy(put_digits(name, (unsigned)tid), "/mem", 5);
-    long fd = open_at(rec.proc, name, O_RDONLY, 0);
+    long fd = open_at(recording.proc, name, O_RDONLY, 0);
     if (fd < 0)
         return fd;
     long r = sys4(SYS_pread64, fd, to, n, from);
@@ -19,14 +19,14 @@ static long read_memory(const struct stop *s, u64 from, void *to, size_t n)
 {
     if (s->abi == NATIVE)
         from &= ADDRESS_MASK;
-    if (!rec.no_readv) {
+    if (!recording.no_readv) {
         struct iovec local = {to, n}, remote = {(void *)from, n};
         long r = sys6(SYS_process_vm_readv, s->tid, &local, 1, &remote, 1, 0);
         if (r != -EPERM && r != -ENOSYS)
             return r;
-        rec.no_readv = r == -ENOSYS;
+        recording.no_readv = r == -ENOSYS;
     }
-    return read_through_proc(s->tid, from, to, n);
+    return read_proc_mem(s->tid, from, to, n);
 }
 
 /* True when the call cannot be observed though it will be carried out. EFAULT is the program's own: the kernel will
@@ -36,13 +36,14 @@ static bool read_failed(const struct stop *s, long result)
     if (result >= 0 || result == -EFAULT)
         return false;
     if (still_waiting(s)) {
-        rec.state->unread++;
+        recording.state->unread++;
         complain_once("cannot read the memory of a program", result);
     }
     return true;
 }
 
-/* A path argument; its length, or -1: there is none that the kernel would look up, or it could not be read (counted). */
+/* A path argument; its length, or -1: there is none that the kernel would look up, or it could not be read (counted).
+ */
 static long read_path(const struct stop *s, u64 from, char *to)
 {
     size_t have = 0;

@@ -9,7 +9,7 @@ static bool more_notifications(bool wait)
 {
     for (;;) {
         const struct timespec now = {0, 0};
-        struct pollfd p = {rec.listener, POLLIN, 0};
+        struct pollfd p = {recording.listener, POLLIN, 0};
         long r = sys5(SYS_ppoll, &p, 1, wait ? NULL : &now, 0, 8);
         if (r < 0 && r != -EINTR && r != -EAGAIN) {
             complain("cannot wait for notifications", r);
@@ -24,19 +24,20 @@ static bool more_notifications(bool wait)
 
 static void supervise_notify(void)
 {
-    /* RECV never returned on older kernels once all tasks were gone; from Linux 6.11 on it does, which saves the poll. */
+    /* RECV never returned on older kernels once all tasks were gone; from Linux 6.11 on it does, which saves the poll.
+     */
     bool poll_first = WITHOUT_RECV_END || kernel_is_before(6, 12);
-    sys3(SYS_ioctl, rec.listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP); /* Linux 6.6; only makes it faster */
+    sys3(SYS_ioctl, recording.listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP); /* Linux 6.6; only makes it faster */
     for (;;) {
         if (poll_first && !more_notifications(true))
             return;
         struct notification n;
         memset(&n, 0, sizeof n);
-        long r = sys3(SYS_ioctl, rec.listener, NOTIF_RECV, &n);
+        long r = sys3(SYS_ioctl, recording.listener, NOTIF_RECV, &n);
         if (r == -ENOENT) {
             if (!more_notifications(false))
                 return;
-            rec.state->interrupted++;
+            recording.state->interrupted++;
         }
         if (r == -ENOENT || r == -EINTR)
             continue;
@@ -49,9 +50,9 @@ static void supervise_notify(void)
             s.args[i] = n.data.args[i];
         observe(&s, n.data.arch);
         struct response answer = {n.id, 0, 0, RESPONSE_CONTINUE};
-        r = sys3(SYS_ioctl, rec.listener, NOTIF_SEND, &answer);
+        r = sys3(SYS_ioctl, recording.listener, NOTIF_SEND, &answer);
         if (r == -ENOENT)
-            rec.state->interrupted++;
+            recording.state->interrupted++;
         else if (r < 0 && r != -EINTR)
             complain_once("cannot answer a notification", r);
     }

@@ -7,7 +7,7 @@
 static u32 new_program(const struct stop *s, const char *exe, size_t len)
 {
     static u32 last;
-    struct slot *slot = lookup(&programs, hash_of(0, 0, exe, len));
+    struct slot *slot = find_or_add(&known_programs, hash_of(0, 0, exe, len));
     if (slot && slot->value)
         return (u32)slot->value;
     if (!still_waiting(s))
@@ -29,27 +29,27 @@ static u32 new_program(const struct stop *s, const char *exe, size_t len)
  * exec call, and makes no other call before that one has ended. */
 static bool programs_change_unseen;
 
-static u32 program_of(struct stop *s)
+static u32 current_program(struct stop *s)
 {
     static struct place exe;
-    struct task *t = task_of(s->tid);
-    if (t && t->program_known && !programs_change_unseen && (s->task_is_current || lives(t)))
+    struct task *t = find_task(s->tid);
+    if (t && t->program_known && !programs_change_unseen && (s->task_is_current || is_alive(t)))
         return t->program;
-    if (read_link(s, "exe", &exe) == LOST)
+    if (read_link(s, "exe", &exe) == UNREADABLE)
         return 0;
     u32 program = new_program(s, exe.text, exe.len);
-    if ((t = task_of(s->tid)) && program) {
+    if ((t = find_task(s->tid)) && program) {
         t->program = program;
         t->program_known = true;
     }
     return program;
 }
 
-/* An exec by another thread than the first ends with that thread under the first one's number, at a time that is not seen:
- * from then on nothing is remembered. */
+/* An exec by another thread than the first ends with that thread under the first one's number, at a time that is not
+ * seen: from then on nothing is remembered. */
 static void expect_exec(const struct stop *s)
 {
-    struct task *t = task_of(s->tid);
+    struct task *t = find_task(s->tid);
     if (t)
         t->program_known = false;
     long fd = WITHOUT_PIDFD ? -ENOSYS : sys2(SYS_pidfd_open, s->tid, 0);
@@ -60,14 +60,23 @@ static void expect_exec(const struct stop *s)
 }
 
 static const char flag_letters[] = "rwcxtdpl";
-enum { F_READ = 1, F_WRITE = 2, F_CREATE = 4, F_EXCLUSIVE = 8, F_TRUNCATE = 16, F_DIRECTORY = 32, F_PATH = 64, F_NOFOLLOW = 128 };
+enum {
+    F_READ = 1,
+    F_WRITE = 2,
+    F_CREATE = 4,
+    F_EXCLUSIVE = 8,
+    F_TRUNCATE = 16,
+    F_DIRECTORY = 32,
+    F_PATH = 64,
+    F_NOFOLLOW = 128
+};
 
 /* kind: 'e' for a path from the root, 'u' for one whose base is unknown. */
-static void event(struct stop *s, char kind, enum operation op, unsigned flags, const char *path, size_t len)
+static void record_event(struct stop *s, char kind, enum operation op, unsigned flags, const char *path, size_t len)
 {
-    u32 epoch = *rec.epoch, program = program_of(s);
+    u32 epoch = *recording.epoch, program = current_program(s);
     struct hash key = hash_of((u64)epoch << 32 | program, (u64)kind << 16 | (u64)op << 8 | flags, path, len);
-    struct slot *slot = lookup(&seen, key);
+    struct slot *slot = find_or_add(&known_events, key);
     if (slot && slot->value)
         return;
     if (!still_waiting(s))
@@ -94,12 +103,13 @@ static void event(struct stop *s, char kind, enum operation op, unsigned flags, 
     write_record(&line);
 }
 
-static void unresolved(struct stop *s, enum base why, enum operation op, unsigned flags, const char *raw, size_t len)
+static void record_unresolved(struct stop *s, enum base why, enum operation op, unsigned flags, const char *raw,
+                              size_t len)
 {
-    if (why == LOST) {
+    if (why == UNREADABLE) {
         if (!still_waiting(s))
             return;
-        rec.state->unresolved++;
+        recording.state->unresolved++;
     }
-    event(s, 'u', op, flags, raw, len);
+    record_event(s, 'u', op, flags, raw, len);
 }

@@ -3,18 +3,21 @@
 
 #include "observe.h"
 
-static long trace(long request, int tid, u64 address, u64 data) { return sys4(SYS_ptrace, request, tid, address, data); }
+static long ptrace_request(long request, int tid, u64 address, u64 data)
+{
+    return sys4(SYS_ptrace, request, tid, address, data);
+}
 
 /* Number and arguments from the registers, for kernels before 5.3 and gVisor. */
 static bool read_registers(struct stop *s, u32 *arch)
 {
     u64 abi = NATIVE;
-    trace(PTRACE_GETEVENTMSG, s->tid, 0, (u64)&abi);
+    ptrace_request(PTRACE_GETEVENTMSG, s->tid, 0, (u64)&abi);
     *arch = abi == COMPAT ? AUDIT_COMPAT : AUDIT_NATIVE;
     u64 regs[64];
     memset(regs, 0, sizeof regs);
     struct iovec v = {regs, sizeof regs};
-    if (trace(PTRACE_GETREGSET, s->tid, NT_PRSTATUS, (u64)&v) < 0)
+    if (ptrace_request(PTRACE_GETREGSET, s->tid, NT_PRSTATUS, (u64)&v) < 0)
         return false;
     const u32 *narrow = (const u32 *)(const void *)regs;
     bool half = v.len < 100; /* the registers of a 32-bit program */
@@ -33,7 +36,7 @@ static void observe_tracee(int tid)
     u32 arch = AUDIT_NATIVE;
     memset(&info, 0, sizeof info);
     if (!no_info) {
-        long r = trace(PTRACE_GET_SYSCALL_INFO, tid, sizeof info, (u64)&info);
+        long r = ptrace_request(PTRACE_GET_SYSCALL_INFO, tid, sizeof info, (u64)&info);
         no_info = r == -EIO || r == -EINVAL;
         if (r == -ESRCH)
             return;
@@ -44,7 +47,7 @@ static void observe_tracee(int tid)
         for (int i = 0; i < 6; i++)
             s.args[i] = info.args[i];
     } else if (!read_registers(&s, &arch)) {
-        rec.state->unread++;
+        recording.state->unread++;
         return;
     }
     observe(&s, arch);
@@ -63,9 +66,9 @@ static void supervise_ptrace(void)
             return;
         }
         if ((status & 0xff) != 0x7f) { /* exited or killed */
-            if (tid == rec.program) {
-                rec.state->status = (u32)status;
-                rec.state->phase = ENDED;
+            if (tid == recording.program) {
+                recording.state->status = (u32)status;
+                recording.state->phase = ENDED;
             }
             continue;
         }
@@ -75,6 +78,6 @@ static void supervise_ptrace(void)
             observe_tracee((int)tid);
         else if (event_number == EVENT_STOP && signal != SIGTRAP)
             request = PTRACE_LISTEN; /* a group stop: stays stopped, and hears of SIGCONT */
-        trace(request, (int)tid, 0, event_number ? 0 : (u64)signal);
+        ptrace_request(request, (int)tid, 0, event_number ? 0 : (u64)signal);
     }
 }

@@ -37,28 +37,29 @@ enum { STARTED = 1, ENDED = 2 };
 
 static struct {
     const char *dir, *scope;
-    int mechanism;      /* NOTIFY or PTRACE */
-    int events;         /* the event file */
-    int proc;           /* /proc, held so that a mount over it does no harm */
+    int mechanism; /* NOTIFY or PTRACE */
+    int events;    /* the event file */
+    int proc;      /* /proc, held so that a mount over it does no harm */
     int listener;
-    int program;        /* pid */
+    int program; /* pid */
     struct state *state;
     volatile u32 *epoch;
-    volatile u32 *live; /* shared with the process that becomes the program: 0 while the sensor's own calls are passing */
-    bool roots_differ;  /* chroot, pivot_root or setns was seen: absolute paths need the root of the process */
-    bool no_readv;      /* process_vm_readv is refused here */
-    bool torn;          /* the last record was cut short by an error */
+    volatile u32
+        *live; /* shared with the process that becomes the program: 0 while the sensor's own calls are passing */
+    bool roots_differ; /* chroot, pivot_root or setns was seen: absolute paths need the root of the process */
+    bool no_readv;     /* process_vm_readv is refused here */
+    bool torn;         /* the last record was cut short by an error */
     bool complained;
-} rec = {.listener = -1, .no_readv = WITHOUT_READV};
+} recording = {.listener = -1, .no_readv = WITHOUT_READV};
 
 /* The supervisor keeps no standard descriptors, so that nobody waits for them to close; what must be said goes to where
  * the program's own stderr goes. */
 static void complain(const char *what, long error)
 {
-    struct bytes path = {0};
-    put_number(&path, (u64)rec.program, 10);
+    struct buffer path = {0};
+    put_number(&path, (u64)recording.program, 10);
     put_text(&path, "/fd/2");
-    long fd = open_at(rec.proc, terminated(&path), O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK, 0);
+    long fd = open_at(recording.proc, as_string(&path), O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK, 0);
     if (fd >= 0) {
         say((int)fd, "sensor: ", what, ": ", error_name(error), NULL);
         close_fd(fd);
@@ -68,7 +69,7 @@ static void complain(const char *what, long error)
 
 static void complain_once(const char *what, long error)
 {
-    if (!rec.complained)
+    if (!recording.complained)
         complain(what, error);
-    rec.complained = true;
+    recording.complained = true;
 }

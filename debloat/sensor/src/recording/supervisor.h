@@ -5,7 +5,8 @@
 #include "ptrace.h"
 
 /* The listener goes through a socket: it is made in the process that becomes the program, after the supervisor was
- * started, because the supervisor must not be under the filter. No descriptor with the byte means: trace with ptrace. */
+ * started, because the supervisor must not be under the filter. No descriptor with the byte means: trace with ptrace.
+ */
 static long send_listener(int to, long listener)
 {
     char byte = 'L';
@@ -44,12 +45,12 @@ static void write_header(void)
 {
     line.len = 0;
     put_text(&line, "debloat-events\t1\t");
-    put_text(&line, rec.mechanism == NOTIFY ? "notify" : "ptrace");
+    put_text(&line, recording.mechanism == NOTIFY ? "notify" : "ptrace");
     put_text(&line, "\t" ARCH_NAME "\t");
-    put_escaped(&line, rec.scope, length(rec.scope));
+    put_escaped(&line, recording.scope, length(recording.scope));
     put_text(&line, "\n");
     write_record(&line);
-    rec.state->records = 0; /* the header is no record */
+    recording.state->records = 0; /* the header is no record */
 }
 
 __attribute__((noreturn)) static void supervisor(int channel)
@@ -61,24 +62,25 @@ __attribute__((noreturn)) static void supervisor(int channel)
     sys1(SYS_chdir, "/");
     for (int fd = 0; fd < 3; fd++)
         close_fd(fd);
-    long r = receive_listener(channel, &rec.listener);
+    long r = receive_listener(channel, &recording.listener);
     if (r < 0)
-        leave(1);
-    rec.mechanism = rec.listener >= 0 ? NOTIFY : PTRACE;
-    if (rec.mechanism == PTRACE)
-        r = trace(PTRACE_SEIZE, rec.program, 0, TRACE_FORK | TRACE_VFORK | TRACE_CLONE | TRACE_EXEC | TRACE_SECCOMP);
-    rec.state->mechanism = (u32)rec.mechanism;
+        exit_process(1);
+    recording.mechanism = recording.listener >= 0 ? NOTIFY : PTRACE;
+    if (recording.mechanism == PTRACE)
+        r = ptrace_request(PTRACE_SEIZE, recording.program, 0,
+                           TRACE_FORK | TRACE_VFORK | TRACE_CLONE | TRACE_EXEC | TRACE_SECCOMP);
+    recording.state->mechanism = (u32)recording.mechanism;
     if (r >= 0)
         write_header();
     int reply = (int)r;
     sys3(SYS_write, channel, &reply, sizeof reply);
     close_fd(channel);
     if (r < 0)
-        leave(1);
-    if (rec.mechanism == NOTIFY)
+        exit_process(1);
+    if (recording.mechanism == NOTIFY)
         supervise_notify();
     else
         supervise_ptrace();
-    rec.state->phase = ENDED;
-    leave(0);
+    recording.state->phase = ENDED;
+    exit_process(0);
 }

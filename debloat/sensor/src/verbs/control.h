@@ -1,9 +1,9 @@
 /* control: the line protocol of a container at work. */
 #pragma once
 
-#include "record.h"
-#include "../library/input.h"
 #include "../control/ports.h"
+#include "../library/input.h"
+#include "record.h"
 
 /* Calls `each` for the entries of a directory until it answers false. */
 static long list_directory(const char *path, bool (*each)(const char *name, void *with), void *with)
@@ -23,9 +23,12 @@ static long list_directory(const char *path, bool (*each)(const char *name, void
     return 0;
 }
 
-struct totals { const char *dir; u64 sum[6]; };
+struct totals {
+    const char *dir;
+    u64 sum[6];
+};
 
-static bool ends(const char *s, const char *with)
+static bool ends_with(const char *s, const char *with)
 {
     size_t n = length(s), m = length(with);
     return n >= m && !memcmp(s + n - m, with, m);
@@ -33,11 +36,11 @@ static bool ends(const char *s, const char *with)
 
 static bool read_state(const char *dir, const char *name, struct state *to)
 {
-    struct bytes path = {0};
+    struct buffer path = {0};
     put_text(&path, dir);
     put_byte(&path, '/');
     put_text(&path, name);
-    long fd = open_at(AT_FDCWD, terminated(&path), O_RDONLY, 0);
+    long fd = open_at(AT_FDCWD, as_string(&path), O_RDONLY, 0);
     release(&path);
     if (fd < 0)
         return false;
@@ -50,7 +53,7 @@ static bool add_state(const char *name, void *with)
 {
     struct totals *t = with;
     struct state s;
-    if (ends(name, ".state") && read_state(t->dir, name, &s)) {
+    if (ends_with(name, ".state") && read_state(t->dir, name, &s)) {
         const u64 values[6] = {s.handled, s.records, s.unread, s.unresolved, s.interrupted, s.unwritten};
         for (int i = 0; i < 6; i++)
             t->sum[i] += values[i];
@@ -58,7 +61,7 @@ static bool add_state(const char *name, void *with)
     return true;
 }
 
-static void control_counters(const char *dir, struct bytes *answer)
+static void control_counters(const char *dir, struct buffer *answer)
 {
     static const char *const names[6] = {"handled", "records", "unread", "unresolved", "interrupted", "unwritten"};
     struct totals t = {.dir = dir};
@@ -81,37 +84,37 @@ static bool has_ended(const struct state *program)
 static struct state main_program(const char *dir, const char *scope)
 {
     struct state s = {.pid = 1};
-    struct bytes name = {0};
+    struct buffer name = {0};
     put_text(&name, scope);
     put_text(&name, ".state");
     struct state read;
-    if (read_state(dir, terminated(&name), &read) && read.pid)
+    if (read_state(dir, as_string(&name), &read) && read.pid)
         s = read;
     release(&name);
     return s;
 }
 
-static void control_await(const char *dir, const char *scope, char *arguments, struct bytes *answer)
+static void control_await(const char *dir, const char *scope, char *arguments, struct buffer *answer)
 {
-    char *time = arguments ? split(arguments, ' ') : NULL;
-    i64 ms = time ? number(time) : -1;
+    char *time = arguments ? split_at(arguments, ' ') : NULL;
+    i64 ms = time ? parse_number(time) : -1;
     if (ms < 0) {
         put_text(answer, "error usage");
         return;
     }
-    struct bytes list = {0};
+    struct buffer list = {0};
     for (i64 end = now_ms() + ms, pause = 2;; pause = pause * 2 > 50 ? 50 : pause * 2) {
         listening_ports(ports, false);
         list.len = 0;
         put_text(&list, arguments);
-        terminated(&list);
+        as_string(&list);
         for (char *one = list.data, *rest; one; one = rest) {
-            rest = split(one, ',');
+            rest = split_at(one, ',');
             size_t n = length(one);
             bool loopback = n && one[n - 1] == '!'; /* who asks from inside may be content with it */
             if (loopback)
                 one[n - 1] = 0;
-            i64 port = number(one);
+            i64 port = parse_number(one);
             if (port < 0 || port >= PORTS || !(ports[port] & (loopback ? TCP_ANY | TCP_LOOPBACK : TCP_ANY)))
                 continue;
             put_text(answer, "ready ");
@@ -130,20 +133,23 @@ static void control_await(const char *dir, const char *scope, char *arguments, s
     }
 }
 
-struct activity { int self; bool busy; };
+struct activity {
+    int self;
+    bool busy;
+};
 
 static bool task_runs(const char *name, void *with)
 {
     struct activity *a = with;
-    static struct bytes stat;
-    static struct bytes path;
-    if (number(name) <= 0)
+    static struct buffer stat;
+    static struct buffer path;
+    if (parse_number(name) <= 0)
         return true;
     path.len = 0;
     put_text(&path, "/proc/");
     put_text(&path, name);
     put_text(&path, "/stat");
-    if (number(name) == a->self || slurp(AT_FDCWD, terminated(&path), &stat) < 0 || !stat.len)
+    if (parse_number(name) == a->self || read_file(AT_FDCWD, as_string(&path), &stat) < 0 || !stat.len)
         return true;
     const char *state = NULL; /* behind the last parenthesis: the name before it may hold anything */
     for (const char *at = stat.data; *at; at++)
@@ -157,22 +163,22 @@ static bool task_runs(const char *name, void *with)
 static bool process_runs(const char *name, void *with)
 {
     struct activity *a = with;
-    i64 pid = number(name);
+    i64 pid = parse_number(name);
     if (pid <= 0 || pid == a->self)
         return true;
-    struct bytes path = {0};
+    struct buffer path = {0};
     put_text(&path, "/proc/");
     put_text(&path, name);
     put_text(&path, "/task");
-    list_directory(terminated(&path), task_runs, a);
+    list_directory(as_string(&path), task_runs, a);
     release(&path);
     return !a->busy;
 }
 
-static void control_settle(const char *dir, char *arguments, struct bytes *answer)
+static void control_settle(const char *dir, char *arguments, struct buffer *answer)
 {
     enum { QUIET = 50, STEP = 5 };
-    i64 ms = arguments ? number(arguments) : -1;
+    i64 ms = arguments ? parse_number(arguments) : -1;
     if (ms < 0) {
         put_text(answer, "error usage");
         return;
@@ -200,8 +206,8 @@ static u64 status_mask(const char *text, const char *name)
 {
     for (const char *at = text; at; at = find_char(at, '\n')) {
         at += *at == '\n';
-        if (starts(at, name))
-            return hex(at + length(name), 16);
+        if (starts_with(at, name))
+            return parse_hex(at + length(name), 16);
         if (!*at)
             break;
     }
@@ -209,9 +215,9 @@ static u64 status_mask(const char *text, const char *name)
 }
 
 /* A signal that is blocked is one that the program waits for with sigwait or signalfd. */
-static bool catches(const struct state *program, i64 signal)
+static bool handles_signal(const struct state *program, i64 signal)
 {
-    struct bytes path = {0}, text = {0};
+    struct buffer path = {0}, text = {0};
     if (signal == SIGKILL || signal == SIGSTOP)
         return true;
     put_text(&path, "/proc/");
@@ -219,7 +225,7 @@ static bool catches(const struct state *program, i64 signal)
     put_text(&path, "/status");
     u64 bit = (u64)1 << (signal - 1);
     bool yes = false;
-    if (slurp(AT_FDCWD, terminated(&path), &text) >= 0) {
+    if (read_file(AT_FDCWD, as_string(&path), &text) >= 0) {
         bool waits = (status_mask(text.data, "SigCgt:\t") | status_mask(text.data, "SigBlk:\t")) & bit;
         yes = waits || (program->pid != 1 && !(status_mask(text.data, "SigIgn:\t") & bit));
     }
@@ -229,9 +235,9 @@ static bool catches(const struct state *program, i64 signal)
 }
 
 /* The mark is in the list before it is in force: an event never has an epoch without a name. */
-static void control_mark(const char *dir, const char *name, volatile u32 *epoch, struct bytes *answer)
+static void control_mark(const char *dir, const char *name, volatile u32 *epoch, struct buffer *answer)
 {
-    struct bytes mark = {0};
+    struct buffer mark = {0};
     u32 next = *epoch + 1;
     put_number(&mark, next, 10);
     put_byte(&mark, '\t');
@@ -241,7 +247,7 @@ static void control_mark(const char *dir, const char *name, volatile u32 *epoch,
         else
             put_byte(&mark, *name);
     put_byte(&mark, '\n');
-    long fd = open_in(dir, "marks", 0, "", O_WRONLY | O_APPEND | O_CREAT);
+    long fd = open_named(dir, "marks", 0, "", O_WRONLY | O_APPEND | O_CREAT);
     long r = fd < 0 ? fd : mark.failed ? -ENOMEM : write_all((int)fd, mark.data, mark.len);
     if (fd >= 0)
         close_fd(fd);
@@ -260,9 +266,9 @@ static int control(int argc, char **argv)
 {
     const char *dir = "/.debloat/trace", *scope = "main";
     for (int i = 0; i < argc; i += 2) {
-        if (i + 1 < argc && same(argv[i], "--dir"))
+        if (i + 1 < argc && equal(argv[i], "--dir"))
             dir = argv[i + 1];
-        else if (i + 1 < argc && same(argv[i], "--scope"))
+        else if (i + 1 < argc && equal(argv[i], "--scope"))
             scope = argv[i + 1];
         else {
             say(2, "sensor: control takes --dir DIR and --scope NAME", NULL);
@@ -273,25 +279,27 @@ static int control(int argc, char **argv)
     if (!epoch)
         die("cannot map ", dir, "/epoch");
     struct input in = {0};
-    struct bytes answer = {0};
+    struct buffer answer = {0};
     for (char *command; (command = next_text(&in, '\n'));) {
-        char *arguments = split(command, ' ');
+        char *arguments = split_at(command, ' ');
         answer.len = 0;
-        if (same(command, "quit"))
+        if (equal(command, "quit"))
             break;
-        if (same(command, "mark") && arguments)
+        if (equal(command, "mark") && arguments)
             control_mark(dir, arguments, epoch, &answer);
-        else if (same(command, "listen"))
+        else if (equal(command, "listen"))
             control_listen(&answer);
-        else if (same(command, "await"))
+        else if (equal(command, "await"))
             control_await(dir, scope, arguments, &answer);
-        else if (same(command, "settle"))
+        else if (equal(command, "settle"))
             control_settle(dir, arguments, &answer);
-        else if (same(command, "catches")) {
-            i64 signal = arguments ? number(arguments) : -1;
+        else if (equal(command, "catches")) {
+            i64 signal = arguments ? parse_number(arguments) : -1;
             struct state program = main_program(dir, scope);
-            put_text(&answer, signal < 1 || signal > 64 ? "error usage" : catches(&program, signal) ? "yes" : "no");
-        } else if (same(command, "counters"))
+            put_text(&answer, signal < 1 || signal > 64          ? "error usage"
+                              : handles_signal(&program, signal) ? "yes"
+                                                                 : "no");
+        } else if (equal(command, "counters"))
             control_counters(dir, &answer);
         else
             put_text(&answer, "error unknown");

@@ -4,13 +4,13 @@
 #include "../identity/capabilities.h"
 #include "../recording/supervisor.h"
 
-static void finding(const char *name, long result)
+static void print_result(const char *name, long result)
 {
     say(1, name, " ", result >= 0 ? "yes" : error_name(result), NULL);
 }
 
 /* Runs `test` in a child, because filters and tracing cannot be undone; its result, or how it died. */
-static long tried(long (*test)(void))
+static long run_in_child(long (*test)(void))
 {
     long *result = map_shared(-1, sizeof *result);
     if (!result)
@@ -19,7 +19,7 @@ static long tried(long (*test)(void))
     long pid = sys5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (pid == 0) {
         *result = test();
-        leave(0);
+        exit_process(0);
     }
     int status = 0;
     while (pid > 0 && sys4(SYS_wait4, pid, &status, 0, 0) == -EINTR)
@@ -66,7 +66,7 @@ static long with_child(long (*test)(int pid))
     return r;
 }
 
-static long seize(int pid) { return trace(PTRACE_SEIZE, pid, 0, TRACE_SECCOMP); }
+static long seize(int pid) { return ptrace_request(PTRACE_SEIZE, pid, 0, TRACE_SECCOMP); }
 
 static long syscall_info(int pid)
 {
@@ -75,10 +75,10 @@ static long syscall_info(int pid)
     if (r < 0)
         return r;
     enum { PTRACE_INTERRUPT = 0x4207 };
-    trace(PTRACE_INTERRUPT, pid, 0, 0);
+    ptrace_request(PTRACE_INTERRUPT, pid, 0, 0);
     int status;
     r = sys4(SYS_wait4, pid, &status, WALL, 0);
-    return r < 0 ? r : trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, (u64)&info);
+    return r < 0 ? r : ptrace_request(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, (u64)&info);
 }
 
 static long readv(int pid)
@@ -91,16 +91,16 @@ static long readv(int pid)
 static long proc_mem(int pid)
 {
     u64 key[2];
-    rec.proc = (int)open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
-    return rec.proc < 0 ? rec.proc : read_through_proc(pid, (u64)hash_key, key, sizeof key);
+    recording.proc = (int)open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
+    return recording.proc < 0 ? recording.proc : read_proc_mem(pid, (u64)hash_key, key, sizeof key);
 }
 
 static long proc_links(int pid)
 {
     static struct place place;
     struct stop s = {.tid = pid};
-    rec.proc = (int)open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
-    return rec.proc < 0 ? rec.proc : read_link(&s, "exe", &place) == FOUND ? 0 : -EACCES;
+    recording.proc = (int)open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0);
+    return recording.proc < 0 ? recording.proc : read_link(&s, "exe", &place) == FOUND ? 0 : -EACCES;
 }
 
 static long try_seize(void) { return with_child(seize); }
@@ -111,10 +111,19 @@ static long try_proc_links(void) { return with_child(proc_links); }
 
 static int doctor(void)
 {
-    static const struct { const char *name; long (*test)(void); } tests[] = {
-        {"notify", try_notify}, {"notify_unprivileged", try_notify_unprivileged}, {"notify_killable", try_killable},
-        {"notify_sync_wake_up", try_sync_wake_up}, {"seccomp_filter", try_filter}, {"ptrace", try_seize},
-        {"ptrace_syscall_info", try_syscall_info}, {"process_vm_readv", try_readv}, {"proc_mem", try_proc_mem},
+    static const struct {
+        const char *name;
+        long (*test)(void);
+    } tests[] = {
+        {"notify", try_notify},
+        {"notify_unprivileged", try_notify_unprivileged},
+        {"notify_killable", try_killable},
+        {"notify_sync_wake_up", try_sync_wake_up},
+        {"seccomp_filter", try_filter},
+        {"ptrace", try_seize},
+        {"ptrace_syscall_info", try_syscall_info},
+        {"process_vm_readv", try_readv},
+        {"proc_mem", try_proc_mem},
         {"proc_links", try_proc_links},
     };
     static const int wanted[] = {CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SETPCAP, CAP_SETUID, CAP_SETGID, CAP_SYS_CHROOT};
@@ -124,7 +133,7 @@ static int doctor(void)
     say(1, "arch " ARCH_NAME, NULL);
     say(1, "kernel ", names[2], NULL);
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        finding(tests[i].name, tried(tests[i].test));
+        print_result(tests[i].name, run_in_child(tests[i].test));
     u64 has = effective_capabilities();
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         say(1, "cap_", capability_names[wanted[i]], has >> wanted[i] & 1 ? " yes" : " no", NULL);

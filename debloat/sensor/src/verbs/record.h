@@ -5,7 +5,7 @@
 #include "../recording/supervisor.h"
 
 /* 0 when `path` is a file that may be executed. */
-static long executable(const char *path)
+static long can_execute(const char *path)
 {
     struct statx st;
     long r = stat_at(AT_FDCWD, path, 0, &st);
@@ -18,10 +18,10 @@ static long executable(const char *path)
 
 static const char *find_program(const char *name, char **env)
 {
-    static struct bytes path;
+    static struct buffer path;
     if (find_char(name, '/'))
         return name;
-    const char *list = variable(env, "PATH");
+    const char *list = environment_variable(env, "PATH");
     while (list && *name) {
         const char *end = find_char(list, ':');
         size_t n = end ? (size_t)(end - list) : length(list);
@@ -29,16 +29,16 @@ static const char *find_program(const char *name, char **env)
         put(&path, n ? list : ".", n ? n : 1);
         put_byte(&path, '/');
         put_text(&path, name);
-        if (!executable(terminated(&path)))
+        if (!can_execute(as_string(&path)))
             return path.data;
         list = end ? end + 1 : NULL;
     }
     return NULL;
 }
 
-static long open_in(const char *dir, const char *stem, int copy, const char *suffix, int flags)
+static long open_named(const char *dir, const char *stem, int copy, const char *suffix, int flags)
 {
-    struct bytes path = {0};
+    struct buffer path = {0};
     put_text(&path, dir);
     put_byte(&path, '/');
     put_text(&path, stem);
@@ -47,13 +47,13 @@ static long open_in(const char *dir, const char *stem, int copy, const char *suf
         put_number(&path, (u64)copy, 10);
     }
     put_text(&path, suffix);
-    long fd = open_at(AT_FDCWD, terminated(&path), flags, 0644);
+    long fd = open_at(AT_FDCWD, as_string(&path), flags, 0644);
     release(&path);
     return fd;
 }
 
 /* Descriptors below 3 belong to the program, even those that are closed. */
-static long above_streams(long fd)
+static long away_from_streams(long fd)
 {
     enum { F_DUPFD_CLOEXEC = 1030 };
     if (fd < 0 || fd > 2)
@@ -65,7 +65,7 @@ static long above_streams(long fd)
 
 static volatile u32 *map_epoch(const char *dir)
 {
-    long fd = above_streams(open_in(dir, "epoch", 0, "", O_RDWR | O_CREAT));
+    long fd = away_from_streams(open_named(dir, "epoch", 0, "", O_RDWR | O_CREAT));
     struct statx st;
     if (fd < 0 || (!stat_at((int)fd, "", AT_EMPTY_PATH, &st) && st.size < 4 && sys2(SYS_ftruncate, fd, 4) < 0))
         return NULL;
@@ -80,28 +80,30 @@ static void open_recording(void)
     int copy = 0;
     /* A probe that runs several times under one name gets a file for each: they may overlap. */
     while (events == -EEXIST && ++copy < 1000000)
-        events = above_streams(open_in(rec.dir, rec.scope, copy, ".events", O_WRONLY | O_APPEND | O_CREAT | O_EXCL));
+        events = away_from_streams(
+            open_named(recording.dir, recording.scope, copy, ".events", O_WRONLY | O_APPEND | O_CREAT | O_EXCL));
     if (events < 0)
-        die("cannot create ", rec.dir, "/", rec.scope, ".events: ", error_name(events));
-    long fd = above_streams(open_in(rec.dir, rec.scope, copy, ".state", O_RDWR | O_CREAT));
-    if (fd < 0 || sys2(SYS_ftruncate, fd, sizeof(struct state)) < 0 || !(rec.state = map_shared(fd, sizeof(struct state))))
-        die("cannot create ", rec.dir, "/", rec.scope, ".state");
+        die("cannot create ", recording.dir, "/", recording.scope, ".events: ", error_name(events));
+    long fd = away_from_streams(open_named(recording.dir, recording.scope, copy, ".state", O_RDWR | O_CREAT));
+    if (fd < 0 || sys2(SYS_ftruncate, fd, sizeof(struct state)) < 0 ||
+        !(recording.state = map_shared(fd, sizeof(struct state))))
+        die("cannot create ", recording.dir, "/", recording.scope, ".state");
     close_fd(fd);
-    rec.epoch = map_epoch(rec.dir);
-    rec.live = map_shared(-1, sizeof *rec.live);
-    long proc = above_streams(open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0));
-    if (!rec.epoch || !rec.live)
-        die("cannot map ", rec.dir, "/epoch");
+    recording.epoch = map_epoch(recording.dir);
+    recording.live = map_shared(-1, sizeof *recording.live);
+    long proc = away_from_streams(open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY, 0));
+    if (!recording.epoch || !recording.live)
+        die("cannot map ", recording.dir, "/epoch");
     if (proc < 0)
         die("cannot open /proc: ", error_name(proc));
-    rec.events = (int)events;
-    rec.proc = (int)proc;
-    memcpy(rec.state->magic, "DBLSTATE", 8);
-    rec.state->version = 1;
+    recording.events = (int)events;
+    recording.proc = (int)proc;
+    memcpy(recording.state->magic, "DBLSTATE", 8);
+    recording.state->version = 1;
 }
 
 /* Whether the container has a seccomp profile: unconfined, namespaces are allowed in production as well. */
-static bool under_profile(void)
+static bool has_seccomp_profile(void)
 {
     enum { PR_GET_SECCOMP = 21, FILTERED = 2 };
     return sys1(SYS_prctl, PR_GET_SECCOMP) == FILTERED;
@@ -114,15 +116,15 @@ static void start_supervisor(bool notify, bool ptrace)
     long r = sys4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
     if (r < 0)
         die("cannot make a socket pair: ", error_name(r));
-    int near = (int)above_streams(pair[0]), far = (int)above_streams(pair[1]);
-    rec.program = (int)sys0(SYS_getpid);
-    rec.state->pid = (u32)rec.program;
+    int near = (int)away_from_streams(pair[0]), far = (int)away_from_streams(pair[1]);
+    recording.program = (int)sys0(SYS_getpid);
+    recording.state->pid = (u32)recording.program;
     sys3(SYS_getrandom, hash_key, sizeof hash_key, 0);
     index_calls();
 
-    /* As a child without exit signal the supervisor is not seen by the program's wait(). Where the program is not PID 1 it
-     * is better a sibling: an orphan would become a child of PID 1, with a signal. */
-    long pid = rec.program == 1 ? -EINVAL : sys5(SYS_clone, CLONE_PARENT, 0, 0, 0, 0);
+    /* As a child without exit signal the supervisor is not seen by the program's wait(). Where the program is not PID 1
+     * it is better a sibling: an orphan would become a child of PID 1, with a signal. */
+    long pid = recording.program == 1 ? -EINVAL : sys5(SYS_clone, CLONE_PARENT, 0, 0, 0, 0);
     if (pid < 0)
         pid = sys5(SYS_clone, 0, 0, 0, 0, 0);
     if (pid < 0)
@@ -134,13 +136,14 @@ static void start_supervisor(bool notify, bool ptrace)
     close_fd(far);
 
     long listener = notify ? install_listener() : -EOPNOTSUPP;
-    if (listener == -EACCES) { /* without SYS_ADMIN a filter may be had only so, and setuid programs then lose their effect */
+    if (listener ==
+        -EACCES) { /* without SYS_ADMIN a filter may be had only so, and setuid programs then lose their effect */
         sys5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        rec.state->forced_no_new_privs = 1;
+        recording.state->forced_no_new_privs = 1;
         listener = install_listener();
     }
     if (listener < 0 && notify)
-        rec.state->mechanism_error = (u32)-listener;
+        recording.state->mechanism_error = (u32)-listener;
     if (listener < 0 && !ptrace)
         die("cannot have a seccomp listener: ", error_name(listener));
     int reply = -EPIPE;
@@ -162,7 +165,7 @@ static void start_supervisor(bool notify, bool ptrace)
         r = install_filter(0);
     if (r == -EACCES) {
         sys5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        rec.state->forced_no_new_privs = 1;
+        recording.state->forced_no_new_privs = 1;
         r = install_filter(0);
     }
     if (r < 0)
@@ -172,9 +175,9 @@ static void start_supervisor(bool notify, bool ptrace)
 __attribute__((noreturn)) static void cannot_start(const char *name, const char *why, int code)
 {
     say(2, "sensor: cannot start ", name, ": ", why, NULL);
-    rec.state->phase = ENDED;
-    rec.state->status = (u32)code << 8;
-    leave(code);
+    recording.state->phase = ENDED;
+    recording.state->status = (u32)code << 8;
+    exit_process(code);
 }
 
 static int record(int argc, char **argv, char **env)
@@ -182,15 +185,15 @@ static int record(int argc, char **argv, char **env)
     const char *user = "", *mechanism = "auto";
     char *group_add = NULL, *drop_caps = NULL;
     bool no_new_privs = false, keep_home = false;
-    rec.dir = "/.debloat/trace";
-    rec.scope = "main";
+    recording.dir = "/.debloat/trace";
+    recording.scope = "main";
     int at = 0;
-    for (; at < argc && !same(argv[at], "--"); at++) {
-        if (same(argv[at], "--no-new-privs")) {
+    for (; at < argc && !equal(argv[at], "--"); at++) {
+        if (equal(argv[at], "--no-new-privs")) {
             no_new_privs = true;
             continue;
         }
-        if (same(argv[at], "--keep-home")) {
+        if (equal(argv[at], "--keep-home")) {
             keep_home = true;
             continue;
         }
@@ -199,17 +202,17 @@ static int record(int argc, char **argv, char **env)
             return EXIT_USAGE;
         }
         char *value = argv[at + 1];
-        if (same(argv[at], "--dir"))
-            rec.dir = value;
-        else if (same(argv[at], "--scope"))
-            rec.scope = value;
-        else if (same(argv[at], "--mechanism"))
+        if (equal(argv[at], "--dir"))
+            recording.dir = value;
+        else if (equal(argv[at], "--scope"))
+            recording.scope = value;
+        else if (equal(argv[at], "--mechanism"))
             mechanism = value;
-        else if (same(argv[at], "--user"))
+        else if (equal(argv[at], "--user"))
             user = value;
-        else if (same(argv[at], "--group-add"))
+        else if (equal(argv[at], "--group-add"))
             group_add = value;
-        else if (same(argv[at], "--drop-caps"))
+        else if (equal(argv[at], "--drop-caps"))
             drop_caps = value;
         else {
             say(2, "sensor: unknown option ", argv[at], NULL);
@@ -221,8 +224,8 @@ static int record(int argc, char **argv, char **env)
         say(2, "sensor: nothing to run: record [OPTIONS] -- ARGV...", NULL);
         return EXIT_USAGE;
     }
-    bool notify = !same(mechanism, "ptrace"), ptrace = !same(mechanism, "notify");
-    if (find_char(rec.scope, '/') || !*rec.scope || (notify && ptrace && !same(mechanism, "auto"))) {
+    bool notify = !equal(mechanism, "ptrace"), ptrace = !equal(mechanism, "notify");
+    if (find_char(recording.scope, '/') || !*recording.scope || (notify && ptrace && !equal(mechanism, "auto"))) {
         say(2, "sensor: bad --scope or --mechanism", NULL);
         return EXIT_USAGE;
     }
@@ -230,8 +233,8 @@ static int record(int argc, char **argv, char **env)
 
     u64 caps = 0;
     for (char *one = drop_caps, *rest; one && *one; one = rest) {
-        rest = split(one, ',');
-        int c = capability(one);
+        rest = split_at(one, ',');
+        int c = find_capability(one);
         if (c < 0)
             die("unknown capability ", one);
         caps |= (u64)1 << c;
@@ -242,21 +245,21 @@ static int record(int argc, char **argv, char **env)
         add_groups(&id, group_add);
     if (engine_lists_primary_group())
         add_group(&id, id.gid);
-    struct bytes home = {0}; /* a copy: looking up root's home reads the file again */
+    struct buffer home = {0}; /* a copy: looking up root's home reads the file again */
     put_text(&home, id.home);
-    env = home_in(env, terminated(&home), keep_home);
+    env = with_home(env, as_string(&home), keep_home);
     open_recording();
-    forbid_namespaces = caps >> CAP_SYS_ADMIN & 1 && under_profile();
+    forbid_namespaces = caps >> CAP_SYS_ADMIN & 1 && has_seccomp_profile();
     start_supervisor(notify, ptrace);
-    become(&id, caps);
+    become_user(&id, caps);
     if (no_new_privs)
         sys5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 
     const char *program = find_program(argv[0], env);
     if (!program)
         cannot_start(argv[0], "executable file not found in PATH", EXIT_NOT_FOUND);
-    rec.state->phase = STARTED;
-    *rec.live = 1;
+    recording.state->phase = STARTED;
+    *recording.live = 1;
     long r = sys3(SYS_execve, program, argv, env);
     cannot_start(argv[0], error_name(r), r == -ENOENT || r == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN);
 }

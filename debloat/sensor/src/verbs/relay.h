@@ -4,14 +4,17 @@
 #include "../library/files.h"
 #include "../library/output.h"
 
-struct internet_address { u16 family; u8 port[2], address[4], zero[8]; };
+struct internet_address {
+    u16 family;
+    u8 port[2], address[4], zero[8];
+};
 
 /* "10.0.0.2" as four bytes. */
-static bool internet_address(char *text, u8 *to)
+static bool parse_address(char *text, u8 *to)
 {
     for (int i = 0; i < 4; i++) {
-        char *next = split(text, '.');
-        i64 n = number(text);
+        char *next = split_at(text, '.');
+        i64 n = parse_number(text);
         if (n < 0 || n > 255 || !next != (i == 3))
             return false;
         to[i] = (u8)n;
@@ -21,7 +24,7 @@ static bool internet_address(char *text, u8 *to)
 }
 
 /* Copies until the end of `from`. */
-static void copy(int from, int to)
+static void copy_all(int from, int to)
 {
     static char block[16 * PAGE];
     for (;;) {
@@ -37,13 +40,13 @@ static void copy(int from, int to)
    that answers is taken: a service may listen on the container's own, on the loopback device, or on all. */
 static int relay(char *addresses, const char *port)
 {
-    i64 n = number(port);
+    i64 n = parse_number(port);
     long connected = -EINVAL;
     long to = -1;
     for (char *next; addresses && connected < 0; addresses = next) {
-        next = split(addresses, ',');
+        next = split_at(addresses, ',');
         struct internet_address address = {.family = AF_INET, .port = {(u8)(n >> 8), (u8)n}};
-        if (n < 1 || n > 65535 || !internet_address(addresses, address.address)) {
+        if (n < 1 || n > 65535 || !parse_address(addresses, address.address)) {
             say(2, "sensor: relay takes ADDRESS[,ADDRESS...] and PORT", NULL);
             return EXIT_USAGE;
         }
@@ -58,11 +61,11 @@ static int relay(char *addresses, const char *port)
     if (sender < 0)
         die("cannot start a process: ", error_name(sender));
     if (sender == 0) {
-        copy(0, (int)to);
+        copy_all(0, (int)to);
         sys2(SYS_shutdown, to, SHUT_WR);
-        leave(0);
+        exit_process(0);
     }
-    copy((int)to, 1);
+    copy_all((int)to, 1);
     sys2(SYS_kill, sender, SIGKILL);
     int status;
     while (sys4(SYS_wait4, sender, &status, WALL, 0) == -EINTR)

@@ -1,11 +1,11 @@
 /* serve: the index of the root file system, and contents of its files. */
 #pragma once
 
-#include "../library/input.h"
 #include "../library/files.h"
+#include "../library/input.h"
 #include "../library/output.h"
 
-static struct bytes out;
+static struct buffer out;
 
 static void flush(size_t when)
 {
@@ -30,11 +30,11 @@ static bool enter_pristine_root(void)
 }
 
 struct walk {
-    struct bytes path;  /* of the entry at hand, from the root */
-    struct bytes names; /* names of the directories being walked, one behind the other */
-    u64 mount;          /* of the root */
+    struct buffer path;  /* of the entry at hand, from the root */
+    struct buffer names; /* names of the directories being walked, one behind the other */
+    u64 mount;           /* of the root */
     u32 major, minor;
-    bool has_mounts;    /* the kernel tells mounts */
+    bool has_mounts; /* the kernel tells mounts */
 };
 
 static char kind_of(u16 mode)
@@ -51,7 +51,7 @@ static char kind_of(u16 mode)
 }
 
 /* Extended attributes of `name` in the working directory, as NAME NUL HEX NUL. Their number. */
-static u64 put_xattrs(const char *name, struct bytes *to)
+static u64 put_xattrs(const char *name, struct buffer *to)
 {
     static char list[65536], value[65536];
     u64 count = 0;
@@ -77,17 +77,17 @@ static u64 put_xattrs(const char *name, struct bytes *to)
 static bool put_entry(struct walk *w, const char *name)
 {
     static char target[PATH_MAX + 1];
-    static struct bytes xattrs;
+    static struct buffer xattrs;
     struct statx st;
     long r = stat_at(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, &st);
     if (r < 0)
-        die("cannot stat ", terminated(&w->path), ": ", error_name(r));
+        die("cannot stat ", as_string(&w->path), ": ", error_name(r));
     bool covered = w->has_mounts && st.mask & STATX_MNT_ID ? st.mnt_id != w->mount
                                                            : st.dev_major != w->major || st.dev_minor != w->minor;
     char kind = covered ? 'm' : kind_of(st.mode);
     long link = 0;
     if (kind == 'l' && ((link = sys4(SYS_readlinkat, AT_FDCWD, name, target, PATH_MAX)) < 0))
-        die("cannot read the link ", terminated(&w->path), ": ", error_name(link));
+        die("cannot read the link ", as_string(&w->path), ": ", error_name(link));
     xattrs.len = 0;
     u64 xattr_count = covered ? 0 : put_xattrs(name, &xattrs);
     u64 device = (st.dev_minor & 0xff) | (u64)st.dev_major << 8 | (u64)(st.dev_minor & ~0xffu) << 12;
@@ -117,8 +117,8 @@ static bool put_entry(struct walk *w, const char *name)
     return kind == 'd';
 }
 
-/* Walks the working directory. A whole directory is read before its first entry is taken, so that only one descriptor for
- * each level is open; `names` shrinks again when the level is done. */
+/* Walks the working directory. A whole directory is read before its first entry is taken, so that only one descriptor
+ * for each level is open; `names` shrinks again when the level is done. */
 static void walk_directory(struct walk *w)
 {
     static _Alignas(8) char buffer[65536];
@@ -128,11 +128,11 @@ static void walk_directory(struct walk *w)
         for (long at = 0; at < n;) {
             struct dirent64 *d = (struct dirent64 *)(void *)(buffer + at);
             at += d->reclen;
-            if (!same(d->name, ".") && !same(d->name, "..") && (here || !same(d->name, ".debloat")))
+            if (!equal(d->name, ".") && !equal(d->name, "..") && (here || !equal(d->name, ".debloat")))
                 put(&w->names, d->name, length(d->name) + 1);
         }
     if (fd < 0 || n < 0 || w->names.failed)
-        die("cannot list ", terminated(&w->path), "/: ", error_name(fd < 0 ? fd : n));
+        die("cannot list ", as_string(&w->path), "/: ", error_name(fd < 0 ? fd : n));
     size_t last = w->names.len;
     for (size_t at = first; at < last; at += length(w->names.data + at) + 1) {
         const char *name = w->names.data + at;
@@ -143,7 +143,7 @@ static void walk_directory(struct walk *w)
             continue;
         long r = sys1(SYS_chdir, name);
         if (r < 0)
-            die("cannot enter ", terminated(&w->path), ": ", error_name(r));
+            die("cannot enter ", as_string(&w->path), ": ", error_name(r));
         walk_directory(w);
         sys1(SYS_fchdir, fd);
     }
@@ -168,7 +168,7 @@ static void serve_index(void)
     w.has_mounts = st.mask & STATX_MNT_ID;
     w.major = st.dev_major;
     w.minor = st.dev_minor;
-    terminated(&w.path);
+    as_string(&w.path);
     if (put_entry(&w, "/"))
         walk_directory(&w);
     put_byte(&out, 0);
@@ -211,17 +211,17 @@ static void serve_file(const char *path)
 static int serve(void)
 {
     struct input in = {0};
-    struct bytes paths = {0};
+    struct buffer paths = {0};
     enter_pristine_root();
     for (char *request; (request = next_text(&in, '\n'));) {
-        char *argument = split(request, ' ');
-        if (same(request, "quit"))
+        char *argument = split_at(request, ' ');
+        if (equal(request, "quit"))
             return 0;
-        if (same(request, "index") && !argument) {
+        if (equal(request, "index") && !argument) {
             serve_index();
-        } else if (same(request, "read") && argument && number(argument) >= 0) {
+        } else if (equal(request, "read") && argument && parse_number(argument) >= 0) {
             /* All of the names first: the other side may write them all before it reads. */
-            i64 count = number(argument);
+            i64 count = parse_number(argument);
             paths.len = 0;
             for (i64 i = 0; i < count; i++) {
                 const char *path = next_text(&in, 0);
