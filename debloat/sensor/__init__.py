@@ -34,7 +34,7 @@ MACHINES = {
 """Machine by the names that engines, `uname` and OCI platforms give it."""
 
 FLAGS = (
-    *("-std=c11", "-O2", "-Wall", "-Wextra"),
+    *("-std=c11", "-O2"),
     *("-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-fno-asynchronous-unwind-tables"),
     *("-Wl,--build-id=none", "-Wl,-z,noexecstack", "-s"),
 )

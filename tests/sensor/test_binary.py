@@ -76,7 +76,19 @@ PARTS = sorted(p.relative_to(SOURCE.parent).as_posix() for p in SOURCE.parent.rg
 @pytest.mark.parametrize("part", [p for p in PARTS if not p.startswith("machine/")])
 def test_each_part_includes_what_it_needs(part: str) -> None:
     """So a part can be read, and checked by an editor, without the others."""
-    command = ["cc", *FLAGS, "-Wno-unused", "-fsyntax-only", "-include", SOURCE.parent / part, "-x", "c", "/dev/null"]
+    command = [
+        "cc",
+        *FLAGS,
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused",
+        "-fsyntax-only",
+        "-include",
+        SOURCE.parent / part,
+        "-x",
+        "c",
+        "/dev/null",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -117,11 +129,17 @@ def test_read_only_home(no_prebuilt: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert binary(platform.machine())[:4] == b"\x7fELF"
 
 
+WARNINGS = (
+    *("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wsign-conversion", "-Wcast-qual", "-Wundef"),
+    *("-Wvla", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wswitch-enum", "-Wimplicit-fallthrough"),
+)
+
+
 @pytest.mark.parametrize("compiler", ["cc", "clang", "aarch64-linux-gnu-gcc"])
 def test_no_warnings(compiler: str, tmp_path: Path) -> None:
     if not shutil.which(compiler):
         pytest.skip(f"no {compiler}")
-    command = [compiler, *FLAGS, "-Wpedantic", "-Werror", "-o", tmp_path / "sensor", SOURCE]
+    command = [compiler, *FLAGS, *WARNINGS, "-Werror", "-o", tmp_path / "sensor", SOURCE]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

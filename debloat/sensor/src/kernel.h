@@ -3,14 +3,15 @@
 
 #include "machine.h"
 
-#define ERRORS(X)                                                                                                     \
-    X(EPERM, 1)                                                                                                       \
-    X(ENOENT, 2) X(ESRCH, 3) X(EINTR, 4) X(EIO, 5) X(ENXIO, 6) X(E2BIG, 7) X(ENOEXEC, 8) X(EBADF, 9) X(ECHILD, 10)    \
-        X(EAGAIN, 11) X(ENOMEM, 12) X(EACCES, 13) X(EFAULT, 14) X(EBUSY, 16) X(EEXIST, 17) X(EXDEV, 18) X(ENODEV, 19) \
-            X(ENOTDIR, 20) X(EISDIR, 21) X(EINVAL, 22) X(ENFILE, 23) X(EMFILE, 24) X(ENOTTY, 25) X(ETXTBSY, 26)       \
-                X(EFBIG, 27) X(ENOSPC, 28) X(EROFS, 30) X(EPIPE, 32) X(ERANGE, 34) X(ENAMETOOLONG, 36) X(ENOSYS, 38)  \
-                    X(ELOOP, 40) X(ENODATA, 61) X(EOPNOTSUPP, 95) X(ENETUNREACH, 101) X(ECONNRESET, 104)              \
-                        X(ETIMEDOUT, 110) X(ECONNREFUSED, 111) X(EHOSTUNREACH, 113) X(EDQUOT, 122)
+/* clang-format off */
+#define ERRORS(X) \
+    X(EPERM, 1) X(ENOENT, 2) X(ESRCH, 3) X(EINTR, 4) X(EIO, 5) X(ENXIO, 6) X(E2BIG, 7) X(ENOEXEC, 8) X(EBADF, 9) \
+    X(ECHILD, 10) X(EAGAIN, 11) X(ENOMEM, 12) X(EACCES, 13) X(EFAULT, 14) X(EBUSY, 16) X(EEXIST, 17) X(EXDEV, 18) \
+    X(ENODEV, 19) X(ENOTDIR, 20) X(EISDIR, 21) X(EINVAL, 22) X(ENFILE, 23) X(EMFILE, 24) X(ENOTTY, 25) \
+    X(ETXTBSY, 26) X(EFBIG, 27) X(ENOSPC, 28) X(EROFS, 30) X(EPIPE, 32) X(ERANGE, 34) X(ENAMETOOLONG, 36) \
+    X(ENOSYS, 38) X(ELOOP, 40) X(ENODATA, 61) X(EOPNOTSUPP, 95) X(ENETUNREACH, 101) X(ECONNRESET, 104) \
+    X(ETIMEDOUT, 110) X(ECONNREFUSED, 111) X(EHOSTUNREACH, 113) X(EDQUOT, 122)
+/* clang-format on */
 
 #define X(name, number) name = number,
 enum { ERRORS(X) };

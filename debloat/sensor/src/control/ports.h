@@ -5,16 +5,6 @@
 
 enum { PORTS = 65536, TCP_ANY = 1, TCP_LOOPBACK = 2, UDP_ANY = 4, UDP_LOOPBACK = 8 };
 
-static u64 parse_hex(const char *s, int digits)
-{
-    u64 n = 0;
-    for (int i = 0; i < digits && s[i]; i++) {
-        unsigned c = (u8)s[i];
-        n = n << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
-    return n;
-}
-
 /* One table of /proc/net: "  sl: ADDRESS:PORT REMOTE:PORT STATE ..."; addresses are words in the byte order of the
  * machine. */
 static void add_listening(const char *path, u64 state, u8 any, u8 loopback, u8 *ports)
@@ -50,26 +40,4 @@ static void listening_ports(u8 *ports, bool udp)
         add_listening("/proc/net/udp", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
         add_listening("/proc/net/udp6", UNCONNECTED, UDP_ANY, UDP_LOOPBACK, ports);
     }
-}
-
-static u8 ports[PORTS];
-
-static void control_listen(struct buffer *answer)
-{
-    static const struct {
-        u8 any, loopback;
-        const char *name;
-    } kinds[] = {{TCP_ANY, TCP_LOOPBACK, "/tcp"}, {UDP_ANY, UDP_LOOPBACK, "/udp"}};
-    listening_ports(ports, true);
-    put_text(answer, "listen");
-    for (int kind = 0; kind < 2; kind++)
-        for (int port = 0; port < PORTS; port++) {
-            if (!(ports[port] & (kinds[kind].any | kinds[kind].loopback)))
-                continue;
-            put_byte(answer, ' ');
-            put_number(answer, (u64)port, 10);
-            put_text(answer, kinds[kind].name);
-            if (!(ports[port] & kinds[kind].any))
-                put_byte(answer, '!');
-        }
 }

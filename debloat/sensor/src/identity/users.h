@@ -1,8 +1,8 @@
 /* Users and groups, out of the image's own files. */
 #pragma once
 
+#include "../library/errors.h"
 #include "../library/files.h"
-#include "../library/output.h"
 
 struct identity {
     u32 uid, gid;

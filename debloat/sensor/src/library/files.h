@@ -1,4 +1,4 @@
-/* Files, numbers in texts, time. */
+/* Files, directories and shared memory. */
 #pragma once
 
 #include "bytes.h"
@@ -36,46 +36,26 @@ static long read_file(int dir, const char *path, struct buffer *to)
     return n;
 }
 
-/* A decimal number that fills all of `s`; -1 when it is none. */
-static i64 parse_number(const char *s)
-{
-    i64 n = 0;
-    if (!*s)
-        return -1;
-    for (; *s; s++) {
-        if (*s < '0' || *s > '9' || n > (i64)1 << 40)
-            return -1;
-        n = n * 10 + (*s - '0');
-    }
-    return n;
-}
-
-static i64 now_ms(void)
-{
-    struct timespec t = {0, 0};
-    sys2(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
-    return t.sec * 1000 + t.nsec / 1000000;
-}
-
-static void sleep_ms(i64 ms)
-{
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    sys2(SYS_nanosleep, &t, 0);
-}
-
 static void *map_shared(long fd, size_t n)
 {
     long at = sys6(SYS_mmap, 0, n, PROT_READ | PROT_WRITE, fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED, fd, 0);
     return at < 0 && at > -PAGE ? NULL : (void *)at;
 }
 
-/* The part of `s` up to `stop` or its end, cut off in place; what follows, or NULL. */
-static char *split_at(char *s, char stop)
+/* Calls `each` for the entries of a directory until it answers false. */
+static long list_directory(const char *path, bool (*each)(const char *name, void *with), void *with)
 {
-    for (; *s; s++)
-        if (*s == stop) {
-            *s = 0;
-            return s + 1;
+    _Alignas(8) char buffer[8192];
+    long n, fd = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    bool on = true;
+    while (on && (n = sys3(SYS_getdents64, fd, buffer, sizeof buffer)) > 0)
+        for (long at = 0; on && at < n;) {
+            struct dirent64 *d = (struct dirent64 *)(void *)(buffer + at);
+            at += d->reclen;
+            on = each(d->name, with);
         }
-    return NULL;
+    close_fd(fd);
+    return 0;
 }

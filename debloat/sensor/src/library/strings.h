@@ -1,10 +1,15 @@
-/* Memory and strings. */
+/* Memory, strings and numbers in texts. */
 #pragma once
 
 #include "../types.h"
 
 /* The compiler may call these four whatever it is told. The empty asm keeps it from turning a loop into a call of
  * itself; words, because short strings are what is copied, and repeated string instructions start slowly. */
+void *memcpy(void *restrict to, const void *restrict from, size_t n);
+void *memset(void *to, int value, size_t n);
+void *memmove(void *to, const void *from, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
     u8 *t = to;
@@ -74,6 +79,7 @@ static bool equal(const char *a, const char *b)
     size_t n = length(a);
     return n == length(b) && !memcmp(a, b, n);
 }
+
 static bool starts_with(const char *s, const char *with)
 {
     size_t n = length(with);
@@ -86,4 +92,45 @@ static const char *find_char(const char *s, char c)
         if (*s == c)
             return s;
     return NULL;
+}
+
+static bool ends_with(const char *s, const char *with)
+{
+    size_t n = length(s), m = length(with);
+    return n >= m && !memcmp(s + n - m, with, m);
+}
+
+/* The part of `s` up to `stop` or its end, cut off in place; what follows, or NULL. */
+static char *split_at(char *s, char stop)
+{
+    for (; *s; s++)
+        if (*s == stop) {
+            *s = 0;
+            return s + 1;
+        }
+    return NULL;
+}
+
+/* A decimal number that fills all of `s`; -1 when it is none. */
+static i64 parse_number(const char *s)
+{
+    i64 n = 0;
+    if (!*s)
+        return -1;
+    for (; *s; s++) {
+        if (*s < '0' || *s > '9' || n > (i64)1 << 40)
+            return -1;
+        n = n * 10 + (*s - '0');
+    }
+    return n;
+}
+
+static u64 parse_hex(const char *s, int digits)
+{
+    u64 n = 0;
+    for (int i = 0; i < digits && s[i]; i++) {
+        unsigned c = (u8)s[i];
+        n = n << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return n;
 }

@@ -1,7 +1,7 @@
 /* Reading the memory of a program. */
 #pragma once
 
-#include "events.h"
+#include "stop.h"
 
 static long read_proc_mem(int tid, u64 from, void *to, size_t n)
 {

@@ -24,8 +24,7 @@ static bool more_notifications(bool wait)
 
 static void supervise_notify(void)
 {
-    /* RECV never returned on older kernels once all tasks were gone; from Linux 6.11 on it does, which saves the poll.
-     */
+    /* RECV never returned on older kernels once all tasks were gone. Since Linux 6.12 it does, which saves the poll. */
     bool poll_first = WITHOUT_RECV_END || kernel_is_before(6, 12);
     sys3(SYS_ioctl, recording.listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKE_UP); /* Linux 6.6; only makes it faster */
     for (;;) {

@@ -1,8 +1,8 @@
 /* What a call names, and how that is recorded. */
 #pragma once
 
+#include "events.h"
 #include "memory.h"
-#include "programs.h"
 
 /* `path` as the kernel will look it up, from the root of the image. */
 static void record_path(struct stop *s, enum operation op, unsigned flags, int dir, bool in_root, const char *path,

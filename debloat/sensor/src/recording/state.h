@@ -1,9 +1,10 @@
 /* What all parts of one recording share. */
 #pragma once
 
+#include "../library/errors.h"
 #include "../library/files.h"
-#include "../library/output.h"
 
+/* NAME.state: mapped, and updated as events happen. */
 struct state {
     char magic[8];
     u32 version, mechanism;
@@ -41,11 +42,11 @@ static struct {
     int events;    /* the event file */
     int proc;      /* /proc, held so that a mount over it does no harm */
     int listener;
-    int program; /* pid */
+    int program; /* its pid */
     struct state *state;
     volatile u32 *epoch;
-    volatile u32
-        *live; /* shared with the process that becomes the program: 0 while the sensor's own calls are passing */
+    /* Shared with the process that becomes the program: 0 while the calls are still the sensor's own. */
+    volatile u32 *live;
     bool roots_differ; /* chroot, pivot_root or setns was seen: absolute paths need the root of the process */
     bool no_readv;     /* process_vm_readv is refused here */
     bool torn;         /* the last record was cut short by an error */

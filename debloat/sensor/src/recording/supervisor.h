@@ -1,12 +1,13 @@
 /* The process that watches the program. */
 #pragma once
 
+#include "files.h"
 #include "notify.h"
 #include "ptrace.h"
 
 /* The listener goes through a socket: it is made in the process that becomes the program, after the supervisor was
- * started, because the supervisor must not be under the filter. No descriptor with the byte means: trace with ptrace.
- */
+ * started, because the supervisor must not be under the filter. No descriptor with the byte means: trace with
+ * ptrace. */
 static long send_listener(int to, long listener)
 {
     char byte = 'L';
@@ -83,4 +84,77 @@ __attribute__((noreturn)) static void supervisor(int channel)
         supervise_ptrace();
     recording.state->phase = ENDED;
     exit_process(0);
+}
+
+/* Leaves `channel` in this process, which is to become the program. */
+static int fork_supervisor(void)
+{
+    int pair[2];
+    long r = sys4(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+    if (r < 0)
+        die("cannot make a socket pair: ", error_name(r));
+    int near = (int)away_from_streams(pair[0]), far = (int)away_from_streams(pair[1]);
+    /* As a child without exit signal the supervisor is not seen by the program's wait(). Where the program is not PID 1
+     * it is better a sibling: an orphan would become a child of PID 1, with a signal. */
+    long pid = recording.program == 1 ? -EINVAL : sys5(SYS_clone, CLONE_PARENT, 0, 0, 0, 0);
+    if (pid < 0)
+        pid = sys5(SYS_clone, 0, 0, 0, 0, 0);
+    if (pid < 0)
+        die("cannot start the supervisor: ", error_name(pid));
+    if (pid == 0) {
+        close_fd(near);
+        supervisor(far);
+    }
+    close_fd(far);
+    return near;
+}
+
+/* Without SYS_ADMIN a filter may be had only so, and setuid programs then lose their effect. */
+static void force_no_new_privs(void)
+{
+    sys5(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    recording.state->forced_no_new_privs = 1;
+}
+
+/* Puts this process under the filter, watched by a supervisor that is not. */
+static void start_supervisor(bool notify, bool ptrace)
+{
+    recording.program = (int)sys0(SYS_getpid);
+    recording.state->pid = (u32)recording.program;
+    sys3(SYS_getrandom, hash_key, sizeof hash_key, 0);
+    index_calls();
+    int channel = fork_supervisor();
+
+    long listener = notify ? install_listener() : -EOPNOTSUPP;
+    if (listener == -EACCES) {
+        force_no_new_privs();
+        listener = install_listener();
+    }
+    if (listener < 0 && notify)
+        recording.state->mechanism_error = (u32)-listener;
+    if (listener < 0 && !ptrace)
+        die("cannot have a seccomp listener: ", error_name(listener));
+    int reply = -EPIPE;
+    long r = send_listener(channel, listener);
+    if (r >= 0 && sys3(SYS_read, channel, &reply, sizeof reply) != sizeof reply)
+        reply = -EPIPE;
+    if (reply < 0 && listener >= 0)
+        die("the supervisor does not answer");
+    if (reply < 0)
+        die("cannot trace with ptrace: ", error_name(reply));
+    close_fd(channel);
+    if (listener >= 0) {
+        close_fd(listener);
+        return;
+    }
+    make_filter(RET_TRACE);
+    r = install_filter(FILTER_SPEC_ALLOW);
+    if (r == -EINVAL)
+        r = install_filter(0);
+    if (r == -EACCES) {
+        force_no_new_privs();
+        r = install_filter(0);
+    }
+    if (r < 0)
+        die("cannot install a seccomp filter: ", error_name(r));
 }

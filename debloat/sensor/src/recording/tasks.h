@@ -1,7 +1,7 @@
 /* Where the links below /proc lead for the task that made a call. */
 #pragma once
 
-#include "events.h"
+#include "stop.h"
 
 /* What is known of a task, held by a descriptor of /proc/TID: names below it fail once that task is gone, even if its
  * number was given to another, so whatever was learned through it is about the task that is meant. */
@@ -72,8 +72,8 @@ static long read_task_link(const struct stop *s, const char *name, char *to, siz
 }
 
 /* Where a link of /proc/TID points. UNREADABLE: the sensor could not find out. NOWHERE: there is nothing to find out: a
- * descriptor that is closed or no file, a directory that was removed; a lookup from there finds nothing in the image.
- */
+ * descriptor that is closed or no file, a directory that was removed; a lookup from there finds nothing in the
+ * image. */
 enum base { FOUND, NOWHERE, UNREADABLE };
 struct place {
     size_t len;

@@ -2,63 +2,31 @@
 #pragma once
 
 #include "../control/ports.h"
+#include "../control/programs.h"
 #include "../library/input.h"
-#include "record.h"
+#include "../library/time.h"
+#include "../recording/files.h"
 
-/* Calls `each` for the entries of a directory until it answers false. */
-static long list_directory(const char *path, bool (*each)(const char *name, void *with), void *with)
+static u8 ports[PORTS];
+
+static void control_listen(struct buffer *answer)
 {
-    _Alignas(8) char buffer[8192];
-    long n, fd = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return fd;
-    bool on = true;
-    while (on && (n = sys3(SYS_getdents64, fd, buffer, sizeof buffer)) > 0)
-        for (long at = 0; on && at < n;) {
-            struct dirent64 *d = (struct dirent64 *)(void *)(buffer + at);
-            at += d->reclen;
-            on = each(d->name, with);
+    static const struct {
+        u8 any, loopback;
+        const char *name;
+    } kinds[] = {{TCP_ANY, TCP_LOOPBACK, "/tcp"}, {UDP_ANY, UDP_LOOPBACK, "/udp"}};
+    listening_ports(ports, true);
+    put_text(answer, "listen");
+    for (int kind = 0; kind < 2; kind++)
+        for (int port = 0; port < PORTS; port++) {
+            if (!(ports[port] & (kinds[kind].any | kinds[kind].loopback)))
+                continue;
+            put_byte(answer, ' ');
+            put_number(answer, (u64)port, 10);
+            put_text(answer, kinds[kind].name);
+            if (!(ports[port] & kinds[kind].any))
+                put_byte(answer, '!');
         }
-    close_fd(fd);
-    return 0;
-}
-
-struct totals {
-    const char *dir;
-    u64 sum[6];
-};
-
-static bool ends_with(const char *s, const char *with)
-{
-    size_t n = length(s), m = length(with);
-    return n >= m && !memcmp(s + n - m, with, m);
-}
-
-static bool read_state(const char *dir, const char *name, struct state *to)
-{
-    struct buffer path = {0};
-    put_text(&path, dir);
-    put_byte(&path, '/');
-    put_text(&path, name);
-    long fd = open_at(AT_FDCWD, as_string(&path), O_RDONLY, 0);
-    release(&path);
-    if (fd < 0)
-        return false;
-    long n = sys4(SYS_pread64, fd, to, sizeof *to, 0);
-    close_fd(fd);
-    return n == sizeof *to && !memcmp(to->magic, "DBLSTATE", 8);
-}
-
-static bool add_state(const char *name, void *with)
-{
-    struct totals *t = with;
-    struct state s;
-    if (ends_with(name, ".state") && read_state(t->dir, name, &s)) {
-        const u64 values[6] = {s.handled, s.records, s.unread, s.unresolved, s.interrupted, s.unwritten};
-        for (int i = 0; i < 6; i++)
-            t->sum[i] += values[i];
-    }
-    return true;
 }
 
 static void control_counters(const char *dir, struct buffer *answer)
@@ -73,25 +41,6 @@ static void control_counters(const char *dir, struct buffer *answer)
         put_byte(answer, '=');
         put_number(answer, t.sum[i], 10);
     }
-}
-
-static bool has_ended(const struct state *program)
-{
-    return program->phase == ENDED || sys2(SYS_kill, program->pid, 0) == -ESRCH;
-}
-
-/* What the main recording says of its program; PID 1 where there is no recording. */
-static struct state main_program(const char *dir, const char *scope)
-{
-    struct state s = {.pid = 1};
-    struct buffer name = {0};
-    put_text(&name, scope);
-    put_text(&name, ".state");
-    struct state read;
-    if (read_state(dir, as_string(&name), &read) && read.pid)
-        s = read;
-    release(&name);
-    return s;
 }
 
 static void control_await(const char *dir, const char *scope, char *arguments, struct buffer *answer)
@@ -133,48 +82,6 @@ static void control_await(const char *dir, const char *scope, char *arguments, s
     }
 }
 
-struct activity {
-    int self;
-    bool busy;
-};
-
-static bool task_runs(const char *name, void *with)
-{
-    struct activity *a = with;
-    static struct buffer stat;
-    static struct buffer path;
-    if (parse_number(name) <= 0)
-        return true;
-    path.len = 0;
-    put_text(&path, "/proc/");
-    put_text(&path, name);
-    put_text(&path, "/stat");
-    if (parse_number(name) == a->self || read_file(AT_FDCWD, as_string(&path), &stat) < 0 || !stat.len)
-        return true;
-    const char *state = NULL; /* behind the last parenthesis: the name before it may hold anything */
-    for (const char *at = stat.data; *at; at++)
-        if (*at == ')')
-            state = at;
-    if (state && state[1] && (state[2] == 'R' || state[2] == 'D'))
-        a->busy = true;
-    return !a->busy;
-}
-
-static bool process_runs(const char *name, void *with)
-{
-    struct activity *a = with;
-    i64 pid = parse_number(name);
-    if (pid <= 0 || pid == a->self)
-        return true;
-    struct buffer path = {0};
-    put_text(&path, "/proc/");
-    put_text(&path, name);
-    put_text(&path, "/task");
-    list_directory(as_string(&path), task_runs, a);
-    release(&path);
-    return !a->busy;
-}
-
 static void control_settle(const char *dir, char *arguments, struct buffer *answer)
 {
     enum { QUIET = 50, STEP = 5 };
@@ -200,38 +107,6 @@ static void control_settle(const char *dir, char *arguments, struct buffer *answ
         }
         sleep_ms(STEP);
     }
-}
-
-static u64 status_mask(const char *text, const char *name)
-{
-    for (const char *at = text; at; at = find_char(at, '\n')) {
-        at += *at == '\n';
-        if (starts_with(at, name))
-            return parse_hex(at + length(name), 16);
-        if (!*at)
-            break;
-    }
-    return 0;
-}
-
-/* A signal that is blocked is one that the program waits for with sigwait or signalfd. */
-static bool handles_signal(const struct state *program, i64 signal)
-{
-    struct buffer path = {0}, text = {0};
-    if (signal == SIGKILL || signal == SIGSTOP)
-        return true;
-    put_text(&path, "/proc/");
-    put_number(&path, program->pid, 10);
-    put_text(&path, "/status");
-    u64 bit = (u64)1 << (signal - 1);
-    bool yes = false;
-    if (read_file(AT_FDCWD, as_string(&path), &text) >= 0) {
-        bool waits = (status_mask(text.data, "SigCgt:\t") | status_mask(text.data, "SigBlk:\t")) & bit;
-        yes = waits || (program->pid != 1 && !(status_mask(text.data, "SigIgn:\t") & bit));
-    }
-    release(&path);
-    release(&text);
-    return yes;
 }
 
 /* The mark is in the list before it is in force: an event never has an epoch without a name. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../identity/capabilities.h"
+#include "../library/time.h"
 #include "../recording/supervisor.h"
 
 static void print_result(const char *name, long result)

@@ -1,8 +1,8 @@
 /* relay: one TCP connection, joined to standard input and output. */
 #pragma once
 
+#include "../library/errors.h"
 #include "../library/files.h"
-#include "../library/output.h"
 
 struct internet_address {
     u16 family;

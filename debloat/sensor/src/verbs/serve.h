@@ -1,9 +1,9 @@
 /* serve: the index of the root file system, and contents of its files. */
 #pragma once
 
+#include "../library/errors.h"
 #include "../library/files.h"
 #include "../library/input.h"
-#include "../library/output.h"
 
 static struct buffer out;
 
