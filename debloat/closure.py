@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a rule may look at. Nothing in it changes, so a rule can be pure."""
+    """All that a rule may look at. Nothing in it changes, so a rule can be pure.
+
+    The root file system may be shared with other threads. `derived` may not: a world is closed by one thread.
+    """
 
     rootfs: Rootfs
     packages: Packages

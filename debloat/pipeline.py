@@ -120,7 +120,10 @@ def world_of(
 
 
 def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None, progress: Progress) -> Proven:
-    """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal."""
+    """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal.
+
+    The ELF audit runs in a thread of its own meanwhile; of the world it shares the root file system only.
+    """
     healed: tuple[Want, ...] = ()
     with ThreadPoolExecutor(1) as pool:
         for _ in range(MAX_ROUNDS):
