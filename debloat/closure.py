@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from debloat.core.globs import matcher
 from debloat.core.model import MOUNT_POINTS, Closure, Entry, Evidence, ImageConfig, Level, Policy, Trace, Want
+from debloat.core.platform import AMD64, Platform
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 
@@ -33,7 +34,7 @@ class World:
     trace: Trace = Trace()
     policy: Policy = Policy()
     history: tuple[str, ...] = ()
-    architecture: str = "amd64"
+    platform: Platform = AMD64
     derivations: dict[Callable[[World], Any], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def derived(self, derive: Callable[[World], T]) -> T:

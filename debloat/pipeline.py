@@ -95,7 +95,7 @@ def read_and_record(
     """Read the image's index and packages, and prepare the rules, while its scenarios are recorded."""
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(_read, workspace, image, recorder.sensor)
-        pool.submit(prepare, image.architecture)
+        pool.submit(prepare, image.platform)
         with progress.stage("record"):
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):
@@ -113,7 +113,7 @@ def world_of(
     """What the rules may look at."""
     for other in more:
         trace = trace | other
-    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.architecture)
+    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.platform)
     if unknown := unknown_packages(world):
         raise UsageError(f"no package of the image is called {', '.join(unknown)}", "see `debloat inspect IMAGE`")
     return world

@@ -1,8 +1,8 @@
 """An independent audit of what is kept: is every shared object, symbol version and interpreter still there?
 
-It shares no code with the rules and the loader that made the selection: pyelftools reads the files, and a name is
-satisfied by any kept object of that name and ABI in a place that the dynamic linker may look into. What the
-original image lacks as well is no finding.
+It shares no code with the rules and the loader that made the selection, but the names of platforms: pyelftools reads
+the files, and a name is satisfied by any kept object of that name and ABI in a place that the dynamic linker may look
+into. What the original image lacks as well is no finding.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_E_MACHINE
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 from elftools.elf.segments import InterpSegment
 
 from debloat.core.model import Closure, ImageConfig, Kind
+from debloat.core.platform import of_elf
 from debloat.image.rootfs import Rootfs
 
 DAMAGED = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError)
@@ -152,17 +154,6 @@ class _Audit:
             return None
 
 
-_MULTIARCH = {
-    ("EM_X86_64", 64): "x86_64-linux-gnu",
-    ("EM_386", 32): "i386-linux-gnu",
-    ("EM_AARCH64", 64): "aarch64-linux-gnu",
-    ("EM_ARM", 32): "arm-linux-gnueabihf",
-    ("EM_PPC64", 64): "powerpc64le-linux-gnu",
-    ("EM_S390", 64): "s390x-linux-gnu",
-    ("EM_RISCV", 64): "riscv64-linux-gnu",
-}
-
-
 def _object(elf: ELFFile) -> _Object:
     interpreter, needed, soname, search = "", list[str](), "", list[str]()
     dynamic: DynamicSegment | None = None
@@ -182,7 +173,9 @@ def _object(elf: ELFFile) -> _Object:
             case "DT_RUNPATH":
                 search += tag.runpath.split(":")
     requires, defines = _versions(elf)
-    abi = (elf.elfclass, elf.little_endian, _MULTIARCH.get((elf["e_machine"], elf.elfclass), str(elf["e_machine"])))
+    machine = ENUM_E_MACHINE.get(elf["e_machine"], 0)
+    platform = of_elf(elf.elfclass, machine, elf.little_endian, elf["e_flags"])
+    abi = (elf.elfclass, elf.little_endian, platform.multiarch if platform else str(elf["e_machine"]))
     return _Object(abi, interpreter, tuple(needed), soname, tuple(search), requires, defines)
 
 

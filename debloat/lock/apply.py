@@ -86,7 +86,7 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
     known = lock.image == image.id and lock.tool == __version__
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
         if not known:
-            pool.submit(prepare, image.architecture)  # while the engine starts the container
+            pool.submit(prepare, image.platform)  # while the engine starts the container
         rootfs = open_rootfs(workspace, image, sensor_binary)
         rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
         packages = dpkg.read(rootfs)
@@ -116,9 +116,7 @@ def _closed_anew(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, d
 
 
 def _world(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, seeds: Seeds) -> World:
-    return World(
-        rootfs, packages, image.config, seeds.trace, lock.policy, image.history, architecture=image.architecture
-    )
+    return World(rootfs, packages, image.config, seeds.trace, lock.policy, image.history, platform=image.platform)
 
 
 def side(lock: Lock, name: str) -> Side:

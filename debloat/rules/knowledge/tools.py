@@ -35,7 +35,7 @@ class Tools(Rule):
     level = Level.SAFE
 
     def seeds(self, world: World) -> Iterable[Want]:
-        unwanted = left_out(world.architecture)
+        unwanted = left_out(world)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
                 package = world.packages.get(owner)
