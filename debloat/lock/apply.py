@@ -81,7 +81,7 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
     if platform(image) != lock.platform:
         raise UsageError(
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
-            "keep one lock for each platform: `debloat lock IMAGE -o debloat-ARCH.lock`",
+            "keep one lock for each platform: `debloat lock IMAGE --lock debloat-ARCH.lock`",
         )
     known = lock.image == image.id and lock.tool == __version__
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
