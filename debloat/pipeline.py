@@ -28,7 +28,7 @@ from debloat.record.session import Recorder
 from debloat.result import Report, report
 from debloat.rules import prepare
 from debloat.rules.system.package import unknown_packages
-from debloat.verify import Judge, Proven, Verdict, cures, settled
+from debloat.verify import Judge, Proven, Verdict, paths_to_heal, verify_with_retry
 
 MAX_ROUNDS = 5
 """Minimal images made at most: the first, and one after each healing."""
@@ -135,12 +135,14 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             verdict = Verdict()
             if judge is not None:
                 with progress.stage("verify"):
-                    verdict = settled(judge, world, minimal.closure, workspace.pending)
+                    verdict = verify_with_retry(judge, world, minimal.closure, workspace.pending)
             with progress.stage("audit"):
                 findings = tuple(auditing.result())
-            cure = cures(world, verdict, minimal.closure)
-            if not cure:
+            missing = paths_to_heal(world, verdict, minimal.closure)
+            if not missing:
                 break
-            progress.say(f"healing: {len(cure)} paths that were {'missed' if cure[0].rule == 'healed' else 'listed'}")
-            healed += cure
+            progress.say(
+                f"healing: {len(missing)} paths that were {'missed' if missing[0].rule == 'healed' else 'listed'}"
+            )
+            healed += missing
     return Proven(minimal, verdict, healed, findings)

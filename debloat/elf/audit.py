@@ -32,7 +32,7 @@ VERSION_SECTIONS = (0x6FFFFFFD, 0x6FFFFFFE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class UnmetNeed:
     """A need of a kept ELF file that the kept files do not satisfy and the original image did.
 
     `kind` is `interpreter`, `needed` or `version`, `name` what is missing, `detail` where the original has it.
@@ -57,7 +57,7 @@ class _Object:
     defines: frozenset[str]
 
 
-def audit(rootfs: Rootfs, kept: Closure | Collection[str], config: ImageConfig) -> list[Finding]:
+def audit(rootfs: Rootfs, kept: Closure | Collection[str], config: ImageConfig) -> list[UnmetNeed]:
     """The findings, sorted; none means that ld.so can satisfy each kept file as well as it could originally.
 
     `kept` are paths of entries, links among them as such.
@@ -74,7 +74,7 @@ class _Audit:
         """Where names that kept objects need are in the original."""
         self._cached = _cached_paths(rootfs)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[UnmetNeed]:
         files = [p for p in sorted(self._kept) if (e := self._rootfs.get(p)) is not None and e.is_file]
         programs = {path: found for path in files if (found := self._object(path)) is not None}
         self._by_name = {posixpath.basename(name): [] for found in programs.values() for name in found.needed}
@@ -86,11 +86,11 @@ class _Audit:
             yield from self._interpreter(path, found)
             yield from self._needed(path, found, searched)
 
-    def _interpreter(self, path: str, found: _Object) -> Iterator[Finding]:
+    def _interpreter(self, path: str, found: _Object) -> Iterator[UnmetNeed]:
         if found.interpreter and self._rootfs.is_file(found.interpreter) and not self._stays(found.interpreter):
-            yield Finding(path, "interpreter", found.interpreter)
+            yield UnmetNeed(path, "interpreter", found.interpreter)
 
-    def _needed(self, path: str, found: _Object, searched: frozenset[str]) -> Iterator[Finding]:
+    def _needed(self, path: str, found: _Object, searched: frozenset[str]) -> Iterator[UnmetNeed]:
         versions: dict[str, set[str]] = {}
         for file, version in found.requires:
             versions.setdefault(file, set()).add(version)
@@ -100,11 +100,11 @@ class _Audit:
             reachable = [p for p in providers if "/" in name or self._reachable(p, searched)]
             kept = [p for p in reachable if self._stays(p)]
             if reachable and not kept:
-                yield Finding(path, "needed", name, reachable[0])
+                yield UnmetNeed(path, "needed", name, reachable[0])
             for version in sorted(versions.get(name, ())):
                 if not self._defined(version, reachable) or not kept or self._defined(version, kept):
                     continue
-                yield Finding(path, "version", f"{name} ({version})", reachable[0])
+                yield UnmetNeed(path, "version", f"{name} ({version})", reachable[0])
 
     def _defined(self, version: str, paths: Iterable[str]) -> bool:
         objects = [o for p in paths if (o := self._object(p)) is not None]

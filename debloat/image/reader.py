@@ -24,7 +24,7 @@ from debloat.image.rootfs import Rootfs
 SENSOR_HOME = "/.debloat"
 SENSOR = f"{SENSOR_HOME}/sensor"
 ENGINE_TOUCHED = frozenset({"/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/proc", "/sys"})
-"""Directories whose times are those of the container's creation, for the init layer makes names in them or them."""
+"""Directories that get the time of the container's creation: the engine's init layer makes them, or names in them."""
 
 _PIECE = 1 << 20
 _BATCH = 2000
@@ -235,10 +235,10 @@ def without_engine_made(entries: Iterable[Entry]) -> Iterator[Entry]:
             return entry.target != "/proc/mounts"
         return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
 
-    return _with_settled_times(e for e in entries if stays(e))
+    return _with_reproducible_times(e for e in entries if stays(e))
 
 
-def _with_settled_times(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _with_reproducible_times(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The entries with times that do not depend on when and where the image is read.
 
     The init layer sets the time of the directories it writes to; they get that of the newest name in them. A layer's

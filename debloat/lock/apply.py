@@ -34,7 +34,7 @@ from debloat.record.exercise import Limits
 from debloat.record.record import record
 from debloat.record.session import Recorder
 from debloat.rules import prepare
-from debloat.verify import Answer, Judge, Verdict, misses
+from debloat.verify import Comparison, Judge, Verdict, missed_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Applied:
     moves: tuple[Move, ...]
     gone: tuple[Gone, ...]
     result: str
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[Comparison, ...] = ()
     missed: tuple[Want, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -177,7 +177,7 @@ def replay(
     with progress.stage("verify"):
         verdict = judge.verify(workspace.pending)
     world = replace(done.world, derivations={})
-    return verdict, misses(world, verdict.trace, done.minimal.closure)
+    return verdict, missed_paths(world, verdict.trace, done.minimal.closure)
 
 
 def notes_on(lock: Lock, recipe: Recipe | None) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""Families: files that belong to a kept one by nothing but knowledge of Debian, kept as data in `families.toml`.
+"""Families: knowledge of Debian about files that belong together, as data in `families.toml`.
 
-A family says: when any of these is kept, and these conditions hold, these belong to it, and why. The schema stands
-at the head of the data. Nothing in here knows a package by name.
+A family says: when one of these files is kept, and these conditions hold, keep those as well, because. The schema is at
+the head of the data. No package is known by name here.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _family(table: Mapping[str, Any]) -> Family:
 
 
 @cache
-def known() -> tuple[Family, ...]:
+def all_families() -> tuple[Family, ...]:
     """The families that come with debloat."""
     return parse(resources.files(__package__).joinpath("families.toml").read_text("utf-8"))
 
@@ -126,7 +126,7 @@ class Trigger:
 
 
 class Index:
-    """All triggers, found by what is literal in them: the whole path, the directory, the name, or nothing."""
+    """All triggers, looked up by their literal part: the whole path, the directory, the name, the start of the name."""
 
     def __init__(self, families: Iterable[Family], multiarchs: Iterable[str]) -> None:
         self._by_path: dict[str, list[Trigger]] = defaultdict(list)
@@ -184,7 +184,7 @@ def literal(text: str) -> str:
 
 
 class Members:
-    """What the families of one image are made of; a memory of expanded globs, nothing else."""
+    """The members that families have in one image; remembers expanded globs, nothing else."""
 
     def __init__(self, world: World) -> None:
         self._rootfs: Rootfs = world.rootfs
@@ -196,7 +196,7 @@ class Members:
         self.index = _index(self.multiarchs)
 
     def conditions(self, family: Family, world: World, multiarchs: tuple[str, ...]) -> bool:
-        """Whether all conditions hold that do not depend on the kept file, but for the platforms it works with."""
+        """Whether the conditions hold that depend on the image, and of the kept file on its platforms only."""
         key = (family.name, multiarchs)
         known = self._conditions.get(key)
         if known is None:
@@ -296,12 +296,12 @@ def chosen(world: World) -> Callable[[str], bool]:
 
 @cache
 def _left_out(multiarchs: tuple[str, ...]) -> Callable[[str], bool]:
-    return _anywhere(multiarchs, (glob for family in known() for glob in family.less))
+    return _anywhere(multiarchs, (glob for family in all_families() for glob in family.less))
 
 
 @cache
 def _chosen(multiarchs: tuple[str, ...]) -> Callable[[str], bool]:
-    return _anywhere(multiarchs, (glob for family in known() for glob in family.keep))
+    return _anywhere(multiarchs, (glob for family in all_families() for glob in family.keep))
 
 
 def _anywhere(multiarchs: tuple[str, ...], globs: Iterable[str]) -> Callable[[str], bool]:
@@ -318,11 +318,11 @@ def _on_each(globs: Iterable[str], multiarchs: Iterable[str]) -> Iterator[str]:
 
 @cache
 def _index(multiarchs: tuple[str, ...]) -> Index:
-    return Index(known(), multiarchs)
+    return Index(all_families(), multiarchs)
 
 
 def compile_all(platform: Platform) -> None:
-    """Compile for a platform what no image has a say in, once for the process.
+    """Compile what does not depend on an image, once for the process.
 
     It takes a tenth of a second that need not be waited for; images with more than one platform compile anew.
     """
@@ -338,9 +338,9 @@ class Families(Rule):
     name = "family"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         members = world.derived(Members)
-        for family in known():
+        for family in all_families():
             if family.when or family.level > world.policy.level:
                 continue
             if members.conditions(family, world, members.multiarchs):
@@ -425,4 +425,4 @@ def render(families: Iterable[Family]) -> str:
 RULES: tuple[Rule, ...] = (Families(),)
 
 if __name__ == "__main__":
-    print(render(known()), end="")
+    print(render(all_families()), end="")

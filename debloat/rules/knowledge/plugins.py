@@ -83,7 +83,7 @@ class PluginDirectories(Rule):
     name = "plugin.directory"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         by_directory: dict[str, list[Choice]] = defaultdict(list)
         for choice in _choices(world):
             by_directory[choice.directory].append(choice)
@@ -124,7 +124,7 @@ class PrivateDirectories(Rule):
     name = "package.private"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         unwanted = left_out(world)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):

@@ -34,7 +34,7 @@ class Tools(Rule):
     name = "package.tools"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         unwanted = left_out(world)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):

@@ -25,9 +25,9 @@ from debloat.rules.knowledge.families import (
     FamilyError,
     Index,
     Members,
+    all_families,
     canonical,
     environment,
-    known,
     parse,
     render,
 )
@@ -36,7 +36,7 @@ from tests.support import trees
 from tests.support.debs import deb_world
 
 CASES = tomllib.loads((Path(__file__).parents[2] / "data" / "families.toml").read_text())["case"]
-BY_NAME = {family.name: family for family in known()}
+BY_NAME = {family.name: family for family in all_families()}
 MULTIARCH = "x86_64-linux-gnu"
 
 
@@ -63,7 +63,7 @@ def test_every_family_has_a_case() -> None:
 
 def test_the_documentation_is_up_to_date() -> None:
     document = Path(__file__).parents[3] / "docs" / "families.md"
-    assert document.read_text() == render(known())
+    assert document.read_text() == render(all_families())
 
 
 # Schema
@@ -103,12 +103,12 @@ def test_schema_refuses(text: str, says: str) -> None:
 # Matching
 
 
-@given(st.sampled_from(sorted(p for f in known() for p in f.when)), st.text("abc.so6/lib", max_size=12))
+@given(st.sampled_from(sorted(p for f in all_families() for p in f.when)), st.text("abc.so6/lib", max_size=12))
 def test_the_index_finds_what_the_globs_match(pattern: str, text: str) -> None:
-    index = Index(known(), [MULTIARCH])
+    index = Index(all_families(), [MULTIARCH])
     pattern = pattern.replace("${multiarch}", MULTIARCH)
     for path in (pattern, pattern.replace("**", "usr/lib").replace("*", "1").replace("?", "2"), "/usr/lib/" + text):
-        plain = {f.name for f in known() for p in f.when if _matches(p.replace("${multiarch}", MULTIARCH), path)}
+        plain = {f.name for f in all_families() for p in f.when if _matches(p.replace("${multiarch}", MULTIARCH), path)}
         assert {family.name for family, _ in index.match(path)} == plain
 
 
@@ -206,13 +206,13 @@ def test_no_family_loses_its_multiarch_members(name: str) -> None:
     directory, (architecture, _, variant) = PLATFORM_NAMES[name], name.partition("/")
     paths = {
         (family.name, role): [example(p.replace(VARIABLE, directory)) for p in patterns if VARIABLE in p]
-        for family in known()
+        for family in all_families()
         for role, patterns in (("keep", family.keep), ("when", family.when))
     }
     image = Image("i", "", "linux", architecture, variant, "", ImageConfig({}))
     rootfs = trees.tree({path: "" for found in paths.values() for path in found})
     members = Members(world_of(image, rootfs, NoPackages(), Recipe(), Trace()))
-    for family in known():
+    for family in all_families():
         missing = set(paths[family.name, "keep"]) - set(members.of(family, members.multiarchs, groups=("x",) * 9))
         assert not {path for path in missing if not matcher(family.less)(path)}, family.name
         for path in paths[family.name, "when"]:
