@@ -28,7 +28,7 @@ from debloat.record.session import Recorder
 from debloat.result import Report, report
 from debloat.rules import prepare
 from debloat.rules.system.package import unknown_packages
-from debloat.verify import Judge, Proven, Verdict, cures, settled
+from debloat.verify import Judge, Proven, Verdict, paths_to_heal, verify_with_retry
 
 MAX_ROUNDS = 5
 """Minimal images made at most: the first, and one after each healing."""
@@ -95,7 +95,7 @@ def read_and_record(
     """Read the image's index and packages, and prepare the rules, while its scenarios are recorded."""
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(_read, workspace, image, recorder.sensor)
-        pool.submit(prepare, image.architecture)
+        pool.submit(prepare, image.platform)
         with progress.stage("record"):
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):
@@ -113,14 +113,17 @@ def world_of(
     """What the rules may look at."""
     for other in more:
         trace = trace | other
-    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.architecture)
+    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.platform)
     if unknown := unknown_packages(world):
         raise UsageError(f"no package of the image is called {', '.join(unknown)}", "see `debloat inspect IMAGE`")
     return world
 
 
 def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None, progress: Progress) -> Proven:
-    """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal."""
+    """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal.
+
+    The ELF audit runs in a thread of its own meanwhile; of the world it shares the root file system only.
+    """
     healed: tuple[Want, ...] = ()
     with ThreadPoolExecutor(1) as pool:
         for _ in range(MAX_ROUNDS):
@@ -132,12 +135,14 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             verdict = Verdict()
             if judge is not None:
                 with progress.stage("verify"):
-                    verdict = settled(judge, world, minimal.closure, workspace.pending)
+                    verdict = verify_with_retry(judge, world, minimal.closure, workspace.pending)
             with progress.stage("audit"):
                 findings = tuple(auditing.result())
-            cure = cures(world, verdict, minimal.closure)
-            if not cure:
+            missing = paths_to_heal(world, verdict, minimal.closure)
+            if not missing:
                 break
-            progress.say(f"healing: {len(cure)} paths that were {'missed' if cure[0].rule == 'healed' else 'listed'}")
-            healed += cure
+            progress.say(
+                f"healing: {len(missing)} paths that were {'missed' if missing[0].rule == 'healed' else 'listed'}"
+            )
+            healed += missing
     return Proven(minimal, verdict, healed, findings)

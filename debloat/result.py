@@ -15,7 +15,7 @@ from debloat.debian.prune import PackageShare
 from debloat.image.footprint import Footprint, of_image
 from debloat.record.record import Recording
 from debloat.rules.application.forgone import forgone
-from debloat.verify import Answer, Proven
+from debloat.verify import Comparison, Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Report:
     after: Footprint
     packages: tuple[PackageShare, ...]
     rules: tuple[RuleShare, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[Comparison, ...]
     healed: tuple[Want, ...]
     mechanisms: tuple[str, ...]
     verified: bool

@@ -44,7 +44,7 @@ def report_of(image: str | None, **given: Any) -> GateReport:
     lock, lock_name = _lock(given["lock"])
     reference = image or (lock.reference if lock else "")
     if not reference:
-        raise UsageError("there is no image to check", "name it: debloat check IMAGE")
+        raise UsageError("there is no image to check", "name it: `debloat check IMAGE`")
     request = Request(
         rules_of(raw),
         lock,

@@ -16,7 +16,7 @@ from debloat.core.progress import Progress, Stage
 from debloat.core.text import count, name, saving, size
 from debloat.image.footprint import Footprint
 from debloat.result import Report
-from debloat.verify import Answer
+from debloat.verify import Comparison
 
 _SHOWN = 6
 """Rows listed of a long list before it is cut with a count: the summary stays on one screen."""
@@ -236,7 +236,7 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
         yield _row("", Text(f"and {len(answers) - len(shown)} more, the same", style="dim"))
 
 
-def _answer(label: str, answer: Answer, room: int, width: int) -> Iterator[Text]:
+def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[Text]:
     text = Text(f"{_cut(label, room):<{room}}  ")
     if not (said := answer.difference or answer.note):
         yield _row("  same", text.append(answer.after.outcome(), style="dim"), style="green")

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from debloat.core.errors import SensorUnavailable
+from debloat.core.platform import PLATFORMS
 
 __all__ = ["FLAGS", "MACHINES", "SensorUnavailable", "binary", "build", "machine", "source_hash"]
 
@@ -24,12 +25,10 @@ SOURCE = Path(__file__).parent / "src" / "sensor.c"
 PREBUILT = Path(__file__).with_name("bin")
 
 MACHINES = {
-    "amd64": "x86_64",
-    "x86_64": "x86_64",
-    "x86-64": "x86_64",
-    "arm64": "aarch64",
-    "aarch64": "aarch64",
-    "arm64/v8": "aarch64",
+    name: known.machine
+    for known in PLATFORMS
+    if known.debian in ("amd64", "arm64")
+    for name in (known.oci, known.debian, known.machine)
 }
 """Machine by the names that engines, `uname` and OCI platforms give it."""
 
@@ -45,7 +44,7 @@ TIMEOUT = 120
 def machine(arch: str) -> str:
     """`x86_64` or `aarch64` for any of their names; SensorUnavailable for another machine."""
     try:
-        return MACHINES[arch.strip().lower()]
+        return MACHINES[arch.strip().lower().partition("/")[0]]
     except KeyError:
         raise SensorUnavailable(
             f"no sensor for the machine {arch!r}: it knows amd64 and arm64",

@@ -23,7 +23,9 @@ def no_prebuilt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("name", "expected"), [("amd64", "x86_64"), ("aarch64", "aarch64"), ("ARM64", "aarch64")])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("amd64", "x86_64"), ("aarch64", "aarch64"), ("arm64/v8", "aarch64"), ("ARM64", "aarch64")]
+)
 def test_machine(name: str, expected: str) -> None:
     assert machine(name) == expected
 
