@@ -209,7 +209,7 @@ def gc(**given: Any) -> None:
 @RESULT
 @QUIETNESS
 def lock(**given: Any) -> None:
-    """Make the minimal image of IMAGE and write its lock (default: debloat.lock.format)."""
+    """Make the minimal image of IMAGE and write its lock (default: debloat.lock)."""
     from debloat.cli.lock import run
 
     run(**given)
@@ -217,7 +217,7 @@ def lock(**given: Any) -> None:
 
 @cli.command(context_settings=CONTEXT)
 @click.argument("image")
-@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock.format here).")
+@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock here).")
 @click.option("-t", "--tag", metavar="NEW", help="Name of the result (default: NAME:TAG-slim).")
 @click.option("--verify", is_flag=True, help="Ask IMAGE and the result the probes of debloat.toml; tag if they agree.")
 @click.option("-c", "--config", metavar="FILE", help="Read this debloat.toml (default: the one found here).")
@@ -235,7 +235,7 @@ def apply(**given: Any) -> None:
 
 @cli.command(context_settings=CONTEXT)
 @click.argument("image", required=False)
-@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock.format here, if there is one).")
+@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock here, if there is one).")
 @click.option("-c", "--config", metavar="FILE", help="Read rules from this debloat.toml (default: the one found here).")
 @click.option("--probe", is_flag=True, help="Replay the probes too.")
 @click.option("--as-is", is_flag=True, help="Look at IMAGE itself, not at what the lock would cut out of it.")

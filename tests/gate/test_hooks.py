@@ -176,7 +176,7 @@ def test_it_checks_once_until_something_changes(repository: Path, engine: dict[s
 
     assert pushed() == 1
     assert pushed() == 0
-    for name in ("Dockerfile", "app.py", "debloat.toml", "debloat.lock.format", ".dockerignore", "new/file"):
+    for name in ("Dockerfile", "app.py", "debloat.toml", "debloat.lock", ".dockerignore", "new/file"):
         path = repository / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("# changed\n")
@@ -235,7 +235,7 @@ def test_an_image_that_is_not_there_refuses(checks: Checks, capsys: pytest.Captu
 
 def test_the_image_is_the_locks(repository: Path, checks: Checks) -> None:
     assert main(["hook", "run"]) == 2
-    (repository / "debloat.lock.format").write_text("debloat-lock\t1\tx\nsha256\tx\ntool\t0\nimage\tshop:1\n")
+    (repository / "debloat.lock").write_text("debloat-lock\t1\tx\nsha256\tx\ntool\t0\nimage\tshop:1\n")
     assert main(["hook", "run"]) == 0
     assert checks.count == 1
 
