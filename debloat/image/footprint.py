@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from debloat.core.model import Entry, Kind
+from debloat.core.shells import SHELLS
 from debloat.image.rootfs import Rootfs
 
-SHELLS = frozenset({"sh", "ash", "bash", "dash", "rbash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox"})
 PACKAGE_MANAGERS = frozenset(
     {
         "apt",

@@ -48,6 +48,8 @@ IMPATIENT = 2.0
 BOUND = 10.0
 """Seconds until a service that exposes UDP ports alone is asked, whether it has bound one or not."""
 
+OUT_OF_MEMORY = "the kernel killed a process of the container for want of memory"
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
 _END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
@@ -173,7 +175,7 @@ class _Run:
             engine.wait(container, STOP_GRACE)
             return [ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")]
         stdout, stderr = engine.logs(container)
-        return [self._result(ask, code, stdout, stderr)]
+        return self._with_cause([self._result(ask, code, stdout, stderr)])
 
     def service(self, asked: tuple[Ask, ...] | None) -> list[ProbeResult]:
         """Wait until it is ready, ask, and stop it while it is still recorded."""
@@ -190,6 +192,7 @@ class _Run:
             self._note_answer(found)
             self.asked += [a for a in dict.fromkeys(concrete for concrete, _ in found) if a not in self.asked]
             results += [result for _, result in found]
+        results = self._with_cause(results)
         self._session.mark("stop")
         code = self._session.stop()
         return [*results, ProbeResult("stop", True, -1 if code is None else code)]
@@ -220,10 +223,20 @@ class _Run:
                 return
             time.sleep(_LONGEST_PAUSE / 10)
 
+    def _with_cause(self, results: list[ProbeResult]) -> list[ProbeResult]:
+        """The results, failed ones with what the engine knows of the cause."""
+        if all(result.ok for result in results) or not self._session.state().oom_killed:
+            return results
+        return [
+            result if result.ok else replace(result, detail="; ".join(filter(None, (result.detail, OUT_OF_MEMORY))))
+            for result in results
+        ]
+
     def _last_words(self) -> str:
         stdout, stderr = self._session.engine.logs(self._session.container)
         state = self._session.state()
         code = "" if state.running else f" with exit code {state.exit_code}"
+        code += "".join(f" ({why})" for why in (state.error, OUT_OF_MEMORY * state.oom_killed) if why)
         text = excerpt(stderr or stdout, 600)
         return f"{code}; its last output was:\n{text}" if text else f"{code}; it printed nothing"
 
