@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
+import click
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from debloat.cli.main import cli
 from debloat.closure import close
 from debloat.core.errors import UsageError
 from debloat.core.model import Access, Kind, Level, Op, Policy, Trace, Want
+from debloat.gate import hooks
 from debloat.lock import format as locks
 from debloat.lock.format import Item, Lock, LockedPackage
 from debloat.lock.seeds import NEW, carried, normalised_trace, shape, stem
@@ -28,6 +33,20 @@ SMALL = lock(
     trace=gates.trace("/usr/lib/libfoo.so.1", "/srv/\udcff"),
     healed=(gates.healed("/etc/late"),),
 )
+
+# ------------------------------------------------------------------------------------------ its file
+
+
+def test_the_file_has_one_name_everywhere() -> None:
+    """What documents call the lock is what is written, read by the hook, and named in the help of each verb."""
+    page = (Path(__file__).resolve().parents[2] / "docs/lock.md").read_text()
+    assert page.startswith(f"# The lock\n\n`{locks.DEFAULT_NAME}` is ")
+    assert locks.DEFAULT_NAME in hooks.FILES
+    for verb in ("lock", "apply", "check"):
+        command = cli.commands[verb]
+        said = " ".join([command.help or "", *(p.help or "" for p in command.params if isinstance(p, click.Option))])
+        assert set(re.findall(r"debloat\.lock(?:\.\w+)*", said)) == {locks.DEFAULT_NAME}, verb
+
 
 # ------------------------------------------------------------------------------------------ round trips
 
