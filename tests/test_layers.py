@@ -16,9 +16,7 @@ LAYERS = (
 )
 """From the ground up: a unit (a folder or a module of the package) imports from itself and from those before it."""
 
-KNOWN_EXCEPTIONS = {
-    ("core.recipe", "gate.rules"),
-}
+KNOWN_EXCEPTIONS: set[tuple[str, str]] = set()
 """(importing module, imported module): debts, each to be paid."""
 
 

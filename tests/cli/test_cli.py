@@ -16,7 +16,7 @@ import pytest
 
 from debloat import __version__, sensor
 from debloat.cli.main import cli, complain, main
-from debloat.core import recipe
+from debloat.core import config, recipe
 from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted, MinimalFails
 from debloat.engine import docker
 from debloat.image.rootfs import Rootfs
@@ -148,9 +148,8 @@ def test_recipes_in_documents(document: Path) -> None:
     for block in document.read_text().split("```toml\n")[1:]:
         raw = tomllib.loads(block.partition("```")[0])
         raw = raw.get("tool", {}).get("debloat", raw)
-        if not raw.keys() & {"family", "gate"}:
-            recipe.check(raw, document.name)
-            recipe.recipe(raw)
+        if not raw.keys() & {"family", "rule"}:
+            recipe.recipe(config.settings(raw, document.name))
 
 
 # ---- how runs end
@@ -190,12 +189,10 @@ Engines = Callable[[Program], FakeEngine]
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
     """Puts a fake in the place of the engine."""
-    import debloat.cli.slim as command
 
     def put(program: Program) -> FakeEngine:
         engine = FakeEngine({"tool:1": (tree(TREE), {"Entrypoint": ["/usr/bin/tool"]})}, program)
-        for module in (docker, command):
-            monkeypatch.setattr(module, "connect", lambda: engine)
+        monkeypatch.setattr(docker, "connect", lambda: engine)
         return engine
 
     return put
@@ -320,7 +317,7 @@ def test_a_bug_ends_with_70_and_says_so(
         (["tool:1", "other:1"], "unexpected extra argument"),
         (["tool:1", "-e", "X"], "is not K=V"),
         (["tool:1", "--http", "?"], "is no HTTP probe"),
-        (["tool:1", "--args", "'"], "cannot split args"),
+        (["tool:1", "--args", "'"], "cannot split"),
         (["tool:1", "--keep", "etc/x"], "must be absolute"),
         (["tool:1", "-c", "missing.toml"], "cannot read missing.toml"),
         (["tool:1", "--trace", "missing.json"], "cannot read the trace missing.json"),

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debloat.cli import hook as command
+from debloat.cli.engines import Engines
 from debloat.cli.main import main
 from debloat.core.errors import GateFailed, UsageError
 from debloat.gate import hooks
@@ -155,7 +156,7 @@ class Checks:
         self.count = 0
         self.reason = ""
 
-    def __call__(self, reference: str) -> None:
+    def __call__(self, reference: str, engines: Engines) -> None:
         self.count += 1
         if self.reason:
             raise GateFailed(self.reason)
