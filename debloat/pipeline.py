@@ -10,9 +10,10 @@ from debloat import sensor
 from debloat.closure import World
 from debloat.core.errors import UsageError
 from debloat.core.model import Image, Trace, Want
-from debloat.core.progress import Progress
+from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
 from debloat.core.reference import default_target, spare_original
+from debloat.core.text import count
 from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
@@ -66,8 +67,9 @@ def slim(
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `default_target`).
 
-    Without proof there is no tag, unless `force`; the report then says what differs.
+    Without proof there is no tag, unless `force`; the report then says what differs. `progress` follows the run.
     """
+    watch = Stopwatch(progress)
     with Workspace(engine) as workspace:
         image = engine.image(reference)
         target = target or default_target(reference)
@@ -75,13 +77,13 @@ def slim(
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
         with ThreadPoolExecutor(1) as pool:
             whole = pool.submit(engine.whole_config, image)
-            rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, progress)
+            rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, watch)
             image = replace(image, config=whole.result())
         world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
-        proven = prove(workspace, world, image, judge if verify else None, progress)
+        proven = prove(workspace, world, image, judge if verify else None, watch)
         result = target if proven.verdict.passed or force else ""
-        finished = report(image, world, recording, proven, recipe, result, verify, progress)
+        finished = report(image, world, recording, proven, recipe, result, verify, watch.stages)
         for sink in sinks:
             sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
         if result:
@@ -141,8 +143,7 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             missing = paths_to_heal(world, verdict, minimal.closure)
             if not missing:
                 break
-            progress.say(
-                f"healing: {len(missing)} paths that were {'missed' if missing[0].rule == 'healed' else 'listed'}"
-            )
+            how = "missed" if missing[0].rule == "healed" else "listed"
+            progress.say(f"healing {count(len(missing), 'path')} that the replay {how}")
             healed += missing
     return Proven(minimal, verdict, healed, findings)

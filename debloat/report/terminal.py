@@ -70,7 +70,6 @@ class TerminalProgress(Progress):
     """Stages as they happen: a spinner on a terminal, plain lines in a pipe."""
 
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
-        super().__init__()
         self._console = console(quiet)
         self._watched = interactive(self._console) and not quiet
         self._verbose = verbose
@@ -84,17 +83,17 @@ class TerminalProgress(Progress):
             self._live.start()
 
     def end(self, stage: Stage) -> None:
-        self.close()
+        self._stop()
         if self._verbose or stage.seconds >= 0.05:
             self._console.print(Text(_stage_line(stage.name, stage.seconds), style="dim"))
 
     def say(self, text: str) -> None:
-        if self._running is not None:
-            self._running.detail = name(text)
+        if (running := self._running) is not None:  # which another thread may end meanwhile
+            running.detail = name(text)
         if self._verbose or not self._watched:
             self._console.print(Text(f"  {name(text)}", style="dim"))
 
-    def close(self) -> None:
+    def _stop(self) -> None:
         if self._live is not None:
             self._live.stop()
         self._live = self._running = None
