@@ -52,10 +52,10 @@ def group(options: type[T]) -> T:
 @typing.dataclass_transform(frozen_default=True)
 def options(described: type[T]) -> type[T]:
     """Make a class of described fields a frozen dataclass, whose fields have the defaults that the command line has."""
-    for name, kind in inspect.get_annotations(described).items():
+    for name, kind in inspect.get_annotations(described, eval_str=True).items():
         said: _Said = vars(described)[name]
         default = {"default": said.group()} if said.group else _default(kind, said)
-        field = dataclasses.field(**default, kw_only=bool(said.names), metadata={"said": said})
+        field = dataclasses.field(**default, kw_only=bool(said.names), metadata={"said": said, "kind": kind})
         setattr(described, name, field)
     return dataclass(frozen=True, slots=True)(described)
 
@@ -298,7 +298,7 @@ def parameters(described: type) -> Iterator[click.Parameter]:
         if said.group:
             yield from parameters(said.group)
         elif said.names:
-            yield click.Option([*said.names, field.name], **_of_type(field.type), **said.click)
+            yield click.Option([*said.names, field.name], **_of_type(field.metadata["kind"]), **said.click)
         else:
             yield click.Argument([field.name], **said.click)
 
