@@ -129,7 +129,9 @@ def _looking(rules: Sequence[Rule], level: Level) -> tuple[Callable[[Entry, Worl
 
 
 def _keep(rootfs: Rootfs, glob: str) -> Iterable[str]:
-    """What `--keep GLOB` names: the paths that match and, for directories, everything below."""
+    """What `--keep GLOB` names: the paths that match, a link to a directory too, and all that is below directories."""
+    if rootfs.resolve(glob, follow=False).path is not None:
+        yield glob
     for path in rootfs.glob(glob):
         yield path
         if rootfs.is_dir(path):

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,22 @@ def test_a_level_for_some_paths() -> None:
     found = closure([Deep(edges)], ["/d0/f0", "/d2/f2"], Policy(levels=(("/d0/**", Level.PACKAGE),)))
     assert "/d1/f1" in found
     assert "/d1/f4" not in found
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        ("/usr/bin/awk", {"/usr/bin/awk", "/usr/bin/mawk"}),
+        ("/usr/bin/a*", {"/usr/bin/awk", "/usr/bin/mawk"}),
+        ("/lib", {"/lib", "/usr/lib", "/usr/lib/x"}),
+        ("/lib/x", {"/lib", "/usr/lib/x"}),
+    ],
+)
+def test_keep_names_a_link_and_what_it_leads_to(keep: str, expected: set[str]) -> None:
+    files = tree({"/usr/bin/awk": "-> mawk", "/usr/bin/mawk": "m", "/lib": "-> usr/lib", "/usr/lib/x": "x"})
+    found = close(World(files, FakePackages({}), ImageConfig({}), policy=Policy(keep=(keep,))), [])
+    wanted = {path for path, evidence in found.evidence.items() if any(e.rule != "parent" for e in evidence)}
+    assert wanted >= expected
 
 
 def test_keep_takes_directories_whole_and_drop_wins() -> None:
