@@ -6,7 +6,6 @@ but not enabled for a kept SAPI goes. Code below /usr/share is kept by the packa
 
 from __future__ import annotations
 
-import functools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -14,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
 from debloat.debian.documentation import is_documentation
+from debloat.rules.languages.php.source import MAX_SOURCE, includes, settings
 
-MAX_SOURCE = 4 << 20
 CODE = (".php", ".inc", ".phtml", ".php5", ".php7", ".php8", ".module", ".phar")
 
 SAPIS = (
@@ -44,15 +43,6 @@ INCLUDE_PATH = ("/usr/share/php", "/usr/local/lib/php", "/usr/share/pear")
 """`include_path` as Debian and the PHP project compile it in."""
 
 _INI = re.compile(r"(?:/etc/php|/usr/local/etc/php|/usr/local/lib|/usr/local/etc|/opt/[^/]+)/.*\.ini")
-_SETTING = re.compile(r"^[ \t]*([\w.]+)[ \t]*=[ \t]*\"?([^\"\n;]*)", re.MULTILINE)
-_STRING = rb"(?:\"[^\"\n$]{0,500}\"|'[^'\n]{0,500}')"
-_PLACE = rb"(?:__DIR__|dirname\(\s*+__(?:FILE|DIR)__\s*+(?:,\s*+\d\s*+)?\))"
-_STATEMENTS = (b"include", b"require")
-_INCLUDE = re.compile(
-    rb"(?<![\w$>:])(?:include|require)(?:_once)?[ \t\n]*+\(?[ \t\n]*+"
-    rb"(?:(%b)[ \t\n]*+\.[ \t\n]*+)?(%b)" % (_PLACE, _STRING),
-    re.IGNORECASE,
-)
 _LEVELS = re.compile(r",\s*(\d)")
 
 
@@ -99,9 +89,9 @@ class PhpExtensions(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or entry.size > MAX_SOURCE or not self._is_ini(entry.path, world):
             return
-        settings = _settings(world.rootfs.read(entry.path))
-        directories = [value for key, value in settings if key == "extension_dir" and value.startswith("/")]
-        for key, value in settings:
+        known = settings(world.rootfs.read(entry.path))
+        directories = [value for key, value in known if key == "extension_dir" and value.startswith("/")]
+        for key, value in known:
             if key in ("extension", "zend_extension"):
                 for path in self._extension(value, directories, entry.path, world):
                     yield self.want(path, entry.path, f"{key}={value}")
@@ -201,46 +191,6 @@ def _program(world: World, owner: str, top: str) -> tuple[str, tuple[str, ...]]:
         elif entry.is_symlink and f"{world.rootfs.resolve(path).path}/".startswith(top):
             files.append(path)
     return first, tuple(files)
-
-
-@functools.lru_cache(maxsize=4096)
-def includes(source: bytes) -> tuple[tuple[int, str, str], ...]:
-    """What a PHP file includes by a literal name: line, the place it is relative to (`__DIR__`, ...) or "", name.
-
-    Statements are searched for in the text; in a comment they name a file too many at most.
-    """
-    lowered = source.lower()
-    # Looking for the words first is three times as fast as the pattern, which has no fixed beginning.
-    places = sorted(place for word in _STATEMENTS for place in _places(lowered, word))
-    line, counted = 1, 0
-    found = dict[tuple[int, str, str], None]()
-    for place in places:
-        match = _INCLUDE.match(source, place)
-        if match is not None and not _commented(source, place):
-            line, counted = line + source.count(b"\n", counted, place), place
-            found[line, _text(match[1] or b""), _text(match[2][1:-1])] = None
-    return tuple(found)
-
-
-def _places(text: bytes, word: bytes) -> Iterator[int]:
-    place = text.find(word)
-    while place >= 0:
-        yield place
-        place = text.find(word, place + len(word))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _commented(source: bytes, place: int) -> bool:
-    line = source[source.rfind(b"\n", 0, place) + 1 : place].lstrip()
-    return line.startswith((b"//", b"#", b"*", b"/*"))
-
-
-def _settings(source: bytes) -> tuple[tuple[str, str], ...]:
-    text = source.decode("utf-8", "surrogateescape")
-    return tuple((m[1], m[2].strip()) for m in _SETTING.finditer(text) if m[2].strip())
 
 
 RULES: tuple[Rule, ...] = (PhpConfig(), PhpExtensions(), PhpIncludes())
