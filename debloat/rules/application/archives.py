@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from debloat.closure import World
+from debloat.closure import World, derived
 
 SUFFIXES = (".whl", ".gem", ".deb")
 
@@ -27,9 +27,9 @@ def is_installed(world: World, path: str) -> bool:
     name = posixpath.basename(path)
     if name.endswith(".whl"):
         parts = name.split("-")
-        return len(parts) >= 5 and _distribution(*parts[:2]) in world.derived(_distributions)
+        return len(parts) >= 5 and _distribution(*parts[:2]) in _distributions(world)
     if name.endswith(".gem"):
-        return f"{name}spec" in world.derived(_specifications)
+        return f"{name}spec" in _specifications(world)
     if name.endswith(".deb"):
         bare, _, rest = name.partition("_")
         version, _, architecture = rest.removesuffix(".deb").rpartition("_")
@@ -47,6 +47,7 @@ def _distribution(name: str, version: str) -> tuple[str, str]:
     return _RUNS.sub("-", name).lower(), version.lower()
 
 
+@derived
 def _distributions(world: World) -> frozenset[tuple[str, str]]:
     """What Python has installed anywhere, by the names of `NAME-VERSION.dist-info` (PEP 376)."""
     directories = (posixpath.basename(posixpath.dirname(path)) for path in world.rootfs.named("METADATA"))
@@ -54,6 +55,7 @@ def _distributions(world: World) -> frozenset[tuple[str, str]]:
     return frozenset(_distribution(stem.rpartition("-")[0], stem.rpartition("-")[2]) for stem in stems)
 
 
+@derived
 def _specifications(world: World) -> frozenset[str]:
     """The names of the specifications in gem homes."""
     return frozenset(name for home in world.rootfs.named("specifications") for name in world.rootfs.names(home))

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.closure import World, derived
 from debloat.core.globs import glob_regex
 from debloat.image.rootfs import Rootfs
 
@@ -140,8 +140,9 @@ class Runtime:
         return lambda path: any(c.fullmatch(path, start) for c in compiled)
 
 
+@derived
 def runtimes(world: World) -> tuple[Runtime, ...]:
-    """The runtimes in the image that no package brought, sorted by prefix. A function for `World.derived`."""
+    """The runtimes in the image that no package brought, sorted by prefix."""
     names = {tail.rpartition("/")[2] for tail in _TAILS}
     likely = (path for path in world.rootfs.named(*names) if path.endswith(_TAILS))
     found = {runtime for path in likely for runtime in _at(world, path)}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Kind, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules.application import archives, leftovers
@@ -70,22 +70,23 @@ class Survey:
 
 def leftover(world: World, path: str) -> str:
     """For what a real path that no package brought was taken, such as `a cache`; "" for none of rules/leftovers.py."""
-    known = world.derived(survey).leftovers
+    known = survey(world).leftovers
     return next((known[p] for p in (path, *_parents(path)) if p in known), "")
 
 
 def application(world: World) -> Mapping[str, str]:
     """The application's paths, sorted, each with the reason: `COPY /app`, `unowned below /srv`."""
-    return world.derived(survey).files
+    return survey(world).files
 
 
 def is_application(world: World, path: str) -> bool:
     """Whether a real path is the application's for sure."""
-    return path in world.derived(survey).files
+    return path in survey(world).files
 
 
+@derived
 def survey(world: World) -> Survey:
-    """Look at every name of the image once; a function for `World.derived`."""
+    """Look at every name of the image once."""
     walk = _Walk(world)
     walk.run()
     followers: dict[str, set[str]] = {}
@@ -126,7 +127,7 @@ class PackageData(Rule):
     name: ClassVar[str] = "application.data"
 
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
-        found = world.derived(survey)
+        found = survey(world)
         for path in found.data.get(entry.path, ()):
             yield self.want(path, entry.path, "lies beside it in a directory of the same package")
         if entry.is_dir or is_documentation(entry.path) or not found.followers:
@@ -171,7 +172,7 @@ class _Walk:
         by_weight = sorted(self.places, key=lambda place: place.instruction != "WORKDIR")
         self._named = {path: str(place) for place in by_weight for path in _targets(world, place)}
         self._above = {parent for path in self._named for parent in _parents(path)}
-        self._scripts = world.derived(_recorded)
+        self._scripts = _recorded(world)
         self._runtimes = self._testers(world)
         self._parts: tuple[Callable[[str], bool], ...] = ()
         release = any(world.rootfs.is_file(path) for path in ("/etc/os-release", "/usr/lib/os-release"))
@@ -179,7 +180,7 @@ class _Walk:
 
     def _testers(self, world: World) -> dict[str, tuple[Callable[[str], bool], ...]]:
         found: dict[str, tuple[Callable[[str], bool], ...]] = {}
-        for runtime in world.derived(runtimes):
+        for runtime in runtimes(world):
             found[runtime.prefix] = (*found.get(runtime.prefix, ()), runtime.tester())
         return found
 
@@ -333,6 +334,7 @@ def _targets(world: World, place: Destination) -> Iterator[str]:
         yield place.path
 
 
+@derived
 def _recorded(world: World) -> frozenset[str]:
     """Files that language packages put outside of their own directories: scripts and data.
 

@@ -35,7 +35,7 @@ class Traced(Rule):
     level = Level.EXACT
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        swept = _by_group(world.derived(sweeps_of))
+        swept = _by_group(sweeps_of(world))
         uses: dict[tuple[str, bool, str, str], set[str]] = defaultdict(set)
         for access in world.trace.accesses:
             if not skipped(access.path):
@@ -54,7 +54,7 @@ def listed_children(world: World) -> Iterator[Want]:
     For a second round of healing: when an answer differs and no lookup failed, a listing came out shorter.
     Walks over many directories are left out.
     """
-    swept = _by_group(tuple(s for s in world.derived(sweeps_of) if len(s.directories) > 1))
+    swept = _by_group(tuple(s for s in sweeps_of(world) if len(s.directories) > 1))
     listed = set()
     for access in world.trace.accesses:
         if access.op is Op.LIST and (real := world.rootfs.resolve(access.path).path) and not skipped(real):

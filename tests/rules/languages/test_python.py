@@ -541,4 +541,4 @@ def test_garbage_metadata(text: str, name: str) -> None:
         f"{SITE}/a-1.dist-info/RECORD": text.encode("utf-8", "replace"),
     }
     w = world(table)
-    assert w.derived(layout).stdlibs == (LIB,)
+    assert layout(w).stdlibs == (LIB,)

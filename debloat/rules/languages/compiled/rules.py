@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
 from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.application.survey import MANY, is_application
@@ -92,7 +91,7 @@ class CompiledPrograms(Rule):
         data = _program(entry, world)
         if not data:
             return
-        asked, starts = world.derived(_asked_for), starts_programs(data)
+        asked, starts = _asked_for(world), starts_programs(data)
         texts = sorted(literals(data)) if starts else []
         if not (is_go(data) and (texts or not starts)):
             wide = "utf-16-le" if data.startswith(b"MZ") else "utf-8"
@@ -167,7 +166,7 @@ def _longest(text: str, packed: bool, world: World) -> str | None:
     while True:
         rest = rest.lstrip("/")
         part = rest.partition("/")[0]
-        names = world.derived(partial_names)(here or "/")
+        names = _names(world, here or "/")
         length = next((n for n in range(len(part), 0, -1) if part[:n] in names), 0)
         if not length:
             # A directory with a slash behind it, where the literal ends; where that is cannot be seen if it is packed.
@@ -183,17 +182,12 @@ def _longest(text: str, packed: bool, world: World) -> str | None:
         return here if not rest or packed or not _WORD.match(rest) else None
 
 
-def partial_names(world: World) -> partial[frozenset[str]]:
-    """A function that gives the names in a directory as a set, remembered; for `World.derived`."""
-    return partial(_names, world, {})
+@derived_by
+def _names(world: World, directory: str) -> frozenset[str]:
+    return frozenset(world.rootfs.names(directory))
 
 
-def _names(world: World, known: dict[str, frozenset[str]], directory: str) -> frozenset[str]:
-    if directory not in known:
-        known[directory] = frozenset(world.rootfs.names(directory))
-    return known[directory]
-
-
+@derived
 def _asked_for(world: World) -> dict[str, str]:
     """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
     asked = set[str]()

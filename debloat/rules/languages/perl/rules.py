@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.application.survey import UNITS
 from debloat.rules.commands import inert, scripts
@@ -77,6 +77,7 @@ _MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
 _DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")
 
 
+@derived
 def inc(world: World) -> tuple[str, ...]:
     """The directories of @INC that the image has: PERL5LIB, then those of its perl."""
     own = [d for d in world.config.env.get("PERL5LIB", "").split(":") if d.startswith("/")]
@@ -95,16 +96,18 @@ def inc(world: World) -> tuple[str, ...]:
     return tuple(found.values())
 
 
+@derived
 def _roots(world: World) -> tuple[str, ...]:
     """Real paths of the directories of @INC, each with a slash after it; the longer ones first."""
-    reals = {world.rootfs.resolve(d).path or d for d in world.derived(inc)}
+    reals = {world.rootfs.resolve(d).path or d for d in inc(world)}
     return tuple(sorted((f"{r}/" for r in reals), key=lambda r: (-len(r), r)))
 
 
+@derived
 def _library(world: World) -> dict[str, str]:
     """What `require` finds in @INC, by name relative to it; the first directory wins."""
     found: dict[str, str] = {}
-    for directory in world.derived(inc):
+    for directory in inc(world):
         real = world.rootfs.resolve(directory).path or directory
         for entry in world.rootfs.walk(real):
             if not entry.is_dir and entry.path.endswith(_MODULE_FILES):
@@ -143,9 +146,9 @@ class _Search:
         # Applications keep modules in `lib` beside or above the script, and say so in ways too many to read.
         if _application(entry.path, world):
             roots += [f"{here}/lib", posixpath.normpath(f"{here}/../lib"), f"{world.config.workdir.rstrip('/')}/lib"]
-        known = world.derived(inc)
-        self._library = world.derived(_library)
-        reals = world.derived(_roots)
+        known = inc(world)
+        self._library = _library(world)
+        reals = _roots(world)
         self._own = tuple(d for d in dict.fromkeys(roots) if f"{d}/" not in reals and self.rootfs.is_dir(d))
         self.directories = (*self._own, *known)
 
@@ -177,7 +180,7 @@ def _root(path: str, package: str) -> str | None:
 
 
 def _root_of(path: str, world: World) -> str:
-    return next((root for root in world.derived(_roots) if path.startswith(root)), "")
+    return next((root for root in _roots(world) if path.startswith(root)), "")
 
 
 class PerlUse(Rule):
@@ -242,7 +245,7 @@ class PerlParts(Rule):
     def _parts(self, entry: Entry, root: str, world: World) -> Iterator[Want]:
         """XSLoader(3perl) looks beside the module first; `do` and `require` take what @INC has first."""
         relative = entry.path[len(root) :]
-        directories = tuple(f"{world.rootfs.resolve(d).path or d}/" for d in world.derived(inc))
+        directories = tuple(f"{world.rootfs.resolve(d).path or d}/" for d in inc(world))
         compiled = (f"auto/{relative.removesuffix('.pm')}/*",)
         for path in self._first(compiled, (root, *directories), world):
             yield self.want(path, entry.path, "its compiled or autoloaded part")
@@ -262,20 +265,14 @@ class PerlParts(Rule):
                         yield path
 
 
-def _files_of(owner: str, world: World) -> tuple[str, tuple[str, ...]]:
-    """The first module of a package that is no link, and all of its files that belong to the unit; remembered."""
-    memory = world.derived(_memory)
-    if owner not in memory:
-        roots = world.derived(_roots)
-        files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
-        modules = (e for p in files if p.endswith((".pm", ".so")) and (e := world.rootfs.get(p)) is not None)
-        first = next((e.path for e in modules if e.is_file), "")
-        memory[owner] = first, (*files, *scripts(world, owner, b"perl"))
-    return memory[owner]
-
-
-def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
-    return {}
+@derived_by
+def _files_of(world: World, owner: str) -> tuple[str, tuple[str, ...]]:
+    """The first module of a package that is no link, and all of its files that belong to the unit."""
+    roots = _roots(world)
+    files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
+    modules = (e for p in files if p.endswith((".pm", ".so")) and (e := world.rootfs.get(p)) is not None)
+    first = next((e.path for e in modules if e.is_file), "")
+    return first, (*files, *scripts(world, owner, b"perl"))
 
 
 class PerlUnit(Rule):
@@ -302,7 +299,7 @@ class PerlUnit(Rule):
 
     def _package(self, entry: Entry, owner: str, world: World) -> Iterator[Want]:
         """All of the package follows from its first module, and that one from every other: few claims."""
-        first, files = _files_of(owner, world)
+        first, files = _files_of(world, owner)
         first = first or entry.path
         for path in files if first == entry.path else (first,):
             if world.rootfs.is_file(path):
@@ -312,7 +309,7 @@ class PerlUnit(Rule):
         """The files of the CPAN distribution, from its .packlist (ExtUtils::Packlist)."""
         parts = entry.path[len(root) :].removesuffix(".pm").split("/")
         for length in range(len(parts), 0, -1):
-            for directory in world.derived(_roots):
+            for directory in _roots(world):
                 listing = f"{directory}auto/{'/'.join(parts[:length])}/.packlist"
                 if world.rootfs.is_file(listing):
                     yield from self._listed(entry, listing, world)
@@ -389,7 +386,7 @@ class PerlRuntime(Rule):
 
     def _files(self, names: Iterable[str], source: str, world: World, detail: str) -> Iterator[Want]:
         for relative in names:
-            places = (f"{directory}/{relative}" for directory in world.derived(inc))
+            places = (f"{directory}/{relative}" for directory in inc(world))
             if path := next(filter(world.rootfs.is_file, places), None):
                 yield self.want(path, source, detail)
 

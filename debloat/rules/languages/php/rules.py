@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules.languages.php.source import MAX_SOURCE, includes, settings
@@ -160,27 +160,20 @@ class PhpIncludes(Rule):
         if not entry.path.startswith("/usr/share/") or len(parts) < 5:
             return
         top = "/".join(parts[:4]) + "/"
-        programs = world.derived(_programs)
         for owner in world.packages.owners(entry.path):
-            if (owner, top) not in programs:
-                programs[owner, top] = _program(world, owner, top)
-            first, files = programs[owner, top]
+            first, files = _program(world, (owner, top))
             for path in files if entry.path == first else (first,) if first else ():
                 yield self.want(path, entry.path, f"of the same package {owner}")
 
 
-def _programs(world: World) -> dict[tuple[str, str], tuple[str, tuple[str, ...]]]:
-    """`_program` by package and directory, as far as it was asked for."""
-    return {}
-
-
-def _program(world: World, owner: str, top: str) -> tuple[str, tuple[str, ...]]:
-    """The first file of code of a package below a directory, and all that the program is.
+@derived_by
+def _program(world: World, package: tuple[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The first file of code of a package (its name, and a directory of its own), and all that the program is.
 
     That is what the package has there, and its links that lead there: a web server's directory below /var/lib may be
     made of them. No link is the first: what it leads to may be no file of the package, and ask for nothing.
     """
-    files, first = [], ""
+    (owner, top), files, first = package, list[str](), ""
     for path in world.packages.files(owner):
         entry = world.rootfs.get(path)
         if entry is None or entry.is_dir or is_documentation(path):

@@ -38,7 +38,7 @@ class Subprocesses(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if is_source(entry, world):
-            unit = world.derived(units).of_path.get(entry.path)
+            unit = units(world).of_path.get(entry.path)
             idle = _NOT_FOR_LIBRARIES if unit is not None else frozenset[str]()
             for word in sorted(facts_of(world, entry.path).commands - idle):
                 path = reached(world, word, entry.path)
@@ -62,7 +62,7 @@ class Libraries(Rule):
         if not is_source(entry, world):
             return
         found = facts_of(world, entry.path)
-        unit = world.derived(units).of_path.get(entry.path)
+        unit = units(world).of_path.get(entry.path)
         if found.finds_libraries and (unit is None or unit.name not in _FINDS_FOR_OTHERS):
             for path in ("/sbin/ldconfig", "/etc/ld.so.cache"):
                 yield self.want(path, entry.path, "ctypes.util.find_library")
@@ -108,7 +108,7 @@ def _words(words: Iterable[str]) -> Iterator[str]:
 
 
 def _named(world: World, module: str) -> Iterator[str]:
-    table = world.derived(layout)
+    table = layout(world)
     for env in table.live:
         files = find(world, search_path(world, env, f"{world.config.workdir}/x"), module)
         if files and (table.site_of(files[0]) is not None or "." in module):

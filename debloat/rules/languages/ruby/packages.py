@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.closure import World, derived
 
 LOAD_PATH = (
     # In the order of $LOAD_PATH; Debian's directories, then those of a Ruby built from source.
@@ -87,8 +87,9 @@ class Library:
         return None
 
 
+@derived
 def library(world: World) -> Library:
-    """What the image's Ruby can load. A function for `World.derived`."""
+    """What the image's Ruby can load."""
     path = tuple(_load_path(world))
     gems: dict[str, list[Gem]] = {}
     for gem in _gems(world):

@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.globs import matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.commands import scripts
@@ -66,13 +66,13 @@ class RubyRequire(Rule):
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         for name in _PRELOADED.findall(world.config.env.get("RUBYOPT", "")):
-            for path in world.derived(library).feature(name):
+            for path in library(world).feature(name):
                 yield self.want(path, "config:Env", f"RUBYOPT -r{name}")
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not self._is_ruby(entry, world):
             return
-        known = world.derived(library)
+        known = library(world)
         if _standard(entry.path, known) and not _tool(entry.path, known):
             return
         facts = parse(world.rootfs.read(entry.path))
@@ -102,7 +102,7 @@ class RubyRequire(Rule):
     def _is_ruby(entry: Entry, world: World) -> bool:
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
             return False
-        if entry.path.endswith(SUFFIXES) or (entry.name in NAMES and not world.derived(library).gem_of(entry.path)):
+        if entry.path.endswith(SUFFIXES) or (entry.name in NAMES and not library(world).gem_of(entry.path)):
             return True
         return entry.executable and _SHEBANG.match(world.rootfs.read(entry.path, 256)) is not None
 
@@ -144,7 +144,7 @@ class RubyRuntime(Rule):
         if not entry.is_file:
             return
         if _INTERPRETER.fullmatch(entry.path):
-            known = world.derived(library)
+            known = library(world)
             for path in self._standard_library(known, world):
                 yield self.want(path, entry.path, "standard library")
             for path in known.feature("rubygems"):
@@ -152,7 +152,7 @@ class RubyRuntime(Rule):
             for gem in (g for gems in known.gems.values() for g in gems if g.default):
                 yield self.want(gem.specification, entry.path, "says which default gem this Ruby has")
         elif entry.path.endswith(".rb"):
-            known = world.derived(library)
+            known = library(world)
             tool = _tool(entry.path, known)
             if tool and _standard(entry.path, known) and entry.path.endswith(f"/{tool}.rb"):
                 for directory in known.load_path:
@@ -186,16 +186,16 @@ class RubyGem(Rule):
             "/gems/" in path or "/extensions/" in path or path.endswith(".gemspec") or "ruby" in path
         ):
             return
-        known = world.derived(library)
+        known = library(world)
         gem = known.gem_of(path)
         if gem:
             yield self.want(gem.specification, path, f"of gem {gem.name} {gem.version}")
             if entry.name != MARK and not _unused(path, gem):
                 yield from (self.want(p, path, f"of gem {gem.name} {gem.version}") for p in _anchors(gem, world))
-        for gem in world.derived(_by_anchor).get(path, ()):
+        for gem in _by_anchor(world).get(path, ()):
             yield from self._whole(gem, entry, known, world)
         if _vendored(path) and not path.endswith(".gemspec"):
-            yield from self._package(entry, known, world)
+            yield from self._package(entry, world)
 
     def _whole(self, gem: Gem, entry: Entry, known: Library, world: World) -> Iterator[Want]:
         yield self.want(gem.specification, entry.path, f"of gem {gem.name} {gem.version}")
@@ -203,47 +203,41 @@ class RubyGem(Rule):
             for below in world.rootfs.walk(directory):
                 if not below.is_dir and not UNUSED(below.path[len(directory) :]):
                     yield self.want(below.path, entry.path, f"of gem {gem.name} {gem.version}")
-        for path in world.derived(_stubs).get(gem.name, ()):
+        for path in _stubs(world).get(gem.name, ()):
             yield self.want(path, entry.path, f"program of gem {gem.name}")
         for name in gem.depends:
             for other in known.gems.get(name, ()):
                 for path in _use(other, world):
                     yield self.want(path, entry.path, f"gem {gem.name} depends on {name}")
 
-    def _package(self, entry: Entry, known: Library, world: World) -> Iterator[Want]:
+    def _package(self, entry: Entry, world: World) -> Iterator[Want]:
         """Debian's packages put libraries into vendor_ruby; all of one follows from its first file."""
         for owner in world.packages.owners(entry.path):
             if CORE.fullmatch(owner.partition(":")[0]):
                 continue
-            first, files = _files_of(owner, known, world)
+            first, files = _files_of(world, owner)
             first = first or entry.path
             for path in files if first == entry.path else (first,):
                 yield self.want(path, entry.path, f"of the same package {owner}")
 
 
-def _files_of(owner: str, known: Library, world: World) -> tuple[str, tuple[str, ...]]:
-    """The first file of code of a package, and all of its files that belong to the unit; remembered."""
-    memory = world.derived(_memory)
-    if owner not in memory:
-        files = [
-            path
-            for path in world.packages.files(owner)
-            if _vendored(path)
-            and world.rootfs.is_file(path)
-            and not ((gem := known.gem_of(path)) and _unused(path, gem))
-        ]
-        first = next((p for p in files if not p.endswith(".gemspec")), "")
-        memory[owner] = first, (*files, *scripts(world, owner, b"ruby"))
-    return memory[owner]
-
-
-def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
-    return {}
+@derived_by
+def _files_of(world: World, owner: str) -> tuple[str, tuple[str, ...]]:
+    """The first file of code of a package, and all of its files that belong to the unit."""
+    gem_of = library(world).gem_of
+    files = [
+        path
+        for path in world.packages.files(owner)
+        if _vendored(path) and world.rootfs.is_file(path) and not ((gem := gem_of(path)) and _unused(path, gem))
+    ]
+    first = next((p for p in files if not p.endswith(".gemspec")), "")
+    return first, (*files, *scripts(world, owner, b"ruby"))
 
 
 _STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")
 
 
+@derived
 def _stubs(world: World) -> dict[str, tuple[str, ...]]:
     """Gem -> the programs on PATH that RubyGems made for it (Gem::Installer), whatever they are called."""
     found: dict[str, list[str]] = {}
@@ -272,11 +266,12 @@ def _anchors(gem: Gem, world: World) -> tuple[str, ...]:
 
     Of a gem in a Debian package the code may be in vendor_ruby. A part of the standard library has none of its own.
     """
-    return () if gem.default else world.derived(_anchors_of_gems).get(gem.specification, ())
+    return () if gem.default else _anchors_of_gems(world).get(gem.specification, ())
 
 
+@derived
 def _anchors_of_gems(world: World) -> dict[str, tuple[str, ...]]:
-    return {g.specification: _first_code(g, world) for found in world.derived(library).gems.values() for g in found}
+    return {g.specification: _first_code(g, world) for found in library(world).gems.values() for g in found}
 
 
 def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
@@ -292,10 +287,11 @@ def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
     return (real,)
 
 
+@derived
 def _by_anchor(world: World) -> dict[str, tuple[Gem, ...]]:
     """The gems that a file stands for; a package may have several."""
     found: dict[str, list[Gem]] = {}
-    for gems in world.derived(library).gems.values():
+    for gems in library(world).gems.values():
         for gem in gems:
             for path in _anchors(gem, world):
                 found.setdefault(path, []).append(gem)
@@ -317,7 +313,7 @@ class RubyBundle(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or entry.name not in LOCKS or entry.size > MAX_SOURCE:
             return
-        known = world.derived(library)
+        known = library(world)
         gemfile = world.rootfs.text(entry.path.replace("Gemfile.lock", "Gemfile").replace("gems.locked", "gems.rb"))
         for name, version in bundled(world.rootfs.text(entry.path), gemfile):
             gems = known.gems.get(name, ())

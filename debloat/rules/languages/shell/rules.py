@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.rules.commands import circle, command, inert, on_path, runnable
 from debloat.rules.knowledge.plugins import SHARED
@@ -196,6 +196,7 @@ def _readable(path: str, world: World) -> bool:
     return entry is not None and entry.is_file and entry.size <= MAX_SCRIPT
 
 
+@derived
 def _traced(world: World) -> frozenset[str]:
     """Real paths that were opened or executed while recording."""
     resolve = world.rootfs.resolve
@@ -219,7 +220,7 @@ class ShellScripts(Rule):
         if not is_shell(entry.path, world.rootfs.read(entry.path, 128)):
             return
         owners = world.packages.owners(entry.path)
-        traced = entry.path in world.derived(_traced)
+        traced = entry.path in _traced(world)
         own = bool(owners) and not world.packages.modified(entry.path)
         scope = _Scope(world, circle(world, owners) if own else None, traced or own)
         reading = _Reading(scope, self.name, {entry.path})
@@ -229,7 +230,7 @@ class ShellScripts(Rule):
     def _follow(entry: Entry, world: World) -> bool:
         path = entry.path
         if entry.name in BUILD_SCRIPTS or DEPENDENCIES.search(path):
-            return path in world.derived(_traced)
+            return path in _traced(world)
         if inert(world, path):
             return False
         return entry.executable or ("." in entry.name and not INTERACTIVE.fullmatch(path))
