@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import elf_facts
+from debloat.rules import languages
 from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.commands import depended
 from debloat.rules.knowledge.families import chosen, left_out
+from debloat.rules.language import NEVER
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.platforms import multiarchs_of
 from debloat.rules.recorded.sweeps import Sweep, skipped, sweeps_of
@@ -47,18 +49,23 @@ SHARED = re.compile(
 """Directories in which all packages have files: to list one says nothing on its other files."""
 
 STORES = re.compile(
-    r"/var/lib/(?:dpkg|apt|gems)(?:/.*)?|/usr/share/(?:doc|man|info|locale|lintian|bug|i18n)(?:/.*)?"
-    r"|.*/(?:site-packages|dist-packages|node_modules|__pycache__|lib-dynload)(?:/.*)?"
-    r"|/(?:usr/(?:local/)?)?(?:lib|share)/(?:[a-z0-9_]+-linux-gnu/)?(?:python3?[\d.]*|perl[\w.-]*|ruby|nodejs|npm)(?:/.*)?"
-    r"|/etc/perl(?:/.*)?|/usr/lib/R/library(?:/.*)?|/usr/share/php(?:/.*)?"
+    "(?:{})(?:/.*)?".format(
+        "|".join(
+            (
+                *("/var/lib/(?:dpkg|apt)", "/usr/share/(?:doc|man|info|locale|lintian|bug|i18n)"),
+                f".*/(?:{'|'.join(name for language in languages.known() for name in language.package_directories)})",
+                *(store for language in languages.known() for store in language.stores),
+            )
+        )
+    ),
 )
 """The package manager's own data, documentation, and the trees that interpreters import from."""
 
 PROGRAMS = re.compile(r".*/s?bin")
 """Programs are run by their names; interpreters list the directory of a script to look for modules."""
 
-PYTHON_ABI = re.compile(r".*\.(?:cpython|pypy)\d*-\d+.*")
-"""Names tagged for an interpreter of Python (PEP 3149): who imports them is known to the rules for Python."""
+IMPORTED = re.compile("|".join(found.importer.libraries for found in languages.known() if found.importer) or NEVER)
+"""Names of libraries that only the importer of a language opens: who imports them is known to its rules."""
 
 LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _VERSION = re.compile(r"(?:\.\d+)+$")
@@ -327,7 +334,7 @@ def _private(program: str, owner: str, holder: str, world: World) -> Iterator[En
         entry = world.rootfs.get(path)
         if entry is not None and not entry.is_dir and path.startswith(below):
             directory = path.rpartition("/")[0]
-            if STORES.fullmatch(directory) or PYTHON_ABI.fullmatch(entry.name) or _documents(path):
+            if STORES.fullmatch(directory) or IMPORTED.fullmatch(entry.name) or _documents(path):
                 continue
             if not _optional(entry, holder, world):
                 yield entry

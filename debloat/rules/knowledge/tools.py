@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
+from debloat.rules import languages
 from debloat.rules.commands import on_path
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
@@ -66,7 +67,10 @@ def _tools(world: World, holder: str) -> tuple[str, ...]:
 
 
 OTHER_LANGUAGES = re.compile(
-    rb"^[^#\n]*?(?<![\w./-])(?:/usr/bin/)?(perl|python3?|ruby|lua|php|tclsh|gawk)(?![\w./-])", re.MULTILINE
+    r"^[^#\n]*?(?<![\w./-])(?:/usr/bin/)?({})(?![\w./-])".format(
+        "|".join(word for language in languages.known() for word in language.shell_words)
+    ).encode(),
+    re.MULTILINE,
 )
 """An interpreter in the text of a shell script: reports and statistics that are half Perl are scripts for Perl."""
 

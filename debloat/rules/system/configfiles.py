@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Want
+from debloat.rules import languages
 from debloat.rules.application.survey import survey
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import inert, on_path, reached
@@ -30,7 +31,8 @@ MAX_NAMED = 500
 """A file that names more paths is a list of files, not a configuration."""
 
 SUFFIXES = (
-    *(".cf", ".cfg", ".cnf", ".conf", ".config", ".cron", ".env", ".hcl", ".inc", ".ini", ".json", ".ldif", ".lua"),
+    *(".cf", ".cfg", ".cnf", ".conf", ".config", ".cron", ".env", ".hcl", ".inc", ".ini", ".json", ".ldif"),
+    *(suffix for language in languages.known() for suffix in language.configures),
     *(".properties", ".rc", ".rules", ".service", ".settings", ".tab", ".toml", ".vcl", ".xml", ".yaml", ".yml"),
 )
 NAMES = frozenset({".htaccess", ".forward", ".procmailrc", "aliases", "crontab", "inittab", "Procfile", "Caddyfile"})

@@ -332,7 +332,7 @@ def test_a_runtime_built_from_source_is_cut_like_the_distribution(language: str)
     world = image(
         {**table, f"/opt/{prefix}/etc/own.conf": "x"}, f"COPY --from=b /opt/{prefix} /opt/{prefix} # buildkit"
     )
-    assert [runtime.language for runtime in runtimes(world)] == [language]
+    assert [runtime.name for runtime in runtimes(world)] == [language]
     own = [] if language in ("Java", "Go") else [f"/opt/{prefix}/etc/own.conf"]
     assert kept(world) == own
 

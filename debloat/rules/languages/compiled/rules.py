@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
+from debloat.rules import languages
 from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.application.survey import MANY, is_application
 from debloat.rules.cmdline import programs
@@ -20,7 +21,7 @@ from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED, STORES
 from debloat.rules.knowledge.tools import LARGE
 from debloat.rules.languages.compiled.literals import PACKED, is_go, literals, loaded, starts_programs
-from debloat.rules.languages.java.classfile import compiled_classes
+from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 
 MAX_PROGRAM = 256 << 20
@@ -33,8 +34,9 @@ LENT = 0o6000
 
 _START = re.compile(rb"/(?:etc|usr|bin|sbin|lib|lib64|opt|srv)/(?=([\x21-\x7e]{1,200}))")
 _SOURCE = re.compile(
-    r"/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*"
-    r"|.*\.(?:c|cc|cpp|cxx|c\+\+|h|hh|hpp|hxx|h\+\+|ipp|inl|tcc|go|s|S|rs|d|f|f90|pas|adb|ads|hs|ml|nim|zig|vala)",
+    "/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*|.*(?:{})".format(
+        "|".join(re.escape(suffix) for found in languages.known() if found.compiled for suffix in found.suffixes)
+    ),
     re.DOTALL,
 )
 """What was compiled: assertions, panics and tables of lines name the sources, and nothing opens them."""
@@ -53,7 +55,7 @@ class CompiledPaths(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         data = _program(entry, world)
-        contents = [data] if data.startswith(b"\x7fELF") else compiled_classes(entry, world)
+        contents = [data] if data.startswith(b"\x7fELF") else classes_of(entry, world)
         for path in sorted({path for content in contents for path in paths(content, world)}):
             if STORES.fullmatch(path) or is_application(world, path):
                 continue

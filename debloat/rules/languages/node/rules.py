@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
+from debloat.rules.cmdline import words_of
 from debloat.rules.commands import reached
 from debloat.rules.languages.node import packages
+from debloat.rules.languages.node.language import LANGUAGE
 from debloat.rules.languages.node.source import References, references, specifiers
 
-SOURCES = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 SHEBANG = 256
 _START = ("prestart", "start", "poststart")
 _RUNTIME = re.compile(r"node(?:js)?|libnode\.so\.\d+")
@@ -36,7 +36,7 @@ def is_source(entry: Entry, world: World) -> bool:
     """Whether an entry is a JavaScript program or module: by its suffix, or by the interpreter on its first line."""
     if not entry.is_file or entry.name.endswith((".d.ts", ".d.mts", ".d.cts")):
         return False
-    if entry.name.endswith(SOURCES):
+    if entry.name.endswith(LANGUAGE.suffixes):
         return True
     if not entry.executable or "." in entry.name:
         return False
@@ -234,20 +234,12 @@ class CommandLine(Rule):
         fields["Env"] = (config.env.get("NODE_OPTIONS", ""),)
         start = world.rootfs.resolve(config.workdir).path or "/"
         for label, words in fields.items():
-            for word in _words(words):
+            for word in words_of(words):
                 name = packages.bare(word.rpartition("=")[2])
                 place = packages.find(world, start, name) if name else None
                 if place is not None and "/node_modules/" in place:
                     for path in _package(world, place):
                         yield self.want(path, f"config:{label}", word)
-
-
-def _words(words: Iterable[str]) -> Iterator[str]:
-    for word in words:
-        try:
-            yield from shlex.split(word) if " " in word else [word]
-        except ValueError:
-            yield from word.split()
 
 
 RULES: tuple[Rule, ...] = (

@@ -12,15 +12,20 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
+from debloat.rules import languages
 from debloat.rules.application.survey import UNITS
 from debloat.rules.commands import inert, scripts
 from debloat.rules.languages.perl import source as perlparse
+from debloat.rules.languages.perl.language import LANGUAGE
 from debloat.rules.languages.perl.source import MAX_SOURCE, Facts
 
-SUFFIXES = (".pm", ".pl", ".al", ".psgi", ".cgi", ".fcgi", ".ph")
+SUFFIXES = LANGUAGE.suffixes
 
-SCRIPTS = (".sh", ".bash", ".py", ".rb", ".php", ".js", ".mjs", ".cjs", ".ts", ".R", ".lua", ".tcl", "Makefile")
-"""Files of an application that may run perl with a program on the command line."""
+SCRIPTS = tuple(
+    {suffix for other in languages.known() if not other.compiled and other is not LANGUAGE for suffix in other.suffixes}
+    | {"Makefile"}
+)
+"""Ends of the names of an application's files that may run perl with a program on the command line."""
 
 INC = (
     # perlrun(1), Debian's perl policy 2.3, and perl's own layout under a prefix; in the order of @INC.

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.debian.documentation import is_documentation
+from debloat.rules.languages.php.language import LANGUAGE
 from debloat.rules.languages.php.source import MAX_SOURCE, includes, settings
-
-CODE = (".php", ".inc", ".phtml", ".php5", ".php7", ".php8", ".module", ".phar")
 
 SAPIS = (
     # Programs and modules, and the directory of their configuration below /etc/php/VERSION; the group is the version.
@@ -129,7 +128,7 @@ class PhpIncludes(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not entry.path.endswith(CODE):
+        if not entry.is_file or not entry.path.endswith(LANGUAGE.suffixes):
             return
         yield from self._package(entry, world)
         if entry.size > MAX_SOURCE:
@@ -180,7 +179,7 @@ def _program(world: World, package: tuple[str, str]) -> tuple[str, tuple[str, ..
             continue
         if path.startswith(top):
             files.append(path)
-            first = first or (path if entry.is_file and path.endswith(CODE) else "")
+            first = first or (path if entry.is_file and path.endswith(LANGUAGE.suffixes) else "")
         elif entry.is_symlink and f"{world.rootfs.resolve(path).path}/".startswith(top):
             files.append(path)
     return first, tuple(files)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from debloat.closure import World, derived, derived_by
 from debloat.core.model import Entry
 from debloat.rules.languages.python import stdlib
+from debloat.rules.languages.python.language import LANGUAGE
 from debloat.rules.languages.python.layout import Environment, Layout, find, layout
+from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.source import Facts, Import, Outline, facts, literals, outline, quoted
-from debloat.rules.languages.python.units import Unit, units
 
 SHEBANG = 256
 """Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
@@ -33,7 +34,7 @@ def is_source(entry: Entry, world: World) -> bool:
     """Whether an entry is a Python program or module: by its suffix, or by the interpreter on its first line."""
     if not entry.is_file:
         return False
-    if entry.name.endswith((".py", ".pyw")):
+    if entry.name.endswith(LANGUAGE.suffixes):
         return True
     if not entry.executable or entry.size == 0:
         return False

@@ -10,6 +10,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
+from debloat.rules.languages.python.packages import Unit, normalised, requirements, units
 from debloat.rules.languages.python.reach import (
     facts_of,
     foreign_tool,
@@ -19,7 +20,6 @@ from debloat.rules.languages.python.reach import (
     resolve,
 )
 from debloat.rules.languages.python.source import Import, facts
-from debloat.rules.languages.python.units import Unit, normalised, requirements, units
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
 MAX_NATIVE = 64 << 20

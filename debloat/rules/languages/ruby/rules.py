@@ -15,11 +15,10 @@ from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.globs import matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.commands import scripts
+from debloat.rules.languages.ruby.language import LANGUAGE
 from debloat.rules.languages.ruby.packages import Gem, Library, library
 from debloat.rules.languages.ruby.source import MAX_SOURCE, bundled, parse
 
-SUFFIXES = (".rb", ".ru", ".rake", ".gemspec", ".erb", ".thor", ".jbuilder")
-NAMES = frozenset(("Gemfile", "Rakefile", "Capfile", "Guardfile", "Thorfile", "gems.rb"))
 LOCKS = frozenset(("Gemfile.lock", "gems.locked"))
 
 TOOLS = (
@@ -54,7 +53,7 @@ MARK = "gem.build_complete"
 """RubyGems looks at this file of every gem at its start (Gem::BasicSpecification#missing_extensions?)."""
 
 _INTERPRETER = re.compile(r".*/bin/ruby[\d.]*|.*/libruby[-\d.]*\.so[\d.]*")
-_SHEBANG = re.compile(rb"#![^\n]*\bj?ruby")
+_SCRIPT = re.compile(LANGUAGE.head().encode())
 _PRELOADED = re.compile(r"(?:^|\s)-r\s*(\S+)")
 
 
@@ -102,9 +101,11 @@ class RubyRequire(Rule):
     def _is_ruby(entry: Entry, world: World) -> bool:
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
             return False
-        if entry.path.endswith(SUFFIXES) or (entry.name in NAMES and not library(world).gem_of(entry.path)):
+        if entry.path.endswith(LANGUAGE.suffixes) or (
+            entry.name in LANGUAGE.file_names and not library(world).gem_of(entry.path)
+        ):
             return True
-        return entry.executable and _SHEBANG.match(world.rootfs.read(entry.path, 256)) is not None
+        return entry.executable and _SCRIPT.match(world.rootfs.read(entry.path, 256)) is not None
 
     @staticmethod
     def _feature(name: str, here: str, known: Library, world: World) -> Iterator[str]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
+from debloat.rules import languages
 from debloat.rules.commands import circle, command, inert, on_path, runnable
 from debloat.rules.knowledge.plugins import SHARED
 from debloat.rules.languages.shell import source as shellparse
 from debloat.rules.languages.shell.evaluate import SHELLS, UNKNOWN, Evaluator, Use, names
+from debloat.rules.languages.shell.language import LANGUAGE
 from debloat.rules.languages.shell.source import MAX_SCRIPT
 from debloat.rules.programs import BUILD_TIME
 
@@ -27,9 +29,9 @@ BUILD_SCRIPTS = names(
 )
 """Scripts of the GNU build system, shipped within source trees."""
 
-DEPENDENCIES = re.compile(
-    r"/(?:node_modules|site-packages|dist-packages|gems|vendor|bower_components)/(?!.*bin/[^/]+$)"
-)
+_THIRD_PARTY = {name for known in languages.known() for name in (*known.package_directories, *known.vendored)}
+
+DEPENDENCIES = re.compile(f"/(?:{'|'.join(sorted(_THIRD_PARTY))})/(?!.*bin/[^/]+$)")
 """Directories of third-party code: its scripts, apart from those in a `bin`, are its developers' tools."""
 
 MAX_SOURCED = 6
@@ -48,7 +50,7 @@ def is_shell(path: str, head: bytes) -> bool:
     found = _SHEBANG.match(head)
     if found:
         return found.group(1).decode("ascii", "replace") in SHELLS
-    return path.endswith((".sh", ".bash", ".ksh")) and b"\0" not in head
+    return path.endswith(LANGUAGE.suffixes) and b"\0" not in head
 
 
 @dataclass(frozen=True, slots=True)

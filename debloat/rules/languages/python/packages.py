@@ -269,3 +269,36 @@ class TestDirectories:
 
 def _collected(name: str) -> bool:
     return name == "conftest.py" or (name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py")))
+
+
+def wheel_is_installed(world: World, name: str) -> bool:
+    """Whether the distribution that a wheel's file name tells is installed in just that version.
+
+    `NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl` (packaging.python.org: binary distribution format).
+    """
+    parts = name.split("-")
+    return len(parts) >= 5 and (normalised(parts[0]), parts[1].lower()) in _installed(world)
+
+
+@derived
+def _installed(world: World) -> frozenset[tuple[str, str]]:
+    """Names and versions of what is installed anywhere, by the names of `NAME-VERSION.dist-info` (PEP 376)."""
+    directories = (posixpath.basename(posixpath.dirname(path)) for path in world.rootfs.named("METADATA"))
+    stems = (name.removesuffix(".dist-info").rpartition("-") for name in directories if name.endswith(".dist-info"))
+    return frozenset((normalised(name), version.lower()) for name, _, version in stems)
+
+
+def recorded_outside(world: World) -> Iterator[str]:
+    """Real paths of files that RECORDs (PEP 376) list outside of the site directory: scripts and data."""
+    rootfs = world.rootfs
+    recorded = (path for path in rootfs.named("RECORD") if path.endswith(".dist-info/RECORD"))
+    records = [path for path in recorded if not world.packages.owners(path)]
+    rootfs.fetch(records)
+    for record in records:
+        site = posixpath.dirname(posixpath.dirname(record))
+        for line in rootfs.text(record).split("\n"):
+            if line.startswith(("../", '"../')):
+                listed = line[1:].partition('"')[0] if line[0] == '"' else line.partition(",")[0]
+                real = rootfs.resolve(f"{site}/{listed}", follow=False).path
+                if real is not None:
+                    yield real
