@@ -10,9 +10,9 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import Rule, World, derived_by
+from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
-from debloat.debian.documentation import is_documentation
+from debloat.rules.languages.php import packages
 from debloat.rules.languages.php.language import LANGUAGE
 from debloat.rules.languages.php.source import MAX_SOURCE, includes, settings
 
@@ -37,12 +37,7 @@ BUILT_MODULE = re.compile(r"/usr/lib/apache2/modules/libphp\d*\.so")
 BUILT_CONFIG = ("etc/php.ini", "etc/php/php.ini", "lib/php.ini", "etc/php/conf.d/*.ini", "etc/php.d/*.ini")
 BUILT_FPM = ("etc/php-fpm.conf", "etc/php-fpm.d/*.conf")
 
-EXTENSION_DIRS = ("/usr/lib/php/20*", "/usr/local/lib/php/extensions/*", "/opt/*/lib/php/extensions/*")
-INCLUDE_PATH = ("/usr/share/php", "/usr/local/lib/php", "/usr/share/pear")
-"""`include_path` as Debian and the PHP project compile it in."""
-
 _INI = re.compile(r"(?:/etc/php|/usr/local/etc/php|/usr/local/lib|/usr/local/etc|/opt/[^/]+)/.*\.ini")
-_LEVELS = re.compile(r",\s*(\d)")
 
 
 class PhpConfig(Rule):
@@ -92,7 +87,7 @@ class PhpExtensions(Rule):
         directories = [value for key, value in known if key == "extension_dir" and value.startswith("/")]
         for key, value in known:
             if key in ("extension", "zend_extension"):
-                for path in self._extension(value, directories, entry.path, world):
+                for path in packages.extension(value, directories, entry.path, world):
                     yield self.want(path, entry.path, f"{key}={value}")
             elif value.startswith("/") and value.count("/") > 1:
                 yield self.want(value, entry.path, key)
@@ -103,22 +98,6 @@ class PhpExtensions(Rule):
         return _INI.fullmatch(path) is not None or (
             path.endswith(".ini") and posixpath.dirname(path) in scanned.split(":")
         )
-
-    @staticmethod
-    def _extension(value: str, directories: list[str], ini: str, world: World) -> Iterator[str]:
-        if value.startswith("/"):
-            yield value
-            return
-        # Since PHP 7.2 an extension may be named without its suffix, and with a prefix before that.
-        names = (value,) if value.endswith(".so") else (f"{value}.so", f"php_{value}.so")
-        version = re.match(r"/etc/php/(\d+\.\d+)/", ini)
-        for pattern in (*directories, *EXTENSION_DIRS):
-            for directory in world.rootfs.glob(pattern):
-                for path in (f"{directory}/{name}" for name in names):
-                    owners = world.packages.owners(path)
-                    ours = not version or not owners or any(o.startswith(f"php{version[1]}") for o in owners)
-                    if world.rootfs.is_file(path) and ours:
-                        yield path
 
 
 class PhpIncludes(Rule):
@@ -135,23 +114,10 @@ class PhpIncludes(Rule):
             return
         here = posixpath.dirname(entry.path)
         for line, place, target in includes(world.rootfs.read(entry.path)):
-            for path in self._candidates(here, place, target, world):
+            for path in packages.candidates(here, place, target, world):
                 if world.rootfs.is_file(path):
                     yield self.want(path, entry.path, f"included in line {line}")
                     break
-
-    @staticmethod
-    def _candidates(here: str, place: str, target: str, world: World) -> Iterator[str]:
-        if place:
-            levels = _LEVELS.search(place)
-            up = int(levels[1]) if levels else 1
-            up -= "__FILE__" in place or not place.startswith("dirname")
-            yield posixpath.normpath(f"{here}/{'../' * up}{target}")
-        elif target.startswith("/"):
-            yield target
-        else:
-            bases = (here, world.config.workdir, *INCLUDE_PATH)
-            yield from (posixpath.normpath(f"{base}/{target}") for base in bases)
 
     def _package(self, entry: Entry, world: World) -> Iterator[Want]:
         """Code autoloads by made-up names, so that a package's code is one; one file stands for the others."""
@@ -160,29 +126,9 @@ class PhpIncludes(Rule):
             return
         top = "/".join(parts[:4]) + "/"
         for owner in world.packages.owners(entry.path):
-            first, files = _program(world, (owner, top))
+            first, files = packages.program(world, (owner, top))
             for path in files if entry.path == first else (first,) if first else ():
                 yield self.want(path, entry.path, f"of the same package {owner}")
-
-
-@derived_by
-def _program(world: World, package: tuple[str, str]) -> tuple[str, tuple[str, ...]]:
-    """The first file of code of a package (its name, and a directory of its own), and all that the program is.
-
-    That is what the package has there, and its links that lead there: a web server's directory below /var/lib may be
-    made of them. No link is the first: what it leads to may be no file of the package, and ask for nothing.
-    """
-    (owner, top), files, first = package, list[str](), ""
-    for path in world.packages.files(owner):
-        entry = world.rootfs.get(path)
-        if entry is None or entry.is_dir or is_documentation(path):
-            continue
-        if path.startswith(top):
-            files.append(path)
-            first = first or (path if entry.is_file and path.endswith(LANGUAGE.suffixes) else "")
-        elif entry.is_symlink and f"{world.rootfs.resolve(path).path}/".startswith(top):
-            files.append(path)
-    return first, tuple(files)
 
 
 RULES: tuple[Rule, ...] = (PhpConfig(), PhpExtensions(), PhpIncludes())
