@@ -17,10 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debloat.core.errors import UsageError
+from debloat.core.model import Image, ImageConfig
+from debloat.core.platform import PLATFORMS, Platform
+from debloat.debian.packages import Package
 from debloat.gate.findings import Finding, GateReport, Location
 from debloat.gate.rules import BY_ID, RULES, Rules, Severity
 from debloat.report.formats import MODULES, renderer
-from debloat.report.sbom import distribution
+from debloat.report.sbom import Materials, distribution, render
 from tests.support import schemas
 from tests.support.gates import item, judged, lock
 
@@ -193,3 +196,13 @@ def test_formats_are_imported_when_they_are_asked_for() -> None:
 )
 def test_the_distribution(text: str, wanted: str) -> None:
     assert distribution(text) == wanted
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.debian)
+def test_a_package_url_has_debian_s_name_of_the_architecture(platform: Platform) -> None:
+    """`arch` of pkg:deb, as the package URL specification has it, whatever the image calls it."""
+    package = Package(f"libc6:{platform.debian}", "libc6", "2.36-9", platform.debian, "glibc")
+    image = Image("app", f"sha256:{0:064}", "linux", platform.oci, "", "2024-01-01T00:00:00Z", ImageConfig({}))
+    bill = json.loads(render(image, Materials((package,), "debian-12"), "cyclonedx"))
+    (component,) = bill["components"]
+    assert component["purl"].startswith(f"pkg:deb/debian/libc6@2.36-9?arch={platform.debian}&")
