@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from debloat.image.footprint import of_image
 
 from debloat.core.shells import SHELLS
+from debloat.footprint import of_image
 from debloat.rules.languages.shell import evaluate
 from tests.support.trees import tree
 
