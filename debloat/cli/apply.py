@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from rich.text import Text
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
+from debloat.cli.plan import show
 from debloat.cli.settings import configuration
-from debloat.core.recipe import recipe
+from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.engine.workspace import written_whole
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
 from debloat.lock.apply import Applied
+from debloat.plan import Output, Plan, plan_apply
 from debloat.report.terminal import TerminalProgress, console
 from debloat.rules import parsed
 
@@ -28,9 +31,38 @@ _FILES = 10
 """Files listed of each package that changed."""
 
 
-@parsed.opened()
 def apply(given: Apply, engines: Engines) -> None:
-    """Apply and tag; print the resulting reference. MinimalFails when a replay differs."""
+    """Apply and tag; print the resulting reference. MinimalFails when a replay differs. With `dry_run`, the plan."""
+    if given.dry_run:
+        show(plan(given, engines), given.json)
+    else:
+        _apply(given, engines)
+
+
+def plan(given: Apply, engines: Engines) -> Plan:
+    """What would be done. The errors are those that doing it would begin with."""
+    path = Path(given.lock or locks.DEFAULT_NAME)
+    planned = plan_apply(
+        engines.connect(),
+        given.image,
+        read(path),
+        TerminalProgress(given.loudness.quiet, given.loudness.verbose),
+        target=given.tag or "",
+        recipe=_recipe(given),
+    )
+    outputs = [Output("image", planned.target)]
+    outputs += [Output("archive", given.output)] if given.output else []
+    outputs += [Output("lock", str(path))] if given.update_lock else []
+    return replace(planned, verb="apply", outputs=tuple(outputs))
+
+
+def _recipe(given: Apply) -> Recipe | None:
+    """What the proof asks; None where none is wanted."""
+    return recipe(configuration(given.config)) if given.verify else None
+
+
+@parsed.opened()
+def _apply(given: Apply, engines: Engines) -> None:
     path = Path(given.lock or locks.DEFAULT_NAME)
     applied = applying.apply(
         engines.connect(),
@@ -38,7 +70,7 @@ def apply(given: Apply, engines: Engines) -> None:
         read(path),
         TerminalProgress(given.loudness.quiet, given.loudness.verbose),
         target=given.tag or "",
-        recipe=recipe(configuration(given.config)) if given.verify else None,
+        recipe=_recipe(given),
         force=given.force,
         archive=Path(given.output) if given.output else None,
     )

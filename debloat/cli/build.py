@@ -12,7 +12,8 @@ from typing import IO
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Build, Slim
-from debloat.cli.slim import slim
+from debloat.cli.plan import built_first, show
+from debloat.cli.slim import plan, slim
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.signals import hold_back
 
@@ -23,7 +24,8 @@ _GRACE = 10.0
 def build(given: Build, engines: Engines) -> None:
     """Build with the docker CLI (BuildKit where it has it), and slim what came out.
 
-    The image is named after the context's directory, the result `NAME:slim`, unless `-t` says otherwise.
+    The image is named after the context's directory, the result `NAME:slim`, unless `-t` says otherwise. A plan is that
+    of the image as it was last built, for its configuration is not known before; UsageError where it never was.
     """
     directory = Path(given.context)
     if not directory.is_dir():
@@ -32,9 +34,14 @@ def build(given: Build, engines: Engines) -> None:
         )
     name = repository_name(directory.resolve().name)
     original = f"{name}:latest"
-    _build([_docker(), *command_line(given, original)])
+    docker, words = _docker(), command_line(given, original)
     result = replace(given.result, tag=given.result.tag or f"{name}:slim")
-    slim(Slim(original, given.probes, given.policy, result, given.loudness), engines, directory)
+    main_job = Slim(original, given.probes, given.policy, result, given.loudness)
+    if result.dry_run:
+        show(built_first(plan(main_job, engines, directory), ("docker", *words)), result.json)
+        return
+    _build([docker, *words])
+    slim(main_job, engines, directory)
 
 
 def command_line(given: Build, name: str) -> list[str]:

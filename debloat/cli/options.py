@@ -131,6 +131,7 @@ class Result:
     html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
+    dry_run: bool = option("--dry-run", text="Only say what would be started, asked, kept and written.")
 
 
 @options
@@ -219,6 +220,7 @@ class Apply:
     output: str | None = option("--output", metavar="FILE.tar", text="Write the image as an archive too.")
     json: str | None = option("--json", metavar="FILE", text="Write what came of it as JSON.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
+    dry_run: bool = option("--dry-run", text="Only say what would stay, move and be gone, started, asked and written.")
     loudness: Loudness = group(Loudness)
 
 

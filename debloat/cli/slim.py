@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,38 +11,60 @@ import click
 from debloat import pipeline
 from debloat.cli import runs
 from debloat.cli.engines import Engines
-from debloat.cli.options import Result, Slim
+from debloat.cli.options import Lock, Result, Slim
+from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
+from debloat.core.recipe import Recipe
 from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.image import carve
 from debloat.pipeline import Made, Sink
+from debloat.plan import Plan, plan_run
 from debloat.record import trace
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
 from debloat.rules import parsed
 
 
-@parsed.opened()
 def slim(given: Slim, engines: Engines, directory: Path | None = None) -> None:
     """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently.
 
-    The configuration is looked for in `directory`, by default the working directory.
+    The configuration is looked for in `directory`, by default the working directory. With `dry_run`, print the plan.
     """
-    recipe = recipe_of(given.probes, given.policy, directory)
+    if given.result.dry_run:
+        show(plan(given, engines, directory), given.result.json)
+    else:
+        _make(given, engines, directory)
+
+
+def plan(given: Slim, engines: Engines, directory: Path | None = None) -> Plan:
+    """What would be done. The errors are those that doing it would begin with."""
+    recipe, target, traces = _checked(given, directory)
+    planned = plan_run(
+        engines.connect(),
+        given.image,
+        recipe,
+        target=target,
+        traces=traces,
+        mechanism=given.probes.mechanism,
+        verify=not given.result.no_verify,
+    )
+    outputs = tuple(outputs_of(planned.target, given.result))
+    return replace(planned, verb="lock" if isinstance(given, Lock) else "slim", outputs=outputs)
+
+
+@parsed.opened()
+def _make(given: Slim, engines: Engines, directory: Path | None) -> None:
+    recipe, target, traces = _checked(given, directory)
     result, quiet = given.result, given.loudness.quiet
-    target = target_of(result.tag)
-    for name in (result.save_trace, result.lock, result.output, result.json, result.html):
-        if name and not (name == "-" and name == result.json):
-            must_be_writable(Path(name))
     report = pipeline.slim(
         engines.connect(),
         given.image,
         recipe,
         TerminalProgress(quiet, given.loudness.verbose),
         target=target,
-        traces=[read_trace(name) for name in result.traces],
+        traces=traces,
         mechanism=given.probes.mechanism,
         verify=not result.no_verify,
         force=result.force,
@@ -55,6 +78,17 @@ def slim(given: Slim, engines: Engines, directory: Path | None = None) -> None:
         )
     if result.json != "-":
         click.echo(report.result)
+
+
+def _checked(given: Slim, directory: Path | None) -> tuple[Recipe, str, list[Trace]]:
+    """The recipe, the result's name and the traces; UsageError for what is wrong before anything is started."""
+    recipe = recipe_of(given.probes, given.policy, directory)
+    result = given.result
+    target = target_of(result.tag)
+    for name in (result.save_trace, result.lock, result.output, result.json, result.html):
+        if name and not (name == "-" and name == result.json):
+            must_be_writable(Path(name))
+    return recipe, target, [read_trace(name) for name in result.traces]
 
 
 def read_trace(name: str) -> Trace:

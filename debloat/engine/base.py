@@ -134,8 +134,8 @@ class Engine(Protocol):
 
     def info(self) -> EngineInfo: ...
 
-    def image(self, reference: str) -> Image:
-        """The image that a reference names locally, or that can be pulled."""
+    def image(self, reference: str, *, pull: bool = True) -> Image:
+        """The image that a reference names locally, or that can be pulled where it is to be."""
 
     def whole_config(self, image: Image) -> ImageConfig:
         """The image's configuration with the fields that the engine itself does not know, where that can be had."""

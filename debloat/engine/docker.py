@@ -136,11 +136,15 @@ class DockerEngine:
             local=local,
         )
 
-    def image(self, reference: str) -> Image:
+    def image(self, reference: str, *, pull: bool = True) -> Image:
         with _said(f"look up {reference}"):
             try:
                 raw = self._client.inspect_image(reference)
-            except docker.errors.ImageNotFound:
+            except docker.errors.ImageNotFound as error:
+                if not pull:
+                    raise UsageError(
+                        f"cannot find the image {reference}: it is not on this engine", "build it, or `docker pull` it"
+                    ) from error
                 raw = self._pull(reference)
             except docker.errors.APIError as error:
                 if error.response is not None and error.response.status_code == 400:

@@ -264,12 +264,11 @@ def _at_second(entry: Entry, mtime: int) -> Entry:
     return entry if mtime == entry.mtime else replace(entry, mtime=mtime)
 
 
-def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
-    """The root file system of an image, contents on demand, for as long as the workspace is open."""
-    engine = workspace.engine
-    spec = ContainerSpec(
-        image=image.id,
-        run=workspace.run,
+def reading_spec(image: str, run: str) -> ContainerSpec:
+    """The container that an image is read in: the sensor alone runs in it."""
+    return ContainerSpec(
+        image=image,
+        run=run,
         entrypoint=(SENSOR, "serve"),
         user="0:0",
         workdir="/",
@@ -279,7 +278,12 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
         stdin=True,
         logs=False,
     )
-    container = workspace.create(spec)
+
+
+def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
+    """The root file system of an image, contents on demand, for as long as the workspace is open."""
+    engine = workspace.engine
+    container = workspace.create(reading_spec(image.id, workspace.run))
     try:
         engine.put(container, SENSOR_HOME, sensor_tar(sensor))
         channel = workspace.attach(container)

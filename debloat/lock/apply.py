@@ -75,6 +75,21 @@ class Cut:
     lock: Lock
     diff: Diff
 
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """What the image has under another version than the lock."""
+        return self.seeds.moves
+
+    @property
+    def gone(self) -> tuple[Gone, ...]:
+        """What the lock has and the image has under no version."""
+        return self.seeds.gone
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing is different from the lock."""
+        return not (self.diff or self.moves or self.gone)
+
 
 def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes, progress: Progress) -> Cut:
     """Carry the lock's seeds over to an image, close over them and carve. UsageError for another platform."""
@@ -155,7 +170,7 @@ def apply(
             workspace.publish(result)
             if archive is not None:
                 _write(archive, minimal, result)
-        return Applied(done.lock, done.diff, done.seeds.moves, done.seeds.gone, result, verdict.answers, missed, notes)
+        return Applied(done.lock, done.diff, done.moves, done.gone, result, verdict.answers, missed, notes)
 
 
 def _write(path: Path, minimal: Minimal, name: str) -> None:

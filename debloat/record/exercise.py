@@ -152,6 +152,15 @@ def first_asks(scenario: Scenario, config: ImageConfig, ports: Iterable[int]) ->
     return asks
 
 
+def ports_of(ask: Ask, ports: Sequence[int]) -> Sequence[int]:
+    """The ports that an HTTP probe is made on, of those that are published; UsageError where there is none."""
+    if not (ask.port or ports):
+        raise UsageError(
+            f"{ask.name}: the image exposes no port", "write the port in the probe (--http :8080/), or EXPOSE it"
+        )
+    return [ask.port] if ask.port else ports
+
+
 def run_to_the_end(scenario: Scenario) -> Ask:
     """What is asked of a container that is no service: its output and exit code."""
     return Ask("exit", f"run {scenario.name}" if scenario.args is not None else "run CMD")
@@ -282,13 +291,8 @@ class _Run:
             return heard if heard[0][1].ok or heard[0][1].status or not self._answered else []
         if ask.kind != "http":
             return [(ask, r) for r in self._answers(ask)]
-        ports = [ask.port] if ask.port else self._ports
-        if not ports:
-            raise UsageError(
-                f"{ask.name}: the image exposes no port", "write the port in the probe (--http :8080/), or EXPOSE it"
-            )
         found: list[list[tuple[Ask, ProbeResult]]] = []
-        for port in self._open_first(ports):
+        for port in self._open_first(ports_of(ask, self._ports)):
             found.append(self._on_port(replace(ask, port=port), or_connect=False))
             self._note_answer(found[-1])
         answered = [f for f in found if f[0][1].status]

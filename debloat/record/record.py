@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
 from debloat.core.model import Access, Image, Trace
 from debloat.core.recipe import Recipe, Scenario
+from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.record.exercise import Exercise, Limits, NothingToAsk, exercise
 from debloat.record.session import Recorded, Recorder
@@ -38,7 +39,7 @@ def record(
     workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, say: Callable[[str], None]
 ) -> Recording:
     """Exercise the original. OriginalFails when it does not pass its own probes, recorded or not."""
-    _runnable(workspace, image, recipe)
+    must_be_runnable(workspace.engine, image, recipe)
     limits = Limits(recipe.ready, recipe.timeout)
 
     def one(number: int) -> tuple[Exercise, list[str]]:
@@ -66,9 +67,9 @@ _OTHER_WORD_SIZE = {("amd64", "386"), ("arm64", "arm")}
 """Architectures of an engine and an image that its kernel runs by itself."""
 
 
-def _runnable(workspace: Workspace, image: Image, recipe: Recipe) -> None:
+def must_be_runnable(engine: Engine, image: Image, recipe: Recipe) -> None:
     """UsageError for an image that cannot be run here, whatever is in it."""
-    here = workspace.engine.info()
+    here = engine.info()
     pair = (here.architecture, image.architecture)
     if image.architecture and pair[0] != pair[1] and pair not in _OTHER_WORD_SIZE:
         raise UsageError(

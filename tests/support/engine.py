@@ -58,6 +58,7 @@ class FakeEngine:
         self.images: dict[str, tuple[Rootfs, Image]] = {}
         self.containers: dict[str, FakeContainer] = {}
         self.calls: list[str] = []
+        self.created: list[ContainerSpec] = []
         self.fail_on: dict[str, Exception] = {}
         self.doctor = b"notify yes\nptrace yes\nnotify_killable yes\nprocess_vm_readv yes\ncap_sys_admin no\n"
         self._program = program
@@ -76,7 +77,7 @@ class FakeEngine:
     def info(self) -> EngineInfo:
         return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", (), "unix:///fake", True)
 
-    def image(self, reference: str) -> Image:
+    def image(self, reference: str, *, pull: bool = True) -> Image:
         self._call("image")
         image_id = self.names.get(reference, reference)
         if image_id not in self.images:
@@ -88,6 +89,7 @@ class FakeEngine:
 
     def create(self, spec: ContainerSpec) -> str:
         self._call("create")
+        self.created.append(spec)
         self._count += 1
         container = f"{self._count:064x}"
         self.containers[container] = FakeContainer(spec, self.images[self.names.get(spec.image, spec.image)][0])

@@ -1,4 +1,4 @@
-"""The tables of docs/report.md, made of the schema; `python -m tests.support.schemadoc` writes them anew."""
+"""The tables of docs/report.md, made of the schemas; `python -m tests.support.schemadoc` writes them anew."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 from tests.support import schemas
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "report.md"
-BEGIN, END = "<!-- made of debloat/schemas/report.json -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- made of debloat/schemas/{} -->\n", "<!-- end -->\n"
+
+TITLES = {"report.json": "The document", "plan.json": "Its document"}
+"""The schemas that the document shows, and how it calls what they are about."""
 
 Schema = dict[str, Any]
 
@@ -20,11 +23,11 @@ def objects(schema: Schema) -> Iterator[tuple[str, Schema]]:
     yield from ((name, value) for name, value in schema["$defs"].items() if value.get("type") == "object")
 
 
-def tables(schema: Schema) -> str:
-    """Markdown: a table of fields for each object."""
+def tables(schema: Schema, whole: str) -> str:
+    """Markdown: a table of fields for each object; `whole` is the title of the document's."""
     blocks = []
     for name, value in objects(schema):
-        title = f"### `{name}`\n\n{value['description']}\n\n" if name else "### The document\n\n"
+        title = f"### `{name}`\n\n{value['description']}\n\n" if name else f"### {whole}\n\n"
         rows = [
             f"| `{field}` | {_type(rule, schema)} | {rule['description']} |"
             for field, rule in value["properties"].items()
@@ -40,21 +43,25 @@ def _type(rule: Schema, schema: Schema) -> str:
         return ", ".join(f"`{value}`" for value in rule["enum"])
     if rule.get("type") == "array":
         return f"list of {_type(rule['items'], schema)}"
+    if "anyOf" in rule:
+        return " or ".join(_type(one, schema) for one in rule["anyOf"])
     if "$ref" in rule:
         name = rule["$ref"].rpartition("/")[2]
         target = schema["$defs"][name]
         if target.get("type") == "object":
             return f"[`{name}`](#{name})"
-        return str({"paths": "list of paths", "count": "integer"}.get(name, name))
+        return str({"paths": "list of paths", "texts": "list of string", "count": "integer"}.get(name, name))
     return str(rule["type"])
 
 
-def replaced(text: str, schema: Schema) -> str:
-    """A document with its tables made anew."""
-    head, _, rest = text.partition(BEGIN)
+def replaced(text: str, name: str) -> str:
+    """A document with the tables of one schema made anew."""
+    begin = BEGIN.format(name)
+    head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{tables(schema)}\n{END}{tail}"
+    return f"{head}{begin}\n{tables(schemas.ours(name), TITLES[name])}\n{END}{tail}"
 
 
 if __name__ == "__main__":
-    DOCS.write_text(replaced(DOCS.read_text(), schemas.ours("report.json")))
+    for name in TITLES:
+        DOCS.write_text(replaced(DOCS.read_text(), name))

@@ -29,6 +29,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "docker export": frozenset(),
     "docker images": frozenset(),
     "docker load": frozenset(),
+    "docker pull": frozenset(),
     "docker run": frozenset({"--init"}),
     "docker save": frozenset(),
     "docker system": frozenset(),

@@ -1,0 +1,122 @@
+"""A plan for a person: what would be started, asked, kept and written, a line each. Plain text, for standard output."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from debloat.core.text import count, name, size
+from debloat.lock import compare
+from debloat.plan import Plan, PlannedContainer, PlannedCut, PlannedProbe
+
+_FILES = 10
+"""Files listed of each package that changes."""
+
+
+def render(plan: Plan) -> str:
+    """The plan as text, with its last line end."""
+    return "".join(f"{line}\n" for line in lines(plan))
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The plan, a line a thing; what comes from the image is made printable."""
+    about = f"{plan.image_id.removeprefix('sha256:')[:12]}, {plan.platform}"
+    about += f", {size(plan.size)}" if plan.size else ""
+    yield f"{name(plan.reference)} ({name(about)}) would become {name(plan.target)}"
+    yield from _section("run first", (_words(command) for command in plan.commands))
+    yield from _section("start", _started(plan.containers))
+    limits = [f"ready within {plan.ready:g} s, each answer within {plan.timeout:g} s"] if plan.probes else []
+    yield from _section("ask", [*_asked(plan.probes), *limits])
+    yield from _section("keep", _kept(plan))
+    if plan.cut is not None:
+        yield from _section("come to", _come_to(plan.cut))
+    yield from _section("write", (f"{output.what:<9} {name(output.where)}" for output in plan.outputs))
+    yield from _section("note", map(name, plan.notes))
+
+
+def _section(title: str, rows: Iterable[str]) -> Iterator[str]:
+    for number, row in enumerate(rows):
+        if not number:
+            yield ""
+        yield f"  {title if not number else '':<9}  {row}".rstrip()
+
+
+def _words(words: Iterable[str]) -> str:
+    return name(shlex.join(words))
+
+
+def _started(containers: Iterable[PlannedContainer]) -> Iterator[str]:
+    """A container a line, and how it is run below it; one that is like an earlier one says so."""
+    seen: list[PlannedContainer] = []
+    for container in containers:
+        if not container.program:
+            yield f"{container.stage:<8} the sensor alone, to read the image; nothing of the image runs"
+            continue
+        image, like = (
+            "the minimal image" if container.minimal else "the image",
+            replace(container, stage="", minimal=False),
+        )
+        head = f"{container.stage:<8} {image}, {name(container.scenario)}"
+        if like in seen:
+            yield f"{head}: the same"
+            continue
+        seen.append(like)
+        yield f"{head}: {_words(container.program)}"
+        if how := ", ".join(_how(container)):
+            yield f"{'':<8} {name(how)}"
+
+
+def _how(container: PlannedContainer) -> Iterator[str]:
+    spec = container.spec
+    if container.user:
+        yield f"as {container.user}"
+    if spec.ports:
+        yield f"{', '.join(spec.ports)} on 127.0.0.1"
+    for title, values in (
+        ("environment", sorted(spec.env)),
+        ("volumes", spec.volumes),
+        ("tmpfs", spec.tmpfs),
+        ("network", [spec.network] if spec.network else ()),
+        ("groups", spec.group_add),
+        ("capabilities", [*(f"+{cap}" for cap in spec.cap_add), *(f"-{cap}" for cap in spec.cap_drop)]),
+    ):
+        if values:
+            yield f"{title} {' '.join(values)}"
+    if spec.read_only:
+        yield "read-only"
+    if spec.init:
+        yield "with an init"
+
+
+def _asked(probes: Iterable[PlannedProbe]) -> Iterator[str]:
+    meaning = {"port": "HTTP or HTTPS if it is spoken, else a connect", "exit": "its output and exit code", "stop": ""}
+    for probe in probes:
+        named = any(f":{port}/" in probe.name for port in probe.ports)
+        where = f" on port {', '.join(map(str, probe.ports))}" if probe.kind == "http" and not named else ""
+        what = meaning.get(probe.kind, "")
+        yield f"{name(probe.scenario)}: {name(probe.name)}{where}" + (f" ({what})" if what else "")
+
+
+def _kept(plan: Plan) -> Iterator[str]:
+    policy = plan.policy
+    yield f"level {policy.level}, " + ("by the lock" if plan.cut else "of what the recording finds, and of:")
+    for known in plan.known:
+        yield f"{known.source} {name(known.text)}"
+    for glob, level in policy.levels:
+        yield f"level {level} for {name(glob)}"
+    for flag, values in (("keep", policy.keep), ("drop", policy.drop), ("keep-package", policy.keep_packages)):
+        yield from (f"--{flag} {name(value)}" for value in values)
+
+
+def _come_to(cut: PlannedCut) -> Iterator[str]:
+    before, after = cut.before, cut.after
+    yield f"{count(after.files, 'file')} of {before.files:,}, {size(after.bytes)} of {size(before.bytes)}"
+    yield f"{count(after.packages, 'package')} of {before.packages:,}, layer {cut.layer}"
+    if cut.identical:
+        yield "the same files as in the lock"
+    yield from compare.lines(cut.diff, shown=_FILES)
+    yield from (f"moved {name(move.old)} -> {name(move.new)}" for move in cut.moves)
+    for gone in cut.gone:
+        of = f" of {name(gone.package)}" if gone.package else ""
+        yield f"gone {name(gone.path)}{of}, kept for: {name(gone.reason)}"

@@ -1,0 +1,215 @@
+"""A plan is held against the deed: the containers that a run starts and the questions it asks are those of its plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+
+import pytest
+
+from debloat import sensor
+from debloat.core import config
+from debloat.core.errors import UsageError
+from debloat.core.model import Level, Policy
+from debloat.core.progress import Silent
+from debloat.core.recipe import Recipe, recipe
+from debloat.engine.base import ContainerSpec
+from debloat.lock.apply import apply
+from debloat.lock.format import Lock
+from debloat.lock.manifest import lock_of, recipe_digest
+from debloat.pipeline import Made, slim
+from debloat.plan import Known, Plan, PlannedProbe, plan_apply, plan_run
+from tests.support.cli import CONFIG, SHOP_1, shop
+from tests.support.engine import FakeEngine
+from tests.support.progress import Recording
+from tests.support.trees import tree
+
+EXACT = Recipe(policy=Policy(Level.EXACT))
+
+QUIET_CALLS = {"image"}
+"""Calls of an engine that change nothing on it."""
+
+
+@pytest.fixture(autouse=True)
+def _no_sensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensor, "binary", lambda architecture: b"sensor")
+
+
+def made(text: str) -> Recipe:
+    return recipe(config.settings(tomllib.loads(text)))
+
+
+def open_spec(spec: ContainerSpec) -> ContainerSpec:
+    """What an engine was asked for, without what a plan leaves open."""
+    return dataclasses.replace(spec, image="", run="")
+
+
+RECIPES = {
+    "nothing said": "",
+    "arguments": "args = ['a', 'b c']",
+    "options": """
+        args = ["a"]
+        [run_options]
+        env = { A = "1" }
+        user = "7"
+        tmpfs = ["/run"]
+        cap_drop = ["ALL"]
+        cap_add = ["CHOWN"]
+        group_add = ["5"]
+        read_only = true
+        [[scenario]]
+        args = ["b"]
+        run_options = { init = true, network = "none", volumes = ["/data"], read_only = false }
+    """,
+}
+
+
+@pytest.mark.parametrize("text", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("verify", [True, False])
+def test_what_is_started_is_what_was_planned(text: str, verify: bool) -> None:
+    asked = dataclasses.replace(made(text), policy=EXACT.policy)
+    engine = shop()
+    plan = plan_run(engine, "shop:1", asked, verify=verify)
+    assert engine.created == []
+    report = slim(engine, "shop:1", asked, Silent(), target=plan.target, verify=verify)
+    started = [open_spec(spec) for spec in engine.created]
+    planned = [container.spec for container in plan.containers]
+    assert len(started) == len(planned)
+    assert all(spec in planned for spec in started)
+    assert all(spec in started for spec in planned)
+    assert report.result == plan.target
+    if verify:
+        assert {(p.scenario, p.name) for p in plan.probes} == {(a.scenario, a.before.name) for a in report.answers}
+
+
+def test_a_plan_starts_and_changes_nothing() -> None:
+    engine = shop()
+    names = dict(engine.names)
+    plan_run(engine, "shop:1", EXACT)
+    assert set(engine.calls) <= QUIET_CALLS
+    assert engine.names == names
+
+
+def service(**more: object) -> FakeEngine:
+    config: Mapping[str, object] = {**CONFIG, "ExposedPorts": {"8080/tcp": {}, "80/tcp": {}, "53/udp": {}}, **more}
+    return FakeEngine({"shop:1": (tree(SHOP_1), config)}, lambda rootfs, argv: pytest.fail("nothing may run"))
+
+
+def probes(plan: Plan) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(probe.kind, probe.name, probe.ports) for probe in plan.probes]
+
+
+def test_what_is_asked_of_a_service_by_default() -> None:
+    check = {"Test": ["CMD-SHELL", "true"]}
+    plan = plan_run(service(Healthcheck=check, User="app", Volumes={"/data": {}}), "shop:1", EXACT)
+    assert probes(plan) == [
+        ("exec", "healthcheck", ()),
+        ("port", "port 80", (80,)),
+        ("port", "port 8080", (8080,)),
+        ("stop", "stop", ()),
+    ]
+    assert plan.containers[1].spec.ports == ("80/tcp", "8080/tcp")
+    assert plan.containers[1].user == "app"
+    assert plan.known == (
+        Known("ENTRYPOINT", "/usr/bin/shop"),
+        Known("HEALTHCHECK", "CMD-SHELL true"),
+        Known("USER", "app"),
+        Known("WORKDIR", "/srv"),
+        Known("VOLUME", "/data"),
+    )
+
+
+def test_what_is_asked_of_a_service_by_name() -> None:
+    text = "http = ['/', 'POST :81/x']\nexec = ['true']\nrun = ['npm test']\n[[scenario]]\nname = 'odd'\nargs = '-x'\n"
+    plan = plan_run(service(), "shop:1", made(text))
+    assert probes(plan)[:5] == [
+        ("http", "http GET /", (80, 81, 8080)),
+        ("http", "http POST :81/x", (81,)),
+        ("exec", "exec true", ()),
+        ("run", "run npm test", ()),
+        ("stop", "stop", ()),
+    ]
+    assert plan.containers[1].spec.ports == ("80/tcp", "8080/tcp", "81/tcp")
+    assert plan.probes[5:] == (PlannedProbe("odd", "exit", "run odd"),)
+    assert plan.notes == ("odd: if it listens on port 80, 8080, it is asked there instead of being run to its end",)
+
+
+def test_what_is_wrong_is_said_as_the_run_says_it() -> None:
+    for reference, target, asked in (
+        ("nowhere:1", "", EXACT),
+        ("shop:1", "shop:1", EXACT),
+        ("shop:1", "", made("http = ['/']")),
+    ):
+        with pytest.raises(UsageError) as planned:
+            plan_run(shop(), reference, asked, target=target)
+        assert planned.value.hint or reference == "nowhere:1"
+    engine = shop()
+    rootfs, image = engine.images[engine.names["shop:1"]]
+    engine.images[image.id] = (rootfs, dataclasses.replace(image, architecture="arm64"))
+    with pytest.raises(UsageError, match="for linux/arm64"):
+        plan_run(engine, "shop:1", EXACT)
+
+
+def test_an_image_that_is_not_here_is_not_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = shop()
+    asked = []
+    image = engine.image
+    monkeypatch.setattr(engine, "image", lambda reference, *, pull=True: asked.append(pull) or image(reference))
+    plan_run(engine, "shop:1", EXACT)
+    assert asked == [False]
+
+
+# ------------------------------------------------------------------------------------------ apply
+
+
+@pytest.fixture
+def locked() -> tuple[FakeEngine, Lock]:
+    """An engine, and the lock of a run on it."""
+    engine = shop()
+    locks: list[Lock] = []
+
+    def sink(made: Made) -> None:
+        locks.append(lock_of(made.image, recipe_digest(made.recipe), made.world, made.minimal, made.healed))
+
+    slim(engine, "shop:1", EXACT, Silent(), sinks=[sink])
+    engine.calls.clear()
+    engine.created.clear()
+    return engine, locks[0]
+
+
+@pytest.mark.parametrize("image", ["shop:1", "shop:2"])
+def test_what_a_lock_comes_to_is_what_was_planned(locked: tuple[FakeEngine, Lock], image: str) -> None:
+    engine, lock = locked
+    progress = Recording()
+    plan = plan_apply(engine, image, lock, progress)
+    cut = plan.cut
+    assert cut is not None
+    assert progress.stages == ["read", "close and carve"]
+    assert [open_spec(spec) for spec in engine.created] == [container.spec for container in plan.containers]
+    assert not {"load", "tag", "untag"} & set(engine.calls)
+    assert not engine.containers
+    applied = apply(engine, image, lock, Silent())
+    assert applied.result == plan.target
+    assert (cut.identical, cut.moves, cut.gone, cut.diff) == (
+        applied.identical,
+        applied.moves,
+        applied.gone,
+        applied.diff,
+    )
+    rootfs, _ = engine.images[engine.names[applied.result]]
+    assert cut.layer == applied.lock.layer
+    assert cut.after.files == sum(not entry.is_dir for entry in rootfs.entries())
+    assert cut.after.bytes == sum(entry.size for entry in rootfs.entries())
+    assert cut.before.files > cut.after.files
+
+
+def test_a_proof_is_planned_too(locked: tuple[FakeEngine, Lock]) -> None:
+    engine, lock = locked
+    plan = plan_apply(engine, "shop:2", lock, Silent(), recipe=Recipe())
+    assert [(c.stage, c.minimal) for c in plan.containers] == [("read", False), ("record", False), ("verify", True)]
+    assert [probe.kind for probe in plan.probes] == ["exit"]
+    assert any("the recipe has changed" in note for note in plan.notes)
+    engine.created.clear()
+    apply(engine, "shop:2", lock, Silent(), recipe=Recipe())
+    assert [open_spec(spec) for spec in engine.created] == [container.spec for container in plan.containers]
