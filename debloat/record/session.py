@@ -20,6 +20,8 @@ from debloat.record.trace import Counters, parse_events, parse_marks, parse_stat
 from debloat.record.tunnel import Tunnel, published_here
 
 TRACES = f"{SENSOR_HOME}/trace"
+MAIN = "main"
+"""Scope of the container's own program, beside those of commands that are run in it."""
 SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OVERRIDE", "CHOWN")
 """What the sensor needs to install its filter, to read paths and to become the image's USER. All but the
 first two are Docker's default; they are added only where the user takes them away."""
@@ -27,6 +29,9 @@ STOP_GRACE = 10.0
 """Seconds between the stop signal and SIGKILL, as `docker stop` has it."""
 END_NOTICED = 5.0
 """Seconds within which the engine sees that a container has ended whose streams have closed."""
+LAST_SIGNAL = 64
+ANSWER_MARGIN = 10.0
+"""Seconds that an answer of `control` may take beyond what it was told to wait."""
 MAX_TRACE = 1 << 30
 
 _DEFAULT_CAPS = {
@@ -107,15 +112,18 @@ class Session:
     def stop(self) -> int | None:
         """Stop it as the engine would, and give its exit code; None when it had to be killed.
 
-        The grace period is not waited out for a signal that the program does not handle: as PID 1 it would ignore it.
+        The grace period is not waited out where the kernel withholds the signal from PID 1: from one that does not
+        handle it, and from one whose handler leaves the end to the signal's default action, as Node's does.
         """
         name = self._config.stop_signal
-        number = signal_number(name)
-        if self.command("catches", str(number)) != "no":
+        number = str(signal_number(name))
+        if self.command("catches", number) != "no":
             self.engine.kill(self.container, name)
-            code = self.engine.wait(self.container, STOP_GRACE)
-            if code is not None:
-                return code
+            grace = str(int(STOP_GRACE * 1000))
+            if self.command("await-end", number, grace, timeout=STOP_GRACE + ANSWER_MARGIN) == "gone":
+                code = self.engine.wait(self.container, END_NOTICED)
+                if code is not None:
+                    return code
         self.engine.kill(self.container, "SIGKILL")
         self.engine.wait(self.container, STOP_GRACE)
         return None
@@ -166,12 +174,13 @@ def signal_number(name: str) -> int:
     """`SIGTERM`, `TERM`, `15` or `SIGRTMIN+3` as a number; SIGTERM where it says nothing known."""
     text = name.upper().removeprefix("SIG")
     if text.isdigit():
-        return int(text)
-    if text.startswith("RTMIN"):
+        number = int(text)
+    elif text.startswith("RTMIN"):
         offset = text.removeprefix("RTMIN").lstrip("+")
-        return 34 + (int(offset) if offset.isdigit() else 0)
-    found = getattr(signal, f"SIG{text}", signal.SIGTERM)
-    return int(found)
+        number = 34 + (int(offset) if offset.isdigit() else 0)
+    else:
+        number = int(getattr(signal, f"SIG{text}", signal.SIGTERM))
+    return number if 0 < number <= LAST_SIGNAL else int(signal.SIGTERM)
 
 
 def _sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -189,6 +198,8 @@ def record_argv(config: ImageConfig, options: RunOptions, recorder: Recorder, sc
     user = options.user or config.user
     if user:
         argv += ["--user", user]
+    if scope == MAIN:
+        argv += ["--stop-signal", str(signal_number(config.stop_signal))]
     if "HOME" in config.env or "HOME" in options.env:
         argv += ["--keep-home"]
     if options.group_add:
@@ -213,7 +224,7 @@ def container_spec(
     """The container of a scenario: as production starts it, with the sensor in front when it is recorded."""
     program = (*config.entrypoint, *(config.cmd if args is None else args))
     add, _ = _sensor_caps(options) if recorder.recording else ((), ())
-    wrapped = (*record_argv(config, options, recorder, "main"), *program) if recorder.recording else ()
+    wrapped = (*record_argv(config, options, recorder, MAIN), *program) if recorder.recording else ()
     return ContainerSpec(
         image=image,
         run=run,

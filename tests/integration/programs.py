@@ -15,7 +15,8 @@ SERVER = r"""#!/usr/bin/perl
 use strict; use warnings; use IO::Socket::INET;
 $| = 1;
 my %set = (port => 80, late => 0, term => 'exit', mode => 'http', lines => 0, @ARGV);
-my %on = (exit => sub { exit 0 }, ignore => 'IGNORE', catch => sub { }, none => 'DEFAULT');
+my $again = sub { $SIG{TERM} = 'DEFAULT'; kill TERM => $$ };
+my %on = (exit => sub { exit 0 }, ignore => 'IGNORE', catch => sub { }, none => 'DEFAULT', again => $again);
 $SIG{TERM} = $on{$set{term}};
 print "line $_ of a program that has much to say\n" for 1 .. $set{lines};
 select(undef, undef, undef, $set{late} / 1000);

@@ -266,11 +266,15 @@ def test_an_init_of_the_image(place: Place) -> None:
 # ----------------------------------------------------------------------------------------------------- the way it stops
 
 
-@pytest.mark.parametrize(("term", "signals"), [("exit", ["SIGTERM"]), ("none", ["SIGKILL"]), ("ignore", ["SIGKILL"])])
+@pytest.mark.parametrize(
+    ("term", "signals"),
+    [("exit", ["SIGTERM"]), ("none", ["SIGKILL"]), ("ignore", ["SIGKILL"]), ("again", ["SIGTERM", "SIGKILL"])],
+)
 def test_no_grace_is_waited_out_in_vain(
     place: Place, monkeypatch: pytest.MonkeyPatch, term: str, signals: list[str]
 ) -> None:
-    """A PID 1 without a handler ignores the stop signal, as Node does: it is killed at once."""
+    """A PID 1 without a handler ignores the stop signal, also when it raises it again itself, as Node does."""
+    monkeypatch.setattr("debloat.record.session.STOP_GRACE", 3600.0)
     sent = []
     kill = DockerEngine.kill
 

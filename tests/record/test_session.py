@@ -8,22 +8,46 @@ import pytest
 
 from debloat.core.model import ImageConfig
 from debloat.core.recipe import RunOptions
-from debloat.engine.base import Channel, Engine
-from debloat.record.session import Recorder, Session, container_spec, record_argv
+from debloat.engine.base import Channel, ChannelClosed, Engine
+from debloat.record.session import MAIN, Recorder, Session, container_spec, record_argv, signal_number
 from debloat.record.trace import parse_marks
 
 
 class Wire:
-    """A channel that keeps what it is sent, and agrees."""
+    """A channel that keeps what it is sent, and answers by the first word; `closed` is how it goes down."""
 
-    def __init__(self) -> None:
+    def __init__(self, **answers: str) -> None:
         self.sent = b""
+        self._answers = {"mark": "ok 1", **{word.replace("_", "-"): answer for word, answer in answers.items()}}
 
     def send(self, data: bytes) -> None:
         self.sent += data
 
     def line(self, timeout: float = 60.0) -> str:
-        return "ok 1"
+        answer = self._answers[self.sent.splitlines()[-1].split()[0].decode()]
+        if answer == "closed":
+            raise ChannelClosed("the container has ended")
+        return answer
+
+
+class Box:
+    """An engine with one container, which ends on the signals of `mortal`, with code 3."""
+
+    def __init__(self, *mortal: str) -> None:
+        self.signals: list[str] = []
+        self._mortal = mortal
+
+    def kill(self, container: str, name: str) -> None:
+        self.signals.append(name)
+
+    def wait(self, container: str, timeout: float) -> int | None:
+        return 3 if {*self._mortal, "SIGKILL"} & set(self.signals) else None
+
+
+def session_of(wire: Wire, engine: Box | None = None, config: ImageConfig | None = None) -> Session:
+    session = Session(cast(Engine, engine), "box", config or ImageConfig({}), RunOptions(), Recorder(b""))
+    session._control = cast(Channel, wire)
+    return session
 
 
 @pytest.mark.parametrize(
@@ -39,9 +63,7 @@ class Wire:
 )
 def test_a_mark_is_read_as_it_was_given(name: str) -> None:
     wire = Wire()
-    session = Session(cast(Engine, None), "box", ImageConfig({}), RunOptions(), Recorder(b""))
-    session._control = cast(Channel, wire)
-    session.mark(name)
+    session_of(wire).mark(name)
     assert wire.sent.startswith(b"mark ")
     assert wire.sent.count(b"\n") == 1
     assert parse_marks(b"1\t" + wire.sent.removeprefix(b"mark ")) == {1: name}
@@ -58,3 +80,55 @@ def test_no_new_privs_is_for_the_recorded_program_too(asked: bool) -> None:
         assert ("--no-new-privs" in spec.entrypoint) is (asked and recorder.recording)
     argv = record_argv(ImageConfig({}), options, Recorder(b""), "exec0")
     assert ("--no-new-privs" in argv) is asked
+
+
+@pytest.mark.parametrize(
+    ("answers", "mortal", "signals", "code"),
+    [
+        ({"catches": "yes", "await_end": "closed"}, ("SIGINT",), ["SIGINT"], 3),
+        ({"catches": "yes", "await_end": "gone"}, ("SIGINT",), ["SIGINT"], 3),
+        ({"catches": "yes", "await_end": "ignored"}, (), ["SIGINT", "SIGKILL"], None),
+        ({"catches": "yes", "await_end": "timeout"}, (), ["SIGINT", "SIGKILL"], None),
+        ({"catches": "no"}, (), ["SIGKILL"], None),
+    ],
+    ids=["ends", "ends-below-init", "ignores-by-default", "takes-too-long", "does-not-handle"],
+)
+def test_stop(answers: dict[str, str], mortal: tuple[str, ...], signals: list[str], code: int | None) -> None:
+    wire, box = Wire(**answers), Box(*mortal)
+    assert session_of(wire, box, ImageConfig({"StopSignal": "SIGINT"})).stop() == code
+    assert box.signals == signals
+    assert wire.sent.splitlines()[0] == b"catches 2"
+
+
+def test_only_the_main_program_is_stopped_by_the_signal_of_the_image() -> None:
+    config = ImageConfig({"StopSignal": "SIGUSR2"})
+    argv = record_argv(config, RunOptions(), Recorder(b""), MAIN)
+    assert argv[argv.index("--stop-signal") + 1] == "12"
+    assert "--stop-signal" not in record_argv(config, RunOptions(), Recorder(b""), "exec0")
+
+
+@pytest.mark.parametrize(
+    ("image", "run", "kept"),
+    [([], {}, False), (["A=1"], {"B": "2"}, False), (["HOME=/root", "A=1"], {}, True), ([], {"HOME": "/x"}, True)],
+    ids=["none", "others", "image", "run"],
+)
+def test_a_home_that_somebody_chose_is_kept(image: list[str], run: dict[str, str], kept: bool) -> None:
+    argv = record_argv(ImageConfig({"Env": image}), RunOptions(env=run), Recorder(b""), MAIN)
+    assert ("--keep-home" in argv) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("SIGTERM", 15),
+        ("quit", 3),
+        ("9", 9),
+        ("SIGRTMIN+3", 37),
+        ("RTMIN", 34),
+        ("nonsense", 15),
+        ("0", 15),
+        ("99", 15),
+    ],
+)
+def test_signal_number(name: str, number: int) -> None:
+    assert signal_number(name) == number

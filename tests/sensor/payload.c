@@ -30,37 +30,23 @@
 #include <time.h>
 #include <unistd.h>
 
-static const struct {
-    const char *name;
-    long nr;
-} names[] = {
+/* clang-format off */
+static const struct { const char *name; long nr; } names[] = {
 #define N(x) {#x, SYS_##x},
     N(openat) N(statx) N(faccessat) N(readlinkat) N(getdents64) N(execve) N(execveat) N(chdir) N(fchdir) N(chroot)
-        N(pivot_root) N(mkdirat) N(mknodat) N(symlinkat) N(linkat) N(renameat2) N(unlinkat) N(fchmodat) N(fchownat)
-            N(utimensat) N(truncate) N(statfs) N(getxattr) N(lgetxattr) N(listxattr) N(llistxattr) N(setxattr)
-                N(lsetxattr) N(removexattr) N(lremovexattr) N(inotify_add_watch) N(fanotify_mark) N(bind) N(connect)
-                    N(mount) N(umount2) N(name_to_handle_at) N(newfstatat) N(close) N(socket) N(io_uring_setup)
-                        N(memfd_create) N(getpid)
+    N(pivot_root) N(mkdirat) N(mknodat) N(symlinkat) N(linkat) N(renameat2) N(unlinkat) N(fchmodat) N(fchownat)
+    N(utimensat) N(truncate) N(statfs) N(getxattr) N(lgetxattr) N(listxattr) N(llistxattr) N(setxattr) N(lsetxattr)
+    N(removexattr) N(lremovexattr) N(inotify_add_watch) N(fanotify_mark) N(bind) N(connect) N(mount) N(umount2)
+    N(name_to_handle_at) N(newfstatat) N(close) N(socket) N(io_uring_setup) N(memfd_create) N(getpid)
 #ifdef SYS_open
-                            N(open) N(stat) N(lstat) N(access) N(readlink) N(getdents) N(creat) N(mkdir) N(mknod)
-                                N(symlink) N(link) N(rename) N(renameat) N(unlink) N(rmdir) N(chmod) N(chown) N(lchown)
-                                    N(utime) N(utimes) N(futimesat) N(uselib)
+    N(open) N(stat) N(lstat) N(access) N(readlink) N(getdents) N(creat) N(mkdir) N(mknod) N(symlink) N(link) N(rename)
+    N(renameat) N(unlink) N(rmdir) N(chmod) N(chown) N(lchown) N(utime) N(utimes) N(futimesat) N(uselib)
 #endif
-                                        {"faccessat2", 439},
-    {"openat2", 437},
-    {"fchmodat2", 452},
-    {"open_tree", 428},
-    {"move_mount", 429},
-    {"fspick", 433},
-    {"mount_setattr", 442},
-    {"setxattrat", 463},
-    {"getxattrat", 464},
-    {"listxattrat", 465},
-    {"removexattrat", 466},
-    {"open_tree_attr", 467},
-    {"file_getattr", 468},
-    {"file_setattr", 469},
+    {"faccessat2", 439}, {"openat2", 437}, {"fchmodat2", 452}, {"open_tree", 428}, {"move_mount", 429}, {"fspick", 433},
+    {"mount_setattr", 442}, {"setxattrat", 463}, {"getxattrat", 464}, {"listxattrat", 465}, {"removexattrat", 466},
+    {"open_tree_attr", 467}, {"file_getattr", 468}, {"file_setattr", 469},
 };
+/* clang-format on */
 
 static char *low, *low_end; /* memory below 4 GB, so that the same pointers do for the 32-bit entry */
 
@@ -375,6 +361,60 @@ static int trap_term(int argc, char **argv)
     return 82;
 }
 
+static volatile sig_atomic_t asked_to_end;
+
+static void raise_again(int number)
+{
+    asked_to_end = 1;
+    raise(number); /* by then the default action: PID 1 does not end of it */
+}
+
+static void note_once(int number)
+{
+    (void)number;
+    asked_to_end = 1;
+}
+
+/* A handler that is gone once it was called. `raise`: it raises its signal again, as programs do that only clean up,
+ * and lives on where that does not end it; `wait`: it takes a second to end by itself; `child`: in vain a child of it
+ * sends the signal, then the same. */
+static int term_once(int argc, char **argv)
+{
+    (void)argc;
+    struct sigaction action = {.sa_handler = !strcmp(argv[0], "raise") ? raise_again : note_once};
+    action.sa_flags = SA_RESETHAND;
+    sigaction(SIGTERM, &action, NULL);
+    close(open(argv[1], O_WRONLY | O_CREAT, 0644)); /* says: ready */
+    while (!asked_to_end)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    if (!strcmp(argv[0], "raise"))
+        while (pause())
+            ;
+    if (!strcmp(argv[0], "child")) {
+        pid_t child = fork();
+        if (!child)
+            _exit(kill(getppid(), SIGTERM));
+        waitpid(child, NULL, 0);
+    }
+    for (int i = 0; i < 30; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    return 43;
+}
+
+/* Waits for the signal without a handler, as tini does. */
+static int term_awaited(int argc, char **argv)
+{
+    (void)argc;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    close(open(argv[0], O_WRONLY | O_CREAT, 0644)); /* says: ready */
+    while (sigtimedwait(&set, NULL, &(struct timespec){.tv_sec = 60}) != SIGTERM)
+        ;
+    return 44;
+}
+
 /* As PID 1: orphans come here and are reaped, and wait() ends with ECHILD although a supervisor is about. */
 static int reap(int argc, char **argv)
 {
@@ -516,6 +556,8 @@ static const struct {
     {"stop", stop_and_go, 1},
     {"pause", paused, 0},
     {"trap", trap_term, 1},
+    {"term-once", term_once, 2},
+    {"term-awaited", term_awaited, 1},
     {"reap", reap, 0},
     {"signals", under_signals, 3},
     {"threads", threads, 1},

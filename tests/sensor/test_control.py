@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,9 @@ class Control:
     def ask(self, line: str) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
         return self._process.stdout.readline().rstrip("\n")
 
 
@@ -163,20 +165,83 @@ def test_catches(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) 
         assert control.ask("catches 0") == "error usage"
 
 
-def test_catches_of_init(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
-    ready = tmp_path / "ready"
+@dataclass(frozen=True, slots=True)
+class Init:
+    """A program that is PID 1 of a namespace of its own: its number out here, and `control` in there."""
+
+    pid: int
+    process: subprocess.Popen[bytes]
+    control: Control
+
+    def stop(self, grace: int) -> str:
+        """Send SIGTERM and wait for its end; what control says of it, and the exit code when it has ended."""
+        os.kill(self.pid, signal.SIGTERM)
+        # `control` goes down with PID 1, as in a container, before or after it has answered.
+        answer = self.control.ask(f"await-end {signal.SIGTERM:d} {grace}")
+        return f"ended {self.process.wait(TIMEOUT)}" if answer in ("", "gone") else answer
+
+
+@contextlib.contextmanager
+def as_init(sensor: Sensor, mechanism: str, ready: Path, *program: str | Path) -> Iterator[Init]:
     prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    argv = [*prefix, *sensor.argv(mechanism), str(payload), "trap", str(ready)]
+    argv = [*prefix, *sensor.argv(mechanism, "--stop-signal", str(int(signal.SIGTERM))), *map(str, program), str(ready)]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as process:
         try:
             until(ready.exists)
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            inside = ("nsenter", "--pid", "--mount", "--target", children[0])
-            with controlled(sensor, prefix=inside) as control:
-                assert control.ask(f"catches {signal.SIGTERM:d}") == "yes"
-                assert control.ask(f"catches {signal.SIGQUIT:d}") == "no"
+            (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            with controlled(sensor, prefix=("nsenter", "--pid", "--mount", "--target", child)) as control:
+                yield Init(int(child), process, control)
         finally:
             process.kill()
+
+
+def test_catches_of_init(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    with as_init(sensor, mechanism, tmp_path / "ready", payload, "trap") as init:
+        assert init.control.ask(f"catches {signal.SIGTERM:d}") == "yes"
+        assert init.control.ask(f"catches {signal.SIGQUIT:d}") == "no"
+        assert init.stop(10000) == "ended 42"
+
+
+def test_a_signal_that_init_waits_for(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    """In sigtimedwait(2) a signal counts neither as caught nor as blocked."""
+    with as_init(sensor, mechanism, tmp_path / "ready", payload, "term-awaited") as init:
+        for _ in range(20):
+            assert init.control.ask(f"catches {signal.SIGTERM:d}") == "yes"
+            assert init.control.ask(f"catches {signal.SIGQUIT:d}") == "no"
+        assert init.stop(10000) == "ended 44"
+
+
+def test_a_signal_that_init_raises_in_vain(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    """As Node does: its handler cleans up, and leaves the rest to the default action, which PID 1 is spared."""
+    with as_init(sensor, mechanism, tmp_path / "ready", payload, "term-once", "raise") as init:
+        assert init.control.ask(f"catches {signal.SIGTERM:d}") == "yes"
+        assert init.stop(60000) == "ignored"
+        assert init.control.ask(f"catches {signal.SIGTERM:d}") == "no"
+
+
+@pytest.mark.parametrize("how", ["wait", "child"])
+def test_a_handler_that_is_gone_is_no_sign(
+    sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str, how: str
+) -> None:
+    """It may be ending all the same; what another process sends it says nothing of its own intent."""
+    with as_init(sensor, mechanism, tmp_path / "ready", payload, "term-once", how) as init:
+        assert init.stop(20000) == "ended 43"
+
+
+def test_an_end_that_does_not_come(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    with as_init(sensor, mechanism, tmp_path / "ready", payload, "trap") as init:
+        assert init.control.ask(f"await-end {signal.SIGTERM:d} 100") == "timeout"
+        assert init.control.ask("await-end 15") == "error usage"
+        assert init.control.ask("await-end 0 100") == "error usage"
+
+
+def test_the_end_of_a_program_below_init(sensor: Sensor, payload: Path, tmp_path: Path, mechanism: str) -> None:
+    ready = tmp_path / "ready"
+    with running(sensor, mechanism, str(payload), "trap", str(ready)) as process, controlled(sensor) as control:
+        until(ready.exists)
+        process.terminate()
+        process.wait(TIMEOUT)
+        assert control.ask(f"await-end {signal.SIGTERM:d} 20000") == "gone"
 
 
 def test_counters(sensor: Sensor, payload: Path, mechanism: str) -> None:

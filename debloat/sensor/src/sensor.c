@@ -9,7 +9,7 @@
  *
  *   types, machine, kernel   integers; numbers and instructions of each machine; constants and structures of the kernel
  *   library                  strings, buffers, files, messages
- *   recording                which calls take a path, the seccomp filter, the supervisors, what a call names, event files
+ *   recording                calls that take a path, the seccomp filter, supervisors, what a call names, event files
  *   identity                 USER, capabilities, environment: what the runtime would have set up
  *   control                  what is asked about a container at work
  *   verbs                    record, control, relay, serve, doctor

@@ -109,20 +109,74 @@ static u64 status_mask(const char *text, const char *name)
     return 0;
 }
 
-/* A signal that is blocked is one that the program waits for with sigwait or signalfd. */
+/* Where it is not for us to see which: a signal that is sent in vain does no harm. */
+#define UNKNOWN_SIGNALS (~(u64)0)
+
+/* The signals that a task waits for in sigtimedwait(2). `call`: its line in /proc, "NUMBER 0xARGUMENT 0xARGUMENT ...".
+ */
+static u64 awaited_signals(i64 tid, char *call)
+{
+    char *argument = split_at(call, ' '), *rest = argument ? split_at(argument, ' ') : NULL;
+    i64 number = parse_number(call);
+    if (!rest ||
+        (number != SYS_rt_sigtimedwait && number != COMPAT_rt_sigtimedwait && number != COMPAT_rt_sigtimedwait_time64))
+        return 0;
+    u64 set = 0;
+    struct iovec local = {&set, sizeof set}, remote = {(void *)parse_hex(argument + length("0x"), 16), sizeof set};
+    return sys6(SYS_process_vm_readv, tid, &local, 1, &remote, 1, 0) == sizeof set ? set : UNKNOWN_SIGNALS;
+}
+
+struct waiter {
+    u32 pid;
+    u64 bit;
+    bool waits;
+};
+
+/* Whether a thread is in sigtimedwait(2) for the signal: as long as it is, the kernel shows it as not blocked. */
+static bool task_waits(const char *name, void *with)
+{
+    struct waiter *w = with;
+    struct buffer path = {0}, text = {0};
+    if (parse_number(name) <= 0)
+        return true;
+    put_text(&path, "/proc/");
+    put_number(&path, w->pid, 10);
+    put_text(&path, "/task/");
+    put_text(&path, name);
+    put_text(&path, "/syscall");
+    long r = read_file(AT_FDCWD, as_string(&path), &text);
+    u64 awaited = r >= 0                        ? awaited_signals(parse_number(name), text.data)
+                  : r == -EPERM || r == -EACCES ? UNKNOWN_SIGNALS
+                                                : 0;
+    w->waits = awaited & w->bit;
+    release(&path);
+    release(&text);
+    return !w->waits;
+}
+
+/* Whether a signal is of any use: it is caught or awaited, or its default action is not withheld. One that is blocked
+ * is one that the program waits for (signalfd(2)). */
 static bool handles_signal(const struct state *program, i64 signal)
 {
     struct buffer path = {0}, text = {0};
-    if (signal == SIGKILL || signal == SIGSTOP)
-        return true;
-    put_text(&path, "/proc/");
-    put_number(&path, program->pid, 10);
-    put_text(&path, "/status");
-    u64 bit = (u64)1 << (signal - 1);
-    bool yes = false;
-    if (read_file(AT_FDCWD, as_string(&path), &text) >= 0) {
-        bool waits = (status_mask(text.data, "SigCgt:\t") | status_mask(text.data, "SigBlk:\t")) & bit;
-        yes = waits || (program->pid != 1 && !(status_mask(text.data, "SigIgn:\t") & bit));
+    struct waiter w = {program->pid, (u64)1 << (signal - 1), false};
+    bool yes = signal == SIGKILL || signal == SIGSTOP;
+    /* Twice: between the two looks of one round a thread may leave sigtimedwait. */
+    for (int round = 0; !yes && round < 2; round++) {
+        path.len = 0;
+        put_text(&path, "/proc/");
+        put_number(&path, program->pid, 10);
+        size_t stem = path.len;
+        put_text(&path, "/status");
+        if (read_file(AT_FDCWD, as_string(&path), &text) < 0)
+            break;
+        yes = (status_mask(text.data, "SigCgt:\t") | status_mask(text.data, "SigBlk:\t")) & w.bit ||
+              (program->pid != 1 && !(status_mask(text.data, "SigIgn:\t") & w.bit));
+        path.len = stem;
+        put_text(&path, "/task");
+        if (!yes)
+            list_directory(as_string(&path), task_waits, &w);
+        yes |= w.waits;
     }
     release(&path);
     release(&text);

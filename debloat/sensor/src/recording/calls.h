@@ -186,6 +186,17 @@ static const struct call calls[] = {
     {CALL(name_to_handle_at), .operation = OP_HANDLE, .how = AT_FLAGS_FOLLOW, .dir = 1, .path = 2, .flags = 5},
 };
 
+/* Calls that send a signal, their target in the first argument. */
+static const struct signal_call {
+    short number[ABIS];
+    u8 signal; /* which argument */
+} signal_calls[] = {
+    {CALL(kill), .signal = 2},
+    {CALL(tkill), .signal = 2},
+    {CALL(tgkill), .signal = 3},
+};
+
+enum { SIGNAL_CALLS = sizeof signal_calls / sizeof *signal_calls };
 enum { CALLS = sizeof calls / sizeof *calls, NUMBERS = 640 };
 
 /* Row of the table + 1 for each number; 0: none. */

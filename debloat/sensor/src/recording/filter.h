@@ -4,7 +4,7 @@
 #include "calls.h"
 #include "state.h"
 
-static struct bpf filter_code[2 * (2 * CALLS + 16) + 8];
+static struct bpf filter_code[ABIS * (2 * CALLS + 5 * SIGNAL_CALLS + 16) + 8];
 static struct bpf_program filter;
 
 /* What Docker's default profile forbids a program without SYS_ADMIN, and allowed this container because SYS_ADMIN was
@@ -31,6 +31,13 @@ static void filter_abi(int abi, u32 action)
             continue;
         emit(BPF_JUMP_EQUAL, 0, 1, (u32)nr);
         emit(BPF_RETURN, 0, 0, action);
+    }
+    for (int i = 0; recording.stop_signal && i < SIGNAL_CALLS; i++) {
+        emit(BPF_JUMP_EQUAL, 0, 4, (u32)signal_calls[i].number[abi]);
+        emit(BPF_LOAD_WORD, 0, 0, DATA_ARGS + 8u * (signal_calls[i].signal - 1u));
+        emit(BPF_JUMP_EQUAL, 0, 1, recording.stop_signal);
+        emit(BPF_RETURN, 0, 0, action);
+        emit(BPF_RETURN, 0, 0, RET_ALLOW);
     }
     emit(BPF_JUMP_EQUAL, 0, 1, SYS_io_uring_setup); /* what goes through a ring is seen by no tracer */
     emit(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);

@@ -163,6 +163,17 @@ static void record_call(struct stop *s, const struct call *c)
     record_path(s, op, flags, dir, in_root, path, (size_t)len);
 }
 
+/* Notes that PID 1 sends itself its stop signal. Programs that clean up in a handler end so, by the default action of
+ * the signal; the kernel spares PID 1 that, and it lives on as one that nothing but SIGKILL ends. */
+static void observe_signal(const struct stop *s)
+{
+    char thread[32] = "1/task/";
+    *put_digits(thread + length(thread), (unsigned)s->tid) = 0;
+    bool own = s->args[0] == 1 && sys3(SYS_faccessat, recording.proc, thread, 0) == 0;
+    if (own && still_waiting(s))
+        recording.state->raised = recording.stop_signal;
+}
+
 static void observe(struct stop *s, u32 arch)
 {
     recording.state->handled++;
@@ -174,6 +185,9 @@ static void observe(struct stop *s, u32 arch)
     else
         for (int i = 0; i < 6; i++)
             s->args[i] &= 0xffffffff;
+    for (int i = 0; i < SIGNAL_CALLS; i++)
+        if (signal_calls[i].number[s->abi] == (short)s->nr)
+            observe_signal(s);
     if (s->nr >= NUMBERS || !row_of[s->abi][s->nr])
         return;
     const struct call *c = &calls[row_of[s->abi][s->nr] - 1];

@@ -12,7 +12,8 @@ struct state {
     u32 pid, phase;
     u32 status, mechanism_error;
     u32 forced_no_new_privs;
-    u8 reserved[36];
+    u32 raised;
+    u8 reserved[32];
 };
 _Static_assert(sizeof(struct state) == 128, "docs/sensor.md gives the offsets");
 enum { NOTIFY = 1, PTRACE = 2 };
@@ -42,7 +43,8 @@ static struct {
     int events;    /* the event file */
     int proc;      /* /proc, held so that a mount over it does no harm */
     int listener;
-    int program; /* its pid */
+    int program;     /* its pid */
+    u32 stop_signal; /* 0: whether it raises that itself is not looked at */
     struct state *state;
     volatile u32 *epoch;
     /* Shared with the process that becomes the program: 0 while the calls are still the sensor's own. */

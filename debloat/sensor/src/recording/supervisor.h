@@ -121,6 +121,8 @@ static void start_supervisor(bool notify, bool ptrace)
 {
     recording.program = (int)sys0(SYS_getpid);
     recording.state->pid = (u32)recording.program;
+    if (recording.program != 1)
+        recording.stop_signal = 0; /* what others raise ends them */
     sys3(SYS_getrandom, hash_key, sizeof hash_key, 0);
     index_calls();
     int channel = fork_supervisor();

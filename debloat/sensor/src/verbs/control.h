@@ -109,6 +109,50 @@ static void control_settle(const char *dir, char *arguments, struct buffer *answ
     }
 }
 
+/* -1: it is none. */
+static i64 parse_signal(const char *text)
+{
+    i64 signal = text ? parse_number(text) : -1;
+    return signal < 1 || signal > LAST_SIGNAL ? -1 : signal;
+}
+
+static void control_catches(const char *dir, const char *scope, char *arguments, struct buffer *answer)
+{
+    i64 signal = parse_signal(arguments);
+    struct state program = main_program(dir, scope);
+    put_text(answer, signal < 0 ? "error usage" : handles_signal(&program, signal) ? "yes" : "no");
+}
+
+/* Waits for the end of a program that was sent its stop signal; not for one that has raised it in vain, and since then
+ * used no file for a while: it meant to end and lives only because it is PID 1. */
+static void control_await_end(const char *dir, const char *scope, char *arguments, struct buffer *answer)
+{
+    enum { QUIET = 1000, STEP = 10 };
+    char *time = arguments ? split_at(arguments, ' ') : NULL;
+    i64 signal = parse_signal(arguments), ms = time ? parse_number(time) : -1;
+    if (signal < 0 || ms < 0) {
+        put_text(answer, "error usage");
+        return;
+    }
+    u64 handled = 0;
+    for (i64 now = now_ms(), end = now + ms, quiet_since = now;; now = now_ms()) {
+        struct state program = main_program(dir, scope);
+        bool in_vain = program.raised == signal && !handles_signal(&program, signal);
+        if (!in_vain || program.handled != handled)
+            quiet_since = now;
+        handled = program.handled;
+        const char *state = has_ended(&program)          ? "gone"
+                            : now - quiet_since >= QUIET ? "ignored"
+                            : now >= end                 ? "timeout"
+                                                         : NULL;
+        if (state) {
+            put_text(answer, state);
+            return;
+        }
+        sleep_ms(STEP);
+    }
+}
+
 /* The mark is in the list before it is in force: an event never has an epoch without a name. */
 static void control_mark(const char *dir, const char *name, volatile u32 *epoch, struct buffer *answer)
 {
@@ -168,13 +212,11 @@ static int control(int argc, char **argv)
             control_await(dir, scope, arguments, &answer);
         else if (equal(command, "settle"))
             control_settle(dir, arguments, &answer);
-        else if (equal(command, "catches")) {
-            i64 signal = arguments ? parse_number(arguments) : -1;
-            struct state program = main_program(dir, scope);
-            put_text(&answer, signal < 1 || signal > 64          ? "error usage"
-                              : handles_signal(&program, signal) ? "yes"
-                                                                 : "no");
-        } else if (equal(command, "counters"))
+        else if (equal(command, "catches"))
+            control_catches(dir, scope, arguments, &answer);
+        else if (equal(command, "await-end"))
+            control_await_end(dir, scope, arguments, &answer);
+        else if (equal(command, "counters"))
             control_counters(dir, &answer);
         else
             put_text(&answer, "error unknown");

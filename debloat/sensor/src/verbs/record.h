@@ -89,6 +89,8 @@ static bool set_option(struct options *o, const char *name, char *value)
         o->user = value;
     else if (equal(name, "--group-add"))
         o->group_add = value;
+    else if (equal(name, "--stop-signal"))
+        recording.stop_signal = parse_id(value);
     else if (equal(name, "--drop-caps"))
         o->drop_caps = parse_capabilities(value);
     else
@@ -117,6 +119,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
     o->program = argv + at + 1;
     if (at + 1 >= argc)
         say(2, "sensor: nothing to run: record [OPTIONS] -- ARGV...", NULL);
+    else if (recording.stop_signal > LAST_SIGNAL)
+        say(2, "sensor: bad --stop-signal", NULL);
     else if (find_char(recording.scope, '/') || !*recording.scope || !(o->notify || o->ptrace))
         say(2, "sensor: bad --scope or --mechanism", NULL);
     else
