@@ -16,6 +16,7 @@ MODULES = (
     "debloat.rules.system.database",
     "debloat.rules.application.survey",
     "debloat.rules.application.repositories",
+    "debloat.rules.application.payload",
     "debloat.rules.system.accounts",
     "debloat.rules.knowledge.families",
     "debloat.rules.knowledge.plugins",
