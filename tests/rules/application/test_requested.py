@@ -1,4 +1,4 @@
-"""What was asked for by name, and for what: the evidence of the Dockerfile and of the recording, and what then stays."""
+"""What was asked for by name, and for what: the evidence of history and recording, and what then stays."""
 
 from __future__ import annotations
 
