@@ -28,6 +28,7 @@ fuzz: setup
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@git ls-files '*.[ch]' ':!fixtures' | xargs $(BIN)/clang-format --dry-run --Werror
 	@$(BIN)/mypy
 
 bench: engine

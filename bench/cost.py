@@ -111,7 +111,7 @@ def _applied(engine: Engine, name: str, runs: int, say: Say) -> dict[str, Any] |
     """`debloat apply` of a lock to the image that it was made from; None where that is not there or fails."""
     target = f"debloat-bench/{name}:apply"
     with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
-        lock = Path(scratch, "debloat.lock.format")
+        lock = Path(scratch, "debloat.lock")
         try:
             engine.image(fixtures.tag(name))
             first = _run(engine, name, "--lock", str(lock))

@@ -17,9 +17,10 @@ from bench import store
 from bench.stats import ratios, spread, table
 from bench.workloads import BASE, WORKLOADS, Unmeasured, Workload
 from debloat import sensor
+from debloat.core.config import read
 from debloat.core.errors import DebloatError
 from debloat.core.model import Image
-from debloat.core.recipe import RunOptions, read, recipe
+from debloat.core.recipe import RunOptions, Settings, recipe
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
@@ -107,7 +108,7 @@ def _options(workload: Workload) -> RunOptions:
     if not workload.fixture:
         return RunOptions()
     settings = read(fixtures.FIXTURES / workload.fixture / "debloat.toml")
-    return recipe({"run_options": settings.get("run_options", {})}).scenarios[0].options
+    return recipe(Settings(run_options=settings.run_options)).scenarios[0].options
 
 
 def _of_program(engine: Engine, container: str, workload: Workload) -> float:

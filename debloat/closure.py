@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from debloat.core.globs import matcher
 from debloat.core.model import MOUNT_POINTS, Closure, Entry, Evidence, ImageConfig, Level, Policy, Trace, Want
+from debloat.core.platform import AMD64, Platform
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 
@@ -22,7 +23,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a rule may look at. Nothing in it changes, so a rule can be pure."""
+    """All that a rule may look at. Nothing in it changes, so a rule can be pure.
+
+    The root file system may be shared with other threads. `derived` may not: a world is closed by one thread.
+    """
 
     rootfs: Rootfs
     packages: Packages
@@ -30,7 +34,7 @@ class World:
     trace: Trace = Trace()
     policy: Policy = Policy()
     history: tuple[str, ...] = ()
-    architecture: str = "amd64"
+    platform: Platform = AMD64
     derivations: dict[Callable[[World], Any], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def derived(self, derive: Callable[[World], T]) -> T:
@@ -42,7 +46,7 @@ class World:
 
 
 class Rule:
-    """One piece of knowledge. Subclasses override `seeds`, `wants`, or both, and keep no state.
+    """One piece of knowledge. Subclasses override `initial_wants`, `wants`, or both, and keep no state.
 
     `name` stands in every piece of evidence (`elf.needed`); `level` is the lowest at which the rule runs.
     """
@@ -50,7 +54,7 @@ class Rule:
     name: ClassVar[str]
     level: ClassVar[Level] = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         """Claims that follow from the world as a whole, before anything is kept."""
         return ()
 
@@ -65,8 +69,8 @@ class Rule:
         return Want(path, self.name, source, detail)
 
 
-def close(world: World, rules: Sequence[Rule], seeds: Iterable[Want] = ()) -> Closure:
-    """The smallest set of paths that holds the seeds and satisfies every rule, with the evidence.
+def close(world: World, rules: Sequence[Rule], wants: Iterable[Want] = ()) -> Closure:
+    """The smallest set of paths that holds what is wanted beforehand and satisfies every rule, with the evidence.
 
     Links on the way to a wanted path, and the parent directories of all that is kept, are part of it; what is hidden
     below a mount point is not, whoever wants it. Rules up to
@@ -76,7 +80,7 @@ def close(world: World, rules: Sequence[Rule], seeds: Iterable[Want] = ()) -> Cl
     policy = world.policy
     highest = max([policy.level, *(level for _, level in policy.levels)])
     worklist = _Worklist(world)
-    for want in seeds:
+    for want in wants:
         worklist.claim(want)
     for glob in policy.keep:
         for path in _keep(world.rootfs, glob):
@@ -109,7 +113,7 @@ def _run(
                 claim(want)
 
     for rule in rules:
-        for want in rule.seeds(world):
+        for want in rule.initial_wants(world):
             claim(want)
     for entry in known:
         look(entry, looking)
@@ -120,7 +124,7 @@ def _run(
 
 
 def _looking(rules: Sequence[Rule], level: Level) -> tuple[Callable[[Entry, World], Iterable[Want]], ...]:
-    """What the rules that run at a level ask of each entry; many rules only have seeds."""
+    """What the rules that run at a level ask of each entry; many rules look at the world alone."""
     return tuple(rule.wants for rule in rules if level >= rule.level and type(rule).wants is not Rule.wants)
 
 

@@ -34,9 +34,9 @@ class Minimal:
         return carve.image_id(self.config)
 
 
-def cut(world: World, image: Image, seeds: tuple[Want, ...], directory: Path) -> Minimal:
-    """Close over the seeds and carve what stays into a layer in `directory`."""
-    return carved(world.rootfs, world.packages, image, close(world, all_rules(), seeds), directory)
+def cut(world: World, image: Image, healed: tuple[Want, ...], directory: Path) -> Minimal:
+    """Close over the trace and what was healed, and carve what stays into a layer in `directory`."""
+    return carved(world.rootfs, world.packages, image, close(world, all_rules(), healed), directory)
 
 
 def carved(rootfs: Rootfs, packages: Packages, image: Image, closure: Closure, directory: Path) -> Minimal:

@@ -10,9 +10,10 @@ from debloat import sensor
 from debloat.closure import World
 from debloat.core.errors import UsageError
 from debloat.core.model import Image, Trace, Want
-from debloat.core.progress import Progress
+from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
 from debloat.core.reference import default_target, spare_original
+from debloat.core.text import count
 from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
@@ -28,7 +29,7 @@ from debloat.record.session import Recorder
 from debloat.result import Report, report
 from debloat.rules import prepare
 from debloat.rules.system.package import unknown_packages
-from debloat.verify import Judge, Proven, Verdict, cures, settled
+from debloat.verify import Judge, Proven, Verdict, paths_to_heal, verify_with_retry
 
 MAX_ROUNDS = 5
 """Minimal images made at most: the first, and one after each healing."""
@@ -66,8 +67,9 @@ def slim(
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `default_target`).
 
-    Without proof there is no tag, unless `force`; the report then says what differs.
+    Without proof there is no tag, unless `force`; the report then says what differs. `progress` follows the run.
     """
+    watch = Stopwatch(progress)
     with Workspace(engine) as workspace:
         image = engine.image(reference)
         target = target or default_target(reference)
@@ -75,13 +77,13 @@ def slim(
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
         with ThreadPoolExecutor(1) as pool:
             whole = pool.submit(engine.whole_config, image)
-            rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, progress)
+            rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, watch)
             image = replace(image, config=whole.result())
         world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
-        proven = prove(workspace, world, image, judge if verify else None, progress)
+        proven = prove(workspace, world, image, judge if verify else None, watch)
         result = target if proven.verdict.passed or force else ""
-        finished = report(image, world, recording, proven, recipe, result, verify, progress)
+        finished = report(image, world, recording, proven, recipe, result, verify, watch.stages)
         for sink in sinks:
             sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
         if result:
@@ -95,7 +97,7 @@ def read_and_record(
     """Read the image's index and packages, and prepare the rules, while its scenarios are recorded."""
     with ThreadPoolExecutor(2) as pool:
         reading = pool.submit(_read, workspace, image, recorder.sensor)
-        pool.submit(prepare, image.architecture)
+        pool.submit(prepare, image.platform)
         with progress.stage("record"):
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):
@@ -113,14 +115,17 @@ def world_of(
     """What the rules may look at."""
     for other in more:
         trace = trace | other
-    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.architecture)
+    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.platform)
     if unknown := unknown_packages(world):
         raise UsageError(f"no package of the image is called {', '.join(unknown)}", "see `debloat inspect IMAGE`")
     return world
 
 
 def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None, progress: Progress) -> Proven:
-    """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal."""
+    """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal.
+
+    The ELF audit runs in a thread of its own meanwhile; of the world it shares the root file system only.
+    """
     healed: tuple[Want, ...] = ()
     with ThreadPoolExecutor(1) as pool:
         for _ in range(MAX_ROUNDS):
@@ -132,12 +137,13 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
             verdict = Verdict()
             if judge is not None:
                 with progress.stage("verify"):
-                    verdict = settled(judge, world, minimal.closure, workspace.pending)
+                    verdict = verify_with_retry(judge, world, minimal.closure, workspace.pending)
             with progress.stage("audit"):
                 findings = tuple(auditing.result())
-            cure = cures(world, verdict, minimal.closure)
-            if not cure:
+            missing = paths_to_heal(world, verdict, minimal.closure)
+            if not missing:
                 break
-            progress.say(f"healing: {len(cure)} paths that were {'missed' if cure[0].rule == 'healed' else 'listed'}")
-            healed += cure
+            how = "missed" if missing[0].rule == "healed" else "listed"
+            progress.say(f"healing {count(len(missing), 'path')} that the replay {how}")
+            healed += missing
     return Proven(minimal, verdict, healed, findings)

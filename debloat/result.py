@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from debloat import __version__
 from debloat.closure import World
 from debloat.core.model import Image, Want
-from debloat.core.progress import Progress, Stage
+from debloat.core.progress import Stage
 from debloat.core.recipe import Recipe
 from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
 from debloat.image.footprint import Footprint, of_image
 from debloat.record.record import Recording
 from debloat.rules.application.forgone import forgone
-from debloat.verify import Answer, Proven
+from debloat.verify import Comparison, Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Report:
     after: Footprint
     packages: tuple[PackageShare, ...]
     rules: tuple[RuleShare, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[Comparison, ...]
     healed: tuple[Want, ...]
     mechanisms: tuple[str, ...]
     verified: bool
@@ -73,7 +73,7 @@ def report(
     recipe: Recipe,
     result: str,
     verified: bool,
-    progress: Progress,
+    stages: tuple[Stage, ...],
 ) -> Report:
     """The report of a run from its values."""
     minimal, rootfs = proven.minimal, world.rootfs
@@ -100,5 +100,5 @@ def report(
         mechanisms=tuple(sorted(recording.trace.mechanisms)),
         verified=verified,
         notes=recording.notes + idle + missed + audited,
-        stages=tuple(progress.stages),
+        stages=stages,
     )

@@ -1,7 +1,7 @@
-"""Proof: the minimal image is asked what the original was asked, and answers are compared.
+"""Proof: the probes are repeated on the minimal image, and its answers are compared with the original's.
 
-What the replay looks up in vain although the original has it is a miss, and heals the closure. What differs is only
-held against the minimal image if the original agrees with itself: a second run of the original is the arbiter.
+A path that the replay looks up without success although the original has it is a miss, and heals the closure. A
+difference counts only where the original agrees with itself: a second run of the original is the arbiter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from debloat.core.errors import DebloatError
 from debloat.core.model import Closure, Image, Trace, Want
 from debloat.core.probes import ProbeResult
 from debloat.cut import Minimal
-from debloat.elf.audit import Finding
+from debloat.elf.audit import UnmetNeed
 from debloat.engine.workspace import Workspace
 from debloat.record.exercise import Exercise, Limits, exercise
 from debloat.record.record import trace_of
@@ -24,8 +24,11 @@ from debloat.rules.recorded import trace as trace_rules
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One probe before and after. `difference` is empty where the answers agree; `note` says why one is excused."""
+class Comparison:
+    """The answers to one probe, of the original (`before`) and of the minimal image (`after`).
+
+    `difference` is empty where they agree; `note` says why a difference is excused.
+    """
 
     scenario: str
     before: ProbeResult
@@ -38,7 +41,7 @@ class Answer:
 class Verdict:
     """The replay of a recording on a minimal image."""
 
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[Comparison, ...] = ()
     trace: Trace = Trace()
 
     @property
@@ -48,12 +51,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A minimal image, the verdict on it, what had to be healed on the way, and what the ELF audit found."""
+    """A minimal image, the verdict on it, what was healed to get there, and the findings of the ELF audit."""
 
     minimal: Minimal
     verdict: Verdict
     healed: tuple[Want, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[UnmetNeed, ...] = ()
 
 
 class Judge:
@@ -72,7 +75,7 @@ class Judge:
     def verify(self, reference: str) -> Verdict:
         """Replay everything on the image that `reference` names."""
 
-        def one(number: int) -> tuple[Exercise, tuple[Answer, ...]]:
+        def one(number: int) -> tuple[Exercise, tuple[Comparison, ...]]:
             original = self._exercises[number]
             replay = self._asked(original, reference)
             return replay, tuple(self._compared(original, replay))
@@ -82,7 +85,7 @@ class Judge:
         return Verdict(answers, trace_of(self._image, [replay for replay, _ in done]))
 
     def _asked(self, original: Exercise, reference: str) -> Exercise:
-        """What a scenario asked, asked of an image once more."""
+        """Repeat the probes of a scenario on an image."""
         return exercise(
             self._workspace,
             self._image,
@@ -93,7 +96,7 @@ class Judge:
             original.asked,
         )
 
-    def _compared(self, original: Exercise, replay: Exercise) -> Iterable[Answer]:
+    def _compared(self, original: Exercise, replay: Exercise) -> Iterable[Comparison]:
         now = {r.name: r for r in replay.results}
         for before in original.results:
             after = now.get(before.name) or ProbeResult(before.name, False, detail="it was not reached")
@@ -104,7 +107,7 @@ class Judge:
                 # A page that is new each time excuses another page, and no page that is gone.
                 if again is not None and before.aspects(after) <= before.aspects(again):
                     difference, note = "", f"the original differs from itself too: {before.differs(again)}"
-            yield Answer(original.scenario.name, before, after, difference, note)
+            yield Comparison(original.scenario.name, before, after, difference, note)
 
     def _original_again(self, original: Exercise) -> dict[str, ProbeResult]:
         name = original.scenario.name
@@ -117,13 +120,13 @@ class Judge:
         return self._again[name]
 
 
-def settled(judge: Judge, world: World, closure: Closure, reference: str) -> Verdict:
-    """The verdict on a minimal image, which is asked once more where answers differ though nothing was missed.
+def verify_with_retry(judge: Judge, world: World, closure: Closure, reference: str) -> Verdict:
+    """The verdict on a minimal image. Where answers differ and nothing was missed, the replay is repeated once.
 
-    Programs of a service race each other, and clocks tick: what is right the second time was no lack of a file.
+    A service's processes race each other and clocks advance: an answer that is right the second time lacks no file.
     """
     first = judge.verify(reference)
-    if first.passed or misses(world, first.trace, closure):
+    if first.passed or missed_paths(world, first.trace, closure):
         return first
     second = judge.verify(reference)
     answers = tuple(
@@ -135,17 +138,17 @@ def settled(judge: Judge, world: World, closure: Closure, reference: str) -> Ver
     return Verdict(answers, first.trace | second.trace)
 
 
-def cures(world: World, verdict: Verdict, closure: Closure) -> tuple[Want, ...]:
-    """What to add before the next replay: what was missed; if nothing was and an answer still differs, the names in
-    directories that were listed, since a listing that comes out shorter fails no lookup."""
-    missed = misses(world, verdict.trace, closure)
+def paths_to_heal(world: World, verdict: Verdict, closure: Closure) -> tuple[Want, ...]:
+    """What to add before the next replay: the missed paths. Where there are none and an answer still differs, all names
+    in directories that were listed, because a listing that comes out shorter fails no lookup."""
+    missed = missed_paths(world, verdict.trace, closure)
     if missed or verdict.passed:
         return missed
     return tuple(w for w in trace_rules.listed_children(world) if w.path not in closure)
 
 
-def misses(world: World, replayed: Trace, closure: Closure) -> tuple[Want, ...]:
-    """What a replay reached for in vain: paths of the original that its accesses need and the closure lacks."""
+def missed_paths(world: World, replayed: Trace, closure: Closure) -> tuple[Want, ...]:
+    """The paths of the original that the accesses of a replay need and the closure lacks."""
     policy = replace(world.policy, keep=(), levels=())
     needed = close(replace(world, trace=replayed, policy=policy, derivations={}), trace_rules.RULES)
     return tuple(

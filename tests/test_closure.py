@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from debloat.closure import Rule, World, close
 from debloat.core.model import Closure, Entry, Evidence, ImageConfig, Level, Policy, Want
 from debloat.image.rootfs import Rootfs
+from debloat.rules import all_rules
 from tests.support.trees import FakePackages, tree
 
 NAMES = [f"/d{i % 3}/f{i}" for i in range(12)]
@@ -119,3 +120,10 @@ def test_keep_takes_directories_whole_and_drop_wins() -> None:
 
 def test_why_of_a_removed_path_is_empty() -> None:
     assert closure([], ["/d0/f0"]).why("/unrelated") == ()
+
+
+def test_a_rule_has_no_method_that_nobody_calls() -> None:
+    """A misspelt `wants` would be a rule that says nothing."""
+    asked = {name for name in vars(Rule) if not name.startswith("_")} | {"name"}
+    own = {(type(rule).__name__, name) for rule in all_rules() for name in dir(rule) if not name.startswith("_")}
+    assert sorted((rule, name) for rule, name in own if name not in asked) == []

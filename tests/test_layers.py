@@ -16,9 +16,7 @@ LAYERS = (
 )
 """From the ground up: a unit (a folder or a module of the package) imports from itself and from those before it."""
 
-KNOWN_EXCEPTIONS = {
-    ("core.recipe", "gate.rules"),
-}
+KNOWN_EXCEPTIONS: set[tuple[str, str]] = set()
 """(importing module, imported module): debts, each to be paid."""
 
 
@@ -59,6 +57,32 @@ def test_no_import_runs_back_up() -> None:
     assert {unit(name) for name in modules() if name} == set(LAYERS)
     up = {(a, b) for a, b in arrows() if rank[unit(a)] < rank[unit(b)]}
     assert up == KNOWN_EXCEPTIONS
+
+
+PRINTING = ("cli", "report", "__main__")
+"""What speaks to a person. All else returns values, raises errors, and tells a `Progress` how far it is."""
+
+SCRIPTS = {"sensor.prebuild", "rules.knowledge.families"}
+"""Modules that a developer runs by themselves."""
+
+
+def printing(path: Path) -> Iterator[str]:
+    """What a module prints with."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name) and node.id == "print":
+            yield "print"
+        elif isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr"):
+            if isinstance(node.value, ast.Name) and node.value.id == "sys":
+                yield f"sys.{node.attr}"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            yield from (name for name in names if name.split(".")[0] in ("click", "rich"))
+
+
+def test_only_the_command_line_and_renderers_print() -> None:
+    found = {name: set(printing(path)) for name, path in modules().items() if unit(name) not in PRINTING}
+    assert {name for name, how in found.items() if how} == SCRIPTS
+    assert set(printing(PACKAGE / "cli" / "main.py")) == {"click", "sys.stderr"}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 from debloat import sensor
 from debloat.core.errors import EngineUnavailable, OriginalFails, UsageError
 from debloat.core.model import Level, Policy
-from debloat.core.progress import Progress
+from debloat.core.progress import Progress, Silent
 from debloat.core.recipe import Recipe, Scenario
 from debloat.core.reference import default_target, full_name
 from debloat.image.rootfs import Rootfs
 from debloat.pipeline import slim
 from debloat.result import Report
 from tests.support.engine import Behaviour, FakeEngine, Program
+from tests.support.progress import Recording
 from tests.support.trees import Table, tree
 
 TREE: Table = {
@@ -28,6 +30,7 @@ TREE: Table = {
 }
 CONFIG = {"Entrypoint": ["/usr/bin/tool"], "Labels": {"a": "b"}, "StopSignal": "SIGQUIT", "X-Unknown": [1]}
 EXACT = Recipe(policy=Policy(Level.EXACT))
+NOBODY = Silent()
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +43,9 @@ def reads_data(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
     return Behaviour((("open", "r", "/usr/share/tool/data"),), text)
 
 
-def run(program: Program, recipe: Recipe = EXACT) -> tuple[FakeEngine, Report]:
+def run(program: Program, recipe: Recipe = EXACT, progress: Progress = NOBODY) -> tuple[FakeEngine, Report]:
     engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, program)
-    return engine, slim(engine, "tool:1", recipe, Progress())
+    return engine, slim(engine, "tool:1", recipe, progress)
 
 
 def nothing_left(engine: FakeEngine) -> bool:
@@ -64,6 +67,24 @@ def test_keeps_what_was_touched_and_tags_it() -> None:
     assert nothing_left(engine)
 
 
+def test_a_run_speaks_to_its_progress_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    progress = Recording()
+    report = slim(FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data), "tool:1", EXACT, progress)
+    assert progress.stages == ["record", "read", "close and carve", "load", "verify", "audit"]
+    assert [stage.name for stage in report.stages] == progress.stages
+    assert progress.threads == {threading.get_ident()}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_stages_end_when_an_error_ends_the_run() -> None:
+    engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data)
+    engine.fail_on["load"] = EngineUnavailable("load failed")
+    progress = Recording()
+    with pytest.raises(EngineUnavailable):
+        slim(engine, "tool:1", EXACT, progress)
+    assert progress.stages == ["record", "read", "close and carve", "load"]
+
+
 def test_same_input_same_id() -> None:
     assert run(reads_data)[1].result_id == run(reads_data)[1].result_id
 
@@ -77,9 +98,12 @@ def test_a_miss_in_the_replay_heals() -> None:
         lazy = "/usr/share/tool/lazy" in rootfs
         return Behaviour((("open", "r", "/usr/share/tool/lazy"),), b"ok" if lazy else b"broken", exit_code=not lazy)
 
-    engine, report = run(program)
+    progress = Recording()
+    engine, report = run(program, progress=progress)
     assert report.passed
     assert [w.path for w in report.healed] == ["/usr/share/tool/lazy"]
+    assert progress.stages == ["record", "read", *["close and carve", "load", "verify", "audit"] * 2]
+    assert progress.lines == ["recording default", "healing 1 path that the replay missed"]
     assert nothing_left(engine)
 
 
@@ -111,7 +135,7 @@ def test_an_original_that_fails_ends_the_run() -> None:
         {"tool:1": (tree(TREE), CONFIG)}, lambda r, a: Behaviour((("stat", "", "/tmp"),), b"", b"no", 3)
     )
     with pytest.raises(OriginalFails, match="exit code 3"):
-        slim(engine, "tool:1", EXACT, Progress())
+        slim(engine, "tool:1", EXACT, Silent())
     assert nothing_left(engine)
 
 
@@ -120,7 +144,7 @@ def test_an_engine_that_fails_anywhere_leaves_nothing(call: str) -> None:
     engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data)
     engine.fail_on[call] = EngineUnavailable(f"{call} failed")
     with pytest.raises(EngineUnavailable):
-        slim(engine, "tool:1", EXACT, Progress())
+        slim(engine, "tool:1", EXACT, Silent())
     assert nothing_left(engine)
     assert "tool:1-slim" not in engine.names
 
@@ -141,7 +165,7 @@ def test_each_args_is_a_scenario() -> None:
 
 def test_unknown_image() -> None:
     with pytest.raises(UsageError):
-        slim(FakeEngine({}, reads_data), "nope", EXACT, Progress())
+        slim(FakeEngine({}, reads_data), "nope", EXACT, Silent())
 
 
 def test_scratch_directory_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +196,7 @@ def test_the_result_takes_no_name_from_the_original(target: str) -> None:
     rootfs, image = engine.images[image_id]
     engine.images[image_id] = (rootfs, replace(image, names=("tool:1", "other:2")))
     with pytest.raises(UsageError, match="the original's name"):
-        slim(engine, "tool:1", EXACT, Progress(), target=target)
+        slim(engine, "tool:1", EXACT, Silent(), target=target)
     assert engine.names["tool:1"] == image_id
     assert "create" not in engine.calls
 

@@ -15,7 +15,7 @@ from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.record.exercise import Ask, Exercise, Limits
 from debloat.record.session import Recorded, Recorder
-from debloat.verify import Answer, Judge, Verdict, settled
+from debloat.verify import Comparison, Judge, Verdict, verify_with_retry
 from tests.support import trees
 from tests.support.engine import Behaviour, FakeEngine
 
@@ -55,7 +55,7 @@ class Replays:
 
     def __init__(self, *differences: str, missed: str = "") -> None:
         touched = {Access(missed, Op.OPEN, "-", "p", "/x")} if missed else set()
-        self.left = [Verdict((Answer("s", PAGE, PAGE, d),), Trace(frozenset(touched))) for d in differences]
+        self.left = [Verdict((Comparison("s", PAGE, PAGE, d),), Trace(frozenset(touched))) for d in differences]
 
     def verify(self, reference: str) -> Verdict:
         return self.left.pop(0)
@@ -75,7 +75,7 @@ def test_an_answer_that_differs_is_asked_for_once_more(
     differences: tuple[str, ...], missed: str, passed: bool, left: int
 ) -> None:
     judge = Replays(*differences, missed=missed)
-    verdict = settled(cast(Judge, judge), trees.world({"/needed": ""}), Closure(), "pending")
+    verdict = verify_with_retry(cast(Judge, judge), trees.world({"/needed": ""}), Closure(), "pending")
     assert verdict.passed is passed
     assert len(judge.left) == left
     assert bool(verdict.answers[0].note) is (differences[0] != "" and passed)

@@ -10,14 +10,17 @@ from typing import Any
 import click
 from rich.text import Text
 
+from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
-from debloat.cli.settings import recipe_of
+from debloat.cli.options import Apply
+from debloat.cli.settings import configuration
+from debloat.core.recipe import recipe
 from debloat.core.text import name
-from debloat.engine.docker import connect
 from debloat.engine.workspace import written_whole
+from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
-from debloat.lock.apply import Applied, apply, failed
+from debloat.lock.apply import Applied
 from debloat.report.terminal import TerminalProgress, console
 from debloat.rules import parsed
 
@@ -26,27 +29,26 @@ _FILES = 10
 
 
 @parsed.opened()
-def run(image: str, lock: str | None, **given: Any) -> None:
+def apply(given: Apply, engines: Engines) -> None:
     """Apply and tag; print the resulting reference. MinimalFails when a replay differs."""
-    path = Path(lock or locks.DEFAULT_NAME)
-    recipe = recipe_of(given) if given["verify"] else None
-    applied = apply(
-        connect(),
-        image,
+    path = Path(given.lock or locks.DEFAULT_NAME)
+    applied = applying.apply(
+        engines.connect(),
+        given.image,
         read(path),
-        TerminalProgress(given["quiet"], given["verbose"]),
-        target=given["tag"] or "",
-        recipe=recipe,
-        force=given["force"],
-        archive=Path(given["output"]) if given["output"] else None,
+        TerminalProgress(given.loudness.quiet, given.loudness.verbose),
+        target=given.tag or "",
+        recipe=recipe(configuration(given.config)) if given.verify else None,
+        force=given.force,
+        archive=Path(given.output) if given.output else None,
     )
-    _say(applied, given["quiet"])
-    if given["json_"]:
-        with written_whole(Path(given["json_"])) as draft:
+    _say(applied, given.loudness.quiet)
+    if given.json:
+        with written_whole(Path(given.json)) as draft:
             draft.write_text(json.dumps(document(applied), indent=2) + "\n")
     if not applied.passed:
-        raise failed(applied)
-    if given["update_lock"]:
+        raise applying.failed(applied)
+    if given.update_lock:
         save(applied.lock, path)
     click.echo(applied.result)
 

@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from debloat.cli import slim
+from debloat.cli.engines import Engines
+from debloat.cli.options import Build, Slim
+from debloat.cli.slim import slim
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.signals import hold_back
 
@@ -17,33 +20,33 @@ _GRACE = 10.0
 """Seconds that the docker CLI may take to call a build off."""
 
 
-def run(
-    context: str,
-    dockerfile: str | None,
-    build_args: tuple[str, ...],
-    target: str | None,
-    build_options: tuple[str, ...],
-    tag: str | None,
-    **given: Any,
-) -> None:
+def build(given: Build, engines: Engines) -> None:
     """Build with the docker CLI (BuildKit where it has it), and slim what came out.
 
     The image is named after the context's directory, the result `NAME:slim`, unless `-t` says otherwise.
     """
-    directory = Path(context)
+    directory = Path(given.context)
     if not directory.is_dir():
-        raise UsageError(f"cannot build {context}: it is no directory", "name the directory that holds the Dockerfile")
+        raise UsageError(
+            f"cannot build {given.context}: it is no directory", "name the directory that holds the Dockerfile"
+        )
     name = repository_name(directory.resolve().name)
     original = f"{name}:latest"
+    _build([_docker(), *command_line(given, original)])
+    result = replace(given.result, tag=given.result.tag or f"{name}:slim")
+    slim(Slim(original, given.probes, given.policy, result, given.loudness), engines, directory)
+
+
+def command_line(given: Build, name: str) -> list[str]:
+    """What `docker` is called with to build an image under a name."""
     # A classic builder leaves the container of a step that failed; BuildKit takes the option and needs it not.
-    argv = [_docker(), "build", "--force-rm", "-t", original]
-    for flag, values in (("-f", [dockerfile] if dockerfile else []), ("--build-arg", build_args)):
+    argv = ["build", "--force-rm", "-t", name]
+    for flag, values in (("-f", [given.dockerfile] if given.dockerfile else []), ("--build-arg", given.build_args)):
         for value in values:
             argv += [flag, value]
-    argv += ["--target", target] if target else []
-    argv += [word for option in build_options for word in option.split(maxsplit=1)]
-    _build([*argv, str(directory)])
-    slim.run(original, directory, tag=tag or f"{name}:slim", **given)
+    argv += ["--target", given.target] if given.target else []
+    argv += [word for option in given.build_options for word in option.split(maxsplit=1)]
+    return [*argv, given.context]
 
 
 def repository_name(directory: str) -> str:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
+from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read
+from debloat.cli.options import Check
 from debloat.cli.settings import configuration
-from debloat.core import recipe as recipes
 from debloat.core.errors import GateFailed, UsageError
+from debloat.core.recipe import Settings, recipe
 from debloat.core.text import printable
-from debloat.engine.docker import connect
 from debloat.engine.workspace import written_whole
-from debloat.gate.check import Request, check, read_baseline
+from debloat.gate import check as gate
+from debloat.gate.check import Request, read_baseline
 from debloat.gate.findings import GateReport
 from debloat.gate.location import Dockerfile
 from debloat.gate.rules import Severity, rules_of
@@ -26,55 +27,50 @@ from debloat.report.formats import renderer
 from debloat.report.terminal import TerminalProgress
 from debloat.rules import parsed
 
-_TOLD = 10
+_SHOWN = 10
 
 
-@parsed.opened()
-def run(image: str | None, **given: Any) -> None:
+def check(given: Check, engines: Engines) -> None:
     """Check, write the reports, and raise GateFailed where it does not pass."""
-    report = report_of(image, **given)
-    if not report.passed and not given["no_fail"]:
+    report = report_of(given, engines)
+    if not report.passed and not given.no_fail:
         raise refusal(report)
 
 
-def report_of(image: str | None, **given: Any) -> GateReport:
+@parsed.opened()
+def report_of(given: Check, engines: Engines) -> GateReport:
     """Check and write the reports that were asked for."""
-    outputs = list(_outputs(given["formats"], given["output"]))
-    raw = configuration(given["config"])
-    lock, lock_name = _lock(given["lock"])
-    reference = image or (lock.reference if lock else "")
+    outputs = list(_outputs(given.formats, given.output))
+    settings = configuration(given.config)
+    lock, lock_name = _lock(given.lock)
+    reference = given.image or (lock.reference if lock else "")
     if not reference:
-        raise UsageError("there is no image to check", "name it: debloat check IMAGE")
+        raise UsageError("there is no image to check", "name it: `debloat check IMAGE`")
+    # Without a configuration there is no recipe to hold against the lock's, only one to probe by.
+    known = settings != Settings() or given.probe
     request = Request(
-        rules_of(raw),
+        rules_of(settings),
         lock,
         lock_name,
-        recipes.recipe(raw) if raw else None,
-        given["probe"],
-        given["as_is"],
-        read_baseline(Path(given["baseline"])) if given["baseline"] else frozenset(),
-        Severity[given["fail_on"].upper()],
-        _dockerfile(given["dockerfile"]),
+        recipe(settings) if known else None,
+        given.probe,
+        given.as_is,
+        read_baseline(Path(given.baseline)) if given.baseline else frozenset(),
+        Severity[given.fail_on.upper()],
+        _dockerfile(given.dockerfile),
     )
-    if request.probe and request.recipe is None:
-        request = _with_default_recipe(request)
-    quiet = given["quiet"]
-    report = check(connect(), reference, request, TerminalProgress(True if quiet else not given["verbose"]))
+    quiet = given.loudness.quiet
+    progress = TerminalProgress(quiet or not given.loudness.verbose)
+    report = gate.check(engines.connect(), reference, request, progress)
     _write(report, outputs, quiet)
     return report
 
 
-def _with_default_recipe(request: Request) -> Request:
-    from dataclasses import replace
-
-    return replace(request, recipe=recipes.Recipe())
-
-
 def refusal(report: GateReport) -> GateFailed:
     """The error that says why the gate is closed."""
-    lines = [f"  {f.rule}: {printable(f.message)}" for f in report.failing[:_TOLD]]
-    if len(report.failing) > _TOLD:
-        lines.append(f"  and {len(report.failing) - _TOLD} more")
+    lines = [f"  {f.rule}: {printable(f.message)}" for f in report.failing[:_SHOWN]]
+    if len(report.failing) > _SHOWN:
+        lines.append(f"  and {len(report.failing) - _SHOWN} more")
     hint = "look with `debloat diff`; if it is meant, write the lock again with `debloat lock` and commit it"
     return GateFailed("\n".join([f"{report.reference} does not pass:", *lines]), hint)
 

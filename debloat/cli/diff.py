@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from debloat import sensor
+from debloat.cli.engines import Engines
+from debloat.cli.options import Diff
 from debloat.core.errors import UsageError
 from debloat.core.model import Trace
 from debloat.core.text import name
 from debloat.debian import dpkg
-from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import open_rootfs
 from debloat.lock import compare
@@ -22,34 +23,33 @@ from debloat.lock.manifest import installed, whole
 from debloat.record import trace
 
 
-def run(before: str, after: str, json_: bool, files: int, exit_code: bool) -> None:
+def diff(given: Diff, engines: Engines) -> None:
     """Print the difference; with `exit_code`, exit 1 where there is one."""
-    sides = [_side(text) for text in (before, after)]
-    old, new = sides
+    old, new = (_side(text, engines) for text in (given.before, given.after))
     if isinstance(old, Trace) and isinstance(new, Trace):
-        different = _traces(old, new, json_)
+        different = _traces(old, new, given.json)
     elif isinstance(old, Side) and isinstance(new, Side):
-        different = _sides(old, new, json_, files)
+        different = _sides(old, new, given.json, given.files)
     else:
         raise UsageError("cannot compare a trace with an image or a lock", "name two traces, or no trace")
-    if different and exit_code:
+    if different and given.exit_code:
         raise click.exceptions.Exit(1)
 
 
-def _sides(old: Side, new: Side, json_: bool, files: int) -> bool:
-    diff = compare.compare(old, new)
-    if json_:
-        document = {"format": "debloat-diff", "version": 1, "packages": compare.document(diff)}
+def _sides(old: Side, new: Side, as_json: bool, files: int) -> bool:
+    found = compare.compare(old, new)
+    if as_json:
+        document = {"format": "debloat-diff", "version": 1, "packages": compare.document(found)}
         click.echo(json.dumps(document, indent=2))
     else:
-        for line in compare.lines(diff, shown=files):
+        for line in compare.lines(found, shown=files):
             click.echo(line)
-    return bool(diff)
+    return bool(found)
 
 
-def _traces(old: Trace, new: Trace, json_: bool) -> bool:
+def _traces(old: Trace, new: Trace, as_json: bool) -> bool:
     found = compare.compare_traces(old, new)
-    if json_:
+    if as_json:
         rows = [{"probe": t.probe, "path": t.path, "sign": t.sign, "op": t.op, "program": t.program} for t in found]
         click.echo(json.dumps({"format": "debloat-trace-diff", "version": 1, "uses": rows}, indent=2))
         return bool(found)
@@ -62,7 +62,7 @@ def _traces(old: Trace, new: Trace, json_: bool) -> bool:
     return bool(found)
 
 
-def _side(text: str) -> Side | Trace:
+def _side(text: str, engines: Engines) -> Side | Trace:
     """What a word of the command line names: a file that is a lock or a trace, else an image."""
     path = Path(text)
     if path.is_file():
@@ -71,7 +71,7 @@ def _side(text: str) -> Side | Trace:
             locked = lock.parse(data, text)
             return Side(text, locked.manifest, locked.packages)
         return trace.parse(data, text)
-    with Workspace(engine := connect()) as workspace:
+    with Workspace(engine := engines.connect()) as workspace:
         image = engine.image(text)
         rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
         packages = dpkg.read(rootfs)

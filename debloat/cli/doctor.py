@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 import click
 
 from debloat import sensor
+from debloat.cli.engines import Engines
+from debloat.cli.options import Doctor
 from debloat.core.errors import DebloatError, EngineUnavailable
 from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Workspace
@@ -32,10 +34,10 @@ class Finding:
     remedy: str = ""
 
 
-def run(json_: bool) -> None:
+def doctor(given: Doctor, engines: Engines) -> None:
     """Print the findings; exit code 3 when something that every run needs does not work."""
-    findings = list(examine())
-    if json_:
+    findings = list(examine(engines))
+    if given.json:
         click.echo(json.dumps([asdict(f) for f in findings], indent=2))
     else:
         for finding in findings:
@@ -46,13 +48,11 @@ def run(json_: bool) -> None:
         raise EngineUnavailable("something that every run needs does not work here")
 
 
-def examine() -> Iterator[Finding]:
+def examine(engines: Engines) -> Iterator[Finding]:
     """Look at everything a run depends on, in order."""
     yield _libmagic()
     try:
-        from debloat.engine.docker import connect
-
-        engine = connect()
+        engine = engines.connect()
         info = engine.info()
     except DebloatError as error:
         yield Finding("engine", False, error.message, error.hint)

@@ -10,33 +10,34 @@ from pathlib import Path
 
 import click
 
+from debloat.cli.engines import Engines
+from debloat.cli.options import Gc
 from debloat.core.text import count
 from debloat.core.text import name as printable
 from debloat.engine.base import Leftover
-from debloat.engine.docker import connect
 from debloat.engine.run_id import Life, life, owner
 from debloat.engine.workspace import SCRATCH
 from debloat.rules import parsed
 
 
-def run(dry_run: bool, all_: bool = False) -> None:
+def gc(given: Gc, engines: Engines) -> None:
     """Remove the containers, unproven images and scratch directories of runs that have ended; say which, on stdout.
 
     What runs keep of parsed sources goes too.
-    Those of runs under way stay, and of runs on other machines until a day has passed; `all_` takes these too.
+    Those of runs under way stay, and of runs on other machines until a day has passed; `all` takes these too.
     """
-    engine = connect()
+    engine = engines.connect()
     spared: Counter[Life] = Counter()
     taken = 0
     for leftover in (*engine.leftovers(), *_directories()):
         state = life(leftover.run)
-        if state is Life.ALIVE or (state is Life.UNKNOWN and not all_):
+        if state is Life.ALIVE or (state is Life.UNKNOWN and not given.all):
             spared[state] += 1
             continue
         taken += 1
         short = leftover.id.removeprefix("sha256:")[:12]
         click.echo(f"{leftover.kind} {short} of run {printable(leftover.run)} ({printable(leftover.name)})")
-        if dry_run:
+        if given.dry_run:
             continue
         if leftover.kind == "container":
             engine.remove(leftover.id)
@@ -44,9 +45,9 @@ def run(dry_run: bool, all_: bool = False) -> None:
             engine.untag(leftover.name)
         else:
             shutil.rmtree(leftover.name, ignore_errors=True)
-    if not dry_run:
+    if not given.dry_run:
         parsed.forget()
-    click.echo(f"{count(taken, 'leftover')} {'found' if dry_run else 'removed'}", err=True)
+    click.echo(f"{count(taken, 'leftover')} {'found' if given.dry_run else 'removed'}", err=True)
     for state, number in sorted(spared.items(), key=lambda item: item[0].value):
         advice = "; --all takes them too" if state is Life.UNKNOWN else ""
         click.echo(f"{count(number, 'thing')} {state.value}: not touched{advice}", err=True)

@@ -7,30 +7,32 @@ from pathlib import Path
 
 import click
 
+from debloat.cli.engines import Engines
+from debloat.cli.options import Check, HookInstall, HookRun, Loudness
 from debloat.core.errors import DebloatError, UsageError
 from debloat.gate import hooks
 
 
-def install(image: str | None, chain: bool, uninstall: bool) -> None:
+def install(given: HookInstall) -> None:
     """Install or remove the hook of the repository here."""
     hooks.git_directory(Path.cwd())
     done = subprocess.run(["git", "rev-parse", "--git-path", "hooks"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UsageError(f"git does not say where its hooks are: {done.stderr.strip()}")
     directory = Path(done.stdout.rstrip("\n"))
-    if uninstall:
+    if given.uninstall:
         removed = hooks.uninstall(directory)
         click.echo("removed the pre-push hook" if removed else "there is no pre-push hook of debloat", err=True)
         return
-    hook = hooks.install(directory, image, chain=chain)
+    hook = hooks.install(directory, given.image, chain=given.chain)
     click.echo(f"installed {hook}; skip it once with `git push --no-verify`", err=True)
 
 
-def run(image: str | None) -> None:
+def run(given: HookRun, engines: Engines) -> None:
     """Check unless nothing relevant has changed. Errors say that the push was refused, and by what."""
     directory = Path.cwd()
     stamp = hooks.git_directory(directory) / hooks.STAMP
-    reference = image or hooks.locked_reference(directory)
+    reference = given.image or hooks.locked_reference(directory)
     if not reference:
         raise UsageError(
             "there is no image to check before the push",
@@ -47,28 +49,15 @@ def run(image: str | None) -> None:
         return
     if hooks.stale(stamp, now):
         click.echo(f"debloat: the build context has changed, {reference} has not: is it built from it?", err=True)
-    _check(reference)
+    _check(reference, engines)
     hooks.remember(stamp, now)
 
 
-def _check(reference: str) -> None:
+def _check(reference: str, engines: Engines) -> None:
     from debloat.cli.check import refusal, report_of
 
     try:
-        report = report_of(
-            reference,
-            formats=(),
-            output=None,
-            config=None,
-            lock=None,
-            probe=False,
-            as_is=False,
-            baseline=None,
-            fail_on="error",
-            dockerfile=None,
-            quiet=True,
-            verbose=False,
-        )
+        report = report_of(Check(reference, loudness=Loudness(quiet=True)), engines)
     except DebloatError as error:
         error.hint = (error.hint + "; " if error.hint else "") + "`git push --no-verify` skips the check"
         raise

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from debloat import sensor
+from debloat.cli.engines import Engines
+from debloat.cli.options import Inspect
 from debloat.core.model import Image
 from debloat.core.text import count, name, size
 from debloat.debian import dpkg
-from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.gate.check import is_minimal
 from debloat.image.carve import BASE_DIGEST, BASE_NAME
@@ -29,17 +30,17 @@ _LISTS = (
 )
 
 
-def run(image: str, json_: bool) -> None:
+def inspect(given: Inspect, engines: Engines) -> None:
     """Print the footprint, the packages and where the image comes from."""
-    with Workspace(engine := connect()) as workspace:
-        found = engine.image(image)
-        rootfs = open_rootfs(workspace, found, sensor.binary(engine.info().architecture))
+    with Workspace(engine := engines.connect()) as workspace:
+        image = engine.image(given.image)
+        rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
         packages = installed(dpkg.read(rootfs))
         figures = of_image(rootfs, len(packages))
-    if json_:
-        click.echo(json.dumps(document(found, figures, packages), indent=2))
+    if given.json:
+        click.echo(json.dumps(document(image, figures, packages), indent=2))
         return
-    _print(found, figures, packages)
+    _print(image, figures, packages)
 
 
 def document(image: Image, figures: Footprint, packages: tuple[LockedPackage, ...]) -> dict[str, Any]:

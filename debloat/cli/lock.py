@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from debloat.cli.slim import run as slim
+from debloat.cli.engines import Engines
+from debloat.cli.options import Lock
+from debloat.cli.slim import slim
 from debloat.lock.format import DEFAULT_NAME
 
 
-def run(image: str, **given: Any) -> None:
-    """Make the minimal image, and write its lock where no other file is named into debloat.lock."""
-    slim(image, **{**given, "lock": given["lock"] or DEFAULT_NAME})
+def lock(given: Lock, engines: Engines) -> None:
+    """Make the minimal image, and write its lock: into `debloat.lock` where no other file is named."""
+    named = given.result.lock or DEFAULT_NAME
+    slim(replace(given, result=replace(given.result, lock=named)), engines)

@@ -1,4 +1,7 @@
-"""The command line: what can be said. What is then done stands in `debloat.commands`, imported when it is needed."""
+"""The command line: its verbs. What can be said to each stands in `options.py`, what it does in a module of its own.
+
+These modules are imported when they are called: loading the command line has to be quick.
+"""
 
 from __future__ import annotations
 
@@ -8,83 +11,21 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from debloat import __version__
+from debloat.cli import options
+from debloat.cli.engines import Engines
+from debloat.cli.options import CONTEXT, verb
 from debloat.core.errors import DebloatError, Interrupted, UsageError
 from debloat.core.signals import ENDING
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+if TYPE_CHECKING:
+    from debloat.engine.base import Engine
 
 CLOSED_PIPE = 141
 """128 + SIGPIPE, as a shell shows it."""
-
-Command = Callable[..., Any]
-
-
-def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several click options as one decorator."""
-
-    def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
-PROBES = options(
-    click.option(
-        "--http", multiple=True, metavar="[METHOD ]PATH", help="Ask this over HTTP. `:PORT/PATH` picks a port."
-    ),
-    click.option("--run", "run_", multiple=True, metavar="HOSTCMD", help="Run a client or test suite on this machine."),
-    click.option("--exec", "exec_", multiple=True, metavar="CMD", help="Run a command inside the container."),
-    click.option(
-        "--args", multiple=True, metavar='"ARGV"', help="One more scenario: start it with these in place of CMD."
-    ),
-    click.option("-e", "--env", multiple=True, metavar="K=V", help="Environment of the container."),
-    click.option("-v", "--volume", multiple=True, metavar="VOL", help="Volume or bind mount, as `docker run` has it."),
-    click.option("--network", metavar="N", help="Network of the container."),
-    click.option("-u", "--user", metavar="U", help="Run as this user instead of the image's USER."),
-    click.option("--read-only", is_flag=True, help="Run with a read-only root file system."),
-    click.option("--tmpfs", multiple=True, metavar="PATH", help="Mount a tmpfs there."),
-    click.option("--init", is_flag=True, help="Run an init as PID 1, as `docker run --init` does."),
-    click.option("-c", "--config", metavar="FILE", help="Read this debloat.toml (default: the one found here)."),
-    click.option(
-        "--mechanism",
-        type=click.Choice(["auto", "notify", "ptrace"]),
-        default="auto",
-        show_default=True,
-        help="How file accesses are recorded.",
-    ),
-)
-POLICY = options(
-    click.option(
-        "--level",
-        type=click.Choice(["exact", "safe", "package"]),
-        help="How far beyond the trace to keep: what was touched; what can be reached (default); whole packages.",
-    ),
-    click.option("--keep", multiple=True, metavar="GLOB", help="Keep what matches, and all below it."),
-    click.option("--drop", multiple=True, metavar="GLOB", help="Drop what matches, whatever wants it."),
-    click.option("--keep-package", "keep_packages", multiple=True, metavar="NAME", help="Keep this package whole."),
-)
-RESULT = options(
-    click.option("-t", "--tag", metavar="NEW", help="Name of the result (default: NAME:TAG-slim)."),
-    click.option("--trace", "traces", multiple=True, metavar="FILE", help="Add a saved trace."),
-    click.option("--save-trace", metavar="FILE", help="Save what was recorded."),
-    click.option("--lock", metavar="FILE", help="Write the lock, for `apply` and `check` (docs/lock.md)."),
-    click.option("--output", metavar="FILE.tar", help="Write the image as an archive too (docker load, OCI layout)."),
-    click.option("--json", "json_", metavar="FILE", help="Write the report as JSON (docs/report.md); - is stdout."),
-    click.option("--html", metavar="FILE", help="Write the report as a page."),
-    click.option("--no-verify", is_flag=True, help="Do not replay the probes on the result."),
-    click.option("--force", is_flag=True, help="Tag the result although it answers differently (exit code stays 5)."),
-)
-QUIETNESS = options(
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors."),
-    click.option("--verbose", is_flag=True, help="Say more on the way."),
-)
 
 
 class Verbs(click.Group):
@@ -97,8 +38,23 @@ class Verbs(click.Group):
         return super().parse_args(ctx, args)
 
 
+def _show_version(context: click.Context, option: click.Parameter, asked: bool) -> None:
+    if asked:
+        from debloat import __version__
+
+        click.echo(f"debloat, version {__version__}")
+        context.exit()
+
+
 @click.group(cls=Verbs, context_settings=CONTEXT, invoke_without_command=True)
-@click.version_option(__version__, prog_name="debloat")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Cut a Debian-based container image down to what its application can reach.
@@ -113,197 +69,108 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("image")
-@PROBES
-@POLICY
-@RESULT
-@QUIETNESS
-def slim(**given: Any) -> None:
+@verb(cli, options.Slim)
+def slim(given: options.Slim, engines: Engines) -> None:
     """Make the minimal image of IMAGE and prove it (the default command)."""
-    from debloat.cli.slim import run
+    from debloat.cli import slim as command
 
-    run(**given)
+    command.slim(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("context", default=".")
-@click.option(
-    "-f", "--file", "dockerfile", metavar="Dockerfile", help="Dockerfile to build (default: CONTEXT/Dockerfile)."
-)
-@click.option(
-    "--build-arg", "build_args", multiple=True, metavar="K=V", help="Build argument, as `docker build` has it."
-)
-@click.option("--target", metavar="STAGE", help="Build stage to stop at.")
-@click.option(
-    "--build-option", "build_options", multiple=True, metavar="OPT", help="Any other option of `docker build`."
-)
-@PROBES
-@POLICY
-@RESULT
-@QUIETNESS
-def build(**given: Any) -> None:
+@verb(cli, options.Build)
+def build(given: options.Build, engines: Engines) -> None:
     """Build CONTEXT with docker build, then make its minimal image."""
-    from debloat.cli.build import run
+    from debloat.cli import build as command
 
-    run(**given)
+    command.build(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("image")
-@PROBES
-@click.option("--save-trace", metavar="FILE", required=True, help="Where the trace goes.")
-@QUIETNESS
-def record(**given: Any) -> None:
+@verb(cli, options.Record)
+def record(given: options.Record, engines: Engines) -> None:
     """Only record: exercise IMAGE and save the trace."""
-    from debloat.cli.record import run
+    from debloat.cli import record as command
 
-    run(**given)
+    command.record(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("traces", nargs=-1, required=True, metavar="TRACE...")
-@click.option("-o", "--save-trace", metavar="FILE", required=True, help="Where the union goes.")
-def combine(**given: Any) -> None:
+@verb(cli, options.Combine)
+def combine(given: options.Combine, engines: Engines) -> None:
     """Unite several traces into one."""
-    from debloat.cli.record import unite
+    from debloat.cli import record as command
 
-    unite(**given)
+    command.combine(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("image")
-@click.argument("path")
-@click.option("--trace", "traces", multiple=True, metavar="FILE", help="Explain by these traces, not by the last run.")
-@POLICY
-def why(**given: Any) -> None:
+@verb(cli, options.Why)
+def why(given: options.Why, engines: Engines) -> None:
     """Say why PATH is kept in the minimal image of IMAGE, or why it is not."""
-    from debloat.cli.why import run
+    from debloat.cli import why as command
 
-    run(**given)
+    command.why(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.option("--json", "json_", is_flag=True, help="As JSON.")
-def doctor(**given: Any) -> None:
+@verb(cli, options.Doctor)
+def doctor(given: options.Doctor, engines: Engines) -> None:
     """Say what works here, and what to do about what does not."""
-    from debloat.cli.doctor import run
+    from debloat.cli import doctor as command
 
-    run(**given)
+    command.doctor(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.option("--dry-run", is_flag=True, help="Only list.")
-@click.option("--all", "all_", is_flag=True, help="Those of runs on other machines too, however young.")
-def gc(**given: Any) -> None:
+@verb(cli, options.Gc)
+def gc(given: options.Gc, engines: Engines) -> None:
     """Remove containers, unproven images and scratch directories that killed runs left; not those of runs at work."""
-    from debloat.cli.gc import run
+    from debloat.cli import gc as command
 
-    run(**given)
-
-
-@cli.command(context_settings=CONTEXT)
-@click.argument("image")
-@PROBES
-@POLICY
-@RESULT
-@QUIETNESS
-def lock(**given: Any) -> None:
-    """Make the minimal image of IMAGE and write its lock (default: debloat.lock.format)."""
-    from debloat.cli.lock import run
-
-    run(**given)
+    command.gc(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("image")
-@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock.format here).")
-@click.option("-t", "--tag", metavar="NEW", help="Name of the result (default: NAME:TAG-slim).")
-@click.option("--verify", is_flag=True, help="Ask IMAGE and the result the probes of debloat.toml; tag if they agree.")
-@click.option("-c", "--config", metavar="FILE", help="Read this debloat.toml (default: the one found here).")
-@click.option("--update-lock", is_flag=True, help="Write the lock again, as the result is now.")
-@click.option("--output", metavar="FILE.tar", help="Write the image as an archive too.")
-@click.option("--json", "json_", metavar="FILE", help="Write what came of it as JSON.")
-@click.option("--force", is_flag=True, help="Tag the result although it answers differently (exit code stays 5).")
-@QUIETNESS
-def apply(**given: Any) -> None:
+@verb(cli, options.Lock)
+def lock(given: options.Lock, engines: Engines) -> None:
+    """Make the minimal image of IMAGE and write its lock (default: debloat.lock)."""
+    from debloat.cli import lock as command
+
+    command.lock(given, engines)
+
+
+@verb(cli, options.Apply)
+def apply(given: options.Apply, engines: Engines) -> None:
     """Make the minimal image of IMAGE, a newer build, by a lock, without running it."""
-    from debloat.cli.apply import run
+    from debloat.cli import apply as command
 
-    run(**given)
+    command.apply(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("image", required=False)
-@click.option("--lock", metavar="FILE", help="The lock (default: debloat.lock.format here, if there is one).")
-@click.option("-c", "--config", metavar="FILE", help="Read rules from this debloat.toml (default: the one found here).")
-@click.option("--probe", is_flag=True, help="Replay the probes too.")
-@click.option("--as-is", is_flag=True, help="Look at IMAGE itself, not at what the lock would cut out of it.")
-@click.option("--baseline", metavar="FILE", help="Fail on findings that this earlier JSON report does not have.")
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "note"]),
-    default="error",
-    show_default=True,
-    help="The least severity that fails.",
-)
-@click.option("--no-fail", is_flag=True, help="Exit 0 whatever is found.")
-@click.option(
-    "--format",
-    "formats",
-    multiple=True,
-    metavar="NAME[=FILE]",
-    help="terminal (default), json, sarif, junit, gitlab, github or markdown; may be given several times.",
-)
-@click.option("--output", metavar="FILE", help="Write the last format there, not to standard output.")
-@click.option("--dockerfile", metavar="FILE", help="Show findings in this file (default: Dockerfile).")
-@QUIETNESS
-def check(**given: Any) -> None:
+@verb(cli, options.Check)
+def check(given: options.Check, engines: Engines) -> None:
     """Hold IMAGE (default: the lock's) against its lock and the rules of debloat.toml; exit 1 where it fails."""
-    from debloat.cli.check import run
+    from debloat.cli import check as command
 
-    run(**given)
+    command.check(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("before", metavar="A")
-@click.argument("after", metavar="B")
-@click.option("--json", "json_", is_flag=True, help="As JSON.")
-@click.option("--files", type=click.IntRange(min=0), default=0, metavar="N", help="Show N files of each package only.")
-@click.option("--exit-code", is_flag=True, help="Exit 1 where they differ.")
-def diff(**given: Any) -> None:
+@verb(cli, options.Diff)
+def diff(given: options.Diff, engines: Engines) -> None:
     """Compare two images, locks or traces, by package and by file."""
-    from debloat.cli.diff import run
+    from debloat.cli import diff as command
 
-    run(**given)
+    command.diff(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("image")
-@click.option("--json", "json_", is_flag=True, help="As JSON.")
-def inspect(**given: Any) -> None:
+@verb(cli, options.Inspect)
+def inspect(given: options.Inspect, engines: Engines) -> None:
     """Say what IMAGE amounts to: size, packages, what an attacker would like, its base."""
-    from debloat.cli.inspect import run
+    from debloat.cli import inspect as command
 
-    run(**given)
+    command.inspect(given, engines)
 
 
-@cli.command(context_settings=CONTEXT)
-@click.argument("image")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["cyclonedx", "spdx"]),
-    default="cyclonedx",
-    show_default=True,
-    help="Which bill of materials.",
-)
-@click.option("--output", metavar="FILE", help="Write it there, not to standard output.")
-def sbom(**given: Any) -> None:
+@verb(cli, options.Sbom)
+def sbom(given: options.Sbom, engines: Engines) -> None:
     """Write the software bill of materials of IMAGE as JSON."""
-    from debloat.cli.sbom import run
+    from debloat.cli import sbom as command
 
-    run(**given)
+    command.sbom(given, engines)
 
 
 @cli.group(context_settings=CONTEXT)
@@ -311,24 +178,20 @@ def hook() -> None:
     """Check before every git push."""
 
 
-@hook.command("install", context_settings=CONTEXT)
-@click.argument("image", required=False)
-@click.option("--chain", is_flag=True, help="Keep a pre-push hook that is there, and run it first.")
-@click.option("--uninstall", is_flag=True, help="Remove the hook, and put back the one it was chained to.")
-def hook_install(**given: Any) -> None:
+@verb(hook, options.HookInstall, "install")
+def hook_install(given: options.HookInstall, engines: Engines) -> None:
     """Install a pre-push hook in the git repository here: `debloat check IMAGE` when something relevant changed."""
-    from debloat.cli.hook import install
+    from debloat.cli import hook as command
 
-    install(**given)
+    command.install(given)
 
 
-@hook.command("run", context_settings=CONTEXT)
-@click.argument("image", required=False)
-def hook_run(**given: Any) -> None:
+@verb(hook, options.HookRun, "run")
+def hook_run(given: options.HookRun, engines: Engines) -> None:
     """Check if something relevant changed since the last check that passed: what the hook runs."""
-    from debloat.cli.hook import run
+    from debloat.cli import hook as command
 
-    run(**given)
+    command.run(given, engines)
 
 
 @contextlib.contextmanager
@@ -350,15 +213,18 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; the exit code. Errors go to stderr as "debloat: MESSAGE" and a line of advice."""
+def main(argv: list[str] | None = None, connect: Callable[[], Engine] | None = None) -> int:
+    """Run the command line; the exit code. Errors go to stderr as "debloat: MESSAGE" and a line of advice.
+
+    `connect` makes the engine that verbs get; by default the one that the environment names.
+    """
     with interruptible():
-        return _run(argv)
+        return _run(argv, Engines(connect))
 
 
-def _run(argv: list[str] | None) -> int:
+def _run(argv: list[str] | None, engines: Engines) -> int:
     try:
-        code = cli.main(argv, prog_name="debloat", standalone_mode=False)
+        code = cli.main(argv, prog_name="debloat", standalone_mode=False, obj=engines)
     except SystemExit:
         return CLOSED_PIPE  # click leaves this way, and only then: nobody reads standard output any more
     except click.exceptions.Exit as error:

@@ -5,39 +5,39 @@ from __future__ import annotations
 import functools
 import operator
 from pathlib import Path
-from typing import Any
 
 import click
 
 from debloat import sensor
+from debloat.cli.engines import Engines
+from debloat.cli.options import Combine, Record
 from debloat.cli.settings import recipe_of
 from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
-from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace, must_be_writable, written_whole
 from debloat.record import trace
-from debloat.record.record import record
+from debloat.record.record import record as recording_of
 from debloat.record.session import Recorder
 from debloat.report.terminal import TerminalProgress, console
 
 
-def run(image: str, save_trace: str, **given: Any) -> None:
+def record(given: Record, engines: Engines) -> None:
     """Exercise an image and save what it touched; the file's name goes to stdout."""
-    recipe = recipe_of(given)
-    must_be_writable(Path(save_trace))
-    progress = TerminalProgress(given["quiet"], given["verbose"])
-    engine = connect()
+    recipe = recipe_of(given.probes)
+    must_be_writable(Path(given.save_trace))
+    progress = TerminalProgress(given.loudness.quiet, given.loudness.verbose)
+    engine = engines.connect()
     with Workspace(engine) as workspace, progress.stage("record"):
-        recorder = Recorder(sensor.binary(engine.info().architecture), given["mechanism"])
-        recording = record(workspace, engine.image(image), recipe, recorder, progress.say)
+        recorder = Recorder(sensor.binary(engine.info().architecture), given.probes.mechanism)
+        recording = recording_of(workspace, engine.image(given.image), recipe, recorder, progress.say)
     for note in recording.notes:
-        console(given["quiet"]).print(f"note: {note}", markup=False)
-    _save(recording.trace, save_trace)
+        console(given.loudness.quiet).print(f"note: {note}", markup=False)
+    _save(recording.trace, given.save_trace)
 
 
-def unite(traces: tuple[str, ...], save_trace: str) -> None:
+def combine(given: Combine, engines: Engines) -> None:
     """Save the union of some traces."""
-    _save(functools.reduce(operator.or_, map(read_trace, traces)), save_trace)
+    _save(functools.reduce(operator.or_, map(read_trace, given.traces)), given.save_trace)
 
 
 def _save(result: Trace, name: str) -> None:

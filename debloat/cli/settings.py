@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from debloat.core import recipe
+from debloat.cli.options import Policy, Probes
+from debloat.core import config, table
 from debloat.core.errors import UsageError
-
-
-def recipe_of(given: Mapping[str, Any], directory: Path | None = None) -> recipe.Recipe:
-    """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags on top."""
-    return recipe.recipe(recipe.merged(configuration(given.get("config"), directory), flags(given)))
-
+from debloat.core.recipe import Recipe, Settings, recipe
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _TARGET = re.compile(
@@ -24,6 +18,12 @@ _TARGET = re.compile(
 """Grammar of `NAME:TAG` (github.com/distribution/reference, `reference.go`)."""
 
 
+def recipe_of(probes: Probes, policy: Policy | None = None, directory: Path | None = None) -> Recipe:
+    """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags on top."""
+    given = settings_of(probes, policy or Policy())
+    return recipe(table.merged(configuration(probes.config, directory), given))
+
+
 def target_of(tag: str | None) -> str:
     """The name given to the result, empty for none; UsageError for one that no image can have."""
     if tag and not _TARGET.fullmatch(tag):
@@ -31,36 +31,42 @@ def target_of(tag: str | None) -> str:
     return tag or ""
 
 
-def configuration(named: str | None, directory: Path | None = None) -> dict[str, Any]:
+def configuration(named: str | None, directory: Path | None = None) -> Settings:
     """The settings of the configuration file that is named, or found in `directory` (default: here)."""
-    path = Path(named) if named else recipe.find(directory or Path())
-    return recipe.read(path) if path else {}
+    path = Path(named) if named else config.find(directory or Path())
+    return config.read(path) if path else Settings()
 
 
-def flags(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Command line options as settings."""
-    env = {}
-    for item in given.get("env") or ():
+def settings_of(probes: Probes, policy: Policy) -> Settings:
+    """Command line options as settings, checked by the same rows as those of a file."""
+    run_options = {
+        "env": _environment(probes.env),
+        "volumes": probes.volumes,
+        "network": probes.network,
+        "user": probes.user,
+        "read_only": probes.read_only,
+        "tmpfs": probes.tmpfs,
+        "init": probes.init,
+    }
+    said = {
+        "http": probes.http,
+        "run": probes.run,
+        "exec": probes.exec,
+        "args": probes.args,
+        "level": policy.level,
+        "keep": policy.keep,
+        "drop": policy.drop,
+        "keep_packages": policy.keep_packages,
+        "run_options": {key: value for key, value in run_options.items() if value},
+    }
+    return config.settings({key: value for key, value in said.items() if value})
+
+
+def _environment(given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for item in given:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise UsageError(f"-e {item!r} is not K=V", "write -e NAME=VALUE")
-        env[key] = value
-    return {
-        "http": list(given.get("http") or ()),
-        "run": list(given.get("run_") or ()),
-        "exec": list(given.get("exec_") or ()),
-        "args": list(given.get("args") or ()),
-        "keep": list(given.get("keep") or ()),
-        "drop": list(given.get("drop") or ()),
-        "keep_packages": list(given.get("keep_packages") or ()),
-        "level": given.get("level"),
-        "run_options": {
-            "env": env,
-            "volumes": list(given.get("volume") or ()),
-            "network": given.get("network") or "",
-            "user": given.get("user") or "",
-            "read_only": bool(given.get("read_only")),
-            "tmpfs": list(given.get("tmpfs") or ()),
-            "init": bool(given.get("init")),
-        },
-    }
+        found[key] = value
+    return found

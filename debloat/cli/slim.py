@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
+from debloat import pipeline
 from debloat.cli import runs
+from debloat.cli.engines import Engines
+from debloat.cli.options import Result, Slim
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
-from debloat.engine.docker import connect
 from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.image import carve
-from debloat.pipeline import Made, Sink, slim
+from debloat.pipeline import Made, Sink
 from debloat.record import trace
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
@@ -22,33 +24,36 @@ from debloat.rules import parsed
 
 
 @parsed.opened()
-def run(image: str, directory: Path | None = None, **given: Any) -> None:
-    """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently."""
-    recipe = recipe_of(given, directory)
-    target = target_of(given["tag"])
-    for name in ("save_trace", "lock", "output", "json_", "html"):
-        if given[name] and (name, given[name]) != ("json_", "-"):
-            must_be_writable(Path(given[name]))
-    progress = TerminalProgress(given["quiet"], given["verbose"])
-    report = slim(
-        connect(),
-        image,
+def slim(given: Slim, engines: Engines, directory: Path | None = None) -> None:
+    """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently.
+
+    The configuration is looked for in `directory`, by default the working directory.
+    """
+    recipe = recipe_of(given.probes, given.policy, directory)
+    result, quiet = given.result, given.loudness.quiet
+    target = target_of(result.tag)
+    for name in (result.save_trace, result.lock, result.output, result.json, result.html):
+        if name and not (name == "-" and name == result.json):
+            must_be_writable(Path(name))
+    report = pipeline.slim(
+        engines.connect(),
+        given.image,
         recipe,
-        progress,
+        TerminalProgress(quiet, given.loudness.verbose),
         target=target,
-        traces=[read_trace(name) for name in given["traces"]],
-        mechanism=given["mechanism"],
-        verify=not given["no_verify"],
-        force=given["force"],
-        sinks=list(_sinks(given)),
+        traces=[read_trace(name) for name in result.traces],
+        mechanism=given.probes.mechanism,
+        verify=not result.no_verify,
+        force=result.force,
+        sinks=list(_sinks(result)),
     )
-    write_reports(report, given)
-    summary(report, given["quiet"])
+    write_reports(report, result)
+    summary(report, quiet)
     if not report.passed:
         raise MinimalFails(
             f"the minimal image does not answer as the original does:\n{differences(report)}", verdict_hint(report)
         )
-    if given["json_"] != "-":
+    if result.json != "-":
         click.echo(report.result)
 
 
@@ -60,21 +65,21 @@ def read_trace(name: str) -> Trace:
         raise UsageError(f"cannot read the trace {name}: {error.strerror}") from error
 
 
-def _sinks(given: dict[str, Any]) -> list[Sink]:
-    sinks: list[Sink] = [runs.remember]
-    if given["save_trace"]:
-        sinks.append(lambda made: _save(given["save_trace"], trace.dump(made.world.trace)))
-    if given["lock"]:
+def _sinks(result: Result) -> Iterator[Sink]:
+    yield runs.remember
+    if name := result.save_trace:
+        yield lambda made: _save(Path(name), trace.dump(made.world.trace))
+    if result.lock:
         from debloat.cli.lockfile import sink
 
-        sinks.append(sink(Path(given["lock"])))
-    if given["output"]:
-        sinks.append(lambda made: _archive(made, Path(given["output"])))
-    return sinks
+        yield sink(Path(result.lock))
+    if result.output:
+        archive = Path(result.output)
+        yield lambda made: _archive(made, archive)
 
 
-def _save(name: str, data: bytes) -> None:
-    with written_whole(Path(name)) as draft:
+def _save(path: Path, data: bytes) -> None:
+    with written_whole(path) as draft:
         draft.write_bytes(data)
 
 
@@ -87,15 +92,15 @@ def _archive(made: Made, path: Path) -> None:
             out.write(piece)
 
 
-def write_reports(report: Report, given: dict[str, Any]) -> None:
+def write_reports(report: Report, result: Result) -> None:
     """The reports that were asked for."""
     from debloat.report import jsonreport
 
-    if given["json_"] == "-":
+    if result.json == "-":
         click.echo(jsonreport.render(report))
-    elif given["json_"]:
-        _save(given["json_"], jsonreport.render(report).encode())
-    if given["html"]:
+    elif result.json:
+        _save(Path(result.json), jsonreport.render(report).encode())
+    if result.html:
         from debloat.report import html
 
-        _save(given["html"], html.render(report).encode())
+        _save(Path(result.html), html.render(report).encode())

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import replace
-from typing import Any
 
 import click
 
 from debloat import sensor
 from debloat.cli import runs
-from debloat.cli.settings import flags
+from debloat.cli.engines import Engines
+from debloat.cli.options import Probes, Why
+from debloat.cli.settings import settings_of
 from debloat.cli.slim import read_trace
 from debloat.closure import World, close
 from debloat.core.errors import UsageError
 from debloat.core.model import Closure, Image, Level, Trace, Want
-from debloat.core.recipe import Recipe
-from debloat.core.recipe import recipe as recipe_from
+from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.debian import dpkg
 from debloat.debian.prune import prune
 from debloat.engine.base import Engine
-from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import open_rootfs
 from debloat.pipeline import world_of
@@ -28,38 +29,37 @@ from debloat.rules import all_rules
 from debloat.rules.application.survey import leftover
 
 
-def run(image: str, path: str, traces: tuple[str, ...], **given: Any) -> None:
+def why(given: Why, engines: Engines) -> None:
     """Print the explanation on stdout."""
-    engine = connect()
+    engine = engines.connect()
     with Workspace(engine) as workspace:
-        original, trace, recipe, healed = _sources(engine, engine.image(image), traces, given)
+        original, trace, asked, healed = _sources(engine, engine.image(given.image), given)
         rootfs = open_rootfs(workspace, original, sensor.binary(engine.info().architecture))
-        world = world_of(original, rootfs, dpkg.read(rootfs), recipe, trace)
+        world = world_of(original, rootfs, dpkg.read(rootfs), asked, trace)
         closure = close(world, all_rules(), healed)
-        for line in explain(world, closure, path):
+        for line in explain(world, closure, given.path):
             click.echo(line)
 
 
-def _sources(
-    engine: Engine, image: Image, traces: tuple[str, ...], given: dict[str, Any]
-) -> tuple[Image, Trace, Recipe, tuple[Want, ...]]:
+def _sources(engine: Engine, image: Image, given: Why) -> tuple[Image, Trace, Recipe, tuple[Want, ...]]:
     """The original image, and what its last run saw and decided; flags change the policy."""
-    asked = recipe_from({k: v for k, v in flags(given).items() if v and k != "run_options"})
+    asked = recipe(settings_of(Probes(), given.policy))
+    if given.traces:
+        return image, functools.reduce(operator.or_, map(read_trace, given.traces)), asked, ()
     remembered = runs.recall(image.id)
-    if traces:
-        united = Trace()
-        for file in traces:
-            united |= read_trace(file)
-        return image, united, asked, ()
     if remembered is None:
         raise UsageError(
             f"nothing is remembered of a run on {image.reference}",
             "run `debloat` on it first (on this machine), or pass --trace FILE",
         )
     policy = remembered.policy
-    if given.get("level"):
-        policy = replace(policy, level=Level[given["level"].upper()])
-    policy = replace(policy, keep=policy.keep + asked.policy.keep, drop=policy.drop + asked.policy.drop)
+    policy = replace(
+        policy,
+        level=asked.policy.level if given.policy.level else policy.level,
+        keep=policy.keep + asked.policy.keep,
+        drop=policy.drop + asked.policy.drop,
+        keep_packages=policy.keep_packages + asked.policy.keep_packages,
+    )
     original = image if image.id == remembered.image else engine.image(remembered.image)
     return original, remembered.trace, Recipe(policy=policy), remembered.healed
 

@@ -6,6 +6,8 @@ import functools
 import re
 from collections.abc import Callable, Iterable
 
+from debloat.core.errors import UsageError
+
 
 @functools.lru_cache(maxsize=4096)
 def glob_regex(pattern: str) -> re.Pattern[str]:
@@ -46,3 +48,10 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """One expression for all of them: the search among a hundred globs stays within the regular expression."""
     each = (f"{_glob_text(pattern.rstrip('/'))}(?:/.*)?" for pattern in patterns)
     return re.compile("|".join(each) if patterns else r"(?!)", re.DOTALL)
+
+
+def absolute(pattern: str) -> str:
+    """A pattern that begins with `/`; UsageError for any other."""
+    if not pattern.startswith("/"):
+        raise UsageError(f"the pattern {pattern!r} must be absolute", f"write /{pattern.lstrip('./')} or /**/{pattern}")
+    return pattern

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from debloat.core.globs import matcher
+from debloat.core.platform import Platform, of_image
 
 
 class Level(enum.IntEnum):
@@ -193,6 +194,10 @@ class Image:
     author: str = ""
     builder: str = ""
     names: tuple[str, ...] = ()
+
+    @property
+    def platform(self) -> Platform:
+        return of_image(self.architecture, self.variant)
 
 
 class Op(enum.StrEnum):

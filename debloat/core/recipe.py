@@ -1,19 +1,36 @@
-"""What the user wants done: probes, scenarios, policy and how the container is run; from a file, then from flags."""
+"""What the user wants done: probes, scenarios, policy and how the container is run.
+
+`Settings` are what a configuration file and the command line say, key by key; a `Recipe` is what they come to.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from debloat.core.errors import UsageError
+from debloat.core.limits import Budget, Restrictions
 from debloat.core.model import Level, Policy
+from debloat.core.table import (
+    FLAG,
+    GLOB,
+    SCALAR,
+    SECONDS,
+    TEXT,
+    either,
+    key,
+    list_of,
+    map_of,
+    one_of,
+    optional,
+    table_of,
+    tables_of,
+    text,
+)
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TARGET = re.compile(r"(?:(?P<scheme>https?)://)?(?::?(?P<port>\d{1,5})(?=[/:?]|$):?)?(?P<path>/.*|)")
@@ -34,14 +51,14 @@ class HttpProbe:
         return f"http {self.method} {where}{self.path}"
 
     @classmethod
-    def parse(cls, text: str) -> HttpProbe:
+    def parse(cls, line: str) -> HttpProbe:
         """`[METHOD ][SCHEME://][:PORT]/PATH`: `/`, `POST /login`, `:8080/x`, `https://:8443/`; UsageError otherwise."""
-        method, _, target = text.strip().rpartition(" ")
+        method, _, target = line.strip().rpartition(" ")
         method = method.strip().upper() or "GET"
         match = _TARGET.fullmatch(target)
         if method not in _METHODS or not match or not target:
             raise UsageError(
-                f"{text!r} is no HTTP probe", "write [METHOD ]PATH, for example `/health`, `POST /login`, `:8080/`"
+                f"{line!r} is no HTTP probe", "write [METHOD ]PATH, for example `/health`, `POST /login`, `:8080/`"
             )
         return cls(method, match["path"] or "/", int(match["port"] or 0), match["scheme"] or "")
 
@@ -83,7 +100,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that a run is told. `ready` is the readiness limit in seconds, `timeout` that of one probe."""
+    """All that a run is asked to do. `ready` is the readiness limit in seconds, `timeout` that of one probe."""
 
     scenarios: tuple[Scenario, ...] = (Scenario(),)
     policy: Policy = Policy()
@@ -91,189 +108,158 @@ class Recipe:
     timeout: float = 60.0
 
 
-_LISTS = ("http", "exec", "run", "args", "keep", "drop", "keep_packages")
-_OPTION_KEYS = {f.name for f in dataclasses.fields(RunOptions)}
-_TOP_KEYS = {*_LISTS, "level", "levels", "run_options", "scenario", "ready", "timeout", "budget", "policy"}
-_SCENARIO_KEYS = {"name", "args", "http", "exec", "run", "run_options"}
+# ------------------------------------------------------------------------------------------ the keys of debloat.toml
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The settings in a `debloat.toml`, or in `[tool.debloat]` of a `pyproject.toml`; checked, not yet combined."""
+def split(line: str) -> tuple[str, ...]:
+    """The words of a command line, as a shell splits them; UsageError where a quote is open."""
     try:
-        raw = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "name the file with -c FILE") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
-    if path.name == "pyproject.toml":
-        raw = raw.get("tool", {}).get("debloat", {})
-    check(raw, str(path))
-    return raw
+        return tuple(shlex.split(line))
+    except ValueError as error:
+        raise UsageError(f"cannot split {line!r} into words: {error}", "balance the quotes") from error
 
 
-def find(directory: Path) -> Path | None:
-    """The configuration in a directory: `debloat.toml`, else a `pyproject.toml` with a `[tool.debloat]` table."""
-    candidate = directory / "debloat.toml"
-    if candidate.is_file():
-        return candidate
-    candidate = directory / "pyproject.toml"
-    if candidate.is_file():
-        try:
-            if "debloat" in tomllib.loads(candidate.read_text()).get("tool", {}):
-                return candidate
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError):
-            return None
-    return None
+def _splittable(line: str) -> str:
+    split(line)
+    return line
 
 
-def check(raw: Mapping[str, Any], where: str) -> None:
-    """UsageError for an unknown key or a value of the wrong type, naming the nearest known key."""
-    _known(raw, _TOP_KEYS, where)
-    for key in _LISTS:
-        _strings(raw, key, where)
-    _run_options(raw.get("run_options", {}), where)
-    for number, scenario in enumerate(_tables(raw, "scenario", where), 1):
-        place = f"{where}, scenario {number}"
-        _known(scenario, _SCENARIO_KEYS, place)
-        for key in ("http", "exec", "run"):
-            _strings(scenario, key, place)
-        _run_options(scenario.get("run_options", {}), place)
-    for key in ("ready", "timeout"):
-        value = raw.get(key, 1)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise UsageError(f"{where}: {key} must be a number of seconds above 0, not {value!r}")
-    for key in ("levels", "budget", "policy"):
-        if not isinstance(raw.get(key, {}), dict):
-            raise UsageError(f"{where}: {key} must be a table")
-    if "budget" in raw or "policy" in raw:
-        from debloat.gate.rules import rules_of
-
-        rules_of(raw, where)
+LEVEL = one_of(map(str, Level), '"safe"', lambda word: Level[word.upper()])
+HTTP = list_of(text("an HTTP probe", '"/"', HttpProbe.parse))
+COMMANDS = list_of(text("a command line", '"true"', _splittable))
+TEXTS = list_of(TEXT)
+GLOBS = list_of(GLOB)
 
 
-def recipe(raw: Mapping[str, Any]) -> Recipe:
-    """The recipe that checked settings stand for."""
-    options = _run_options(raw.get("run_options", {}), "run_options")
-    probes = _probes(raw)
-    scenarios: list[Scenario] = []
-    lines = [_words(a, "args") for a in raw.get("args", ())]
-    tables = [_scenario(t, options, i) for i, t in enumerate(raw.get("scenario", ()), 1)]
-    if any(probes.values()) or not (lines or tables):
-        scenarios.append(Scenario("default", None, options=options, **probes))
-    scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in lines]
-    policy = Policy(
-        level=_level(raw.get("level", "safe")),
-        levels=tuple((glob, _level(value)) for glob, value in raw.get("levels", {}).items()),
-        keep=tuple(raw.get("keep", ())),
-        drop=tuple(raw.get("drop", ())),
-        keep_packages=tuple(raw.get("keep_packages", ())),
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How the container is run, in production as in the recording; as `docker run` has it."""
+
+    env: Mapping[str, str] | None = key(
+        optional(map_of(SCALAR)), "Environment of the container.", example='{ TZ = "Europe/Berlin" }'
     )
-    for glob in (*policy.keep, *policy.drop, *(g for g, _ in policy.levels)):
-        if not glob.startswith("/"):
-            raise UsageError(f"the pattern {glob!r} must be absolute", f"write /{glob.lstrip('./')} or /**/{glob}")
-    return Recipe(_distinct(scenarios + tables), policy, float(raw.get("ready", 60.0)), float(raw.get("timeout", 60.0)))
+    volumes: tuple[str, ...] | None = key(
+        optional(TEXTS), "Volumes and bind mounts.", example='["data:/var/lib/shop", "/srv/demo:/demo:ro"]'
+    )
+    network: str | None = key(TEXT, "Network of the container.", example='"staging"')
+    user: str | None = key(TEXT, "Run as this user instead of the image's USER.", example='"1000:1000"')
+    read_only: bool | None = key(FLAG, "Run with a read-only root file system.")
+    tmpfs: tuple[str, ...] | None = key(optional(TEXTS), "Mount a tmpfs at each of these.", example='["/run"]')
+    init: bool | None = key(FLAG, "Run an init as PID 1.")
+    cap_add: tuple[str, ...] | None = key(optional(TEXTS), "Capabilities to add.", example='["NET_ADMIN"]')
+    cap_drop: tuple[str, ...] | None = key(optional(TEXTS), "Capabilities to drop.", example='["ALL"]')
+    group_add: tuple[str, ...] | None = key(optional(TEXTS), "Supplementary groups.", example='["audio"]')
 
 
-def merged(base: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a file with flags on top: lists grow, tables merge, values replace."""
-    result = dict(base)
-    for key, value in flags.items():
-        if not value:
-            continue
-        if isinstance(value, list | tuple):
-            result[key] = list(dict.fromkeys([*result.get(key, ()), *value]))
-        elif isinstance(value, dict):
-            result[key] = merged(result.get(key, {}), value)
-        else:
-            result[key] = value
-    return result
+@dataclass(frozen=True, slots=True)
+class ScenarioSettings:
+    """One more start of the container, with probes of its own."""
+
+    name: str | None = key(TEXT, "What reports call it.", example='"configuration test"')
+    args: tuple[str, ...] | None = key(
+        either(
+            text("a command line", '"shop --check"', split),
+            TEXTS,
+            "a command line or a list of words",
+            '"shop --check"',
+        ),
+        "What it is started with in place of CMD: a command line, or its words.",
+    )
+    http: tuple[HttpProbe, ...] = key(HTTP, "Ask this over HTTP.")
+    exec: tuple[str, ...] = key(COMMANDS, "Run these commands inside the container.", example='["shopctl status"]')
+    run: tuple[str, ...] = key(TEXTS, "Run these clients or test suites on this machine.", example='["npm test"]')
+    run_options: RunSettings = key(
+        table_of(RunSettings, "{ read_only = true }"), "How it is run; each key over the same of the common table."
+    )
 
 
-def _scenario(raw: Mapping[str, Any], base: RunOptions, number: int) -> Scenario:
-    words = raw.get("args")
-    args = None if words is None else _words(words, "args") if isinstance(words, str) else tuple(words)
-    own = raw.get("run_options", {})
-    changed = _run_options(own, f"scenario {number}")
-    options = dataclasses.replace(base, **{key: getattr(changed, key) for key in own})
-    return Scenario(str(raw.get("name", f"scenario {number}")), args, options=options, **_probes(raw))
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What debloat makes of an image: probes, what is kept, how the container is run, and what the gate holds it to."""
+
+    level: Level | None = key(
+        LEVEL,
+        "How far beyond the trace to keep: what was touched (exact), can be reached (safe), whole packages (package).",
+        example='"safe"',
+    )
+    levels: Mapping[str, Level] = key(
+        map_of(LEVEL, says="a table of levels by pattern", names_like=GLOB),
+        "Exceptions from the level by path; the last that matches counts.",
+        example='{ "/usr/lib/shop/**" = "package" }',
+    )
+    http: tuple[HttpProbe, ...] = key(
+        HTTP,
+        "Ask this over HTTP: [METHOD ]PATH, with :PORT or SCHEME://:PORT before the path.",
+        example='["/", "POST /login"]',
+    )
+    exec: tuple[str, ...] = key(COMMANDS, "Run these commands inside the container.", example='["shopctl status"]')
+    run: tuple[str, ...] = key(TEXTS, "Run these clients or test suites on this machine.", example='["npm test"]')
+    args: tuple[tuple[str, ...], ...] = key(
+        list_of(text("a command line", '"in.png out.webp"', split)),
+        "One more scenario for each: the container started with these words in place of CMD.",
+    )
+    scenario: tuple[ScenarioSettings, ...] = key(
+        tables_of(ScenarioSettings, '[{ name = "read-only", http = ["/"] }]'),
+        "One more start of the container, with probes and options of its own.",
+    )
+    keep: tuple[str, ...] = key(GLOBS, "Keep what matches, and all below it.", example='["/usr/share/zoneinfo/**"]')
+    drop: tuple[str, ...] = key(GLOBS, "Drop what matches, whatever wants it.", example='["/usr/share/shop/demo/**"]')
+    keep_packages: tuple[str, ...] = key(TEXTS, "Keep these Debian packages whole.", example='["tzdata"]')
+    ready: float | None = key(SECONDS, "Seconds until it must be ready (60).", example="30")
+    timeout: float | None = key(SECONDS, "Seconds for one probe (60).", example="20")
+    run_options: RunSettings = key(
+        table_of(RunSettings, '{ tmpfs = ["/run"], read_only = true }'), "How the container is run."
+    )
+    budget: Budget = key(table_of(Budget, '{ max_size = "40MB" }'), "How large the image may be, for `debloat check`.")
+    policy: Restrictions = key(
+        table_of(Restrictions, "{ no_shell = true }"),
+        "What the image must have and must not have, for `debloat check`.",
+    )
 
 
-def _probes(raw: Mapping[str, Any]) -> dict[str, Any]:
-    for command in raw.get("exec", ()):
-        _words(command, "exec")
-    return {
-        "http": tuple(HttpProbe.parse(text) for text in raw.get("http", ())),
-        "exec": tuple(raw.get("exec", ())),
-        "run": tuple(raw.get("run", ())),
-    }
+# ------------------------------------------------------------------------------------------ what they come to
+
+
+def recipe(settings: Settings) -> Recipe:
+    """The recipe that settings come to: with no probe and no scenario, the image's own defaults are asked."""
+    options = _options(RunOptions(), settings.run_options)
+    scenarios = []
+    if settings.http or settings.exec or settings.run or not (settings.args or settings.scenario):
+        scenarios.append(Scenario("default", None, settings.http, settings.exec, settings.run, options))
+    scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
+    scenarios += [
+        Scenario(
+            table.name if table.name is not None else f"scenario {number}",
+            table.args,
+            table.http,
+            table.exec,
+            table.run,
+            _options(options, table.run_options),
+        )
+        for number, table in enumerate(settings.scenario, 1)
+    ]
+    policy = Policy(
+        level=Level.SAFE if settings.level is None else settings.level,
+        levels=tuple(settings.levels.items()),
+        keep=settings.keep,
+        drop=settings.drop,
+        keep_packages=settings.keep_packages,
+    )
+    usual = Recipe()
+    return Recipe(_distinct(scenarios), policy, settings.ready or usual.ready, settings.timeout or usual.timeout)
+
+
+def _options(base: RunOptions, given: RunSettings) -> RunOptions:
+    """Options with what a table says in their place; what it does not say stays."""
+    values = {f.name: getattr(given, f.name) for f in dataclasses.fields(RunSettings)}
+    return dataclasses.replace(base, **{name: value for name, value in values.items() if value is not None})
 
 
 def _distinct(scenarios: list[Scenario]) -> tuple[Scenario, ...]:
-    """Scenarios under names that differ: evidence and answers are told apart by them."""
+    """Scenarios under names that differ: evidence and answers are assigned to them by name."""
     seen: dict[str, int] = {}
     result = []
     for scenario in scenarios:
         seen[scenario.name] = count = seen.get(scenario.name, 0) + 1
         result.append(scenario if count == 1 else dataclasses.replace(scenario, name=f"{scenario.name} ({count})"))
     return tuple(result)
-
-
-def _words(text: str, key: str) -> tuple[str, ...]:
-    try:
-        words = tuple(shlex.split(text))
-    except ValueError as error:
-        raise UsageError(f"cannot split {key} {text!r} into words: {error}", "balance the quotes") from error
-    return words
-
-
-def _level(text: object) -> Level:
-    try:
-        return Level[str(text).upper()]
-    except KeyError:
-        raise UsageError(f"{text!r} is no level", "choose exact, safe or package") from None
-
-
-def _run_options(raw: Any, where: str) -> RunOptions:
-    if not isinstance(raw, dict):
-        raise UsageError(f"{where}: run_options must be a table")
-    _known(raw, _OPTION_KEYS, f"{where}, run_options")
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
-        kind = next(f.type for f in dataclasses.fields(RunOptions) if f.name == key)
-        if key == "env":
-            if not isinstance(value, dict):
-                raise UsageError(f"{where}: env must be a table of strings")
-            values[key] = MappingProxyType({k: str(v) for k, v in value.items()})
-        elif "tuple" in str(kind):
-            values[key] = tuple(_strings(raw, key, where))
-        elif not isinstance(value, bool if kind == "bool" else str):
-            raise UsageError(f"{where}: {key} must be {'true or false' if kind == 'bool' else 'a string'}")
-        else:
-            values[key] = value
-    return RunOptions(**values)
-
-
-def _known(raw: Mapping[str, Any], keys: set[str], where: str) -> None:
-    import difflib
-
-    for key in raw:
-        if key not in keys:
-            near = difflib.get_close_matches(key, sorted(keys), 1)
-            raise UsageError(
-                f"{where}: unknown key {key!r}",
-                f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(keys))}",
-            )
-
-
-def _strings(raw: Mapping[str, Any], key: str, where: str) -> list[str]:
-    value = raw.get(key, [])
-    if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
-        raise UsageError(f'{where}: {key} must be a list of strings, as in {key} = ["..."]')
-    return list(value)
-
-
-def _tables(raw: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    value = raw.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-        raise UsageError(f"{where}: {key} must be an array of tables, [[{key}]]")
-    return value

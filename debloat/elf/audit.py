@@ -1,8 +1,8 @@
 """An independent audit of what is kept: is every shared object, symbol version and interpreter still there?
 
-It shares no code with the rules and the loader that made the selection: pyelftools reads the files, and a name is
-satisfied by any kept object of that name and ABI in a place that the dynamic linker may look into. What the
-original image lacks as well is no finding.
+It shares no code with the rules and the loader that made the selection, but the names of platforms: pyelftools reads
+the files, and a name is satisfied by any kept object of that name and ABI in a place that the dynamic linker may look
+into. What the original image lacks as well is no finding.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_E_MACHINE
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
 from elftools.elf.segments import InterpSegment
 
 from debloat.core.model import Closure, ImageConfig, Kind
+from debloat.core.platform import of_elf
 from debloat.image.rootfs import Rootfs
 
 DAMAGED = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError)
@@ -30,7 +32,7 @@ VERSION_SECTIONS = (0x6FFFFFFD, 0x6FFFFFFE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class UnmetNeed:
     """A need of a kept ELF file that the kept files do not satisfy and the original image did.
 
     `kind` is `interpreter`, `needed` or `version`, `name` what is missing, `detail` where the original has it.
@@ -55,7 +57,7 @@ class _Object:
     defines: frozenset[str]
 
 
-def audit(rootfs: Rootfs, kept: Closure | Collection[str], config: ImageConfig) -> list[Finding]:
+def audit(rootfs: Rootfs, kept: Closure | Collection[str], config: ImageConfig) -> list[UnmetNeed]:
     """The findings, sorted; none means that ld.so can satisfy each kept file as well as it could originally.
 
     `kept` are paths of entries, links among them as such.
@@ -72,7 +74,7 @@ class _Audit:
         """Where names that kept objects need are in the original."""
         self._cached = _cached_paths(rootfs)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[UnmetNeed]:
         files = [p for p in sorted(self._kept) if (e := self._rootfs.get(p)) is not None and e.is_file]
         programs = {path: found for path in files if (found := self._object(path)) is not None}
         self._by_name = {posixpath.basename(name): [] for found in programs.values() for name in found.needed}
@@ -84,11 +86,11 @@ class _Audit:
             yield from self._interpreter(path, found)
             yield from self._needed(path, found, searched)
 
-    def _interpreter(self, path: str, found: _Object) -> Iterator[Finding]:
+    def _interpreter(self, path: str, found: _Object) -> Iterator[UnmetNeed]:
         if found.interpreter and self._rootfs.is_file(found.interpreter) and not self._stays(found.interpreter):
-            yield Finding(path, "interpreter", found.interpreter)
+            yield UnmetNeed(path, "interpreter", found.interpreter)
 
-    def _needed(self, path: str, found: _Object, searched: frozenset[str]) -> Iterator[Finding]:
+    def _needed(self, path: str, found: _Object, searched: frozenset[str]) -> Iterator[UnmetNeed]:
         versions: dict[str, set[str]] = {}
         for file, version in found.requires:
             versions.setdefault(file, set()).add(version)
@@ -98,11 +100,11 @@ class _Audit:
             reachable = [p for p in providers if "/" in name or self._reachable(p, searched)]
             kept = [p for p in reachable if self._stays(p)]
             if reachable and not kept:
-                yield Finding(path, "needed", name, reachable[0])
+                yield UnmetNeed(path, "needed", name, reachable[0])
             for version in sorted(versions.get(name, ())):
                 if not self._defined(version, reachable) or not kept or self._defined(version, kept):
                     continue
-                yield Finding(path, "version", f"{name} ({version})", reachable[0])
+                yield UnmetNeed(path, "version", f"{name} ({version})", reachable[0])
 
     def _defined(self, version: str, paths: Iterable[str]) -> bool:
         objects = [o for p in paths if (o := self._object(p)) is not None]
@@ -152,17 +154,6 @@ class _Audit:
             return None
 
 
-_MULTIARCH = {
-    ("EM_X86_64", 64): "x86_64-linux-gnu",
-    ("EM_386", 32): "i386-linux-gnu",
-    ("EM_AARCH64", 64): "aarch64-linux-gnu",
-    ("EM_ARM", 32): "arm-linux-gnueabihf",
-    ("EM_PPC64", 64): "powerpc64le-linux-gnu",
-    ("EM_S390", 64): "s390x-linux-gnu",
-    ("EM_RISCV", 64): "riscv64-linux-gnu",
-}
-
-
 def _object(elf: ELFFile) -> _Object:
     interpreter, needed, soname, search = "", list[str](), "", list[str]()
     dynamic: DynamicSegment | None = None
@@ -182,7 +173,9 @@ def _object(elf: ELFFile) -> _Object:
             case "DT_RUNPATH":
                 search += tag.runpath.split(":")
     requires, defines = _versions(elf)
-    abi = (elf.elfclass, elf.little_endian, _MULTIARCH.get((elf["e_machine"], elf.elfclass), str(elf["e_machine"])))
+    machine = ENUM_E_MACHINE.get(elf["e_machine"], 0)
+    platform = of_elf(elf.elfclass, machine, elf.little_endian, elf["e_flags"])
+    abi = (elf.elfclass, elf.little_endian, platform.multiarch if platform else str(elf["e_machine"]))
     return _Object(abi, interpreter, tuple(needed), soname, tuple(search), requires, defines)
 
 

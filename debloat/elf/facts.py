@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.core.platform import Platform, of_elf
 from debloat.core.signals import held_back
 from debloat.image.rootfs import Rootfs
 
@@ -54,7 +55,8 @@ class DlopenFeature:
 class ElfFacts:
     """What an ELF file says of itself.
 
-    `bits` is 32 or 64, `machine` the number of `e_machine`, `kind` `exec`, `dyn`, `rel`, `core` or empty.
+    `bits` is 32 or 64, `machine` the number of `e_machine`, `flags` those of the machine (`e_flags`), `kind` `exec`,
+    `dyn`, `rel`, `core` or empty.
     `rpath` and `runpath` are as written, `""` where absent. `needed` keeps the order of the file; `filters` are
     DT_AUXILIARY and DT_FILTER, `audits` DT_AUDIT and DT_DEPAUDIT. `requires` are (file, version) pairs of
     DT_VERNEED, `defines` the versions of DT_VERDEF.
@@ -69,6 +71,7 @@ class ElfFacts:
     soname: str = ""
     rpath: str = ""
     runpath: str = ""
+    flags: int = 0
     flags_1: int = 0
     filters: tuple[str, ...] = ()
     audits: tuple[str, ...] = ()
@@ -81,6 +84,11 @@ class ElfFacts:
     def abi(self) -> tuple[int, int, bool]:
         """What must be equal in two objects for ld.so to put them into one process."""
         return self.bits, self.machine, self.little_endian
+
+    @property
+    def platform(self) -> Platform | None:
+        """The platform of Debian that it is a program or library of; None for another."""
+        return of_elf(self.bits, self.machine, self.little_endian, self.flags)
 
     @property
     def nodeflib(self) -> bool:
@@ -142,6 +150,7 @@ def _facts(data: bytes, binary: lief.ELF.Binary) -> ElfFacts:
         machine=machine,
         little_endian=little,
         kind=TYPES.get(kind, ""),
+        flags=struct.unpack_from("<I" if little else ">I", data, 48 if data[4] == 2 else 36)[0],
         interpreter=interpreter,
         needed=names.strings(TAG.NEEDED),
         soname=names.string(TAG.SONAME),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from debloat.core.model import ImageConfig
+from debloat.core.platform import PLATFORMS
 from debloat.elf.facts import ElfFacts, elf_facts
 from debloat.elf.ldcache import CacheEntry, conf_directories, parse_cache
 from debloat.image.rootfs import Rootfs
@@ -27,13 +28,13 @@ MAX_DIRECTORIES = 256
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What ld.so knows of an ABI: `lib` is Debian's multiarch name, `cache_flags` what marks its cache entries.
+    """What ld.so knows of a platform: `debian` is its name, `cache_flags` what marks its cache entries.
 
     `platforms` are the values that `$PLATFORM` may take, `hwcaps` the glibc-hwcaps subdirectories, best first,
     `legacy` the subdirectories searched before glibc 2.37, each a subset of the list in its order.
     """
 
-    lib: str
+    debian: str
     musl: str
     cache_flags: tuple[int, ...]
     platforms: tuple[str, ...]
@@ -41,65 +42,79 @@ class Machine:
     legacy: tuple[str, ...] = ()
     extra_directories: tuple[str, ...] = ()
 
+    @property
+    def lib(self) -> str:
+        """The directory of its libraries below a `lib`, where Debian has one."""
+        return next((platform.multiarch for platform in PLATFORMS if platform.debian == self.debian), "")
+
 
 _X86_LEGACY = ("tls", "haswell", "xeon_phi", "avx512_1", "x86_64")
 _ARM_HWCAPS = ("neon", "vfpv4", "vfpv3", "vfp", "half")
 
-MACHINES: Mapping[tuple[int, int, bool], Machine] = MappingProxyType(
-    {
-        (64, 62, True): Machine(
-            "x86_64-linux-gnu",
-            "x86_64",
-            (0x303,),
-            ("haswell", "xeon_phi", "x86_64"),
-            ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
-            _X86_LEGACY,
-        ),
-        (32, 62, True): Machine(
-            "x86_64-linux-gnux32", "x32", (0x803,), ("x86_64",), (), (), ("/libx32", "/usr/libx32")
-        ),
-        (32, 3, True): Machine(
-            "i386-linux-gnu",
-            "i386",
-            (0x3, 0x1),
-            ("i686", "i586", "i486", "i386"),
-            (),
-            ("tls", "i686", "i586", "i486", "sse2", "cmov", "nosegneg"),
-            ("/lib32", "/usr/lib32"),
-        ),
-        (64, 183, True): Machine(
-            "aarch64-linux-gnu", "aarch64", (0xA03,), ("aarch64",), (), ("tls", "aarch64", "atomics")
-        ),
-        (32, 40, True): Machine(
-            "arm-linux-gnueabihf",
-            "armhf",
-            (0x903, 0xB03, 0x3),
-            ("v7l", "v6l", "v8l"),
-            (),
-            ("tls", "v8l", "v7l", "v6l", *_ARM_HWCAPS),
-        ),
-        (64, 21, True): Machine(
-            "powerpc64le-linux-gnu",
-            "powerpc64le",
-            (0x503,),
-            ("power8", "power9", "power10"),
-            ("power10", "power9"),
-            ("tls", "power10", "power9", "power8", "altivec", "vsx"),
-        ),
-        (64, 22, False): Machine(
-            "s390x-linux-gnu",
-            "s390x",
-            (0x403,),
-            ("z900", "z990", "z9-109", "z10", "z196", "zEC12", "z13", "z14", "z15", "z16"),
-            ("z17", "z16", "z15", "z14", "z13"),
-            ("tls", "z16", "z15", "z14", "z13", "zEC12", "z196", "z10", "z9-109", "vx", "dfp", "ldisp", "eimm"),
-        ),
-        (64, 243, True): Machine("riscv64-linux-gnu", "riscv64", (0x1003,), ("riscv64",)),
-        (64, 8, True): Machine("mips64el-linux-gnuabi64", "mips64el", (0x703,), ("mips",)),
-        (64, 258, True): Machine("loongarch64-linux-gnu", "loongarch64", (0x1203,), ("loongarch64",)),
-    }
+_KNOWN = (
+    Machine(
+        "amd64",
+        "x86_64",
+        (0x303,),
+        ("haswell", "xeon_phi", "x86_64"),
+        ("x86-64-v4", "x86-64-v3", "x86-64-v2"),
+        _X86_LEGACY,
+    ),
+    Machine("x32", "x32", (0x803,), ("x86_64",), (), (), ("/libx32", "/usr/libx32")),
+    Machine(
+        "i386",
+        "i386",
+        (0x3, 0x1),
+        ("i686", "i586", "i486", "i386"),
+        (),
+        ("tls", "i686", "i586", "i486", "sse2", "cmov", "nosegneg"),
+        ("/lib32", "/usr/lib32"),
+    ),
+    Machine("arm64", "aarch64", (0xA03,), ("aarch64",), (), ("tls", "aarch64", "atomics")),
+    Machine(
+        "armel",
+        "arm",
+        (0xB03, 0x3),
+        ("v5l", "v6l", "v7l", "v8l"),
+        (),
+        ("tls", "v8l", "v7l", "v6l", "v5l", *_ARM_HWCAPS),
+    ),
+    Machine(
+        "armhf",
+        "armhf",
+        (0x903, 0x3),
+        ("v7l", "v6l", "v8l"),
+        (),
+        ("tls", "v8l", "v7l", "v6l", *_ARM_HWCAPS),
+    ),
+    Machine(
+        "ppc64el",
+        "powerpc64le",
+        (0x503,),
+        ("power8", "power9", "power10"),
+        ("power10", "power9"),
+        ("tls", "power10", "power9", "power8", "altivec", "vsx"),
+    ),
+    Machine(
+        "s390x",
+        "s390x",
+        (0x403,),
+        ("z900", "z990", "z9-109", "z10", "z196", "zEC12", "z13", "z14", "z15", "z16"),
+        ("z17", "z16", "z15", "z14", "z13"),
+        ("tls", "z16", "z15", "z14", "z13", "zEC12", "z196", "z10", "z9-109", "vx", "dfp", "ldisp", "eimm"),
+    ),
+    Machine("riscv64", "riscv64", (0x1003,), ("riscv64",)),
+    Machine("mips64el", "mips64el", (0x703,), ("mips",)),
+    Machine("loong64", "loongarch64", (0x1203,), ("loongarch64",)),
 )
+MACHINES: Mapping[str, Machine] = MappingProxyType({machine.debian: machine for machine in _KNOWN})
+"""By Debian's name of the platform."""
 UNKNOWN = Machine("", "", (), ())
+
+
+def machine_of(facts: ElfFacts) -> Machine:
+    """What ld.so knows of the platform of an object."""
+    return UNKNOWN if facts.platform is None else MACHINES[facts.platform.debian]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +187,7 @@ def search(
     `inherited` are the DT_RPATH directories of the objects that loaded it, nearest first, expanded. `secure` is
     the secure-execution mode of setuid programs: LD_LIBRARY_PATH does not count.
     """
-    machine = MACHINES.get(facts.abi, UNKNOWN)
+    machine = machine_of(facts)
     if "/" in name:
         places: Iterable[Place] = expand(loader, machine, name, origin)
     elif is_musl(facts):
@@ -200,7 +215,7 @@ def rpath_directories(loader: Loader, facts: ElfFacts, origin: str) -> tuple[Pla
     musl makes no difference between DT_RPATH and DT_RUNPATH and bequeaths either.
     """
     text = (facts.runpath or facts.rpath) if is_musl(facts) else facts.effective_rpath
-    return tuple(_expanded(loader, MACHINES.get(facts.abi, UNKNOWN), split_path(text), origin))
+    return tuple(_expanded(loader, machine_of(facts), split_path(text), origin))
 
 
 def _expanded(loader: Loader, machine: Machine, parts: Iterable[str], origin: str) -> Iterator[Place]:
@@ -329,7 +344,7 @@ def _musl_places(
 
 def musl_path_file(facts: ElfFacts) -> str:
     """The file with musl's default directories for this ABI."""
-    return f"/etc/ld-musl-{MACHINES.get(facts.abi, UNKNOWN).musl}.path"
+    return f"/etc/ld-musl-{machine_of(facts).musl}.path"
 
 
 def _musl_system(rootfs: Rootfs, facts: ElfFacts) -> tuple[str, ...]:

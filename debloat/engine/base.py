@@ -87,7 +87,8 @@ class Leftover:
 class Channel(Protocol):
     """Both directions of a program's standard streams.
 
-    Reads raise `ChannelClosed` at the end of the stream, and TimeoutError after `timeout` seconds.
+    Reads raise `ChannelClosed` at the end of the stream, and TimeoutError after `timeout` seconds. For one thread at a
+    time: a request and its answer have to be kept together by whoever shares one.
     """
 
     def send(self, data: bytes) -> None: ...

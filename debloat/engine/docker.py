@@ -94,7 +94,7 @@ def _said(what: str, usage: tuple[int, ...] = ()) -> Iterator[None]:
                 f"cannot {what}: {text}", "see what was named on the command line or in debloat.toml"
             ) from error
         if "no space left" in text:
-            hint = "free space where the engine keeps its data (docker system df), then run it again"
+            hint = "free space where the engine keeps its data (`docker system df`), then run it again"
         elif "No such container" in text or "marked for removal" in text:
             hint = "something else removed it; run the same again"
         raise EngineUnavailable(f"cannot {what}: {text}", hint) from error
@@ -190,7 +190,7 @@ class DockerEngine:
             raise UsageError(
                 f"cannot find the image {reference}: it is not on this engine, and pulling it failed"
                 f" ({str(error.explanation or error).strip()})",
-                "check the spelling (docker images), build it first (debloat build), or log in to its registry",
+                "check the spelling (`docker images`), build it first (`debloat build`), or log in to its registry",
             ) from error
         return raw
 

@@ -196,7 +196,7 @@ def baseline(data: bytes, name: str) -> frozenset[str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         text = str(error) or type(error).__name__
         raise UsageError(
-            f"cannot use the baseline {name}: {text}", f"write one: debloat check IMAGE --format json --output {name}"
+            f"cannot use the baseline {name}: {text}", f"write one: `debloat check IMAGE --format json --output {name}`"
         ) from error
 
 

@@ -24,7 +24,7 @@ from debloat.core.errors import UsageError
 MARK = "# debloat pre-push hook"
 BEFORE = "pre-push.before-debloat"
 STAMP = "debloat-stamp"
-FILES = ("Dockerfile", ".dockerignore", "debloat.lock.format", "debloat.toml", "pyproject.toml")
+FILES = ("Dockerfile", ".dockerignore", "debloat.lock", "debloat.toml", "pyproject.toml")
 """Files that are read whole, wherever .dockerignore puts them."""
 MAX_FILES = 200_000
 ENGINE_TIMEOUT = 5.0
@@ -250,7 +250,7 @@ def image_id(reference: str) -> str | None:
 
 def locked_reference(directory: Path) -> str:
     """The image that the lock here was made of, from the lock's first lines; empty without one."""
-    with contextlib.suppress(OSError), (directory / "debloat.lock.format").open("rb") as file:
+    with contextlib.suppress(OSError), (directory / "debloat.lock").open("rb") as file:
         for line in file.read(4096).split(b"\n")[:6]:
             if line.startswith(b"image\t"):
                 return line[6:].decode("utf-8", "replace")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
-from debloat.core.errors import UsageError
+from debloat.core.limits import DEFAULT_FLOOR
+from debloat.core.recipe import Settings
 
 
 class Severity(enum.IntEnum):
@@ -75,7 +73,6 @@ RULES = tuple(
     )
 )
 BY_ID = {rule.id: rule for rule in RULES}
-DRIFT = tuple(rule.id.removeprefix("drift-") for rule in RULES if rule.id.startswith("drift-"))
 SWITCHES = ("no_shell", "no_setuid", "no_package_manager", "no_world_writable", "non_root")
 
 
@@ -122,97 +119,19 @@ class Rules:
         return self.severity(rule) is Severity.OFF
 
 
-_BUDGET_KEYS = ("max_size", "max_files", "max_packages", "max_growth")
-_POLICY_KEYS = ("forbid", "require", "allow", *SWITCHES, "drift")
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([A-Za-z]{0,3})", re.ASCII)
-_PERCENT = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*%", re.ASCII)
-DEFAULT_FLOOR = 10**6
-"""Bytes that an image may grow whatever the percentage: below, percentages of small images are noise."""
-
-
-def rules_of(raw: Mapping[str, Any], where: str = "the configuration") -> Rules:
-    """The rules in `[budget]` and `[policy]`; UsageError for an unknown key, naming the nearest known one."""
-    budget, policy = raw.get("budget", {}), raw.get("policy", {})
-    for name, table, keys in (("budget", budget, _BUDGET_KEYS), ("policy", policy, _POLICY_KEYS)):
-        if not isinstance(table, Mapping):
-            raise UsageError(f"{where}: {name} must be a table")
-        _known(table, keys, f"{where}, [{name}]")
-    percent, floor = _growth(budget.get("max_growth"), where)
-    drift = policy.get("drift", {})
-    if not isinstance(drift, Mapping):
-        raise UsageError(f"{where}: policy.drift must be a table")
-    _known(drift, DRIFT, f"{where}, [policy.drift]")
+def rules_of(settings: Settings) -> Rules:
+    """The rules in `[budget]` and `[policy]` of a configuration."""
+    budget, policy = settings.budget, settings.policy
+    growth = budget.max_growth
     return Rules(
-        max_size=_bytes(budget["max_size"], "max_size", where) if "max_size" in budget else None,
-        max_files=_count(budget, "max_files", where),
-        max_packages=_count(budget, "max_packages", where),
-        growth_percent=percent,
-        growth_floor=floor,
-        forbid=_globs(policy, "forbid", where),
-        require=_globs(policy, "require", where),
-        allow=_globs(policy, "allow", where),
-        switches=frozenset(key for key in SWITCHES if _switch(policy, key, where)),
-        drift=MappingProxyType({key: _severity(value, key, where) for key, value in sorted(drift.items())}),
+        max_size=budget.max_size,
+        max_files=budget.max_files,
+        max_packages=budget.max_packages,
+        growth_percent=growth.percent if growth else None,
+        growth_floor=0 if growth is None else DEFAULT_FLOOR if growth.floor is None else growth.floor,
+        forbid=policy.forbid,
+        require=policy.require,
+        allow=policy.allow,
+        switches=frozenset(name for name in SWITCHES if getattr(policy, name)),
+        drift=MappingProxyType({name: Severity[word.upper()] for name, word in sorted(policy.drift.items())}),
     )
-
-
-def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in keys:
-            near = difflib.get_close_matches(key, sorted(keys), 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(keys))}"
-            raise UsageError(f"{where}: unknown key {key!r}", hint)
-
-
-def _bytes(value: object, key: str, where: str) -> int:
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if match is None or match[2].lower() not in _UNITS:
-        raise UsageError(f"{where}: {key} must be a size, not {value!r}", 'write bytes, or "40MB", "38 MiB"')
-    return int(float(match[1]) * _UNITS[match[2].lower()])
-
-
-def _count(table: Mapping[str, Any], key: str, where: str) -> int | None:
-    value = table.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise UsageError(f"{where}: {key} must be a number, not {value!r}")
-    return value
-
-
-def _growth(value: object, where: str) -> tuple[float | None, int]:
-    """`"10%"` or `{percent = 10, floor = "1MB"}` as a percentage and a floor in bytes."""
-    if value is None:
-        return None, 0
-    hint = 'write max_growth = {percent = 10, floor = "1MB"}'
-    if isinstance(value, str) and (match := _PERCENT.fullmatch(value.strip())):
-        return float(match[1]), DEFAULT_FLOOR
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where}: max_growth must be a table of percent and floor, not {value!r}", hint)
-    _known(value, ("percent", "floor"), f"{where}, max_growth")
-    percent = value.get("percent")
-    if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent < float("inf"):
-        raise UsageError(f"{where}: max_growth needs a percent of 0 or more, not {percent!r}", hint)
-    return float(percent), _bytes(value.get("floor", DEFAULT_FLOOR), "floor", where)
-
-
-def _globs(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(glob, str) and glob.startswith("/") for glob in value):
-        raise UsageError(f'{where}: {key} must be a list of absolute patterns, as in {key} = ["/usr/bin/curl"]')
-    return tuple(value)
-
-
-def _switch(table: Mapping[str, Any], key: str, where: str) -> bool:
-    value = table.get(key, False)
-    if not isinstance(value, bool):
-        raise UsageError(f"{where}: {key} must be true or false, not {value!r}")
-    return value
-
-
-def _severity(value: object, key: str, where: str) -> Severity:
-    try:
-        return Severity[str(value).upper()]
-    except KeyError:
-        raise UsageError(f"{where}: policy.drift.{key} is {value!r}", "choose off, note, warning or error") from None

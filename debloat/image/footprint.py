@@ -1,4 +1,4 @@
-"""What an image amounts to, for summaries and for the gate: size, files, packages, and what an attacker would like."""
+"""Size, file counts and attack surface of an image, for summaries and for the gate."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ PACKAGE_MANAGERS = frozenset(
     }
 )
 _NO_CONTENT = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
-"""Links have no mode of their own; `/dev/null` and its like are for all to write, and are the engine's at run time."""
+"""Links have no mode of their own; device nodes are writable by all on purpose, and the engine makes its own."""
 _PROGRAM_DIRECTORIES = ("bin", "sbin")
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """An image in figures: bytes of regular files (a hardlinked file once), files, packages, and lists of paths."""
+    """An image in figures.
+
+    `bytes` are those of regular files, a hard-linked file once; `files` counts all entries but directories; `packages`
+    those in the package database. The rest are paths, sorted as the entries were.
+    """
 
     bytes: int
     files: int
@@ -75,18 +79,18 @@ def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footpr
 
 
 def of_image(rootfs: Rootfs, packages: int) -> Footprint:
-    """The footprint of all of a root file system. Most files can be nothing but counted, which takes no `Entry`."""
-    files, size, others = rootfs.tree.apart(lambda kind, mode: kind is Kind.FILE and not mode & _NOTED)
+    """The footprint of a whole root file system. Most files only count, and no `Entry` is made for them."""
+    files, size, others = rootfs.tree.partition_plain(lambda kind, mode: kind is Kind.FILE and not mode & _LOOKED_AT)
     found = footprint((e for path in others if (e := rootfs.get(path)) is not None), rootfs, packages)
     return replace(found, bytes=found.bytes + size, files=found.files + files)
 
 
-_NOTED = 0o6113
-"""Bits of a mode that make a file one to note: setuid, setgid, executable, for all to write."""
+_LOOKED_AT = 0o6113
+"""Bits of a mode for which a file is looked at: setuid, setgid, executable, writable by all."""
 
 
 def _is_program(entry: Entry, rootfs: Rootfs, executable: set[str]) -> bool:
-    """Whether an entry is a program by its name: in a directory for programs, executable, or a link to one here."""
+    """Whether an entry in a directory of programs is executable, or a link to an executable file among the entries."""
     parent = entry.path.rpartition("/")[0]
     if parent.rpartition("/")[2] not in _PROGRAM_DIRECTORIES or not (entry.is_file or entry.is_symlink):
         return False

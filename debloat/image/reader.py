@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from debloat.image.rootfs import Rootfs
 SENSOR_HOME = "/.debloat"
 SENSOR = f"{SENSOR_HOME}/sensor"
 ENGINE_TOUCHED = frozenset({"/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/proc", "/sys"})
-"""Directories whose times are those of the container's creation, for the init layer makes names in them or them."""
+"""Directories that get the time of the container's creation: the engine's init layer makes them, or names in them."""
 
 _PIECE = 1 << 20
 _BATCH = 2000
@@ -44,41 +45,59 @@ def sensor_tar(binary: bytes) -> bytes:
 
 
 class Spool:
-    """Contents on disk, behind the `Contents` protocol; what is missing is fetched by `_bring`."""
+    """Contents in one file on disk, behind the `Contents` protocol; what is missing is brought by `_bring`.
+
+    Threads may share it: one at a time brings contents, and a content that is there never changes and is read at its
+    own offset.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("w+b")
-        self._where: dict[str, tuple[int, int]] = {}
         self._end = 0
+        self._places: dict[str, tuple[int, int]] = {}
+        """Offset and size in the file, by path, of contents that have been written in full."""
+        self._bringing = threading.Lock()
 
     def fetch(self, paths: Iterable[str]) -> None:
-        missing = sorted({p for p in paths if p not in self._where})
+        missing = sorted({p for p in paths if p not in self._places})
         for start in range(0, len(missing), _BATCH):
-            self._bring(missing[start : start + _BATCH])
+            with self._bringing:
+                # Another thread may have brought some of them meanwhile.
+                if batch := [p for p in missing[start : start + _BATCH] if p not in self._places]:
+                    brought = self._bring(batch)
+                    self._file.flush()
+                    self._places.update(brought)
 
-    def _bring(self, paths: list[str]) -> None:
+    def _bring(self, paths: list[str]) -> dict[str, tuple[int, int]]:
+        """Append the contents of these paths to the file, and say where they are. Called by one thread at a time."""
         raise KeyError(paths[0])
 
-    def _store(self, path: str, pieces: Iterable[bytes]) -> None:
+    def _append(self, pieces: Iterable[bytes]) -> tuple[int, int]:
         start = self._end
-        self._file.seek(start)
         for piece in pieces:
             self._file.write(piece)
             self._end += len(piece)
-        self._where[path] = (start, self._end - start)
+        return start, self._end - start
 
     def read(self, path: str, limit: int | None = None) -> bytes:
-        self.fetch((path,))
-        start, size = self._where[path]
-        self._file.seek(start)
-        return self._file.read(size if limit is None else min(size, limit))
+        start, size = self._place(path)
+        return self._at(start, size if limit is None else min(size, limit))
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        self.fetch((path,))
-        start, size = self._where[path]
+        start, size = self._place(path)
         for offset in range(0, size, _PIECE):
-            self._file.seek(start + offset)
-            yield self._file.read(min(_PIECE, size - offset))
+            yield self._at(start + offset, min(_PIECE, size - offset))
+
+    def _place(self, path: str) -> tuple[int, int]:
+        self.fetch((path,))
+        return self._places[path]
+
+    def _at(self, start: int, size: int) -> bytes:
+        """These bytes of the file, read without the offset that all users of a descriptor share (pread(2))."""
+        data = os.pread(self._file.fileno(), size, start)
+        while len(data) < size and (more := os.pread(self._file.fileno(), size - len(data), start + len(data))):
+            data += more
+        return data
 
 
 @contextlib.contextmanager
@@ -94,11 +113,17 @@ def _served() -> Iterator[None]:
 
 
 class SensorContents(Spool):
-    """Contents that the sensor's `serve` sends on request; EngineUnavailable where it is gone."""
+    """Contents that the sensor's `serve` sends on request; EngineUnavailable where it is gone.
+
+    The channel belongs to it alone. `index` comes first, and is read to its end before threads share the contents.
+    A failure is final and raised again for whatever else is missing: what an interrupted answer left in the channel
+    must not be taken for the next one.
+    """
 
     def __init__(self, channel: Channel, spool: Path) -> None:
         super().__init__(spool)
         self._channel = channel
+        self._failure: BaseException | None = None
 
     def index(self) -> Iterator[Entry]:
         """All entries of the root file system, as they come."""
@@ -112,16 +137,27 @@ class SensorContents(Spool):
             yield from parser.entries
             parser.entries.clear()
 
-    @_served()
-    def _bring(self, paths: list[str]) -> None:
+    def _bring(self, paths: list[str]) -> dict[str, tuple[int, int]]:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            with _served():
+                return self._ask(paths)
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _ask(self, paths: list[str]) -> dict[str, tuple[int, int]]:
         request = b"".join(os.fsencode(p) + b"\0" for p in paths)
         self._channel.send(b"read %d\n" % len(paths) + request)
+        places = {}
         for path in paths:
             head = self._channel.read(9, timeout=300)
             status, size = head[0], int.from_bytes(head[1:], "little")
             if status:
                 raise EngineUnavailable(f"cannot read {path!r} of the image: {os.strerror(status)}")
-            self._store(path, self._pieces(size))
+            places[path] = self._append(self._pieces(size))
+        return places
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         while size:
@@ -199,10 +235,10 @@ def without_engine_made(entries: Iterable[Entry]) -> Iterator[Entry]:
             return entry.target != "/proc/mounts"
         return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
 
-    return _with_settled_times(e for e in entries if stays(e))
+    return _with_reproducible_times(e for e in entries if stays(e))
 
 
-def _with_settled_times(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _with_reproducible_times(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The entries with times that do not depend on when and where the image is read.
 
     The init layer sets the time of the directories it writes to; they get that of the newest name in them. A layer's
@@ -286,13 +322,13 @@ class ExportedContents(Spool):
                     origin = found[first]
                     found[first] = replace(origin, hardlink=group)
                     found[path] = replace(origin, path=path, hardlink=group)
-                    self._where[path] = self._where[first]
+                    self._places[path] = self._places[first]
                     continue
                 kind = kinds.get(member.type)
                 if kind is None:
                     continue
                 if kind is Kind.FILE:
-                    self._where[path] = (member.offset_data, member.size)
+                    self._places[path] = (member.offset_data, member.size)
                 found[path] = _entry(path, kind, member)
         yield from found.values()
 

@@ -23,7 +23,7 @@ MADE = 1 << 15
 
 
 class Contents(Protocol):
-    """Where the bytes of files come from; paths are real ones of regular files."""
+    """Where the bytes of files come from; paths are real ones of regular files. Threads may share one."""
 
     def fetch(self, paths: Iterable[str]) -> None:
         """Bring the contents near, in one batch; those already near cost nothing."""
@@ -66,7 +66,11 @@ class Resolution(NamedTuple):
 
 
 class Rootfs:
-    """The names of an image with their metadata; immutable once built."""
+    """The names of an image with their metadata; immutable once built.
+
+    Threads may share one: what it remembers of paths and globs follows from the names alone, so it does not matter
+    which of two threads stores an answer first.
+    """
 
     def __init__(self, entries: Iterable[Entry], contents: Contents) -> None:
         self._tree = Tree(entries)

@@ -129,16 +129,16 @@ class Tree:
         """The paths whose last part is one of the names, sorted: one look at each name, and paths of few."""
         return sorted({self.path(row) for row, name in enumerate(self._names) if name in names})
 
-    def apart(self, counted: Callable[[Kind, int], bool]) -> tuple[int, int, list[str]]:
-        """How many plain entries are of a kind and mode to be `counted`, and their bytes; the paths of all others."""
-        boring = [counted(kind, mode) for kind, mode, _, _ in self._common]
+    def partition_plain(self, counted: Callable[[Kind, int], bool]) -> tuple[int, int, list[str]]:
+        """How many plain entries have a kind and mode to be `counted`, their bytes, and the paths of all others."""
+        plain = [counted(kind, mode) for kind, mode, _, _ in self._common]
         repeated = self._length != len(self._names)
         files = size = 0
         others = []
         for row, which in enumerate(self._which):
             if repeated and self.number(self.path(row)) != row:
                 continue
-            if not boring[which] or row in self._odd:
+            if not plain[which] or row in self._odd:
                 others.append(self.path(row))
             else:
                 files += 1

@@ -34,7 +34,7 @@ from debloat.record.exercise import Limits
 from debloat.record.record import record
 from debloat.record.session import Recorder
 from debloat.rules import prepare
-from debloat.verify import Answer, Judge, Verdict, misses
+from debloat.verify import Comparison, Judge, Verdict, missed_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Applied:
     moves: tuple[Move, ...]
     gone: tuple[Gone, ...]
     result: str
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[Comparison, ...] = ()
     missed: tuple[Want, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -81,12 +81,12 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
     if platform(image) != lock.platform:
         raise UsageError(
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
-            "keep one lock for each platform: `debloat lock IMAGE -o debloat-ARCH.lock`",
+            "keep one lock for each platform: `debloat lock IMAGE --lock debloat-ARCH.lock`",
         )
     known = lock.image == image.id and lock.tool == __version__
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
         if not known:
-            pool.submit(prepare, image.architecture)  # while the engine starts the container
+            pool.submit(prepare, image.platform)  # while the engine starts the container
         rootfs = open_rootfs(workspace, image, sensor_binary)
         rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
         packages = dpkg.read(rootfs)
@@ -116,9 +116,7 @@ def _closed_anew(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, d
 
 
 def _world(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, seeds: Seeds) -> World:
-    return World(
-        rootfs, packages, image.config, seeds.trace, lock.policy, image.history, architecture=image.architecture
-    )
+    return World(rootfs, packages, image.config, seeds.trace, lock.policy, image.history, platform=image.platform)
 
 
 def side(lock: Lock, name: str) -> Side:
@@ -179,7 +177,7 @@ def replay(
     with progress.stage("verify"):
         verdict = judge.verify(workspace.pending)
     world = replace(done.world, derivations={})
-    return verdict, misses(world, verdict.trace, done.minimal.closure)
+    return verdict, missed_paths(world, verdict.trace, done.minimal.closure)
 
 
 def notes_on(lock: Lock, recipe: Recipe | None) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from debloat.core.model import Access, Entry, Evidence, Kind, Level, Op, Policy,
 
 MAGIC = "debloat-lock"
 VERSION = 1
-DEFAULT_NAME = "debloat.lock.format"
+DEFAULT_NAME = "debloat.lock"
 MAX_SIZE = 256 << 20
 """Bytes of a lock that are read at all."""
 

@@ -18,7 +18,7 @@ from debloat.cut import Minimal
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 from debloat.lock.format import Item, Lock, LockedPackage
-from debloat.lock.seeds import settled
+from debloat.lock.seeds import normalised_trace
 
 
 def lock_of(image: Image, recipe: str, world: World, minimal: Minimal, healed: tuple[Want, ...]) -> Lock:
@@ -34,7 +34,7 @@ def lock_of(image: Image, recipe: str, world: World, minimal: Minimal, healed: t
         user=image.config.user,
         ports=image.config.ports,
         policy=world.policy,
-        trace=settled(world.trace, world.rootfs),
+        trace=normalised_trace(world.trace, world.rootfs),
         healed=tuple(sorted(healed, key=lambda w: (w.path, w.rule, w.source, w.detail, w.follow))),
         packages=packages_of(minimal),
         manifest=manifest(world, minimal),

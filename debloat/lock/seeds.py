@@ -20,14 +20,14 @@ from debloat.rules.recorded.sweeps import skipped
 from debloat.rules.recorded.trace import CREATES
 
 NEW = "(new)"
-"""Stands in a settled trace for any name that the run made itself."""
+"""Stands in a normalised trace for any name that the run made itself."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)*", re.ASCII)
 _T64 = re.compile(r"t64(?=$|:)")
 """Suffix of packages renamed for 64-bit time_t (Debian trixie); the files in them keep their names."""
 
 
-def settled(trace: Trace, rootfs: Rootfs) -> Trace:
+def normalised_trace(trace: Trace, rootfs: Rootfs) -> Trace:
     """The trace without what is not the image's, and with `(new)` for names that the run created.
 
     Closes to the same paths over `rootfs`. Every program of every probe still occurs.

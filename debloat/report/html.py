@@ -18,7 +18,7 @@ from importlib import resources
 from debloat.core.text import count, name, printable, saving, size
 from debloat.image.footprint import Footprint
 from debloat.result import Report
-from debloat.verify import Answer
+from debloat.verify import Comparison
 
 _LISTS = (
     ("setuid", "setuid, setgid", "Files that run with the rights of their owner or group."),
@@ -180,7 +180,7 @@ def _probes(report: Report) -> str:
     )
 
 
-def _probe(answer: Answer, several: bool) -> str:
+def _probe(answer: Comparison, several: bool) -> str:
     kind = "differs" if answer.difference else "excused" if answer.note else "same"
     said = answer.difference or answer.note
     details = [f'<div class="detail {kind}">{_e(said)}</div>'] if said else []

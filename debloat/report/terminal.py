@@ -16,7 +16,7 @@ from debloat.core.progress import Progress, Stage
 from debloat.core.text import count, name, saving, size
 from debloat.image.footprint import Footprint
 from debloat.result import Report
-from debloat.verify import Answer
+from debloat.verify import Comparison
 
 _SHOWN = 6
 """Rows listed of a long list before it is cut with a count: the summary stays on one screen."""
@@ -70,7 +70,6 @@ class TerminalProgress(Progress):
     """Stages as they happen: a spinner on a terminal, plain lines in a pipe."""
 
     def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
-        super().__init__()
         self._console = console(quiet)
         self._watched = interactive(self._console) and not quiet
         self._verbose = verbose
@@ -84,17 +83,17 @@ class TerminalProgress(Progress):
             self._live.start()
 
     def end(self, stage: Stage) -> None:
-        self.close()
+        self._stop()
         if self._verbose or stage.seconds >= 0.05:
             self._console.print(Text(_stage_line(stage.name, stage.seconds), style="dim"))
 
     def say(self, text: str) -> None:
-        if self._running is not None:
-            self._running.detail = name(text)
+        if (running := self._running) is not None:  # which another thread may end meanwhile
+            running.detail = name(text)
         if self._verbose or not self._watched:
             self._console.print(Text(f"  {name(text)}", style="dim"))
 
-    def close(self) -> None:
+    def _stop(self) -> None:
         if self._live is not None:
             self._live.stop()
         self._live = self._running = None
@@ -236,7 +235,7 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
         yield _row("", Text(f"and {len(answers) - len(shown)} more, the same", style="dim"))
 
 
-def _answer(label: str, answer: Answer, room: int, width: int) -> Iterator[Text]:
+def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[Text]:
     text = Text(f"{_cut(label, room):<{room}}  ")
     if not (said := answer.difference or answer.note):
         yield _row("  same", text.append(answer.after.outcome(), style="dim"), style="green")

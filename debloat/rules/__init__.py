@@ -6,6 +6,7 @@ import functools
 import importlib
 
 from debloat.closure import Rule
+from debloat.core.platform import Platform
 
 MODULES = (
     "debloat.rules.recorded.trace",
@@ -46,9 +47,9 @@ def all_rules() -> tuple[Rule, ...]:
     return tuple(rule for name in MODULES for rule in importlib.import_module(name).RULES)
 
 
-def prepare(architecture: str) -> None:
-    """Load the rules and what they have ready for every image of an architecture: for a moment that waits anyway."""
+def prepare(platform: Platform) -> None:
+    """Load the rules and what they have ready for every image of a platform: for a moment that waits anyway."""
     from debloat.rules.knowledge.families import compile_all
 
     all_rules()
-    compile_all(architecture)
+    compile_all(platform)

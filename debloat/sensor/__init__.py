@@ -1,4 +1,4 @@
-"""The sensor's binary for a machine: prebuilt from the package, else compiled from `sensor.c` and kept in a cache.
+"""The sensor's binary for a machine: prebuilt from the package, else compiled from `src` and kept in a cache.
 
 The wire formats and the command line of the binary are in docs/sensor.md.
 """
@@ -16,24 +16,24 @@ import tempfile
 from pathlib import Path
 
 from debloat.core.errors import SensorUnavailable
+from debloat.core.platform import PLATFORMS
 
 __all__ = ["FLAGS", "MACHINES", "SensorUnavailable", "binary", "build", "machine", "source_hash"]
 
-SOURCE = Path(__file__).with_name("sensor.c")
+SOURCE = Path(__file__).parent / "src" / "sensor.c"
+"""The file that is compiled; it includes all others below its folder."""
 PREBUILT = Path(__file__).with_name("bin")
 
 MACHINES = {
-    "amd64": "x86_64",
-    "x86_64": "x86_64",
-    "x86-64": "x86_64",
-    "arm64": "aarch64",
-    "aarch64": "aarch64",
-    "arm64/v8": "aarch64",
+    name: known.machine
+    for known in PLATFORMS
+    if known.debian in ("amd64", "arm64")
+    for name in (known.oci, known.debian, known.machine)
 }
 """Machine by the names that engines, `uname` and OCI platforms give it."""
 
 FLAGS = (
-    *("-std=c11", "-O2", "-Wall", "-Wextra"),
+    *("-std=c11", "-O2"),
     *("-nostdlib", "-static", "-ffreestanding", "-fno-stack-protector", "-fno-pic", "-fno-asynchronous-unwind-tables"),
     *("-Wl,--build-id=none", "-Wl,-z,noexecstack", "-s"),
 )
@@ -44,7 +44,7 @@ TIMEOUT = 120
 def machine(arch: str) -> str:
     """`x86_64` or `aarch64` for any of their names; SensorUnavailable for another machine."""
     try:
-        return MACHINES[arch.strip().lower()]
+        return MACHINES[arch.strip().lower().partition("/")[0]]
     except KeyError:
         raise SensorUnavailable(
             f"no sensor for the machine {arch!r}: it knows amd64 and arm64",
@@ -53,9 +53,11 @@ def machine(arch: str) -> str:
 
 
 def source_hash() -> str:
-    """What a binary was made of: source and flags; 16 hexadecimal digits."""
-    digest = hashlib.sha256(SOURCE.read_bytes())
-    digest.update("\0".join(FLAGS).encode())
+    """What a binary was made of: source files and flags; 16 hexadecimal digits. OSError: they cannot be read."""
+    digest = hashlib.sha256("\0".join(FLAGS).encode())
+    for path in (SOURCE, *sorted(SOURCE.parent.rglob("*.h"))):
+        data = path.read_bytes()
+        digest.update(f"\0{path.relative_to(SOURCE.parent).as_posix()}\0{len(data)}\0".encode() + data)
     return digest.hexdigest()[:16]
 
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
-from debloat import __version__, sensor
+from debloat import __version__
 from debloat.cli.main import cli, complain, main
-from debloat.core import recipe
-from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted, MinimalFails
-from debloat.engine import docker
-from debloat.image.rootfs import Rootfs
+from debloat.core import config, recipe
+from debloat.core.errors import DebloatError, Interrupted
 from tests.support import snippets
-from tests.support.engine import Behaviour, FakeEngine, Program
-from tests.support.trees import Table, tree
+from tests.support.cli import CommandLine
 
 # ---- what it says of itself
 
@@ -148,199 +144,53 @@ def test_recipes_in_documents(document: Path) -> None:
     for block in document.read_text().split("```toml\n")[1:]:
         raw = tomllib.loads(block.partition("```")[0])
         raw = raw.get("tool", {}).get("debloat", raw)
-        if not raw.keys() & {"family", "gate"}:
-            recipe.check(raw, document.name)
-            recipe.recipe(raw)
+        if not raw.keys() & {"family", "rule"}:
+            recipe.recipe(config.settings(raw, document.name))
 
 
-# ---- how runs end
-
-TREE: Table = {
-    "/usr/bin/tool": ("0755", "\x00static"),
-    "/usr/share/tool/data": "data",
-    "/usr/share/doc/big": "x" * 1000,
-    "/tmp/": ("1777", ""),
-}
+# ---- how a call ends
 
 
-def reads_data(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
-    return Behaviour((("open", "r", "/usr/share/tool/data"),), b"ok")
-
-
-def tells(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
-    """A program whose answer shows what was removed."""
-    return Behaviour((("open", "r", "/usr/share/tool/data"),), b"old" if "/usr/share/doc/big" in rootfs else b"new")
-
-
-def fails(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
-    return Behaviour((("stat", "", "/tmp"),), b"", b"no database\n", 3)
-
-
-@pytest.fixture(autouse=True)
-def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No engine, no configuration and no state but the test's own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(sensor, "binary", lambda architecture: b"sensor")
-
-
-Engines = Callable[[Program], FakeEngine]
-
-
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
-    """Puts a fake in the place of the engine."""
-    import debloat.cli.slim as command
-
-    def put(program: Program) -> FakeEngine:
-        engine = FakeEngine({"tool:1": (tree(TREE), {"Entrypoint": ["/usr/bin/tool"]})}, program)
-        for module in (docker, command):
-            monkeypatch.setattr(module, "connect", lambda: engine)
-        return engine
-
-    return put
-
-
-def left(engine: FakeEngine) -> list[str]:
-    return [*engine.containers, *(n for n in engine.names if n.startswith("debloat-pending"))]
-
-
-def test_stdout_carries_the_reference_and_nothing_else(engines: Engines, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = engines(reads_data)
-    assert main(["tool:1", "--level", "exact"]) == 0
-    captured = capsys.readouterr()
-    assert captured.out == "tool:1-slim\n"
-    assert "next              docker run tool:1-slim" in captured.err
-    assert "tool:1-slim" in engine.names
-    assert left(engine) == []
-
-
-def test_quiet_says_the_reference_only(engines: Engines, capsys: pytest.CaptureFixture[str]) -> None:
-    engines(reads_data)
-    assert main(["slim", "tool:1", "-q", "-t", "small:2"]) == 0
-    assert capsys.readouterr() == ("small:2\n", "")
-
-
-def test_reports_go_to_files(engines: Engines, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    engines(reads_data)
-    arguments = ["--json", "r.json", "--html", "r.html", "--save-trace", "t.json", "--output", "i.tar", "--lock", "l"]
-    assert main(["tool:1", "-q", *arguments]) == 0
-    assert capsys.readouterr().out == "tool:1-slim\n"
-    assert json.loads((tmp_path / "r.json").read_text())["result"] == "tool:1-slim"
-    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
-    assert {p.name for p in tmp_path.iterdir() if p.is_file()} == {"r.json", "r.html", "t.json", "i.tar", "l"}
-
-
-def test_json_on_stdout_takes_the_place_of_the_reference(engines: Engines, capsys: pytest.CaptureFixture[str]) -> None:
-    engines(reads_data)
-    assert main(["tool:1", "--json", "-"]) == 0
-    assert json.loads(capsys.readouterr().out)["passed"] is True
-
-
-def test_differences_end_with_5(engines: Engines, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    engine = engines(tells)
-    assert main(["tool:1", "--level", "exact", "--json", "r.json", "--output", "i.tar"]) == MinimalFails.exit_code == 5
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "the minimal image does not answer as the original does:\n  run CMD: the output differs" in captured.err
-    assert "hint: try --level safe" in captured.err
-    assert "tool:1-slim" not in engine.names
-    assert left(engine) == []
-    document = json.loads((tmp_path / "r.json").read_text())
-    assert (document["passed"], document["result"]) == (False, "")
-    assert not (tmp_path / "i.tar").exists()
-
-
-def test_force_tags_and_still_ends_with_5(engines: Engines, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = engines(tells)
-    assert main(["tool:1", "--level", "exact", "--force", "-q"]) == 5
-    assert "tool:1-slim" in engine.names
-    assert "--force" in capsys.readouterr().err
-
-
-def test_an_original_that_fails_ends_with_4(engines: Engines, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = engines(fails)
-    assert main(["tool:1", "-q"]) == 4
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("debloat: ")
-    assert "no database" in captured.err
-    assert left(engine) == []
-
-
-def test_no_engine_ends_with_3(engines: Engines, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = engines(reads_data)
-    engine.fail_on["create"] = EngineUnavailable("the engine went away", "start it")
-    assert main(["tool:1", "-q"]) == 3
-    assert capsys.readouterr() == ("", "debloat: the engine went away\n  hint: start it\n")
-
-
-def test_an_engine_that_is_not_there_ends_with_3(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    assert main(["tool:1"]) == 3
+def test_an_engine_that_is_not_there_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shop:1"]) == 3
     assert "debloat doctor" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("stopped by SIGTERM")])
 def test_an_interruption_ends_with_130(
-    error: BaseException, engines: Engines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException, debloat: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = engines(reads_data)
-
     def interrupted(container: str, timeout: float) -> int:
         raise error
 
-    monkeypatch.setattr(engine, "wait", interrupted)
-    assert main(["tool:1"]) == 130
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "Traceback" not in captured.err
-    assert left(engine) == []
+    monkeypatch.setattr(debloat.engine, "wait", interrupted)
+    done = debloat("shop:1")
+    assert (done.code, done.out) == (130, "")
+    assert "Traceback" not in done.err
 
 
-def test_a_bug_ends_with_70_and_says_so(
-    engines: Engines, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    engine = engines(reads_data)
-    engine.fail_on["wait"] = ZeroDivisionError("oops")
-    assert main(["tool:1", "-q"]) == 70
-    assert "debloat: internal error: ZeroDivisionError: oops" in capsys.readouterr().err
-    assert left(engine) == []
+def test_a_bug_ends_with_70_and_says_so(debloat: CommandLine) -> None:
+    debloat.engine.fail_on["wait"] = ZeroDivisionError("oops")
+    done = debloat("shop:1", "-q")
+    assert (done.code, done.out) == (70, "")
+    assert "debloat: internal error: ZeroDivisionError: oops" in done.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["slim"], "Missing argument 'IMAGE'"),
-        (["tool:1", "--nonsense"], "No such option"),
-        (["tool:1", "--level", "most"], "'most' is not one of"),
-        (["tool:1", "--mechanism", "magic"], "'magic' is not one of"),
-        (["tool:1", "other:1"], "unexpected extra argument"),
-        (["tool:1", "-e", "X"], "is not K=V"),
-        (["tool:1", "--http", "?"], "is no HTTP probe"),
-        (["tool:1", "--args", "'"], "cannot split args"),
-        (["tool:1", "--keep", "etc/x"], "must be absolute"),
-        (["tool:1", "-c", "missing.toml"], "cannot read missing.toml"),
-        (["tool:1", "--trace", "missing.json"], "cannot read the trace missing.json"),
-        (["tool:2"], "cannot find the image tool:2"),
-        (["record", "tool:1"], "Missing option '--save-trace'"),
-        (["combine", "-o", "x"], "Missing argument 'TRACE...'"),
-        (["why", "tool:1"], "Missing argument 'PATH'"),
-        (["hook", "nonsense"], "No such command"),
-        (["sbom", "tool:1", "--format", "pdf"], "'pdf' is not one of"),
+        (("slim",), "Missing argument 'IMAGE'"),
+        (("shop:1", "--nonsense"), "No such option"),
+        (("shop:1", "--level", "most"), "'most' is not one of"),
+        (("shop:1", "--mechanism", "magic"), "'magic' is not one of"),
+        (("shop:1", "other:1"), "unexpected extra argument"),
     ],
 )
-def test_usage_errors_end_with_2(
-    arguments: list[str], says: str, engines: Engines, capsys: pytest.CaptureFixture[str]
-) -> None:
-    engine = engines(reads_data)
-    assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert says in captured.err
-    assert left(engine) == []
+def test_words_that_no_verb_knows_end_with_2(debloat: CommandLine, arguments: tuple[str, ...], says: str) -> None:
+    done = debloat(*arguments)
+    assert done.code == 2
+    assert says in done.complaint
+    assert debloat.connected == 0
 
 
 def test_a_message_cannot_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,15 +1,15 @@
-"""Configuration: what it means, and that nothing unknown passes."""
+"""What settings come to: scenarios, policy, how the container is run."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import tomllib
 
 import pytest
 
-from debloat.core import recipe
+from debloat.core import config, recipe, table
 from debloat.core.errors import UsageError
 from debloat.core.model import Level
-from debloat.core.recipe import HttpProbe
+from debloat.core.recipe import HttpProbe, RunOptions, RunSettings, Settings
 
 
 @pytest.mark.parametrize(
@@ -35,80 +35,69 @@ def test_no_http_probe(text: str) -> None:
         HttpProbe.parse(text)
 
 
-def made(text: str, tmp_path: Path) -> recipe.Recipe:
-    path = tmp_path / "debloat.toml"
-    path.write_text(text)
-    return recipe.recipe(recipe.read(path))
+def made(text: str) -> recipe.Recipe:
+    return recipe.recipe(config.settings(tomllib.loads(text)))
 
 
-def test_nothing_said_is_one_scenario_by_default(tmp_path: Path) -> None:
-    got = made("", tmp_path)
-    assert [s.name for s in got.scenarios] == ["default"]
-    assert got.policy.level is Level.SAFE
+def test_nothing_said_is_one_scenario_by_default() -> None:
+    assert made("") == recipe.Recipe()
 
 
-def test_args_alone_are_the_scenarios(tmp_path: Path) -> None:
-    got = made('args = ["a b", "\'c d\'"]', tmp_path)
+def test_args_alone_are_the_scenarios() -> None:
+    got = made('args = ["a b", "\'c d\'"]')
     assert [s.args for s in got.scenarios] == [("a", "b"), ("c d",)]
 
 
-def test_probes_and_args_are_all_scenarios(tmp_path: Path) -> None:
-    got = made('http = ["/"]\nargs = ["x"]\n[[scenario]]\nname = "worker"\nexec = ["true"]\n', tmp_path)
+def test_probes_and_args_are_all_scenarios() -> None:
+    got = made('http = ["/"]\nargs = ["x"]\n[[scenario]]\nname = "worker"\nexec = ["true"]\n')
     assert [s.name for s in got.scenarios] == ["default", "args x", "worker"]
+    assert (got.scenarios[0].http, got.scenarios[2].exec) == ((HttpProbe(),), ("true",))
 
 
-def test_scenario_options_lie_over_the_common_ones(tmp_path: Path) -> None:
+def test_scenarios_without_a_name_are_numbered_and_names_are_made_to_differ() -> None:
+    got = made('[[scenario]]\nargs = "a"\n[[scenario]]\nname = "b"\n[[scenario]]\nname = "b"\n')
+    assert [s.name for s in got.scenarios] == ["scenario 1", "b", "b (2)"]
+
+
+def test_the_words_of_a_scenario_may_be_a_list() -> None:
+    got = made('[[scenario]]\nargs = "a \'b c\'"\n[[scenario]]\nargs = ["a", "b c"]\n[[scenario]]\nargs = []\n')
+    assert [s.args for s in got.scenarios] == [("a", "b c"), ("a", "b c"), ()]
+
+
+def test_scenario_options_lie_over_the_common_ones() -> None:
     text = (
         '[run_options]\nenv = {A = "1"}\ninit = true\n[[scenario]]\nargs = ["x"]\n[scenario.run_options]\nuser = "7"\n'
     )
-    options = made(text, tmp_path).scenarios[-1].options
+    options = made(text).scenarios[-1].options
     assert (options.init, options.user, dict(options.env)) == (True, "7", {"A": "1"})
 
 
-def test_levels_by_path(tmp_path: Path) -> None:
-    got = made('level = "exact"\n[levels]\n"/opt/**" = "package"', tmp_path)
+def test_a_scenario_can_take_back_what_is_common() -> None:
+    """What a table says counts, an empty list and `false` too; what it does not say stays."""
+    common = '[run_options]\ntmpfs = ["/run"]\nread_only = true\nvolumes = ["/data"]\n'
+    taken = made(f"{common}[[scenario]]\nrun_options = {{ tmpfs = [], read_only = false }}\n").scenarios[0].options
+    assert (taken.tmpfs, taken.read_only, taken.volumes) == ((), False, ("/data",))
+
+
+def test_every_option_of_a_container_can_be_set() -> None:
+    assert [f.name for f in RunSettings.__dataclass_fields__.values()] == list(RunOptions.__dataclass_fields__)
+
+
+def test_levels_by_path() -> None:
+    got = made('level = "exact"\n[levels]\n"/opt/**" = "package"')
     assert got.policy.level_of("/opt/x") is Level.PACKAGE
     assert got.policy.level_of("/usr/x") is Level.EXACT
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("htpp = []", "did you mean 'http'"),
-        ('http = "/"', "list of strings"),
-        ('level = "most"', "no level"),
-        ('keep = ["etc/x"]', "absolute"),
-        ("ready = 0", "above 0"),
-        ("ready = true", "above 0"),
-        ("[run_options]\nprivileged = true", "unknown key 'privileged'"),
-        ("[run_options]\nread_only = 1", "true or false"),
-        ("[[scenario]]\nhttpp = []", "scenario 1"),
-        ("args = ['\"']", "cannot split"),
-        ("[", "not TOML"),
-        ("scenario = 3", "array of tables"),
-    ],
-)
-def test_what_is_wrong_is_said(text: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        made(text, tmp_path)
-    assert says in f"{caught.value.message} {caught.value.hint}"
+def test_limits_in_seconds() -> None:
+    assert (made("ready = 5\ntimeout = 0.5").ready, made("timeout = 0.5").timeout, made("").ready) == (5.0, 0.5, 60.0)
 
 
 def test_flags_lie_over_the_file() -> None:
-    got = recipe.merged(
-        {"http": ["/a"], "level": "exact", "run_options": {"env": {"A": "1"}}},
-        {
-            "http": ["/b"],
-            "level": "safe",
-            "keep": [],
-            "run_options": {"env": {"B": "2"}, "init": False},
-        },
-    )
-    assert got == {"http": ["/a", "/b"], "level": "safe", "run_options": {"env": {"A": "1", "B": "2"}}}
-
-
-def test_finds_a_pyproject_table(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.debloat]\nhttp = ["/x"]\n')
-    path = recipe.find(tmp_path)
-    assert path is not None
-    assert recipe.read(path) == {"http": ["/x"]}
+    file = config.settings({"http": ["/a"], "level": "exact", "run_options": {"env": {"A": "1"}, "init": True}})
+    flags = config.settings({"http": ["/a", "/b"], "level": "safe", "run_options": {"env": {"B": "2"}}})
+    got = table.merged(file, flags)
+    assert [probe.path for probe in got.http] == ["/a", "/b"]
+    assert got.level is Level.SAFE
+    assert got.run_options == RunSettings(env={"A": "1", "B": "2"}, init=True)
+    assert table.merged(file, Settings()) == table.merged(Settings(), file) == file

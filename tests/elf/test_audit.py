@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from debloat.core.model import ImageConfig, Level
-from debloat.elf.audit import Finding, audit
+from debloat.elf.audit import UnmetNeed, audit
 from debloat.rules.system import elf as rules
 from tests.support.elves import LOADER, library, needs_compiler, program, versioned, workshop
 from tests.support.trees import closed, tree, world
@@ -48,12 +48,12 @@ def test_the_closure_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("removed", "want"),
     [
-        ("/usr/lib/libb.so", Finding("/app/lib/liba.so.1", "needed", "libb.so", "/usr/lib/libb.so")),
-        ("/app/lib/liba.so", Finding("/app/prog", "needed", "liba.so", "/app/lib/liba.so")),
-        (LOADER, Finding("/app/prog", "interpreter", LOADER)),
+        ("/usr/lib/libb.so", UnmetNeed("/app/lib/liba.so.1", "needed", "libb.so", "/usr/lib/libb.so")),
+        ("/app/lib/liba.so", UnmetNeed("/app/prog", "needed", "liba.so", "/app/lib/liba.so")),
+        (LOADER, UnmetNeed("/app/prog", "interpreter", LOADER)),
     ],
 )
-def test_what_is_missing(removed: str, want: Finding) -> None:
+def test_what_is_missing(removed: str, want: UnmetNeed) -> None:
     assert audit(tree(table()), everything() - {removed}, NO_CONFIG) == [want]
 
 
@@ -72,7 +72,7 @@ def test_a_name_that_no_search_reaches_is_not_missed() -> None:
     files["/opt/liba.so"] = library("liba.so")
     assert audit(tree(files), {"/prog"}, NO_CONFIG) == []
     found = audit(tree(files), {"/prog"}, ImageConfig({"Env": ["LD_LIBRARY_PATH=/x:/opt"]}))
-    assert found == [Finding("/prog", "needed", "liba.so", "/opt/liba.so")]
+    assert found == [UnmetNeed("/prog", "needed", "liba.so", "/opt/liba.so")]
 
 
 def test_a_library_for_another_machine_does_not_satisfy() -> None:
@@ -80,7 +80,7 @@ def test_a_library_for_another_machine_does_not_satisfy() -> None:
     data[18] = 183
     files = {"/prog": program(needs=("liba.so",)), "/usr/lib/liba.so": library("liba.so"), "/lib/liba.so": bytes(data)}
     found = audit(tree(files), {"/prog", "/lib/liba.so"}, NO_CONFIG)
-    assert found == [Finding("/prog", "needed", "liba.so", "/usr/lib/liba.so")]
+    assert found == [UnmetNeed("/prog", "needed", "liba.so", "/usr/lib/liba.so")]
 
 
 def user_of(provider: bytes) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from debloat.cli.engines import Engines
 from debloat.cli.main import cli
 from debloat.engine import run_id as owner
 from debloat.engine.base import ContainerSpec
@@ -73,7 +74,6 @@ def test_an_id_is_a_tag() -> None:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     engine = FakeEngine({"a:1": (tree({"/x": ""}), {})}, lambda rootfs, argv: Behaviour())
-    monkeypatch.setattr("debloat.cli.gc.connect", lambda: engine)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return engine
 
@@ -87,10 +87,10 @@ def test_gc_spares_a_run_at_work(engine: FakeEngine, tmp_path: Path) -> None:
         left = tmp_path / f"debloat-{of_a_dead_process()}-word"
         left.mkdir()
         (tmp_path / "debloat-of-mine").mkdir()
-        listed = CliRunner().invoke(cli, ["gc", "--dry-run"])
+        listed = CliRunner().invoke(cli, ["gc", "--dry-run"], obj=Engines(lambda: engine))
         assert listed.exit_code == 0
         assert set(engine.containers) == {mine, dead, away}
-        done = CliRunner().invoke(cli, ["gc"])
+        done = CliRunner().invoke(cli, ["gc"], obj=Engines(lambda: engine))
         assert listed.stdout == done.stdout
         assert set(engine.containers) == {mine, away}
         assert not left.exists()
@@ -98,5 +98,5 @@ def test_gc_spares_a_run_at_work(engine: FakeEngine, tmp_path: Path) -> None:
         assert (tmp_path / "debloat-of-mine").is_dir()
         assert "2 leftovers removed" in done.stderr
         assert "2 things under way: not touched" in done.stderr
-        CliRunner().invoke(cli, ["gc", "--all"])
+        CliRunner().invoke(cli, ["gc", "--all"], obj=Engines(lambda: engine))
         assert set(engine.containers) == {mine}

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debloat.cli import hook as command
+from debloat.cli.engines import Engines
 from debloat.cli.main import main
 from debloat.core.errors import GateFailed, UsageError
 from debloat.gate import hooks
@@ -155,7 +156,7 @@ class Checks:
         self.count = 0
         self.reason = ""
 
-    def __call__(self, reference: str) -> None:
+    def __call__(self, reference: str, engines: Engines) -> None:
         self.count += 1
         if self.reason:
             raise GateFailed(self.reason)
@@ -176,7 +177,7 @@ def test_it_checks_once_until_something_changes(repository: Path, engine: dict[s
 
     assert pushed() == 1
     assert pushed() == 0
-    for name in ("Dockerfile", "app.py", "debloat.toml", "debloat.lock.format", ".dockerignore", "new/file"):
+    for name in ("Dockerfile", "app.py", "debloat.toml", "debloat.lock", ".dockerignore", "new/file"):
         path = repository / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("# changed\n")
@@ -235,7 +236,7 @@ def test_an_image_that_is_not_there_refuses(checks: Checks, capsys: pytest.Captu
 
 def test_the_image_is_the_locks(repository: Path, checks: Checks) -> None:
     assert main(["hook", "run"]) == 2
-    (repository / "debloat.lock.format").write_text("debloat-lock\t1\tx\nsha256\tx\ntool\t0\nimage\tshop:1\n")
+    (repository / "debloat.lock").write_text("debloat-lock\t1\tx\nsha256\tx\ntool\t0\nimage\tshop:1\n")
     assert main(["hook", "run"]) == 0
     assert checks.count == 1
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import random
+import sys
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +17,8 @@ from hypothesis import strategies as st
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Kind
 from debloat.engine.base import ChannelClosed
-from debloat.image.reader import IndexParser, SensorContents, without_engine_made
-from debloat.image.rootfs import Rootfs
+from debloat.image.reader import ExportedContents, IndexParser, SensorContents, without_engine_made
+from debloat.image.rootfs import Contents, Rootfs
 from tests.support.engine import MemoryContents, ServeChannel, serve_index
 
 ENTRIES = [
@@ -70,11 +76,11 @@ class EndingChannel(ServeChannel):
 
     def __init__(self, rootfs: Rootfs, left: int, error: Exception) -> None:
         super().__init__(rootfs)
-        self._left, self._error = left, error
+        self.left, self._error = left, error
 
     def read(self, size: int, timeout: float = 60.0) -> bytes:
-        self._left -= size
-        if self._left < 0:
+        self.left -= size
+        if self.left < 0:
             raise self._error
         return super().read(size, timeout)
 
@@ -89,3 +95,77 @@ def test_a_reader_that_goes_away(tmp_path: Path, left: int, error: Exception) ->
     assert told.value.hint
     with pytest.raises(EngineUnavailable):
         list(contents.index())
+
+
+FILES = {f"/data/{n}": bytes([n % 251]) * (1 + 977 * n % 40_000) for n in range(400)}
+"""Each content tells by any of its bytes whose it is, and by its length too."""
+
+
+def from_sensor(directory: Path) -> Contents:
+    entries = [Entry(path, Kind.FILE, size=len(data)) for path, data in FILES.items()]
+    return SensorContents(ServeChannel(Rootfs(entries, MemoryContents(FILES))), directory / "spool")
+
+
+def from_export(directory: Path) -> Contents:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for path, data in FILES.items():
+            info = tarfile.TarInfo(path.lstrip("/"))
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return ExportedContents(directory / "spool", [stream.getvalue()])
+
+
+@pytest.fixture
+def eager_switching() -> Iterator[None]:
+    """Threads take turns after each few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_switching")
+@pytest.mark.parametrize("opened", [from_sensor, from_export])
+def test_threads_share_contents(tmp_path: Path, opened: Callable[[Path], Contents]) -> None:
+    """The ELF audit reads in a thread of its own while healing fetches."""
+    contents = opened(tmp_path)
+    together, wrong = threading.Barrier(3), list[str]()
+
+    def hammer(seed: int) -> None:
+        chosen = random.Random(seed)
+        together.wait(30)
+        for path in chosen.choices(sorted(FILES), k=600):
+            if chosen.random() < 0.3:
+                contents.fetch(chosen.sample(sorted(FILES), 5))
+            limit = chosen.choice([None, 4, 9000])
+            got = b"".join(contents.chunks(path)) if limit is None else contents.read(path, limit)
+            if got != FILES[path][:limit]:
+                wrong.append(path)
+
+    def recorded(seed: int) -> None:
+        try:
+            hammer(seed)
+        except Exception as error:
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=recorded, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert {path: contents.read(path) for path in FILES} == FILES
+
+
+def test_what_is_left_of_a_broken_answer_is_nobodys_content(tmp_path: Path) -> None:
+    """After a failure in the middle of an answer, its rest must not be taken for the next one."""
+    files = {"/a": b"\0" + (4).to_bytes(8, "little") + b"evil", "/b": b"good"}
+    rootfs = Rootfs([Entry(path, Kind.FILE, size=len(data)) for path, data in files.items()], MemoryContents(files))
+    channel = EndingChannel(rootfs, 9, TimeoutError("no answer"))
+    contents = SensorContents(channel, tmp_path / "spool")
+    with pytest.raises(EngineUnavailable):
+        contents.read("/a")
+    channel.left = 1000
+    with pytest.raises(EngineUnavailable):
+        contents.read("/b")

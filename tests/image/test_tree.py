@@ -38,7 +38,7 @@ def test_it_holds_what_a_table_by_path_holds(entries: list[Entry], others: list[
             assert tree.path(number) == path
             assert tree.kind(number) is model[path].kind
     assert tree.named({"a", "b"}) == sorted(path for path in model if path.rpartition("/")[2] in ("a", "b"))
-    counted, size, others = tree.apart(lambda kind, mode: kind is Kind.FILE)
+    counted, size, others = tree.partition_plain(lambda kind, mode: kind is Kind.FILE)
     rest = [e for path, e in model.items() if path not in others]
     assert (counted, size) == (len(rest), sum(e.size for e in rest))
     assert all(e.kind is Kind.FILE and not e.hardlink for e in rest)

@@ -92,7 +92,7 @@ def test_from_scratch_with_one_static_program(place: Place) -> None:
     [
         ("htpp = ['/']", "unknown key 'htpp'"),
         ("[run_options]\nuserr = 'x'", "unknown key 'userr'"),
-        ("level = 'tiny'", "'tiny' is no level"),
+        ("level = 'tiny'", "level must be exact, safe or package, not 'tiny'"),
         ("ready = -1", "ready must be"),
         ("http = '/'", "http must be a list"),
         ("http = ['no path']", "is no HTTP probe"),

@@ -74,7 +74,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Images, b
     images = Images(directory)
     try:
         image = images.build("shop", GOOD, {"data": "hello\n"})
-        lock = directory / "debloat.lock.format"
+        lock = directory / "debloat.lock"
         assert main(["lock", image, "-t", images.name("shop-slim"), "--lock", str(lock), "-q"]) == 0
         yield images, lock.read_bytes()
     finally:
@@ -86,7 +86,7 @@ def service(tmp_path: Path, locked: tuple[Images, bytes], monkeypatch: pytest.Mo
     for name in [n for n in os.environ if n.startswith("GIT_")]:
         monkeypatch.delenv(name)
     found = Service(tmp_path, locked[0])
-    (found.path / "debloat.lock.format").write_bytes(locked[1])
+    (found.path / "debloat.lock").write_bytes(locked[1])
     (found.path / "debloat.toml").write_text('[budget]\nmax_size = "40MB"\n\n[policy]\nno_package_manager = true\n')
     found.commit()
     monkeypatch.chdir(found.path)

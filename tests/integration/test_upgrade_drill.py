@@ -18,7 +18,7 @@ import pytest
 
 from debloat import sensor
 from debloat.cli.main import main
-from debloat.core.progress import Progress
+from debloat.core.progress import Silent
 from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import exported_rootfs
@@ -323,7 +323,7 @@ def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pyt
 
 def cut_again(drill: Drill, lock: Lock) -> Cut:
     with Workspace(connect()) as workspace:
-        return cut_by(workspace, workspace.engine.image(drill.first), lock, sensor.binary("amd64"), Progress())
+        return cut_by(workspace, workspace.engine.image(drill.first), lock, sensor.binary("amd64"), Silent())
 
 
 def test_a_manifest_that_does_not_give_the_layer_is_not_followed(drill: Drill) -> None:

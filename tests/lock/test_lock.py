@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
+import click
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from debloat.cli.main import cli
 from debloat.closure import close
 from debloat.core.errors import UsageError
 from debloat.core.model import Access, Kind, Level, Op, Policy, Trace, Want
+from debloat.gate import hooks
 from debloat.lock import format as locks
 from debloat.lock.format import Item, Lock, LockedPackage
-from debloat.lock.seeds import NEW, carried, settled, shape, stem
+from debloat.lock.seeds import NEW, carried, normalised_trace, shape, stem
 from debloat.rules.recorded import trace as trace_rules
 from tests.support import gates, trees
 from tests.support.gates import item, lock
@@ -28,6 +33,20 @@ SMALL = lock(
     trace=gates.trace("/usr/lib/libfoo.so.1", "/srv/\udcff"),
     healed=(gates.healed("/etc/late"),),
 )
+
+# ------------------------------------------------------------------------------------------ its file
+
+
+def test_the_file_has_one_name_everywhere() -> None:
+    """What documents call the lock is what is written, read by the hook, and named in the help of each verb."""
+    page = (Path(__file__).resolve().parents[2] / "docs/lock.md").read_text()
+    assert page.startswith(f"# The lock\n\n`{locks.DEFAULT_NAME}` is ")
+    assert locks.DEFAULT_NAME in hooks.FILES
+    for verb in ("lock", "apply", "check"):
+        command = cli.commands[verb]
+        said = " ".join([command.help or "", *(p.help or "" for p in command.params if isinstance(p, click.Option))])
+        assert set(re.findall(r"debloat\.lock(?:\.\w+)*", said)) == {locks.DEFAULT_NAME}, verb
+
 
 # ------------------------------------------------------------------------------------------ round trips
 
@@ -190,9 +209,9 @@ def test_what_is_refused(name: str) -> None:
     data, message = REFUSED[name]
     assert data != GOOD
     with pytest.raises(UsageError) as caught:
-        locks.parse(data, "debloat.lock.format")
+        locks.parse(data, "debloat.lock")
     assert message in caught.value.message
-    assert "debloat.lock.format" in caught.value.message
+    assert "debloat.lock" in caught.value.message
     assert caught.value.hint
     assert caught.value.exit_code == 2
 
@@ -248,7 +267,7 @@ def test_names_that_the_run_made_do_not_stand_in_a_lock() -> None:
         ("/etc/app.d", Op.OPEN, "r"),
     }
     trace = Trace(frozenset(Access(p, op, f, "start", "/usr/bin/app") for p, op, f in accesses))
-    found = {(a.path, a.op) for a in settled(trace, rootfs).accesses}
+    found = {(a.path, a.op) for a in normalised_trace(trace, rootfs).accesses}
     assert found == {
         (f"/tmp/{NEW}", Op.OPEN),
         (f"/tmp/{NEW}", Op.CREATE),
@@ -260,7 +279,7 @@ def test_names_that_the_run_made_do_not_stand_in_a_lock() -> None:
 
 def test_a_program_that_only_looked_into_proc_still_counts() -> None:
     trace = gates.trace("/proc/self/maps")
-    assert {a.program for a in settled(trace, trees.tree(TABLE)).accesses} == {"/usr/bin/app"}
+    assert {a.program for a in normalised_trace(trace, trees.tree(TABLE)).accesses} == {"/usr/bin/app"}
 
 
 places = st.sampled_from(
@@ -289,10 +308,10 @@ places = st.sampled_from(
 def test_a_settled_trace_closes_to_the_same_paths(accesses: frozenset[Access]) -> None:
     rootfs = trees.tree(TABLE)
     plain = trees.world(TABLE, trace=Trace(accesses))
-    calm = trees.world(TABLE, trace=settled(Trace(accesses), rootfs))
+    calm = trees.world(TABLE, trace=normalised_trace(Trace(accesses), rootfs))
     wanted, got = (set(close(world, trace_rules.RULES).evidence) for world in (plain, calm))
     assert got == wanted
-    assert settled(calm.trace, rootfs) == calm.trace
+    assert normalised_trace(calm.trace, rootfs) == calm.trace
 
 
 # ------------------------------------------------------------------------------------------ another build

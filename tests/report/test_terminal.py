@@ -16,7 +16,7 @@ from debloat.core.progress import Stage
 from debloat.core.text import name
 from debloat.report import terminal
 from debloat.result import Report
-from debloat.verify import Answer
+from debloat.verify import Comparison
 from tests.support.reports import DIFFERING, EMPTY, EVIL, HOSTILE, OK, PLAIN, REPORTS
 
 everywhere = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS.keys())
@@ -85,8 +85,8 @@ def test_not_verified_is_said() -> None:
 
 
 def test_what_differs_is_never_cut() -> None:
-    same = tuple(Answer("default", replace(OK, name=f"http GET /{i}"), OK) for i in range(20))
-    bad = tuple(Answer("default", replace(OK, name=f"exec bad {i}"), OK, f"wrong {i}") for i in range(9))
+    same = tuple(Comparison("default", replace(OK, name=f"http GET /{i}"), OK) for i in range(20))
+    bad = tuple(Comparison("default", replace(OK, name=f"exec bad {i}"), OK, f"wrong {i}") for i in range(9))
     text = "\n".join(plain(replace(PLAIN, answers=same + bad, result="")))
     assert text.count("differs  ") == 9
     assert "and 20 more, the same" in text
@@ -105,7 +105,7 @@ def test_healed_paths_are_counted() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_summary_fits_a_screen(width: int) -> None:
-    answers = tuple(Answer("default", replace(OK, name=f"http GET /{'long/' * 30}{i}"), OK) for i in range(30))
+    answers = tuple(Comparison("default", replace(OK, name=f"http GET /{'long/' * 30}{i}"), OK) for i in range(30))
     after = replace(PLAIN.after, setuid=tuple(f"/usr/lib/some/where/tool{i}" for i in range(30)))
     rows = plain(replace(PLAIN, answers=answers, after=after), width, bar=True)
     assert max(map(len, rows)) <= width

@@ -30,20 +30,36 @@
 #include <time.h>
 #include <unistd.h>
 
-static const struct { const char *name; long nr; } names[] = {
+static const struct {
+    const char *name;
+    long nr;
+} names[] = {
 #define N(x) {#x, SYS_##x},
     N(openat) N(statx) N(faccessat) N(readlinkat) N(getdents64) N(execve) N(execveat) N(chdir) N(fchdir) N(chroot)
-    N(pivot_root) N(mkdirat) N(mknodat) N(symlinkat) N(linkat) N(renameat2) N(unlinkat) N(fchmodat) N(fchownat)
-    N(utimensat) N(truncate) N(statfs) N(getxattr) N(lgetxattr) N(listxattr) N(llistxattr) N(setxattr) N(lsetxattr)
-    N(removexattr) N(lremovexattr) N(inotify_add_watch) N(fanotify_mark) N(bind) N(connect) N(mount) N(umount2)
-    N(name_to_handle_at) N(newfstatat) N(close) N(socket) N(io_uring_setup) N(memfd_create) N(getpid)
+        N(pivot_root) N(mkdirat) N(mknodat) N(symlinkat) N(linkat) N(renameat2) N(unlinkat) N(fchmodat) N(fchownat)
+            N(utimensat) N(truncate) N(statfs) N(getxattr) N(lgetxattr) N(listxattr) N(llistxattr) N(setxattr)
+                N(lsetxattr) N(removexattr) N(lremovexattr) N(inotify_add_watch) N(fanotify_mark) N(bind) N(connect)
+                    N(mount) N(umount2) N(name_to_handle_at) N(newfstatat) N(close) N(socket) N(io_uring_setup)
+                        N(memfd_create) N(getpid)
 #ifdef SYS_open
-    N(open) N(stat) N(lstat) N(access) N(readlink) N(getdents) N(creat) N(mkdir) N(mknod) N(symlink) N(link) N(rename)
-    N(renameat) N(unlink) N(rmdir) N(chmod) N(chown) N(lchown) N(utime) N(utimes) N(futimesat) N(uselib)
+                            N(open) N(stat) N(lstat) N(access) N(readlink) N(getdents) N(creat) N(mkdir) N(mknod)
+                                N(symlink) N(link) N(rename) N(renameat) N(unlink) N(rmdir) N(chmod) N(chown) N(lchown)
+                                    N(utime) N(utimes) N(futimesat) N(uselib)
 #endif
-    {"faccessat2", 439}, {"openat2", 437}, {"fchmodat2", 452}, {"open_tree", 428}, {"move_mount", 429}, {"fspick", 433},
-    {"mount_setattr", 442}, {"setxattrat", 463}, {"getxattrat", 464}, {"listxattrat", 465}, {"removexattrat", 466},
-    {"open_tree_attr", 467}, {"file_getattr", 468}, {"file_setattr", 469},
+                                        {"faccessat2", 439},
+    {"openat2", 437},
+    {"fchmodat2", 452},
+    {"open_tree", 428},
+    {"move_mount", 429},
+    {"fspick", 433},
+    {"mount_setattr", 442},
+    {"setxattrat", 463},
+    {"getxattrat", 464},
+    {"listxattrat", 465},
+    {"removexattrat", 466},
+    {"open_tree_attr", 467},
+    {"file_getattr", 468},
+    {"file_setattr", 469},
 };
 
 static char *low, *low_end; /* memory below 4 GB, so that the same pointers do for the 32-bit entry */
@@ -343,7 +359,11 @@ static int paused(int argc, char **argv)
     return pause() == -1 && errno == EINTR ? 4 : 87;
 }
 
-static void leave_42(int number) { (void)number; _exit(42); }
+static void leave_42(int number)
+{
+    (void)number;
+    _exit(42);
+}
 
 static int trap_term(int argc, char **argv)
 {
@@ -425,8 +445,9 @@ static int threads(int argc, char **argv)
 /* Everything of its surroundings that the sensor could have changed, for comparison with a run without it. */
 static int surroundings(int argc, char **argv)
 {
-    static const char *const wanted[] = {"Uid:", "Gid:", "Groups:", "SigBlk:", "SigIgn:", "SigCgt:", "CapInh:", "CapPrm:",
-                                         "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "TracerPid:"};
+    static const char *const wanted[] = {
+        "Uid:",    "Gid:",    "Groups:", "SigBlk:", "SigIgn:",     "SigCgt:",   "CapInh:",
+        "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "TracerPid:"};
     char line[4096];
     gid_t groups[64];
     (void)argc;
@@ -449,9 +470,11 @@ static int surroundings(int argc, char **argv)
     printf("stdout of %d\n", (int)out.st_uid);
     printf("pid %d sid %d dumpable %d\n", getpid() == 1, getsid(0) == 1, prctl(PR_GET_DUMPABLE));
     static long clone3_arguments[8];
-    printf("clone3 %d", syscall(435, clone3_arguments, 8) < 0 ? errno : 0); /* too small a size: refused before it acts */
+    printf("clone3 %d",
+           syscall(435, clone3_arguments, 8) < 0 ? errno : 0); /* too small a size: refused before it acts */
     printf(" unshare %d", unshare(CLONE_FS) ? errno : 0);
-    printf(" clone %d\n", syscall(SYS_clone, CLONE_NEWUSER | CLONE_THREAD, 0, 0, 0, 0) < 0 ? errno : 0); /* never valid */
+    printf(" clone %d\n",
+           syscall(SYS_clone, CLONE_NEWUSER | CLONE_THREAD, 0, 0, 0, 0) < 0 ? errno : 0); /* never valid */
     printf("cwd %s umask %o\n", getcwd(line, sizeof line), umask(0));
     for (char **e = environ; *e; e++)
         if (strncmp(*e, "HOSTNAME=", 9))
@@ -476,21 +499,40 @@ static int as_user(int argc, char **argv)
     return getuid() == 0;
 }
 
-static const struct { const char *name; int (*run)(int, char **); int least; } modes[] = {
-    {"script", script, 1}, {"many", many, 3}, {"exec-from-thread", exec_from_thread, 1}, {"vfork", by_vfork, 1},
-    {"spawn", by_spawn, 1}, {"clone", by_clone, 1}, {"own-filter", own_filter, 1}, {"own-listener", own_listener, 0},
-    {"tracer", tracer, 1}, {"stop", stop_and_go, 1}, {"pause", paused, 0}, {"trap", trap_term, 1}, {"reap", reap, 0},
-    {"signals", under_signals, 3}, {"threads", threads, 1}, {"surroundings", surroundings, 0}, {"touch", touch, 1},
+static const struct {
+    const char *name;
+    int (*run)(int, char **);
+    int least;
+} modes[] = {
+    {"script", script, 1},
+    {"many", many, 3},
+    {"exec-from-thread", exec_from_thread, 1},
+    {"vfork", by_vfork, 1},
+    {"spawn", by_spawn, 1},
+    {"clone", by_clone, 1},
+    {"own-filter", own_filter, 1},
+    {"own-listener", own_listener, 0},
+    {"tracer", tracer, 1},
+    {"stop", stop_and_go, 1},
+    {"pause", paused, 0},
+    {"trap", trap_term, 1},
+    {"reap", reap, 0},
+    {"signals", under_signals, 3},
+    {"threads", threads, 1},
+    {"surroundings", surroundings, 0},
+    {"touch", touch, 1},
     {"as-user", as_user, 2},
 };
 
 int main(int argc, char **argv)
 {
-    low = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+    low = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS
 #ifdef MAP_32BIT
-                                                          | MAP_32BIT
+                   | MAP_32BIT
 #endif
-               , -1, 0);
+               ,
+               -1, 0);
     low_end = low + (1 << 20);
     argument("buf");
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)

@@ -59,6 +59,7 @@ class FakeEngine:
         self.containers: dict[str, FakeContainer] = {}
         self.calls: list[str] = []
         self.fail_on: dict[str, Exception] = {}
+        self.doctor = b"notify yes\nptrace yes\nnotify_killable yes\nprocess_vm_readv yes\ncap_sys_admin no\n"
         self._program = program
         self._count = 0
         for number, (reference, (rootfs, config)) in enumerate(sorted(images.items())):
@@ -100,7 +101,9 @@ class FakeEngine:
         box = self.containers[container]
         box.started = True
         argv = box.spec.entrypoint
-        if "serve" not in argv:
+        if argv[1:] == ("doctor",):
+            box.behaviour = Behaviour(stdout=self.doctor)
+        elif "serve" not in argv:
             config = self.image(box.spec.image).config
             argv = argv[argv.index("--") + 1 :] if "record" in argv else (*config.entrypoint, *box.spec.cmd)
             box.behaviour = self._program(box.rootfs, argv)

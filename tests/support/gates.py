@@ -89,7 +89,7 @@ def judged(
         tool="debloat 0.1.0",
         reference="shop:2",
         image_id=DIGEST,
-        lock="debloat.lock.format" if old else "",
+        lock="debloat.lock" if old else "",
         minimal=True,
         before=drift.before if drift else None,
         after=subject.footprint,

@@ -10,7 +10,7 @@ from debloat.core.progress import Stage
 from debloat.debian.prune import PackageShare
 from debloat.image.footprint import Footprint
 from debloat.result import Report, RuleShare
-from debloat.verify import Answer
+from debloat.verify import Comparison
 
 EVIL = "/srv/\x1b[2J\x1b]0;x\x07[bold]\"'><script>alert(1)</script></style><!--\r\n&amp;\udcff\u202e\x9b\x00\u2028-x"
 """A name with terminal escapes, console and HTML markup, line ends, a byte that is no UTF-8, and a turned direction."""
@@ -33,7 +33,10 @@ PLAIN = Report(
         PackageShare("nginx", "1.22", "nginx", 10, 10, 1_000_000, 1_000_000, "kept"),
     ),
     rules=(RuleShare("elf.needed", 3, 7), RuleShare("trace", 20, 31)),
-    answers=(Answer("default", OK, OK), Answer("default", ProbeResult("stop", True), ProbeResult("stop", True))),
+    answers=(
+        Comparison("default", OK, OK),
+        Comparison("default", ProbeResult("stop", True), ProbeResult("stop", True)),
+    ),
     healed=(),
     mechanisms=("notify",),
     verified=True,
@@ -46,7 +49,7 @@ BROKEN = ProbeResult(OK.name, False, 500, detail="status 500: no template\nsecon
 DIFFERING = replace(
     PLAIN,
     result="",
-    answers=(Answer("default", OK, BROKEN, OK.differs(BROKEN)), *PLAIN.answers[1:]),
+    answers=(Comparison("default", OK, BROKEN, OK.differs(BROKEN)), *PLAIN.answers[1:]),
 )
 """A run whose minimal image answers differently."""
 
@@ -63,9 +66,9 @@ HOSTILE = replace(
     packages=tuple(replace(p, name=EVIL, version=EVIL, source=EVIL) for p in PLAIN.packages),
     rules=(RuleShare(EVIL, 1, 2),),
     answers=(
-        Answer(EVIL, replace(OK, name=EVIL), replace(BROKEN, name=EVIL, detail=EVIL), EVIL),
-        Answer(EVIL + "2", replace(OK, name=EVIL, detail=EVIL, text=EVIL), replace(OK, name=EVIL), "", EVIL),
-        Answer(EVIL + "3", replace(OK, name=EVIL), replace(OK, name=EVIL)),
+        Comparison(EVIL, replace(OK, name=EVIL), replace(BROKEN, name=EVIL, detail=EVIL), EVIL),
+        Comparison(EVIL + "2", replace(OK, name=EVIL, detail=EVIL, text=EVIL), replace(OK, name=EVIL), "", EVIL),
+        Comparison(EVIL + "3", replace(OK, name=EVIL), replace(OK, name=EVIL)),
     ),
     healed=(Want(EVIL, "healed", EVIL, EVIL, follow=False),),
     mechanisms=(EVIL,),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from debloat.closure import Rule, World, close
 from debloat.core.model import Closure, Entry, ImageConfig, Kind, Level, Policy, Trace, Want
+from debloat.core.platform import AMD64, Platform
 from debloat.debian.packages import NoPackages, Package, Packages
 from debloat.image.rootfs import MemoryContents, Rootfs
 
@@ -83,10 +84,11 @@ def world(
     level: Level = Level.SAFE,
     history: tuple[str, ...] = (),
     essential: Sequence[str] = (),
+    platform: Platform = AMD64,
 ) -> World:
     """A world around a table, at a level."""
     packages: Packages = FakePackages(owned or {}, essential)
-    return World(tree(table), packages, ImageConfig(config or {}), trace, Policy(level), history)
+    return World(tree(table), packages, ImageConfig(config or {}), trace, Policy(level), history, platform)
 
 
 def closed(world: World, rules: Sequence[Rule], *seeds: str) -> Closure:

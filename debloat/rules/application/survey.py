@@ -112,7 +112,7 @@ class Application(Rule):
 
     name: ClassVar[str] = "application"
 
-    def seeds(self, world: World) -> Iterator[Want]:
+    def initial_wants(self, world: World) -> Iterator[Want]:
         for path, why in application(world).items():
             if why.startswith("unowned"):
                 yield self.want(path, "image:unowned", f"no package brought it: {why}")

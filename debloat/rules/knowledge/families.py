@@ -1,7 +1,7 @@
-"""Families: files that belong to a kept one by nothing but knowledge of Debian, kept as data in `families.toml`.
+"""Families: knowledge of Debian about files that belong together, as data in `families.toml`.
 
-A family says: when any of these is kept, and these conditions hold, these belong to it, and why. The schema stands
-at the head of the data. Nothing in here knows a package by name.
+A family says: when one of these files is kept, and these conditions hold, keep those as well, because. The schema is at
+the head of the data. No package is known by name here.
 """
 
 from __future__ import annotations
@@ -19,22 +19,9 @@ from typing import Any
 from debloat.closure import Rule, World
 from debloat.core.globs import glob_regex, matcher
 from debloat.core.model import Entry, Level, Want
+from debloat.core.platform import Platform
 from debloat.image.rootfs import Rootfs
-
-MULTIARCH: Mapping[str, str] = MappingProxyType(
-    {
-        "amd64": "x86_64-linux-gnu",
-        "arm64": "aarch64-linux-gnu",
-        "armhf": "arm-linux-gnueabihf",
-        "armel": "arm-linux-gnueabi",
-        "i386": "i386-linux-gnu",
-        "ppc64el": "powerpc64le-linux-gnu",
-        "s390x": "s390x-linux-gnu",
-        "riscv64": "riscv64-linux-gnu",
-        "mips64el": "mips64el-linux-gnuabi64",
-    }
-)
-"""Debian's multiarch tuples (wiki.debian.org/Multiarch/Tuples)."""
+from debloat.rules.platforms import multiarchs_of, platforms_of
 
 CALLS, CONTAINS = 4 << 20, 64 << 20
 """Bytes of a program that `calls` and `contains` look at: an ELF file's dynamic strings lie near its start."""
@@ -116,14 +103,9 @@ def _family(table: Mapping[str, Any]) -> Family:
 
 
 @cache
-def known() -> tuple[Family, ...]:
+def all_families() -> tuple[Family, ...]:
     """The families that come with debloat."""
     return parse(resources.files(__package__).joinpath("families.toml").read_text("utf-8"))
-
-
-def multiarch(architecture: str) -> str:
-    """The multiarch tuple of a Debian architecture (https://wiki.debian.org/Multiarch/Tuples), itself if unknown."""
-    return MULTIARCH.get(architecture, architecture)
 
 
 def canonical(path: str) -> str:
@@ -144,17 +126,17 @@ class Trigger:
 
 
 class Index:
-    """All triggers, found by what is literal in them: the whole path, the directory, the name, or nothing."""
+    """All triggers, looked up by their literal part: the whole path, the directory, the name, the start of the name."""
 
-    def __init__(self, families: Iterable[Family], triplet: str) -> None:
+    def __init__(self, families: Iterable[Family], multiarchs: Iterable[str]) -> None:
         self._by_path: dict[str, list[Trigger]] = defaultdict(list)
         self._by_directory: dict[str, list[Trigger]] = defaultdict(list)
         self._by_name: dict[str, list[Trigger]] = defaultdict(list)
         self._by_start: dict[str, list[Trigger]] = defaultdict(list)
         self._others: list[Trigger] = []
         for family in families:
-            for pattern in family.when:
-                self._add(family, pattern.replace("${multiarch}", triplet))
+            for pattern in _on_each(family.when, multiarchs):
+                self._add(family, pattern)
 
     def _add(self, family: Family, pattern: str) -> None:
         trigger = Trigger(family, re.compile(_capturing(pattern)))
@@ -202,35 +184,38 @@ def literal(text: str) -> str:
 
 
 class Members:
-    """What the families of one image are made of; a memory of expanded globs, nothing else."""
+    """The members that families have in one image; remembers expanded globs, nothing else."""
 
     def __init__(self, world: World) -> None:
         self._rootfs: Rootfs = world.rootfs
         self._variables = environment(world)
         self._expanded: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         self._first: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._conditions: dict[str, bool] = {}
-        self._variables["multiarch"] = (multiarch(world.architecture),)
-        self.index = _index(world.architecture)
+        self._conditions: dict[tuple[str, tuple[str, ...]], bool] = {}
+        self.multiarchs = multiarchs_of(world)
+        self.index = _index(self.multiarchs)
 
-    def conditions(self, family: Family, world: World) -> bool:
-        """Whether all conditions hold that do not depend on the kept file."""
-        known = self._conditions.get(family.name)
+    def conditions(self, family: Family, world: World, multiarchs: tuple[str, ...]) -> bool:
+        """Whether the conditions hold that depend on the image, and of the kept file on its platforms only."""
+        key = (family.name, multiarchs)
+        known = self._conditions.get(key)
         if known is None:
-            known = self._conditions[family.name] = self._hold(family, world)
+            known = self._conditions[key] = self._hold(family, world, multiarchs)
         return known
 
-    def _hold(self, family: Family, world: World) -> bool:
-        env = world.config.env
+    def _hold(self, family: Family, world: World, multiarchs: tuple[str, ...]) -> bool:
+        env, bound = world.config.env, {"multiarch": multiarchs}
         return (
             (not family.env or any(env.get(name) for name in family.env))
-            and all(any(map(self._matching, self._patterns(p))) for p in family.exists)
-            and not any(any(map(self._matching, self._patterns(p))) for p in family.unless)
+            and all(any(map(self._matching, self._patterns(p, bound))) for p in family.exists)
+            and not any(any(map(self._matching, self._patterns(p, bound))) for p in family.unless)
         )
 
-    def of(self, family: Family, directory: str = "", groups: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """The members of a family that the image has, sorted."""
-        bound = {"dir": (literal(directory),)}
+    def of(
+        self, family: Family, multiarchs: tuple[str, ...], directory: str = "", groups: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
+        """The members of a family that the image has in these multi-arch directories and elsewhere, sorted."""
+        bound = {"dir": (literal(directory),), "multiarch": multiarchs}
         bound |= {str(i): (literal(text),) for i, text in enumerate(groups, 1)}
         patterns = tuple(p for glob in family.keep for p in self._patterns(glob, bound))
         key = (family.name, patterns)
@@ -299,34 +284,52 @@ def _locale_names(text: str) -> set[str]:
     return {language + land + name + mod for land in lands for name in sets for mod in mods}
 
 
-@cache
-def left_out(architecture: str) -> Callable[[str], bool]:
+def left_out(world: World) -> Callable[[str], bool]:
     """A predicate: does a family leave this path out on purpose, wherever its members are?"""
-    return _anywhere(architecture, (glob for family in known() for glob in family.less))
+    return _left_out(multiarchs_of(world))
+
+
+def chosen(world: World) -> Callable[[str], bool]:
+    """A predicate: may this path be a member of a family, wherever its trigger is?"""
+    return _chosen(multiarchs_of(world))
 
 
 @cache
-def chosen(architecture: str) -> Callable[[str], bool]:
-    """A predicate: may this path be a member of a family, wherever its trigger is?"""
-    return _anywhere(architecture, (glob for family in known() for glob in family.keep))
+def _left_out(multiarchs: tuple[str, ...]) -> Callable[[str], bool]:
+    return _anywhere(multiarchs, (glob for family in all_families() for glob in family.less))
 
 
-def _anywhere(architecture: str, globs: Iterable[str]) -> Callable[[str], bool]:
-    named = (glob.replace("${multiarch}", multiarch(architecture)).replace("${dir}", "/**") for glob in globs)
-    match = matcher(_VARIABLE.sub("*", glob) for glob in named)
+@cache
+def _chosen(multiarchs: tuple[str, ...]) -> Callable[[str], bool]:
+    return _anywhere(multiarchs, (glob for family in all_families() for glob in family.keep))
+
+
+def _anywhere(multiarchs: tuple[str, ...], globs: Iterable[str]) -> Callable[[str], bool]:
+    match = matcher(_VARIABLE.sub("*", glob.replace("${dir}", "/**")) for glob in _on_each(globs, multiarchs))
     return lambda path: match(canonical(path))
 
 
+def _on_each(globs: Iterable[str], multiarchs: Iterable[str]) -> Iterator[str]:
+    """The globs, those with `${multiarch}` once for each platform."""
+    multiarchs = tuple(multiarchs)
+    for glob in globs:
+        yield from dict.fromkeys(glob.replace("${multiarch}", multiarch) for multiarch in multiarchs)
+
+
 @cache
-def _index(architecture: str) -> Index:
-    return Index(known(), multiarch(architecture))
+def _index(multiarchs: tuple[str, ...]) -> Index:
+    return Index(all_families(), multiarchs)
 
 
-def compile_all(architecture: str) -> None:
-    """Compile what no image has a say in, once for the process: a tenth of a second that need not be waited for."""
-    _index(architecture)
-    chosen(architecture)
-    left_out(architecture)
+def compile_all(platform: Platform) -> None:
+    """Compile what does not depend on an image, once for the process.
+
+    It takes a tenth of a second that need not be waited for; images with more than one platform compile anew.
+    """
+    alone = (platform.multiarch,)
+    _index(alone)
+    _chosen(alone)
+    _left_out(alone)
 
 
 class Families(Rule):
@@ -335,11 +338,13 @@ class Families(Rule):
     name = "family"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         members = world.derived(Members)
-        for family in known():
-            if not family.when and family.level <= world.policy.level and members.conditions(family, world):
-                for path in members.of(family):
+        for family in all_families():
+            if family.when or family.level > world.policy.level:
+                continue
+            if members.conditions(family, world, members.multiarchs):
+                for path in members.of(family, members.multiarchs):
                     yield _want(path, family, "config:Env", world.rootfs)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
@@ -349,13 +354,14 @@ class Families(Rule):
         for family, groups in members.index.match(canonical(entry.path)):
             if _excluded(family, entry.path) or family.level > world.policy.level_of(entry.path):
                 continue
-            if not members.conditions(family, world):
+            multiarchs = tuple(platform.multiarch for platform in platforms_of(entry, world))
+            if not members.conditions(family, world, multiarchs):
                 continue
             if not _names(entry, world.rootfs, family.calls, CALLS):
                 continue
             if not _names(entry, world.rootfs, family.contains, CONTAINS):
                 continue
-            found = members.of(family, entry.path.rpartition("/")[0], groups)
+            found = members.of(family, multiarchs, entry.path.rpartition("/")[0], groups)
             for path in _from(entry.path, found, family, world):
                 yield _want(path, family, entry.path, world.rootfs)
 
@@ -419,4 +425,4 @@ def render(families: Iterable[Family]) -> str:
 RULES: tuple[Rule, ...] = (Families(),)
 
 if __name__ == "__main__":
-    print(render(known()), end="")
+    print(render(all_families()), end="")

@@ -18,8 +18,9 @@ from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import elf_facts
 from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.commands import depended
-from debloat.rules.knowledge.families import chosen, left_out, multiarch
+from debloat.rules.knowledge.families import chosen, left_out
 from debloat.rules.languages.shell.evaluate import SHELLS
+from debloat.rules.platforms import multiarchs_of
 from debloat.rules.recorded.sweeps import Sweep, skipped, sweeps_of
 from debloat.rules.system.kernel import shebang
 
@@ -82,7 +83,7 @@ class PluginDirectories(Rule):
     name = "plugin.directory"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         by_directory: dict[str, list[Choice]] = defaultdict(list)
         for choice in _choices(world):
             by_directory[choice.directory].append(choice)
@@ -99,7 +100,7 @@ class PluginDirectories(Rule):
         for choice in sorted(choices, key=lambda c: (c.path, c.how, c.suffix or "")):
             for owner in world.packages.owners(choice.path) or ("",):
                 first.setdefault((owner, choice.suffix), choice)
-        unwanted = left_out(world.architecture)
+        unwanted = left_out(world)
         for child in world.rootfs.children(directory):
             if child.is_dir or unwanted(child.path):
                 continue
@@ -123,8 +124,8 @@ class PrivateDirectories(Rule):
     name = "package.private"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
-        unwanted = left_out(world.architecture)
+    def initial_wants(self, world: World) -> Iterable[Want]:
+        unwanted = left_out(world)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
                 most = MOST_ASKED if owner in world.derived(_asked) else MOST_BYTES
@@ -174,7 +175,7 @@ def _names(text: bytes, directory: str) -> bool:
 def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
     sources = {name: source for source, names in world.derived(_sources).items() for name in names}
-    known, unwanted = chosen(world.architecture), left_out(world.architecture)
+    known, unwanted = chosen(world), left_out(world)
     found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     # What a family knows of a directory, it knows of all of it.
     decided = set[str]()
@@ -314,7 +315,8 @@ def _private(program: str, owner: str, holder: str, world: World) -> Iterator[En
     """The files of a package, the owner of a program or another, in directories that bear the owner's name."""
     package = world.packages.get(owner)
     names = {owner.partition(":")[0], program.rpartition("/")[2], package.source if package else ""} - {""}
-    bases = ("/usr/lib", f"/usr/lib/{multiarch(world.architecture)}", "/usr/libexec", "/usr/share", "/etc", "/lib")
+    libraries = (f"/usr/lib/{multiarch}" for multiarch in multiarchs_of(world))
+    bases = ("/usr/lib", *libraries, "/usr/libexec", "/usr/share", "/etc", "/lib")
     below = tuple(f"{base}/{name}/" for base in bases for name in sorted(names))
     for path in world.packages.files(holder):
         entry = world.rootfs.get(path)

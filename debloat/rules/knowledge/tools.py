@@ -34,8 +34,8 @@ class Tools(Rule):
     name = "package.tools"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
-        unwanted = left_out(world.architecture)
+    def initial_wants(self, world: World) -> Iterable[Want]:
+        unwanted = left_out(world)
         for program in sorted(world.derived(ran)):
             for owner in world.packages.owners(program):
                 package = world.packages.get(owner)

@@ -1,4 +1,4 @@
-"""From what was recorded to what must stay: each use of a path makes a seed, at every level.
+"""From what was recorded to what must stay: each use of a path is a claim, at every level.
 
 A path that was found stays, with the links on the way. A path that was missing keeps the links that led nowhere and
 what made it fail, so that the lookup fails in the same way; where the program was about to create it, the directory
@@ -34,7 +34,7 @@ class Traced(Rule):
     name = "trace"
     level = Level.EXACT
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         swept = _by_group(world.derived(sweeps_of))
         uses: dict[tuple[str, bool, str, str], set[str]] = defaultdict(set)
         for access in world.trace.accesses:

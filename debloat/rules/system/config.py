@@ -35,7 +35,7 @@ class Program(Rule):
     name = "config.program"
     level = Level.EXACT
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         config = world.config
         healthcheck = config.healthcheck
         programs = [
@@ -60,7 +60,7 @@ class User(Rule):
     name = "config.user"
     level = Level.EXACT
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         for path in ("/etc/passwd", "/etc/group"):
             yield self.want(path, "config:User", "the engine looks up USER in it")
         home = world.config.env.get("HOME") or home_of(world.rootfs.text("/etc/passwd"), world.config.user)
@@ -88,7 +88,7 @@ class Directories(Rule):
     name = "config.directory"
     level = Level.EXACT
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         yield self.want(world.config.workdir, "config:WorkingDir")
         for volume in world.config.volumes:
             yield self.want(volume, "config:Volumes")
@@ -100,7 +100,7 @@ class System(Rule):
     name = "config.system"
     level = Level.EXACT
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         groups = [
             (MOUNT_POINTS, "mount point"),
             (ENGINE_FILES, "mounted over by the engine"),

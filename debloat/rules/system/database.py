@@ -21,7 +21,7 @@ class DebianDatabase(Rule):
     name: ClassVar[str] = "debian.database"
     level: ClassVar[Level] = Level.EXACT
 
-    def seeds(self, world: World) -> Iterator[Want]:
+    def initial_wants(self, world: World) -> Iterator[Want]:
         if isinstance(world.packages, Database):
             for path in IDENTITY:
                 yield self.want(path, "debian:release", "which distribution and release this is")

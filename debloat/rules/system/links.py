@@ -37,7 +37,7 @@ class LinkedDirectories(Rule):
         owners, theirs = world.packages.owners(entry.path), world.packages.owners(target)
         if not theirs or len(theirs) > MANY or not set(owners).isdisjoint(theirs):
             return
-        unwanted = left_out(world.architecture)
+        unwanted = left_out(world)
         for child in world.rootfs.walk(target):
             if not is_documentation(child.path) and not unwanted(child.path):
                 yield Want(child.path, self.name, entry.path, f"below {target}, which it leads to", follow=False)

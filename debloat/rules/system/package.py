@@ -55,7 +55,7 @@ class KeepPackage(Rule):
     name: ClassVar[str] = "keep-package"
     level: ClassVar[Level] = Level.EXACT
 
-    def seeds(self, world: World) -> Iterator[Want]:
+    def initial_wants(self, world: World) -> Iterator[Want]:
         for wanted in world.policy.keep_packages:
             for name in _called(world.packages, wanted):
                 for path in world.packages.files(name):

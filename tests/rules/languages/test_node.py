@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from debloat.closure import World
 from debloat.core.model import ImageConfig
+from debloat.core.platform import PLATFORMS, Platform, of_image
 from debloat.debian import dpkg
 from debloat.rules.languages.node.packages import bare, manifest, needs
 from debloat.rules.languages.node.rules import RULES
@@ -125,6 +126,34 @@ def test_package_is_a_unit_less_what_never_runs() -> None:
         "needed/index.js",
         "needed/package.json",
     ]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "directories"),
+    [
+        ("amd64", {"linux-x64", "linux-x64-musl", "linux-x64+arm64"}),
+        ("arm64", {"linux-arm64", "linux-x64+arm64"}),
+        ("arm", {"linux-arm"}),
+        ("386", {"linux-ia32"}),
+        ("ppc64le", {"linux-ppc64"}),
+        ("riscv64", {"linux-riscv64"}),
+        ("s390x", {"linux-s390x"}),
+    ],
+)
+def test_prebuilt_modules_of_the_image_s_platform(architecture: str, directories: set[str]) -> None:
+    named = ["linux-x64", "linux-x64-musl", "linux-x64+arm64", "linux-arm64", "linux-arm", "linux-ia32"]
+    named += ["linux-ppc64", "linux-riscv64", "linux-s390x", "darwin-x64+arm64", "win32-ia32"]
+    prebuilt = {f"{MODULES}/dep/prebuilds/{name}/addon.node": "" for name in named}
+    table: Table = {"/app/main.js": "require('dep')", **package(f"{MODULES}/dep"), **prebuilt}
+    closure = closed(world(table, platform=of_image(architecture)), RULES, "/app/main.js")
+    assert {path.split("/")[-2] for path in prebuilt if path in closure} == directories
+
+
+@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.debian)
+def test_debian_s_compiled_modules_on_each_platform(platform: Platform) -> None:
+    home = f"/usr/lib/{platform.multiarch}/nodejs"
+    table: Table = {"/app/main.js": "require('dep')", **package(f"{home}/dep")}
+    assert f"{home}/dep/index.js" in closed(world(table, platform=platform), RULES, "/app/main.js")
 
 
 def test_a_touched_file_keeps_its_package() -> None:

@@ -67,7 +67,7 @@ class CompiledPaths(Rule):
                 yield from self._tree(path, entry.path, world)
 
     def _tree(self, directory: str, source: str, world: World) -> Iterator[Want]:
-        unwanted = left_out(world.architecture)
+        unwanted = left_out(world)
         found = [e for e in world.rootfs.walk(directory) if not unwanted(e.path) and not _SOURCE.fullmatch(e.path)]
         if sum({e.hardlink or e.path: e.size for e in found if e.is_file}.values()) <= MAX_TREE:
             for entry in found:

@@ -51,7 +51,7 @@ class JavaRuntime(Rule):
     name = "java.runtime"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         home = world.config.env.get("JAVA_HOME", "")
         if home.startswith("/"):
             yield self.want(f"{home.rstrip('/')}/bin/java", "config:Env", "JAVA_HOME")
@@ -133,7 +133,7 @@ class JavaClassPath(Rule):
     name = "java.classpath"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         config = world.config
         words = [*config.entrypoint, *config.cmd]
         for word in list(words):

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from debloat.closure import World
+from debloat.core.platform import PLATFORMS
 from debloat.image.rootfs import Rootfs
+from debloat.rules.platforms import platforms
 
 DEBIAN = (
     "/usr/share/nodejs",
     "/usr/lib/nodejs",
-    "/usr/lib/x86_64-linux-gnu/nodejs",
-    "/usr/lib/aarch64-linux-gnu/nodejs",
+    *(f"/usr/lib/{platform.multiarch}/nodejs" for platform in PLATFORMS),
 )
 MAX_MANIFEST = 4 << 20
 """Bytes read of a package.json; the largest real ones have a tenth of one MiB."""
@@ -52,7 +53,8 @@ BUILT_IN = frozenset(
 )
 """Modules of Node itself (`module.builtinModules`), which no installed package overrides."""
 
-_MACHINES = {"amd64": ("x64",), "arm64": ("arm64",), "armhf": ("arm",), "i386": ("ia32",)}
+_NAMES_PLATFORM = re.compile(r"[a-z]+-(?P<architectures>[a-z0-9]+(?:\+[a-z0-9]+)*)(?![a-z0-9])")
+"""`linux-x64`, `linux-x64-musl`, `darwin-x64+arm64`: a directory of prebuilt modules (prebuildify, node-gyp-build)."""
 
 
 def bare(specifier: str) -> str | None:
@@ -149,9 +151,16 @@ def files(world: World, directory: str) -> Iterator[str]:
 def _idle_directory(world: World, path: str) -> bool:
     parent, _, name = path.rpartition("/")
     if parent.endswith("/prebuilds"):
-        machine = _MACHINES.get(world.architecture, ())
-        return "-" in name and bool(machine) and not name.startswith(tuple(f"linux-{m}" for m in machine))
+        return "-" in name and not _runs_here(world, name)
     return name in _IDLE or name.startswith(".git") or name == "obj.target"
+
+
+def _runs_here(world: World, name: str) -> bool:
+    """Whether modules in a directory of this name run on a platform of the image."""
+    found = _NAMES_PLATFORM.match(name)
+    if found is None or not name.startswith("linux-"):
+        return False
+    return not {platform.node for platform in world.derived(platforms)}.isdisjoint(found["architectures"].split("+"))
 
 
 def _idle_file(rootfs: Rootfs, path: str) -> bool:

@@ -247,7 +247,7 @@ class CommandLine(Rule):
 
     name = "node.command_line"
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         config = world.config
         fields = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Healthcheck": config.healthcheck}
         fields["Env"] = (config.env.get("NODE_OPTIONS", ""),)

@@ -334,7 +334,7 @@ class PerlRuntime(Rule):
     name = "perl.runtime"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         config = world.config
         lines = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Healthcheck": config.healthcheck}
         for field, words in lines.items():

@@ -85,7 +85,7 @@ class CommandLine(Rule):
 
     name = "python.command_line"
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         config = world.config
         fields = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Healthcheck": config.healthcheck}
         for label, words in fields.items():

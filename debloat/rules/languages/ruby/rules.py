@@ -131,7 +131,7 @@ class RubyRequire(Rule):
     name = "ruby.require"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         for name in _PRELOADED.findall(world.config.env.get("RUBYOPT", "")):
             for path in world.derived(library).feature(name):
                 yield self.want(path, "config:Env", f"RUBYOPT -r{name}")

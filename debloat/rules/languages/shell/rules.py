@@ -241,7 +241,7 @@ class ShellConfig(Rule):
     name = "shell.config"
     level = Level.SAFE
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         config = world.config
         health = config.healthcheck
         shell = on_path(world, config.shell[0]) if health[:1] == ("CMD-SHELL",) else None

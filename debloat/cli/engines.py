@@ -1,0 +1,39 @@
+"""The engine of one call of the command line: connected to when a verb first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from debloat.engine.base import Engine
+
+
+class Engines:
+    """Gives a verb its engine, the same one each time, and closes it with the command.
+
+    `connect` makes it; without one it is the engine that the environment names (`debloat.engine.docker.connect`), whose
+    client is imported then and not before. It stands in click's context, so that tests put another in its place.
+    """
+
+    def __init__(self, connect: Callable[[], Engine] | None = None) -> None:
+        self._connect = connect
+        self._engine: Engine | None = None
+
+    def connect(self) -> Engine:
+        """The engine; EngineUnavailable where it cannot be reached."""
+        if self._engine is None:
+            self._engine = (self._connect or _usual)()
+        return self._engine
+
+    def close(self) -> None:
+        """Give the connection back, if there is one."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+
+def _usual() -> Engine:
+    from debloat.engine.docker import connect
+
+    return connect()

@@ -1,0 +1,350 @@
+"""What can be said: the options of each verb as a frozen value, which click makes from the fields here and only here.
+
+A field is an option or an argument. Its annotation says what it holds: `bool` is a flag, `tuple[str, ...]` may be given
+several times, `Literal[...]` lists what may be chosen, `str | None` may be left out. Options that several verbs share
+are a class of their own (`Probes`, `Policy`, `Result`, `Loudness`), which is a field of each verb's.
+
+To add an option, add a field. To add a verb, add a class, a function in `main.py` that hands its value on, and a module
+`debloat/cli/VERB.py` that does the work.
+"""
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import click
+
+from debloat.cli.engines import Engines
+
+T = TypeVar("T")
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """How a field is said: as an option under some names, as an argument (no names), or by the fields of a group."""
+
+    names: tuple[str, ...] = ()
+    click: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    group: type | None = None
+
+
+def option(*names: str, text: str, **more: Any) -> Any:
+    """A field that is an option: its names, its help, and what else click is to know (`metavar`, `default`, ...)."""
+    return _Said(names, {"help": text, **more})
+
+
+def argument(**more: Any) -> Any:
+    """A field that is an argument; click is told `more`."""
+    return _Said((), more)
+
+
+def group(options: type[T]) -> T:
+    """A field that holds the options of another class."""
+    return typing.cast(T, _Said(group=options))
+
+
+@typing.dataclass_transform(frozen_default=True)
+def options(described: type[T]) -> type[T]:
+    """Make a class of described fields a frozen dataclass, whose fields have the defaults that the command line has."""
+    for name, kind in inspect.get_annotations(described, eval_str=True).items():
+        said: _Said = vars(described)[name]
+        default = {"default": said.group()} if said.group else _default(kind, said)
+        field = dataclasses.field(**default, kw_only=bool(said.names), metadata={"said": said, "kind": kind})
+        setattr(described, name, field)
+    return dataclass(frozen=True, slots=True)(described)
+
+
+def _default(kind: Any, said: _Said) -> dict[str, Any]:
+    """What a field holds where nothing is said; nothing at all where something has to be said."""
+    if "default" in said.click:
+        return {"default": said.click["default"]}
+    if kind is bool:
+        return {"default": False}
+    if typing.get_origin(kind) is tuple:
+        return {} if said.click.get("required") else {"default": ()}
+    return {"default": None} if types.NoneType in typing.get_args(kind) else {}
+
+
+# ------------------------------------------------------------------------------------------ options that are shared
+
+
+@options
+class Probes:
+    """What is asked of a container, how it is run, and how it is recorded."""
+
+    http: tuple[str, ...] = option(
+        "--http", metavar="[METHOD ]PATH", text="Ask this over HTTP. `:PORT/PATH` picks a port."
+    )
+    run: tuple[str, ...] = option("--run", metavar="HOSTCMD", text="Run a client or test suite on this machine.")
+    exec: tuple[str, ...] = option("--exec", metavar="CMD", text="Run a command inside the container.")
+    args: tuple[str, ...] = option(
+        "--args", metavar='"ARGV"', text="One more scenario: start it with these in place of CMD."
+    )
+    env: tuple[str, ...] = option("-e", "--env", metavar="K=V", text="Environment of the container.")
+    volumes: tuple[str, ...] = option(
+        "-v", "--volume", metavar="VOL", text="Volume or bind mount, as `docker run` has it."
+    )
+    network: str | None = option("--network", metavar="N", text="Network of the container.")
+    user: str | None = option("-u", "--user", metavar="U", text="Run as this user instead of the image's USER.")
+    read_only: bool = option("--read-only", text="Run with a read-only root file system.")
+    tmpfs: tuple[str, ...] = option("--tmpfs", metavar="PATH", text="Mount a tmpfs there.")
+    init: bool = option("--init", text="Run an init as PID 1, as `docker run --init` does.")
+    config: str | None = option(
+        "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
+    )
+    mechanism: Literal["auto", "notify", "ptrace"] = option(
+        "--mechanism", default="auto", show_default=True, text="How file accesses are recorded."
+    )
+
+
+@options
+class Policy:
+    """What is kept."""
+
+    level: Literal["exact", "safe", "package"] | None = option(
+        "--level",
+        text="How far beyond the trace to keep: what was touched; what can be reached (default); whole packages.",
+    )
+    keep: tuple[str, ...] = option("--keep", metavar="GLOB", text="Keep what matches, and all below it.")
+    drop: tuple[str, ...] = option("--drop", metavar="GLOB", text="Drop what matches, whatever wants it.")
+    keep_packages: tuple[str, ...] = option("--keep-package", metavar="NAME", text="Keep this package whole.")
+
+
+@options
+class Result:
+    """What is made, and what is written about it."""
+
+    tag: str | None = option("-t", "--tag", metavar="NEW", text="Name of the result (default: NAME:TAG-slim).")
+    traces: tuple[str, ...] = option("--trace", metavar="FILE", text="Add a saved trace.")
+    save_trace: str | None = option("--save-trace", metavar="FILE", text="Save what was recorded.")
+    lock: str | None = option("--lock", metavar="FILE", text="Write the lock, for `apply` and `check` (docs/lock.md).")
+    output: str | None = option(
+        "--output", metavar="FILE.tar", text="Write the image as an archive too (docker load, OCI layout)."
+    )
+    json: str | None = option("--json", metavar="FILE", text="Write the report as JSON (docs/report.md); - is stdout.")
+    html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
+    no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
+    force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
+
+
+@options
+class Loudness:
+    """How much is said on the way."""
+
+    quiet: bool = option("-q", "--quiet", text="Say nothing but the result and errors.")
+    verbose: bool = option("--verbose", text="Say more on the way.")
+
+
+# ------------------------------------------------------------------------------------------ the verbs'
+
+
+@options
+class Slim:
+    image: str = argument()
+    probes: Probes = group(Probes)
+    policy: Policy = group(Policy)
+    result: Result = group(Result)
+    loudness: Loudness = group(Loudness)
+
+
+@options
+class Lock(Slim):
+    """The same as `Slim`; the lock has a default."""
+
+
+@options
+class Build:
+    context: str = argument(default=".")
+    dockerfile: str | None = option(
+        "-f", "--file", metavar="Dockerfile", text="Dockerfile to build (default: CONTEXT/Dockerfile)."
+    )
+    build_args: tuple[str, ...] = option("--build-arg", metavar="K=V", text="Build argument, as `docker build` has it.")
+    target: str | None = option("--target", metavar="STAGE", text="Build stage to stop at.")
+    build_options: tuple[str, ...] = option("--build-option", metavar="OPT", text="Any other option of `docker build`.")
+    probes: Probes = group(Probes)
+    policy: Policy = group(Policy)
+    result: Result = group(Result)
+    loudness: Loudness = group(Loudness)
+
+
+@options
+class Record:
+    image: str = argument()
+    probes: Probes = group(Probes)
+    save_trace: str = option("--save-trace", metavar="FILE", required=True, text="Where the trace goes.")
+    loudness: Loudness = group(Loudness)
+
+
+@options
+class Combine:
+    traces: tuple[str, ...] = argument(nargs=-1, required=True, metavar="TRACE...")
+    save_trace: str = option("-o", "--save-trace", metavar="FILE", required=True, text="Where the union goes.")
+
+
+@options
+class Why:
+    image: str = argument()
+    path: str = argument()
+    traces: tuple[str, ...] = option("--trace", metavar="FILE", text="Explain by these traces, not by the last run.")
+    policy: Policy = group(Policy)
+
+
+@options
+class Doctor:
+    json: bool = option("--json", text="As JSON.")
+
+
+@options
+class Gc:
+    dry_run: bool = option("--dry-run", text="Only list.")
+    all: bool = option("--all", text="Those of runs on other machines too, however young.")
+
+
+@options
+class Apply:
+    image: str = argument()
+    lock: str | None = option("--lock", metavar="FILE", text="The lock (default: debloat.lock here).")
+    tag: str | None = option("-t", "--tag", metavar="NEW", text="Name of the result (default: NAME:TAG-slim).")
+    verify: bool = option("--verify", text="Ask IMAGE and the result the probes of debloat.toml; tag if they agree.")
+    config: str | None = option(
+        "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
+    )
+    update_lock: bool = option("--update-lock", text="Write the lock again, as the result is now.")
+    output: str | None = option("--output", metavar="FILE.tar", text="Write the image as an archive too.")
+    json: str | None = option("--json", metavar="FILE", text="Write what came of it as JSON.")
+    force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
+    loudness: Loudness = group(Loudness)
+
+
+@options
+class Check:
+    image: str | None = argument(required=False)
+    lock: str | None = option("--lock", metavar="FILE", text="The lock (default: debloat.lock here, if there is one).")
+    config: str | None = option(
+        "-c", "--config", metavar="FILE", text="Read rules from this debloat.toml (default: the one found here)."
+    )
+    probe: bool = option("--probe", text="Replay the probes too.")
+    as_is: bool = option("--as-is", text="Look at IMAGE itself, not at what the lock would cut out of it.")
+    baseline: str | None = option(
+        "--baseline", metavar="FILE", text="Fail on findings that this earlier JSON report does not have."
+    )
+    fail_on: Literal["error", "warning", "note"] = option(
+        "--fail-on", default="error", show_default=True, text="The least severity that fails."
+    )
+    no_fail: bool = option("--no-fail", text="Exit 0 whatever is found.")
+    formats: tuple[str, ...] = option(
+        "--format",
+        metavar="NAME[=FILE]",
+        text="terminal (default), json, sarif, junit, gitlab, github or markdown; may be given several times.",
+    )
+    output: str | None = option("--output", metavar="FILE", text="Write the last format there, not to standard output.")
+    dockerfile: str | None = option(
+        "--dockerfile", metavar="FILE", text="Show findings in this file (default: Dockerfile)."
+    )
+    loudness: Loudness = group(Loudness)
+
+
+@options
+class Diff:
+    before: str = argument(metavar="A")
+    after: str = argument(metavar="B")
+    json: bool = option("--json", text="As JSON.")
+    files: int = option(
+        "--files", default=0, type=click.IntRange(min=0), metavar="N", text="Show N files of each package only."
+    )
+    exit_code: bool = option("--exit-code", text="Exit 1 where they differ.")
+
+
+@options
+class Inspect:
+    image: str = argument()
+    json: bool = option("--json", text="As JSON.")
+
+
+@options
+class Sbom:
+    image: str = argument()
+    format: Literal["cyclonedx", "spdx"] = option(
+        "--format", default="cyclonedx", show_default=True, text="Which bill of materials."
+    )
+    output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")
+
+
+@options
+class HookInstall:
+    image: str | None = argument(required=False)
+    chain: bool = option("--chain", text="Keep a pre-push hook that is there, and run it first.")
+    uninstall: bool = option("--uninstall", text="Remove the hook, and put back the one it was chained to.")
+
+
+@options
+class HookRun:
+    image: str | None = argument(required=False)
+
+
+# ------------------------------------------------------------------------------------------ what click makes of them
+
+
+def parameters(described: type) -> Iterator[click.Parameter]:
+    """The options and arguments of a class, those of its groups where they stand."""
+    for field in dataclasses.fields(described):
+        said: _Said = field.metadata["said"]
+        if said.group:
+            yield from parameters(said.group)
+        elif said.names:
+            yield click.Option([*said.names, field.name], **_of_type(field.metadata["kind"]), **said.click)
+        else:
+            yield click.Argument([field.name], **said.click)
+
+
+def _of_type(kind: Any) -> dict[str, Any]:
+    """What an annotation says to click."""
+    if kind is bool:
+        return {"is_flag": True}
+    if typing.get_origin(kind) is tuple:
+        return {"multiple": True}
+    choices = next((k for k in (kind, *typing.get_args(kind)) if typing.get_origin(k) is Literal), None)
+    return {"type": click.Choice(typing.get_args(choices))} if choices else {}
+
+
+def value(described: type[T], given: Mapping[str, Any]) -> T:
+    """The value of a class, of what click read."""
+    found = {}
+    for field in dataclasses.fields(described):  # type: ignore[arg-type]
+        nested = field.metadata["said"].group
+        found[field.name] = value(nested, given) if nested else given[field.name]
+    return described(**found)
+
+
+def verb(
+    parent: click.Group, described: type[T], name: str | None = None
+) -> Callable[[Callable[[T, Engines], None]], click.Command]:
+    """Make a function a verb: click reads the options of the class, and the function gets them as a value.
+
+    Its docstring is the help. The engine is not connected before the function asks for it.
+    """
+
+    def decorate(function: Callable[[T, Engines], None]) -> click.Command:
+        def called(**given: Any) -> None:
+            context = click.get_current_context()
+            engines = context.ensure_object(Engines)
+            context.call_on_close(engines.close)
+            function(value(described, given), engines)
+
+        command = click.Command(
+            name or function.__name__,
+            callback=called,
+            params=list(parameters(described)),
+            help=inspect.cleandoc(function.__doc__ or ""),
+            context_settings=CONTEXT,
+        )
+        parent.add_command(command)
+        return command
+
+    return decorate

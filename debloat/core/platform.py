@@ -1,0 +1,69 @@
+"""Architectures by their names in every vocabulary that meets here: one table, so that no two of them disagree.
+
+Sources: the image specification's `architecture` and `variant` (GOARCH and GOARM), `dpkg-architecture -L`,
+https://wiki.debian.org/Multiarch/Tuples, `process.arch` of Node, uname(2), and elf.h for the header of its programs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+EF_ARM_ABI_FLOAT_SOFT = 0x200
+"""In `e_flags` of 32-bit ARM: no argument is passed in registers for floating point (armel, not armhf)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One architecture of Debian, and what others call it.
+
+    `oci` is the architecture of an image's configuration, `variants` its variants where only some are meant, `node` the
+    `process.arch` of Node, `machine` what `uname -m` says, `bits`, `elf` and `little_endian` the class, `e_machine` and
+    byte order of its programs.
+    """
+
+    oci: str
+    debian: str
+    multiarch: str
+    node: str
+    machine: str
+    bits: int = 64
+    elf: int = 0
+    little_endian: bool = True
+    variants: tuple[str, ...] = ()
+
+
+PLATFORMS = (
+    Platform("386", "i386", "i386-linux-gnu", "ia32", "i686", 32, 3),
+    Platform("amd64", "amd64", "x86_64-linux-gnu", "x64", "x86_64", 64, 62),
+    Platform("amd64p32", "x32", "x86_64-linux-gnux32", "x32", "x86_64", 32, 62),
+    Platform("arm", "armel", "arm-linux-gnueabi", "arm", "armv6l", 32, 40, variants=("v5", "v6")),
+    Platform("arm", "armhf", "arm-linux-gnueabihf", "arm", "armv7l", 32, 40),
+    Platform("arm64", "arm64", "aarch64-linux-gnu", "arm64", "aarch64", 64, 183),
+    Platform("loong64", "loong64", "loongarch64-linux-gnu", "loong64", "loongarch64", 64, 258),
+    Platform("mips64le", "mips64el", "mips64el-linux-gnuabi64", "mips64el", "mips64", 64, 8),
+    Platform("ppc64le", "ppc64el", "powerpc64le-linux-gnu", "ppc64", "ppc64le", 64, 21),
+    Platform("riscv64", "riscv64", "riscv64-linux-gnu", "riscv64", "riscv64", 64, 243),
+    Platform("s390x", "s390x", "s390x-linux-gnu", "s390x", "s390x", 64, 22, little_endian=False),
+)
+"""Of two with the same name in an image's configuration, the one with the variant comes first, and the other is meant
+where there is no variant."""
+
+AMD64 = next(known for known in PLATFORMS if known.debian == "amd64")
+
+
+def of_image(architecture: str, variant: str = "") -> Platform:
+    """The platform of an image's configuration; one that the table lacks is called the same in every vocabulary."""
+    for known in PLATFORMS:
+        if known.oci == architecture and (not known.variants or variant in known.variants):
+            return known
+    return Platform(architecture, architecture, architecture, architecture, architecture)
+
+
+@cache
+def of_elf(bits: int, machine: int, little_endian: bool, flags: int) -> Platform | None:
+    """The platform that an ELF header speaks of (`e_machine`, `e_flags`); None for one that Debian has not."""
+    found = [p for p in PLATFORMS if (p.bits, p.elf, p.little_endian) == (bits, machine, little_endian)]
+    if len(found) > 1:
+        return found[not flags & EF_ARM_ABI_FLOAT_SOFT]
+    return found[0] if found else None

@@ -1,0 +1,370 @@
+"""Tables of a configuration file, described by rows: a frozen dataclass is a table, a field of it a key.
+
+A row says what its key holds (a `Kind`) and what it is for. Everything else follows from the rows: reading what TOML
+gave into the dataclass, the sentence that says what is wrong, putting the command line over the file, and the JSON
+Schema that editors use. Adding a key is adding a field:
+
+    @dataclass(frozen=True, slots=True)
+    class Shop:
+        port: int | None = key(COUNT, "The port it listens on.")
+
+A key that is absent has its kind's default, which says that nothing was asked: None, or an empty list or table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from debloat.core.errors import UsageError
+from debloat.core.globs import absolute
+
+T = TypeVar("T")
+Place = tuple[str | int, ...]
+"""Where in a file a value stands: keys, and numbers from 0 in an array of tables."""
+
+
+class Mistake(Exception):
+    """A key or value that cannot be used: where it stands, a sentence without its file, and what to do about it."""
+
+    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """What a key may hold.
+
+    `says` completes "KEY must be ...", `example` is such a value as TOML writes it. `read` makes the value of what TOML
+    gave at a place, or raises `Mistake`. `schema` is the same as JSON Schema, never stricter than `read`. `default` is
+    the value of an absent key; `merge` puts a later value over an earlier one.
+    """
+
+    says: str
+    example: str
+    schema: Mapping[str, Any]
+    read: Callable[[Any, Place], T]
+    default: T
+    merge: Callable[[T, T], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One key of a table: what it holds, what it is for, an example, and whether a table without it is refused."""
+
+    kind: Kind[Any]
+    text: str
+    example: str
+    required: bool
+
+
+def key(kind: Kind[Any], text: str, *, example: str = "", required: bool = False) -> Any:
+    """The dataclass field of a row; `example` is TOML, the kind's where none is given."""
+    row = {"row": Row(kind, text, example or kind.example, required)}
+    if isinstance(kind.default, Mapping):  # which dataclasses do not take as a default, frozen or not
+        return dataclasses.field(default_factory=lambda: kind.default, metadata=row)
+    return dataclasses.field(default=kind.default, metadata=row)
+
+
+def rows(table: type) -> Mapping[str, Row]:
+    """The rows of a table by key, in their order."""
+    return MappingProxyType({field.name: field.metadata["row"] for field in dataclasses.fields(table)})
+
+
+def read(table: type[T], raw: object, place: Place = (), example: str = "{ KEY = VALUE }") -> T:
+    """A table of what TOML gave; `Mistake` for an unknown key, a missing one or a value that cannot be used."""
+    known = rows(table)
+    if not isinstance(raw, Mapping):
+        raise _wrong(place, "a table", raw, example)
+    for name in raw:
+        _must_be_known(name, known, place)
+    for name, row in known.items():
+        if row.required and name not in raw:
+            raise Mistake(place, f"{named(place)} needs a {name}", f"write {name} = {row.example}")
+    return table(**{name: known[name].kind.read(value, (*place, name)) for name, value in raw.items()})
+
+
+def merged(base: T, over: T) -> T:
+    """One table over another of the same type: lists grow, tables merge, single values replace."""
+    return type(base)(
+        **{name: row.kind.merge(getattr(base, name), getattr(over, name)) for name, row in rows(type(base)).items()}
+    )
+
+
+def schema(table: type) -> dict[str, Any]:
+    """The JSON Schema (draft 7, which TOML editors know) of a table."""
+    known = rows(table)
+    found = {
+        "type": "object",
+        "description": " ".join((table.__doc__ or "").split()),
+        "additionalProperties": False,
+        "properties": {
+            name: {
+                **row.kind.schema,
+                "description": row.text,
+                "examples": [tomllib.loads(f"value = {row.example}")["value"]],
+            }
+            for name, row in known.items()
+        },
+    }
+    if required := [name for name, row in known.items() if row.required]:
+        found["required"] = required
+    return found
+
+
+def named(place: Place) -> str:
+    """A place in words: `run_options.env`, `scenario 2, http`."""
+    if not place:
+        return "the configuration"
+    text = ""
+    for number, part in enumerate(place):
+        if isinstance(part, int):
+            text += f" {part + 1}"
+        else:
+            text += (", " if isinstance(place[number - 1], int) else ".") * bool(text) + _quoted(part)
+    return text
+
+
+def _quoted(name: str) -> str:
+    """A key as TOML writes it."""
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else f'"{name}"'
+
+
+# ------------------------------------------------------------------------------------------ kinds of values
+
+
+def _later(base: T | None, over: T | None) -> T | None:
+    return base if over is None else over
+
+
+def value_of(
+    says: str, example: str, schema: Mapping[str, Any], accepts: Callable[[Any], bool], convert: Callable[[Any], T]
+) -> Kind[T | None]:
+    """A single value, made by `convert` of what `accepts` takes. A UsageError of `convert` has to quote the value."""
+
+    def read(value: Any, place: Place) -> T:
+        if not accepts(value):
+            raise _wrong(place, says, value, example)
+        try:
+            return convert(value)
+        except UsageError as error:
+            raise Mistake(place, f"{named(place)}: {error.message}", error.hint) from error
+
+    return Kind(says, example, schema, read, None, _later)
+
+
+def text(says: str = "a string", example: str = '"..."', convert: Callable[[str], Any] = str) -> Kind[Any]:
+    """A string, made into something by `convert`."""
+    return value_of(says, example, {"type": "string"}, lambda value: isinstance(value, str), convert)
+
+
+def matching(says: str, example: str, pattern: str, convert: Callable[[re.Match[str]], Any]) -> Kind[Any]:
+    """A string that an expression matches as a whole; the expression keeps to what ECMAScript knows too."""
+    match = re.compile(pattern, re.ASCII).fullmatch
+    return value_of(
+        says,
+        example,
+        {"type": "string", "pattern": f"^(?:{pattern})$"},
+        lambda value: isinstance(value, str) and match(value) is not None,
+        lambda value: convert(match(value)),  # type: ignore[arg-type]
+    )
+
+
+def one_of(names: Iterable[str], example: str, convert: Callable[[str], Any] = str) -> Kind[Any]:
+    """One of some words."""
+    known = tuple(names)
+    says = f"{', '.join(known[:-1])} or {known[-1]}"
+    return value_of(
+        says, example, {"enum": list(known)}, lambda value: isinstance(value, str) and value in known, convert
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+TEXT: Kind[str | None] = text()
+FLAG: Kind[bool | None] = value_of(
+    "true or false", "true", {"type": "boolean"}, lambda value: isinstance(value, bool), bool
+)
+SECONDS: Kind[float | None] = value_of(
+    "a number of seconds above 0",
+    "60",
+    {"type": "number", "exclusiveMinimum": 0},
+    lambda value: _is_number(value) and value > 0,
+    float,
+)
+NUMBER: Kind[float | None] = value_of(
+    "a number of 0 or more",
+    "10",
+    {"type": "number", "minimum": 0},
+    lambda value: _is_number(value) and value >= 0,
+    float,
+)
+COUNT: Kind[int | None] = value_of(
+    "a whole number of 0 or more",
+    "10",
+    {"type": "integer", "minimum": 0},
+    lambda value: _is_number(value) and isinstance(value, int) and value >= 0,
+    int,
+)
+GLOB: Kind[str | None] = value_of(
+    "an absolute pattern",
+    '"/usr/share/shop/**"',
+    {"type": "string", "pattern": "^/"},
+    lambda value: isinstance(value, str),
+    absolute,
+)
+SCALAR: Kind[str | None] = value_of(
+    "a string",
+    '"..."',
+    {"type": ["string", "number", "boolean"]},
+    lambda value: isinstance(value, str | int | float),
+    str,
+)
+"""A string, for which a number or a truth value may stand."""
+
+
+def list_of(item: Kind[Any], says: str = "a list of strings") -> Kind[tuple[Any, ...]]:
+    """A list; one over another appends what is new."""
+
+    def read(value: Any, place: Place) -> tuple[Any, ...]:
+        example = f"[{item.example}]"
+        if not isinstance(value, list | tuple):
+            raise _wrong(place, says, value, example)
+        found = []
+        for one in value:
+            try:
+                found.append(item.read(one, place))
+            except _WrongType:
+                raise _wrong(place, says, one, example, within=True) from None
+        return tuple(found)
+
+    def merge(base: tuple[Any, ...], over: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys((*base, *over)))
+
+    return Kind(says, f"[{item.example}]", {"type": "array", "items": dict(item.schema)}, read, (), merge)
+
+
+def map_of(
+    value: Kind[Any],
+    *,
+    says: str = "a table of strings",
+    names: Iterable[str] = (),
+    names_like: Kind[Any] | None = None,
+) -> Kind[Mapping[str, Any]]:
+    """A table whose keys are the user's: any, or one of `names`, or such as a kind of strings takes."""
+    known = dict.fromkeys(names)
+    example = f"{{ {next(iter(known), 'KEY')} = {value.example} }}"
+
+    def read(raw: Any, place: Place) -> Mapping[str, Any]:
+        if not isinstance(raw, Mapping):
+            raise _wrong(place, says, raw, example)
+        for name in raw:
+            if known:
+                _must_be_known(name, known, place)
+            try:
+                if names_like is not None:
+                    names_like.read(name, place)
+            except Mistake as mistake:
+                raise Mistake((*place, name), mistake.message, mistake.hint) from mistake
+        return MappingProxyType({name: value.read(one, (*place, name)) for name, one in raw.items()})
+
+    found: dict[str, Any] = {"type": "object", "additionalProperties": dict(value.schema)}
+    if known:
+        found |= {"additionalProperties": False, "properties": {name: dict(value.schema) for name in known}}
+    if names_like is not None:
+        found["propertyNames"] = {k: v for k, v in names_like.schema.items() if k == "pattern"}
+    nothing: Mapping[str, Any] = MappingProxyType({})
+    return Kind(says, example, found, read, nothing, lambda base, over: MappingProxyType({**base, **over}))
+
+
+def table_of(table: type[T], example: str) -> Kind[T]:
+    """A table with rows of its own."""
+    return Kind(
+        "a table",
+        example,
+        schema(table),
+        lambda raw, place: read(table, raw, place, example),
+        table(),
+        lambda a, b: merged(a, b),
+    )
+
+
+def tables_of(table: type[T], example: str) -> Kind[tuple[T, ...]]:
+    """An array of tables, `[[KEY]]`; one over another appends."""
+
+    def read_all(raw: Any, place: Place) -> tuple[T, ...]:
+        if not isinstance(raw, list) or not all(isinstance(one, Mapping) for one in raw):
+            raise _wrong(place, f"an array of tables, [[{place[-1]}]]", raw, example)
+        return tuple(read(table, one, (*place, number)) for number, one in enumerate(raw))
+
+    items = {"type": "array", "items": schema(table)}
+    return Kind("an array of tables", example, items, read_all, (), lambda base, over: (*base, *over))
+
+
+def either(first: Kind[Any], other: Kind[Any], says: str, example: str) -> Kind[Any]:
+    """What one of two kinds takes, which differ in their TOML type."""
+
+    def read(value: Any, place: Place) -> Any:
+        for kind in (first, other):
+            try:
+                return kind.read(value, place)
+            except _WrongType as error:
+                if error.place != place:
+                    raise
+        raise _wrong(place, says, value, example)
+
+    return Kind(says, example, {"anyOf": [dict(first.schema), dict(other.schema)]}, read, None, _later)
+
+
+def optional(kind: Kind[T]) -> Kind[T | None]:
+    """The same, but None where the key is absent: an empty list or table is then something that was said."""
+
+    def merge(base: T | None, over: T | None) -> T | None:
+        return _later(base, over) if base is None or over is None else kind.merge(base, over)
+
+    return Kind(kind.says, kind.example, kind.schema, kind.read, None, merge)
+
+
+# ------------------------------------------------------------------------------------------ what is wrong
+
+
+class _WrongType(Mistake):
+    """A value that its kind does not take at all."""
+
+
+def _wrong(place: Place, says: str, value: object, example: str, *, within: bool = False) -> _WrongType:
+    last = next((part for part in reversed(place) if isinstance(part, str)), "KEY")
+    got = f"a list with {_shown(value)}" if within else _shown(value)
+    return _WrongType(place, f"{named(place)} must be {says}, not {got}", f"write {_quoted(last)} = {example}")
+
+
+def _shown(value: object) -> str:
+    """A value as a reader of the file knows it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a table"
+    return "a list" if isinstance(value, list | tuple) else repr(value)
+
+
+def _must_be_known(name: str, known: Mapping[str, object], place: Place) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, sorted(known), 1)
+        where = f" in {named(place)}" if place else ""
+        raise Mistake(
+            (*place, name),
+            f"unknown key {name!r}{where}",
+            f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}",
+        )

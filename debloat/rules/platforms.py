@@ -1,0 +1,44 @@
+"""The platforms of an image: the one it is made for, and those whose packages were installed beside it.
+
+Debian's multi-arch puts libraries of several architectures (i386 beside amd64) into one image, each into a directory of
+its own (https://wiki.debian.org/Multiarch). A program loads what is in its own platform's.
+"""
+
+from __future__ import annotations
+
+from debloat.closure import World
+from debloat.core.model import Entry
+from debloat.core.platform import PLATFORMS, Platform
+from debloat.elf.facts import elf_facts
+
+
+def platforms(world: World) -> tuple[Platform, ...]:
+    """The image's own platform, then those of which the image has libraries, sorted.
+
+    Its own is that of its configuration. Where that has no libraries, and one of the same architecture has, it is that
+    one: few builders say which of the two platforms `arm` is meant.
+    """
+    present = [known for known in PLATFORMS if world.rootfs.is_dir(f"/usr/lib/{known.multiarch}")]
+    present += [known for known in PLATFORMS if known not in present and world.rootfs.is_dir(f"/lib/{known.multiarch}")]
+    own = world.platform
+    if own not in present:
+        own = next((known for known in present if known.oci == own.oci), own)
+    others = (known for known in present if known != own)
+    return own, *sorted(others, key=lambda known: known.debian)
+
+
+def platforms_of(entry: Entry, world: World) -> tuple[Platform, ...]:
+    """The platforms whose libraries a file may use: the one that its directory or its program code tells, else all."""
+    known = world.derived(platforms)
+    if len(known) == 1:
+        return known
+    named = tuple(platform for platform in known if f"/{platform.multiarch}/" in entry.path)
+    if named:
+        return named
+    facts = elf_facts(world.rootfs, entry.path) if entry.is_file else None
+    return known if facts is None or facts.platform is None else (facts.platform,)
+
+
+def multiarchs_of(world: World) -> tuple[str, ...]:
+    """The names of the multi-arch directories of an image's platforms, its own first."""
+    return tuple(platform.multiarch for platform in world.derived(platforms))

@@ -1,0 +1,191 @@
+"""Verbs that look and make nothing: `inspect`, `diff` and `sbom` at images, `doctor` and `gc` at the machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from debloat.core.errors import EngineUnavailable
+from debloat.engine.base import ContainerSpec
+from debloat.engine.run_id import new_run
+from tests.support.cli import CommandLine, shop
+from tests.support.engine import FakeEngine
+
+Lines = Callable[[FakeEngine], CommandLine]
+
+
+def test_inspect(debloat: CommandLine) -> None:
+    done = debloat("inspect", "shop:1")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("shop:1  sha256:")
+    assert "setuid or setgid: 1  /usr/bin/spare" in done.out
+    assert "  libshop1 1.0-1\n" in done.out
+    assert "load" not in debloat.engine.calls
+
+
+def test_inspect_as_json(debloat: CommandLine) -> None:
+    found = debloat("inspect", "shop:1", "--json").json
+    assert (found["format"], found["version"], found["minimal"]) == ("debloat-inspect", 1, False)
+    assert found["footprint"]["shells"] == ["/usr/bin/dash"]
+    assert [p["name"] for p in found["packages"]] == ["dash", "libshop1", "shop", "spare"]
+
+
+def test_inspect_of_what_is_not_there(debloat: CommandLine) -> None:
+    assert debloat("inspect", "nowhere:1").code == 2
+
+
+# ------------------------------------------------------------------------------------------ diff
+
+
+def test_diff_of_images(debloat: CommandLine) -> None:
+    done = debloat("diff", "shop:1", "shop:2", "--files", "9")
+    assert (done.code, done.err) == (0, "")
+    assert "libshop1" in done.out
+    assert "/usr/lib/libshop.so.1.1" in done.out
+    assert debloat("diff", "shop:1", "shop:2", "--exit-code").code == 1
+    same = debloat("diff", "shop:1", "shop:1", "--exit-code")
+    assert (same.code, same.out) == (0, "")
+
+
+def test_diff_as_json(debloat: CommandLine) -> None:
+    found = debloat("diff", "shop:1", "shop:2", "--json").json
+    assert found["format"] == "debloat-diff"
+    assert [p["package"] for p in found["packages"]] == ["libshop1", "shop"]
+
+
+def test_diff_of_a_lock_with_an_image(debloat: CommandLine) -> None:
+    assert debloat("lock", "shop:1", "-q").code == 0
+    same = debloat("diff", "debloat.lock", "shop:1-slim", "--exit-code")
+    assert (same.code, same.out) == (0, "")
+    assert debloat("diff", "debloat.lock", "shop:2", "--exit-code").code == 1
+
+
+def test_diff_of_traces(debloat: CommandLine) -> None:
+    for number in "12":
+        assert debloat("record", f"shop:{number}", "-q", "--save-trace", f"{number}.trace").code == 0
+    connected = debloat.connected
+    done = debloat("diff", "1.trace", "2.trace", "--exit-code")
+    assert (done.code, done.err) == (1, "")
+    assert "  - /usr/lib/shop/old (open by " in done.out
+    assert debloat("diff", "1.trace", "1.trace", "--exit-code").code == 0
+    uses = debloat("diff", "1.trace", "2.trace", "--json").json["uses"]
+    assert {use["path"] for use in uses if use["sign"] == "+"} == {"/usr/lib/libshop.so.1.1"}
+    assert debloat.connected == connected
+
+
+def test_diff_of_unlike_things(debloat: CommandLine, here: Path) -> None:
+    assert debloat("record", "shop:1", "-q", "--save-trace", "1.trace").code == 0
+    done = debloat("diff", "1.trace", "shop:1")
+    assert done.code == 2
+    assert "cannot compare a trace with an image or a lock" in done.complaint
+    (here / "broken").write_text("debloat-lock\t9\n")
+    assert debloat("diff", "broken", "shop:1").code == 2
+
+
+# ------------------------------------------------------------------------------------------ sbom
+
+
+@pytest.mark.parametrize("form", ["cyclonedx", "spdx"])
+def test_sbom(debloat: CommandLine, here: Path, form: str) -> None:
+    pytest.importorskip("cyclonedx")
+    pytest.importorskip("spdx_tools")
+    done = debloat("sbom", "shop:1", "--format", form)
+    assert (done.code, done.err) == (0, "")
+    assert "libshop1" in json.dumps(done.json)
+    silent = debloat("sbom", "shop:1", "--format", form, "--output", "out.json")
+    assert (silent.code, silent.out, silent.err) == (0, "", "")
+    assert "libshop1" in (here / "out.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("sbom", "shop:1", "--format", "pdf"), "'pdf' is not one of"),
+        (("sbom", "nowhere:1"), "cannot find the image nowhere:1"),
+        (("sbom", "shop:1", "--output", "/proc/none/x"), "cannot write /proc/none/x"),
+        (("inspect",), "Missing argument 'IMAGE'"),
+        (("diff", "shop:1"), "Missing argument 'B'"),
+        (("diff", "shop:1", "shop:2", "--files", "-1"), "Invalid value for '--files'"),
+    ],
+)
+def test_bad_input_ends_with_2(debloat: CommandLine, argv: tuple[str, ...], says: str) -> None:
+    done = debloat(*argv)
+    assert done.code == 2
+    assert says in done.complaint
+
+
+# ------------------------------------------------------------------------------------------ doctor
+
+
+def test_doctor(debloat: CommandLine) -> None:
+    done = debloat("doctor")
+    assert (done.code, done.err) == (0, "")
+    assert "ok  engine             Fake 1, API 1.41, linux/amd64\n" in done.out
+    assert "ok  recording          by notify, else ptrace\n" in done.out
+    assert "NO  cap_sys_admin" in done.out
+    assert not debloat.engine.containers
+
+
+def test_doctor_as_json(debloat: CommandLine) -> None:
+    found = {each["subject"]: each for each in debloat("doctor", "--json").json}
+    assert found["recording"]["seen"] == "by notify, else ptrace"
+    assert all(found[subject]["ok"] for subject in ("engine", "sensor", "recording"))
+
+
+def test_doctor_where_nothing_can_be_recorded(debloat: CommandLine) -> None:
+    debloat.engine.doctor = b"notify no\nptrace no\n"
+    done = debloat("doctor")
+    assert done.code == 3
+    assert "NO  recording" in done.out
+    assert done.err == "debloat: something that every run needs does not work here\n"
+
+
+def test_doctor_without_an_engine(debloat: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> FakeEngine:
+        raise EngineUnavailable("cannot reach it", "start it")
+
+    monkeypatch.setattr(debloat, "_connect", refuse)
+    done = debloat("doctor")
+    assert done.code == 3
+    assert "NO  engine             cannot reach it\n    start it\n" in done.out
+    assert json.loads(debloat("doctor", "--json").out)[1]["ok"] is False
+
+
+# ------------------------------------------------------------------------------------------ gc
+
+
+def of_a_dead_process() -> str:
+    code = "from debloat.engine.run_id import new_run; print(new_run())"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_gc_takes_what_dead_runs_left(lines: Lines, tmp_path: Path) -> None:
+    engine = shop()
+    debloat = lines(engine)
+    dead = of_a_dead_process()
+    left = engine.create(ContainerSpec("shop:1", dead))
+    mine = engine.create(ContainerSpec("shop:1", new_run()))
+    scratch = tmp_path / "scratch" / f"debloat-{dead}-word"
+    scratch.mkdir()
+    listed = debloat("gc", "--dry-run")
+    assert listed.code == 0
+    assert listed.out == f"container {left[:12]} of run {dead} ({left})\ndirectory word of run {dead} ({scratch})\n"
+    assert "2 leftovers found" in listed.err
+    assert set(engine.containers) == {left, mine}
+    done = debloat("gc")
+    assert (done.code, done.out) == (0, listed.out)
+    assert "2 leftovers removed" in done.err
+    assert "1 thing under way: not touched" in done.err
+    assert set(engine.containers) == {mine}
+    assert not scratch.exists()
+    assert debloat("gc").out == ""
+
+
+def test_gc_without_an_engine(debloat: CommandLine) -> None:
+    debloat.engine.fail_on["leftovers"] = EngineUnavailable("cannot reach it")
+    assert debloat("gc", "--nonesuch").code == 2

@@ -1,0 +1,130 @@
+"""Options as values: what click makes of words is what a caller within the program makes of fields."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import pytest
+
+from debloat.cli import options
+from debloat.cli.engines import Engines
+from debloat.cli.main import cli
+from debloat.cli.options import Check, Loudness, Policy, Probes, Record, Slim, argument, group, option, parameters, verb
+from tests.support.cli import shop
+
+
+def read(command: click.Command, described: type, *words: str) -> Any:
+    with command.make_context(command.name, list(words)) as context:
+        return options.value(described, context.params)
+
+
+def commands() -> dict[str, click.Command]:
+    hook = cli.commands["hook"]
+    assert isinstance(hook, click.Group)
+    return {
+        **{name: command for name, command in cli.commands.items() if command is not hook},
+        **{f"hook_{name}": command for name, command in hook.commands.items()},
+    }
+
+
+LEAST: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("slim", "lock", "apply", "inspect", "sbom"), ("shop:1",)),
+    **dict.fromkeys(("build", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
+    "record": ("shop:1", "--save-trace", "t"),
+    "combine": ("a", "-o", "t"),
+    "why": ("shop:1", "/x"),
+    "diff": ("a", "b"),
+}
+"""The least that can be said to each verb."""
+
+
+def described(name: str) -> type:
+    found: type = getattr(options, "".join(word.title() for word in name.split("_")))
+    return found
+
+
+def test_every_verb_has_its_class() -> None:
+    assert set(commands()) == set(LEAST)
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_what_is_not_said_is_what_a_caller_leaves_out(name: str) -> None:
+    """The defaults of the command line and those of the dataclass are the same."""
+    got = read(commands()[name], described(name), *LEAST[name])
+    required = {
+        field.name: getattr(got, field.name)
+        for field in dataclasses.fields(got)
+        if field.default is dataclasses.MISSING
+    }
+    assert got == described(name)(**required)
+    hash(got)
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_no_two_fields_of_a_verb_have_one_name(name: str) -> None:
+    names = Counter(parameter.name for parameter in parameters(described(name)))
+    spellings = Counter(word for parameter in parameters(described(name)) for word in parameter.opts)
+    assert not [word for word, count in (names + spellings).items() if count > 1 and word not in names & spellings]
+
+
+def test_words_become_fields() -> None:
+    got = read(
+        cli.commands["slim"],
+        Slim,
+        *("shop:1", "--http", "/", "--http", "/a", "-e", "A=1", "--init", "--level", "exact", "--keep", "/x", "-q"),
+        *("--json", "-", "--mechanism", "ptrace"),
+    )
+    assert got.image == "shop:1"
+    assert got.probes == Probes(http=("/", "/a"), env=("A=1",), init=True, mechanism="ptrace")
+    assert got.policy == Policy(level="exact", keep=("/x",))
+    assert (got.result.json, got.loudness) == ("-", Loudness(quiet=True))
+
+
+def test_what_must_be_said_must_be_given() -> None:
+    with pytest.raises(TypeError, match="save_trace"):
+        Record("shop:1")  # type: ignore[call-arg, unused-ignore]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Check().image = "x"  # type: ignore[misc]
+
+
+def test_adding_a_verb_is_a_class_and_a_function(capsys: pytest.CaptureFixture[str]) -> None:
+    @options.options
+    class Greet:
+        name: str = argument()
+        times: int = option("--times", type=int, default=1, text="How often.")
+        tone: Literal["loud", "soft"] | None = option("--tone", text="How.")
+        loudness: Loudness = group(Loudness)
+
+    parent = click.Group("parent")
+    seen = []
+
+    @verb(parent, Greet)
+    def greet(given: Greet, engines: Engines) -> None:
+        """Greet NAME."""
+        seen.append((given, engines.connect() is engines.connect()))
+
+    engine = shop()
+    engines = Engines(lambda: engine)
+    parent.main(["greet", "you", "--tone", "loud", "-q"], standalone_mode=False, obj=engines)
+    assert seen == [(Greet("you", tone="loud", loudness=Loudness(quiet=True)), True)]
+    with pytest.raises(click.BadParameter):
+        parent.main(["greet", "you", "--tone", "shrill"], standalone_mode=False)
+    parent.main(["greet", "--help"], standalone_mode=False)
+    assert "Greet NAME." in capsys.readouterr().out
+
+
+def test_no_options_are_passed_as_loose_words() -> None:
+    """A verb gets its options as a value; nothing of the command line takes `**words`, but what click calls."""
+    root = Path(options.__file__).parent
+    found = {
+        (path.stem, node.name)
+        for path in root.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.args.kwarg
+    }
+    assert found <= {("options", "option"), ("options", "argument"), ("options", "called"), ("build", "_call")}
