@@ -11,6 +11,7 @@ from debloat.core.platform import Platform
 MODULES = (
     "debloat.rules.recorded.trace",
     "debloat.rules.system.config",
+    "debloat.rules.system.environment",
     "debloat.rules.system.kernel",
     "debloat.rules.system.elf",
     "debloat.rules.system.glibc",

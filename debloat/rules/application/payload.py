@@ -48,7 +48,7 @@ class RequestedPackages(Rule):
 
     name: ClassVar[str] = "application.requested"
 
-    def seeds(self, world: World) -> Iterable[Want]:
+    def initial_wants(self, world: World) -> Iterable[Want]:
         for name, request in world.derived(for_service).items():
             source = f"dockerfile:{name}"
             for part in parts(world, name):
@@ -65,7 +65,7 @@ class RequestedPackages(Rule):
 
 def payload(world: World, name: str) -> Iterator[str]:
     """The paths of a package that its use needs, sorted."""
-    unwanted = left_out(world.architecture)
+    unwanted = left_out(world)
     package = world.packages.get(name)
     data = package is not None and package.architecture == "all"
     runtime = name in world.derived(_language_runtimes) and not world.derived(is_toolbox)
