@@ -24,7 +24,7 @@ from debloat.core.errors import DebloatError, UsageError
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
-from debloat.image.footprint import footprint
+from debloat.footprint import footprint
 from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.record.session import Recorder

@@ -7,7 +7,8 @@ result does not depend on the order of rules, entries or claims.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -18,14 +19,39 @@ from debloat.core.platform import AMD64, Platform
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+
+
+class Memo:
+    """What has been computed of one world. Only functions made by `derived` and `derived_by` read and fill it."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[Callable[..., Any], Any] = {}
+
+    def of(self, compute: Callable[[World], T], world: World) -> T:
+        """`compute(world)`, from the first call on."""
+        if compute not in self._values:
+            self._values[compute] = compute(world)
+        result: T = self._values[compute]
+        return result
+
+    def table(self, compute: Callable[[World, K], T]) -> dict[K, T]:
+        """What `compute` gave for the keys that were asked for."""
+        known: dict[K, T] | None = self._values.get(compute)
+        if known is None:
+            known = self._values[compute] = {}
+        return known
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a rule may look at. Nothing in it changes, so a rule can be pure.
+    """All that a rule may look at: a value, so that a rule can be pure.
 
-    The root file system may be shared with other threads. `derived` may not: a world is closed by one thread.
+    `memo` belongs to this very world and holds nothing that the other fields do not say; a changed world
+    (`dataclasses.replace`) begins with an empty one. One thread at a time may close a world.
     """
 
     rootfs: Rootfs
@@ -35,14 +61,30 @@ class World:
     policy: Policy = Policy()
     history: tuple[str, ...] = ()
     platform: Platform = AMD64
-    derivations: dict[Callable[[World], Any], Any] = field(default_factory=dict, repr=False, compare=False)
+    memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
 
-    def derived(self, derive: Callable[[World], T]) -> T:
-        """`derive(world)`, computed once: for tables that a rule makes of the whole world."""
-        if derive not in self.derivations:
-            self.derivations[derive] = derive(self)
-        result: T = self.derivations[derive]
-        return result
+
+def derived(compute: Callable[[World], T]) -> Callable[[World], T]:
+    """A function of the whole world that is computed once for each: for tables that rules look things up in."""
+
+    @functools.wraps(compute)
+    def remembered(world: World) -> T:
+        return world.memo.of(compute, world)
+
+    return remembered
+
+
+def derived_by(compute: Callable[[World, K], T]) -> Callable[[World, K], T]:
+    """The same for a function of the world and of a key, such as a path or a package: computed once for each key."""
+
+    @functools.wraps(compute)
+    def remembered(world: World, key: K) -> T:
+        known = world.memo.table(compute)
+        if key not in known:
+            known[key] = compute(world, key)
+        return known[key]
+
+    return remembered
 
 
 class Rule:
@@ -129,7 +171,9 @@ def _looking(rules: Sequence[Rule], level: Level) -> tuple[Callable[[Entry, Worl
 
 
 def _keep(rootfs: Rootfs, glob: str) -> Iterable[str]:
-    """What `--keep GLOB` names: the paths that match and, for directories, everything below."""
+    """What `--keep GLOB` names: the paths that match, a link to a directory too, and all that is below directories."""
+    if rootfs.resolve(glob, follow=False).path is not None:
+        yield glob
     for path in rootfs.glob(glob):
         yield path
         if rootfs.is_dir(path):

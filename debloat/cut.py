@@ -11,8 +11,8 @@ from debloat.closure import World, close
 from debloat.core.model import Closure, Image, Want
 from debloat.debian.packages import Packages
 from debloat.debian.prune import PackageShare, prune
+from debloat.footprint import Footprint, footprint
 from debloat.image import carve
-from debloat.image.footprint import Footprint, footprint
 from debloat.image.rootfs import Rootfs
 from debloat.rules import all_rules
 

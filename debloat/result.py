@@ -12,7 +12,7 @@ from debloat.core.progress import Stage
 from debloat.core.recipe import Recipe
 from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
-from debloat.image.footprint import Footprint, of_image
+from debloat.footprint import Footprint, of_image
 from debloat.record.record import Recording
 from debloat.rules.application.forgone import forgone
 from debloat.verify import Comparison, Proven

@@ -150,7 +150,7 @@ def paths_to_heal(world: World, verdict: Verdict, closure: Closure) -> tuple[Wan
 def missed_paths(world: World, replayed: Trace, closure: Closure) -> tuple[Want, ...]:
     """The paths of the original that the accesses of a replay need and the closure lacks."""
     policy = replace(world.policy, keep=(), levels=())
-    needed = close(replace(world, trace=replayed, policy=policy, derivations={}), trace_rules.RULES)
+    needed = close(replace(world, trace=replayed, policy=policy), trace_rules.RULES)
     return tuple(
         Want(path, "healed", evidence[0].source, evidence[0].detail, follow=False)
         for path, evidence in needed.evidence.items()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debloat.closure import Rule, World, close
-from debloat.core.model import Closure, Entry, Evidence, ImageConfig, Level, Policy, Want
+from debloat.closure import Memo, Rule, World, close, derived, derived_by
+from debloat.core.model import Access, Closure, Entry, Evidence, ImageConfig, Level, Op, Policy, Trace, Want
 from debloat.image.rootfs import Rootfs
 from debloat.rules import all_rules
 from tests.support.trees import FakePackages, tree
@@ -111,6 +113,22 @@ def test_a_level_for_some_paths() -> None:
     assert "/d1/f4" not in found
 
 
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        ("/usr/bin/awk", {"/usr/bin/awk", "/usr/bin/mawk"}),
+        ("/usr/bin/a*", {"/usr/bin/awk", "/usr/bin/mawk"}),
+        ("/lib", {"/lib", "/usr/lib", "/usr/lib/x"}),
+        ("/lib/x", {"/lib", "/usr/lib/x"}),
+    ],
+)
+def test_keep_names_a_link_and_what_it_leads_to(keep: str, expected: set[str]) -> None:
+    files = tree({"/usr/bin/awk": "-> mawk", "/usr/bin/mawk": "m", "/lib": "-> usr/lib", "/usr/lib/x": "x"})
+    found = close(World(files, FakePackages({}), ImageConfig({}), policy=Policy(keep=(keep,))), [])
+    wanted = {path for path, evidence in found.evidence.items() if any(e.rule != "parent" for e in evidence)}
+    assert wanted >= expected
+
+
 def test_keep_takes_directories_whole_and_drop_wins() -> None:
     found = closure([], [], Policy(keep=("/d0",), drop=("/d0/f3",)))
     assert {"/d0/f0", "/d0/f6", "/d0/f9"} <= set(found.evidence)
@@ -127,3 +145,38 @@ def test_a_rule_has_no_method_that_nobody_calls() -> None:
     asked = {name for name in vars(Rule) if not name.startswith("_")} | {"name"}
     own = {(type(rule).__name__, name) for rule in all_rules() for name in dir(rule) if not name.startswith("_")}
     assert sorted((rule, name) for rule, name in own if name not in asked) == []
+
+
+def test_what_is_derived_is_computed_once_for_a_world() -> None:
+    calls = []
+
+    @derived
+    def touched(world: World) -> frozenset[str]:
+        calls.append("touched")
+        return frozenset(access.path for access in world.trace.accesses)
+
+    @derived_by
+    def names(world: World, directory: str) -> tuple[str, ...]:
+        calls.append(directory)
+        return world.rootfs.names(directory)
+
+    world = World(rootfs(), FakePackages({}), ImageConfig({}))
+    for _ in range(3):
+        assert touched(world) == frozenset()
+        assert names(world, "/d1") == ("f1", "f10", "f4", "f7")
+        assert names(world, "/missing") == ()
+    assert calls == ["touched", "/d1", "/missing"]
+
+
+def test_a_changed_world_remembers_nothing_of_the_one_before() -> None:
+    @derived
+    def probes(world: World) -> set[str]:
+        return {access.probe for access in world.trace.accesses}
+
+    one = World(rootfs(), FakePackages({}), ImageConfig({}), Trace(frozenset({Access("/x", Op.OPEN, "", "one", "p")})))
+    assert probes(one) == {"one"}
+    two = replace(one, trace=Trace(frozenset({Access("/x", Op.OPEN, "", "two", "p")})))
+    assert (probes(two), probes(one)) == ({"two"}, {"one"})
+    # No caller can hand a memo on, by mistake or on purpose.
+    with pytest.raises(ValueError, match="memo"):
+        replace(one, memo=Memo())

@@ -107,11 +107,8 @@ def _write(report: GateReport, outputs: list[tuple[str, str]], quiet: bool) -> N
 
     for name, file in outputs:
         if file != "-":
-            try:
-                with written_whole(Path(file)) as draft:
-                    draft.write_text(renderer(name)(report), "utf-8", "surrogateescape")
-            except OSError as error:
-                raise UsageError(f"cannot write {file}: {error.strerror}") from error
+            with written_whole(Path(file)) as draft:
+                draft.write_text(renderer(name)(report), "utf-8", "surrogateescape")
         elif name == "terminal":
             click.echo(gateterminal.render(report, color=sys.stdout.isatty()), nl=False)
         else:

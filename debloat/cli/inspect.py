@@ -15,9 +15,9 @@ from debloat.core.model import Image
 from debloat.core.text import count, name, size
 from debloat.debian import dpkg
 from debloat.engine.workspace import Workspace
+from debloat.footprint import Footprint, of_image
 from debloat.gate.check import is_minimal
 from debloat.image.carve import BASE_DIGEST, BASE_NAME
-from debloat.image.footprint import Footprint, of_image
 from debloat.image.reader import open_rootfs
 from debloat.lock.format import LockedPackage
 from debloat.lock.manifest import installed, platform

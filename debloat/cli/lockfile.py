@@ -24,11 +24,8 @@ def sink(path: Path) -> Sink:
 
 def save(value: lock.Lock, path: Path) -> None:
     """Write a lock, whole or not at all."""
-    try:
-        with written_whole(path) as draft:
-            draft.write_bytes(lock.dump(value))
-    except OSError as error:
-        raise UsageError(f"cannot write the lock {path}: {error.strerror}") from error
+    with written_whole(path) as draft:
+        draft.write_bytes(lock.dump(value))
 
 
 def read(path: Path) -> lock.Lock:

@@ -92,7 +92,7 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
             lines.append(f"  of {owner}, {share.kept_files} of {share.total_files} files stay")
     wider = [level for level in Level if level > world.policy.level]
     for level in wider:
-        there = close(replace(world, policy=replace(world.policy, level=level), derivations={}), all_rules())
+        there = close(replace(world, policy=replace(world.policy, level=level)), all_rules())
         if real in there:
             lines.append(f"  --level {level} would keep it: {there.why(real)[0][1].rule}")
             break

@@ -77,6 +77,7 @@ class RunOptions:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     group_add: tuple[str, ...] = ()
+    no_new_privs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class RunSettings:
     cap_add: tuple[str, ...] | None = key(optional(TEXTS), "Capabilities to add.", example='["NET_ADMIN"]')
     cap_drop: tuple[str, ...] | None = key(optional(TEXTS), "Capabilities to drop.", example='["ALL"]')
     group_add: tuple[str, ...] | None = key(optional(TEXTS), "Supplementary groups.", example='["audio"]')
+    no_new_privs: bool | None = key(FLAG, "Run with no_new_privs, so that setuid programs gain nothing.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Sources: deb822(5), dpkg(1) FILES, dpkg-divert(1), update-alternatives(1) and, f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from debloat.debian.packages import Package
@@ -21,6 +21,7 @@ MAX_PATH = 4096
 """Longer lines are no paths: PATH_MAX of Linux (limits.h)."""
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+.\-]*")
+_SOURCE_VERSION = re.compile(r"\(([^()\s]+)\)")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -70,8 +71,15 @@ def _stanza(raw: bytes) -> Stanza | None:
         depends=relations(depends),
         provides=tuple(name for group in relations(fields.get("Provides", "")) for name in group),
         installed=state[0] in ON_DISK,
+        source_version="".join(_SOURCE_VERSION.findall(fields.get("Source", ""))[:1]),
     )
     return Stanza(raw, package, tuple(_conffile_digests(fields.get("Conffiles", ""))))
+
+
+_CARRIED = {byte: 0x2800 + byte for byte in range(256) if not (0x20 <= byte < 0x7F or byte in b"\t\n")}
+_BACK = {carrier: byte for byte, carrier in _CARRIED.items()}
+"""Bytes that are no plain text, and the letters that carry them past python-debian, one each: it takes a form feed or
+U+2028 for the end of a line, and bytes that are not UTF-8 for an error, where dpkg takes them as they are."""
 
 
 def _fields(raw: bytes) -> Mapping[str, str]:
@@ -79,9 +87,10 @@ def _fields(raw: bytes) -> Mapping[str, str]:
     from debian.deb822 import Deb822
 
     try:
-        return dict(Deb822(text(raw).split("\n")))
+        found = Deb822(raw.decode("latin-1").translate(_CARRIED).split("\n"))
     except (ValueError, UnicodeError):
         return {}
+    return {name: text(value.translate(_BACK).encode("latin-1")) for name, value in found.items()}
 
 
 def relations(field: str) -> tuple[tuple[str, ...], ...]:
@@ -90,6 +99,21 @@ def relations(field: str) -> tuple[tuple[str, ...], ...]:
         tuple(m.group() for word in group.split("|") if (m := _NAME.match(word.strip()))) for group in field.split(",")
     )
     return tuple(group for group in groups if group)
+
+
+def without_conffiles(raw: bytes, stays: Callable[[str], bool]) -> bytes:
+    """A stanza whose `Conffiles` name those files only that stay, all other bytes as they were; without any, no field.
+
+    dpkg writes each on a line of its own that begins with a space (deb822(5), dpkg(1)).
+    """
+    lines = raw.split(b"\n")
+    start = next((at for at, line in enumerate(lines) if line.lower().startswith(b"conffiles:")), None)
+    if start is None:
+        return raw
+    end = next((at for at in range(start + 1, len(lines)) if lines[at][:1] not in (b" ", b"\t")), len(lines))
+    kept = [line for line in lines[start + 1 : end] if all(stays(path) for path, _ in _conffile_digests(text(line)))]
+    head = [lines[start]] if kept or lines[start].partition(b":")[2].strip() else []
+    return b"\n".join([*lines[:start], *head, *kept, *lines[end:]])
 
 
 def _conffile_digests(field: str) -> Iterator[tuple[str, str]]:

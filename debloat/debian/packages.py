@@ -11,6 +11,7 @@ class Package:
     """A stanza of `/var/lib/dpkg/status` of an installed package.
 
     `name` is how dpkg names its info files: `libc6:amd64` for a Multi-Arch: same package, else the bare name.
+    `source_version` is the source's own where it differs (`Source: bzip2 (1.0.8-5)`, as binNMUs have it), else "".
     `depends` are the alternatives of Depends and Pre-Depends, bare names, as written: `(("a",), ("b", "c"))`.
     `installed` is false for a removed package of which configuration files stay (`config-files`).
     """
@@ -25,6 +26,7 @@ class Package:
     depends: tuple[tuple[str, ...], ...] = ()
     provides: tuple[str, ...] = ()
     installed: bool = True
+    source_version: str = ""
 
 
 class Packages(Protocol):

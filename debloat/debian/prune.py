@@ -1,6 +1,7 @@
 """The package database of a minimal image: what stays in it, and what its files say.
 
-A stanza stays iff a file of the package other than documentation and directories stays; its text is never edited.
+A stanza stays iff a file of the package other than documentation and directories stays. Of its text only `Conffiles`
+is edited, which lists files: those that are gone are not in it.
 `.list`, `.md5sums`, `.conffiles`, `diversions`, `statoverride` and `alternatives/*` speak of what stays only.
 Not kept, since nothing reads them in a running container: maintainer scripts, `triggers`, `shlibs`, `symbols`,
 `templates`, `config`, `available`, locks and `*-old`. Readers of the result: dpkg-query, trivy, syft, Clair.
@@ -8,6 +9,7 @@ Not kept, since nothing reads them in a running container: maintainer scripts, `
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -16,7 +18,7 @@ from typing import Literal
 from debloat.core.errors import InternalError
 from debloat.core.model import Entry, Kind
 from debloat.debian import control
-from debloat.debian.documentation import is_documentation
+from debloat.debian.documentation import copyright_file, is_documentation
 from debloat.debian.dpkg import ADMIN, INFO, Database
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
@@ -95,6 +97,7 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
             for name in names:
                 mine.setdefault(name, set()).add(rootfs.tree.number(path))
             staying.update(names if counts(entry) else ())
+    staying |= _licensors(packages, staying, kept)
     contents = {path: data for path, data in _contents(packages, staying, kept) if path in kept}
     _check(packages, contents, kept)
     dropped = frozenset(_untrue(packages, staying) & kept)
@@ -102,17 +105,33 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
     return Pruned(MappingProxyType(dict(sorted(contents.items()))), dropped, shares)
 
 
+def _licensors(database: Database, staying: Collection[str], kept: Collection[str]) -> set[str]:
+    """The packages with the licence of one that stays: `/usr/share/doc/libgcc-s1` is a link to gcc-base's."""
+    found = set[str]()
+    for name in staying:
+        real = database.rootfs.resolve(copyright_file(database.records[name].package.package)).path
+        if real is not None and real in kept:
+            found.update(database.listing(real))
+    return found
+
+
 def _contents(database: Database, staying: Collection[str], kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
     """Every file of the new database with its bytes."""
     stanzas: dict[str, list[bytes]] = {record.origin: [] for record in database.records.values()}
     for name, record in database.records.items():
         if name in staying:
-            stanzas[record.origin].append(record.stanza.raw + b"\n")
+            raw = control.without_conffiles(record.stanza.raw, functools.partial(_stays, database, name, kept))
+            stanzas[record.origin].append(raw + b"\n")
             yield from _info(database, name, kept)
     for origin, texts in stanzas.items():
         if texts or origin.endswith("/status"):
             yield origin, b"\n".join(texts) + (b"\n" if texts and origin.endswith("/status") else b"")
     yield from _shared_files(database, kept)
+
+
+def _stays(database: Database, name: str, kept: Collection[str], path: str) -> bool:
+    """Whether a file that a package lists as `path` is in the minimal image."""
+    return database.place(name, path) in kept
 
 
 def _info(database: Database, name: str, kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -121,10 +140,10 @@ def _info(database: Database, name: str, kept: Collection[str]) -> Iterator[tupl
     if database.rootfs.is_file(f"{info}.list"):
         lines = ("/." if line == "/" else line for line in _surviving_lines(database, name, kept))
         yield f"{info}.list", _text(lines)
-    sums = ((digest, path) for digest, path in database.digests(name) if database.place(name, path) in kept)
+    sums = ((digest, path) for digest, path in database.digests(name) if _stays(database, name, kept, path))
     yield f"{info}.md5sums", _text(f"{digest}  {path.lstrip('/')}" for digest, path in sums)
     conffiles = control.conffiles(database.content(f"{info}.conffiles"))
-    yield f"{info}.conffiles", _text(line for line in conffiles if database.place(name, line) in kept)
+    yield f"{info}.conffiles", _text(line for line in conffiles if _stays(database, name, kept, line))
 
 
 def _surviving_lines(database: Database, name: str, kept: Collection[str]) -> Iterator[str]:

@@ -36,7 +36,6 @@ MAX_NOTES = 1 << 20
 MAX_NOTE = 1 << 16
 DLOPEN_NOTE = (b"FDO\0", 0x407C0C0A)
 DF_1_NODEFLIB = 0x800
-DF_1_PIE = 0x08000000
 
 TAG = lief.ELF.DynamicEntry.TAG
 TYPES = {1: "rel", 2: "exec", 3: "dyn", 4: "core"}
@@ -58,8 +57,7 @@ class ElfFacts:
     `bits` is 32 or 64, `machine` the number of `e_machine`, `flags` those of the machine (`e_flags`), `kind` `exec`,
     `dyn`, `rel`, `core` or empty.
     `rpath` and `runpath` are as written, `""` where absent. `needed` keeps the order of the file; `filters` are
-    DT_AUXILIARY and DT_FILTER, `audits` DT_AUDIT and DT_DEPAUDIT. `requires` are (file, version) pairs of
-    DT_VERNEED, `defines` the versions of DT_VERDEF.
+    DT_AUXILIARY and DT_FILTER, `audits` DT_AUDIT and DT_DEPAUDIT. `defines` are the versions of DT_VERDEF.
     """
 
     bits: int
@@ -76,9 +74,7 @@ class ElfFacts:
     filters: tuple[str, ...] = ()
     audits: tuple[str, ...] = ()
     dlopens: tuple[DlopenFeature, ...] = ()
-    requires: tuple[tuple[str, str], ...] = ()
     defines: tuple[str, ...] = ()
-    dynamic: bool = False
 
     @property
     def abi(self) -> tuple[int, int, bool]:
@@ -93,12 +89,6 @@ class ElfFacts:
     @property
     def nodeflib(self) -> bool:
         return bool(self.flags_1 & DF_1_NODEFLIB)
-
-    @property
-    def is_static(self) -> bool:
-        """Whether this is a program that runs without ld.so (ld.so itself, which has a soname, is none)."""
-        program = self.kind == "exec" or bool(self.flags_1 & DF_1_PIE)
-        return program and not self.interpreter and not self.needed and not self.soname
 
     @property
     def effective_rpath(self) -> str:
@@ -160,9 +150,7 @@ def _facts(data: bytes, binary: lief.ELF.Binary) -> ElfFacts:
         filters=names.strings(TAG.AUXILIARY) + names.strings(TAG.FILTER),
         audits=tuple(a for t in (_DT_AUDIT, _DT_DEPAUDIT) for n in names.strings(t) for a in n.split(":") if a),
         dlopens=tuple(dlopens),
-        requires=_requires(binary),
         defines=_defines(binary),
-        dynamic=bool(names),
     )
 
 
@@ -183,9 +171,6 @@ class _Dynamic:
         offset = binary.virtual_address_to_offset(table) if table else 0
         self._strings = offset if isinstance(offset, int) and 0 < offset < len(data) else len(data)
 
-    def __bool__(self) -> bool:
-        return bool(self._values)
-
     def number(self, tag: Any) -> int:
         return self._values.get(_tag(tag), [0])[0]
 
@@ -205,18 +190,6 @@ def _tag(tag: Any) -> int:
 
 def _text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
-
-
-def _requires(binary: lief.ELF.Binary) -> tuple[tuple[str, str], ...]:
-    found = list[tuple[str, str]]()
-    try:
-        for need in binary.symbols_version_requirement:
-            found += ((str(need.name), str(aux.name)) for aux in need.get_auxiliary_symbols())
-            if len(found) > MAX_NAMES:
-                break
-    except ValueError:
-        return ()
-    return tuple(found)
 
 
 def _defines(binary: lief.ELF.Binary) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class ContainerSpec:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     group_add: tuple[str, ...] = ()
+    no_new_privs: bool = False
     read_only: bool = False
     init: bool = False
     stdin: bool = False
@@ -63,7 +64,11 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """A container as it stands; `ports` maps `80/tcp` to a port on the engine's 127.0.0.1, `addresses` are its own."""
+    """A container as it stands; `ports` maps `80/tcp` to a port on the engine's 127.0.0.1, `addresses` are its own.
+
+    `error` is why the engine could not run it, in its words, or empty. `oom_killed` says that the kernel killed a
+    process of it for want of memory, the main one or another.
+    """
 
     running: bool
     exit_code: int

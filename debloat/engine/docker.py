@@ -204,6 +204,7 @@ class DockerEngine:
             cap_add=list(spec.cap_add) or None,
             cap_drop=list(spec.cap_drop) or None,
             group_add=list(spec.group_add) or None,
+            security_opt=["no-new-privileges"] if spec.no_new_privs else None,
             read_only=spec.read_only or None,
             init=spec.init or None,
             log_config=None if spec.logs else LogConfig(type="none"),

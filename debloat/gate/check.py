@@ -20,12 +20,12 @@ from debloat.core.recipe import Recipe
 from debloat.debian import dpkg
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
+from debloat.footprint import Footprint, footprint, of_image
 from debloat.gate.findings import Finding, GateReport
 from debloat.gate.judge import Drift, Subject, figures, judge
 from debloat.gate.location import NO_DOCKERFILE, Dockerfile
 from debloat.gate.rules import BY_ID, Rules, Severity
 from debloat.image import carve
-from debloat.image.footprint import Footprint, footprint, of_image
 from debloat.image.reader import ENGINE_TOUCHED, open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.lock.apply import Cut, cut_by, replay, side

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from debloat.footprint import Footprint
 from debloat.gate.rules import RULES, GateRule, Severity
-from debloat.image.footprint import Footprint
 from debloat.lock.compare import NO_DIFF, Diff
 from debloat.lock.seeds import Gone, Move
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from debloat.core.globs import matcher
 from debloat.core.text import count, name, percent, size
+from debloat.footprint import Footprint, footprint
 from debloat.gate.findings import Finding
 from debloat.gate.rules import RULES, Rules
-from debloat.image.footprint import Footprint, footprint
 from debloat.lock.compare import Diff, PackageDiff, Side
 from debloat.lock.format import Item, Lock
 from debloat.lock.seeds import Gone, Move, stem, tree_of

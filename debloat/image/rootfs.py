@@ -219,6 +219,7 @@ class Rootfs:
         """Paths of entries that match, sorted. `*` and `?` stop at `/`, `**` does not, `[...]` is a set.
 
         The directory part before the first wildcard may lead through links; the rest is matched against real paths.
+        A pattern without a wildcard is the path itself: a link in the last place stays one, unless it is a directory's.
         """
         found = self._globs.get(pattern)
         if found is None:
@@ -228,14 +229,14 @@ class Rootfs:
     def _glob(self, pattern: str) -> Iterator[str]:
         parts = pattern.split("/")
         fixed = next((i for i, p in enumerate(parts) if any(c in p for c in "*?[")), len(parts))
-        base = "/".join(parts[:fixed])
-        real = self.resolve(base or "/").path
-        if real is None:
+        base = "/".join(parts[:fixed]) or "/"
+        real = self.resolve(base).path
+        if fixed < len(parts):
+            yield from self._glob_below(real, parts[fixed:]) if real is not None else ()
             return
-        if fixed == len(parts):
-            yield real
-            return
-        yield from self._glob_below(real, parts[fixed:])
+        # A directory is named for what is below it; of anything else the link is named, not what it leads to.
+        named = real if real is not None and self._at(real).is_dir else self.resolve(base, follow=False).path
+        yield from () if named is None else (named,)
 
     def _glob_below(self, directory: str, parts: list[str]) -> Iterator[str]:
         head, rest = parts[0], parts[1:]

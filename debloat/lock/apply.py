@@ -176,8 +176,7 @@ def replay(
     judge = Judge(workspace, done.image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
     with progress.stage("verify"):
         verdict = judge.verify(workspace.pending)
-    world = replace(done.world, derivations={})
-    return verdict, missed_paths(world, verdict.trace, done.minimal.closure)
+    return verdict, missed_paths(done.world, verdict.trace, done.minimal.closure)
 
 
 def notes_on(lock: Lock, recipe: Recipe | None) -> tuple[str, ...]:

@@ -137,10 +137,15 @@ def recipe_digest(recipe: Recipe) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
+LATER = frozenset({"no_new_privs"})
+"""What recipes could not say from the start: it counts only where it is said, so that digests in old locks hold."""
+
+
 def _plain(value: Any) -> Any:
     """A value of dataclasses, mappings and sequences as JSON knows them."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        said = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {name: plain for name, plain in said.items() if plain or name not in LATER}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

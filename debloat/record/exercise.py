@@ -48,6 +48,8 @@ IMPATIENT = 2.0
 BOUND = 10.0
 """Seconds until a service that exposes UDP ports alone is asked, whether it has bound one or not."""
 
+OUT_OF_MEMORY = "the kernel killed a process of the container for want of memory"
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
 _END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
@@ -108,7 +110,7 @@ def exercise(
     exercised at all: it never gets ready, or stays up with nothing to ask.
     """
     config = image.config
-    ports = tuple(sorted({*(p for p in config.ports if p.endswith("/tcp")), *_probe_ports(scenario, asked)}))
+    ports = published_ports(scenario, config, asked)
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
         run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports})
         results = run.to_the_end(first=asked is None) if run.finite(asked) else run.service(asked)
@@ -116,9 +118,43 @@ def exercise(
         return Exercise(scenario, tuple(run.asked), tuple(results), recorded, run.ready, recorder.mechanism)
 
 
-def _probe_ports(scenario: Scenario, asked: Iterable[Ask] | None) -> set[str]:
+def published_ports(scenario: Scenario, config: ImageConfig, asked: Iterable[Ask] | None = None) -> tuple[str, ...]:
+    """The ports of a scenario's container that are published: those that the image exposes over TCP or probes name."""
     named = {p.port for p in scenario.http} | {a.port for a in asked or ()}
-    return {f"{port}/tcp" for port in named if port}
+    exposed = {p for p in config.ports if p.endswith("/tcp")}
+    return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
+
+
+def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object]) -> bool | None:
+    """Whether a scenario's container is asked (True) or run to its end (False); None if that is seen once it runs.
+
+    A container that was given other arguments is a service if it listens on one of its ports.
+    """
+    if scenario.probes or (scenario.args is None and (config.healthcheck or ports)):
+        return True
+    return None if scenario.args is not None and ports else False
+
+
+def first_asks(scenario: Scenario, config: ImageConfig, ports: Iterable[int]) -> list[Ask]:
+    """What a scenario asks of a service, or the defaults: HEALTHCHECK, then HTTP or a connect on each port."""
+    asks: list[Ask] = []
+    if not scenario.probes:
+        if check := config.healthcheck:
+            argv = check[1:] if check[0] == "CMD" else (*config.shell, *check[1:])
+            asks.append(Ask("exec", "healthcheck", argv=argv))
+        asks += [Ask("default", f"port {port}", port=port) for port in ports]
+        if not asks:
+            raise NothingToAsk("the container exposes no port and has no HEALTHCHECK", _END_HINT)
+        return asks
+    asks += [Ask("http", probe.name, http=probe, port=probe.port) for probe in scenario.http]
+    asks += [Ask("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
+    asks += [Ask("run", f"run {c}", command=c) for c in scenario.run]
+    return asks
+
+
+def run_to_the_end(scenario: Scenario) -> Ask:
+    """What is asked of a container that is no service: its output and exit code."""
+    return Ask("exit", f"run {scenario.name}" if scenario.args is not None else "run CMD")
 
 
 class _Run:
@@ -142,14 +178,11 @@ class _Run:
         """Whether the container is run to its end instead of being asked."""
         if asked is not None:
             return any(a.kind == "exit" for a in asked)
-        if self._scenario.probes or (self._scenario.args is None and (self._ports or self._config.healthcheck)):
-            return False
-        return self._scenario.args is None or not self._serves()
+        service = is_service(self._scenario, self._config, self._ports)
+        return not (self._serves() if service is None else service)
 
     def _serves(self) -> bool:
         """Whether a container that was given other arguments turns out to be a service: it listens on a known port."""
-        if not self._ports:
-            return False
         answer = self._await(self._limits.ready)
         return answer.startswith("ready")
 
@@ -159,7 +192,7 @@ class _Run:
 
     def to_the_end(self, *, first: bool) -> list[ProbeResult]:
         """Wait for the program to finish; its output and exit code are the answer."""
-        ask = Ask("exit", f"run {self._scenario.name}" if self._scenario.args is not None else "run CMD")
+        ask = run_to_the_end(self._scenario)
         self.asked.append(ask)
         engine, container = self._session.engine, self._session.container
         code = engine.wait(container, self._limits.timeout)
@@ -173,7 +206,7 @@ class _Run:
             engine.wait(container, STOP_GRACE)
             return [ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")]
         stdout, stderr = engine.logs(container)
-        return [self._result(ask, code, stdout, stderr)]
+        return self._with_cause([self._result(ask, code, stdout, stderr)])
 
     def service(self, asked: tuple[Ask, ...] | None) -> list[ProbeResult]:
         """Wait until it is ready, ask, and stop it while it is still recorded."""
@@ -190,6 +223,7 @@ class _Run:
             self._note_answer(found)
             self.asked += [a for a in dict.fromkeys(concrete for concrete, _ in found) if a not in self.asked]
             results += [result for _, result in found]
+        results = self._with_cause(results)
         self._session.mark("stop")
         code = self._session.stop()
         return [*results, ProbeResult("stop", True, -1 if code is None else code)]
@@ -220,29 +254,26 @@ class _Run:
                 return
             time.sleep(_LONGEST_PAUSE / 10)
 
+    def _with_cause(self, results: list[ProbeResult]) -> list[ProbeResult]:
+        """The results, failed ones with what the engine knows of the cause."""
+        if all(result.ok for result in results) or not self._session.state().oom_killed:
+            return results
+        return [
+            result if result.ok else replace(result, detail="; ".join(filter(None, (result.detail, OUT_OF_MEMORY))))
+            for result in results
+        ]
+
     def _last_words(self) -> str:
         stdout, stderr = self._session.engine.logs(self._session.container)
         state = self._session.state()
         code = "" if state.running else f" with exit code {state.exit_code}"
+        code += "".join(f" ({why})" for why in (state.error, OUT_OF_MEMORY * state.oom_killed) if why)
         text = excerpt(stderr or stdout, 600)
         return f"{code}; its last output was:\n{text}" if text else f"{code}; it printed nothing"
 
     def _first_asks(self) -> list[Ask]:
-        """What the scenario asks for, or the defaults: HEALTHCHECK, then HTTP or a connect on each port."""
-        asks: list[Ask] = []
-        scenario, check = self._scenario, self._config.healthcheck
-        if not scenario.probes:
-            if check:
-                argv = check[1:] if check[0] == "CMD" else (*self._config.shell, *check[1:])
-                asks.append(Ask("exec", "healthcheck", argv=argv))
-            asks += [Ask("default", f"port {port}", port=port) for port in self._open_first(self._ports)]
-            if not asks:
-                raise NothingToAsk("the container exposes no port and has no HEALTHCHECK", _END_HINT)
-            return asks
-        asks += [Ask("http", probe.name, http=probe, port=probe.port) for probe in scenario.http]
-        asks += [Ask("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
-        asks += [Ask("run", f"run {c}", command=c) for c in scenario.run]
-        return asks
+        ports = () if self._scenario.probes else self._open_first(self._ports)
+        return first_asks(self._scenario, self._config, ports)
 
     def _find_out(self, ask: Ask) -> list[tuple[Ask, ProbeResult]]:
         """Ask for the first time: settle which port and scheme an HTTP probe means, and whether a port speaks HTTP."""

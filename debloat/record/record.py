@@ -6,7 +6,8 @@ there, the recording is made again with the other mechanism, and said so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
@@ -147,10 +148,14 @@ def _sound(recorded: Recorded) -> list[str]:
     failed = sum(c.failed_reads for c in recorded.counters)
     unwritten = sum(c.failed_writes for c in recorded.counters)
     if not recorded.counters or not stops or not recorded.accesses:
-        raise SensorUnavailable("the sensor saw no file access at all", "run `debloat doctor`: recording is blind here")
+        raise SensorUnavailable(
+            f"the sensor saw no file access at all{_because(c.install_error for c in recorded.counters)}",
+            "run `debloat doctor`: recording is blind here",
+        )
     if unwritten:
         raise SensorUnavailable(
-            f"{unwritten} accesses could not be written down", "free space where the engine keeps its volumes"
+            f"{unwritten} accesses could not be written down{_because(c.write_error for c in recorded.counters)}",
+            "free space where the engine keeps its volumes",
         )
     if failed > max(3, stops * MAX_FAILED_READS):
         raise SensorUnavailable(
@@ -160,4 +165,11 @@ def _sound(recorded: Recorded) -> list[str]:
     if recorded.unresolved:
         shown = ", ".join(repr(u) for u in recorded.unresolved[:3])
         notes.append(f"{len(recorded.unresolved)} names whose directory could not be told: {shown}")
+    if any(c.forced_no_new_privs for c in recorded.counters):
+        notes.append("recorded without SYS_ADMIN, so under no_new_privs: setuid programs had no effect")
     return notes
+
+
+def _because(errors: Iterable[int]) -> str:
+    """The first error as a cause to append to a sentence; empty where there is none."""
+    return next((f": {os.strerror(error)}" for error in errors if error), "")

@@ -196,6 +196,8 @@ def record_argv(config: ImageConfig, options: RunOptions, recorder: Recorder, sc
     _, drop = _sensor_caps(options)
     if drop:
         argv += ["--drop-caps", ",".join(c.lower() for c in drop)]
+    if options.no_new_privs:
+        argv += ["--no-new-privs"]
     return (*argv, "--")
 
 
@@ -227,6 +229,7 @@ def container_spec(
         cap_add=(*options.cap_add, *(c for c in add if c not in options.cap_add)),
         cap_drop=options.cap_drop,
         group_add=options.group_add,
+        no_new_privs=options.no_new_privs,
         read_only=options.read_only,
         init=options.init,
     )

@@ -36,20 +36,20 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A recording's state file (docs/sensor.md)."""
+    """What a recording's state file says of its soundness (docs/sensor.md); errors are numbers of errno(3), 0 for none.
+
+    `stops` are system calls that were seen; `failed_reads` paths of theirs that could not be read, `failed_writes`
+    records that could not be written, `write_error` why the first could not. `install_error` says why there is no
+    listener. `forced_no_new_privs`: the program had to run under no_new_privs, because SYS_ADMIN was missing.
+    """
 
     mechanism: str
     stops: int
-    records: int
     failed_reads: int
-    unresolved: int
-    interrupted: int
     failed_writes: int
-    write_errno: int
-    started: bool
-    ended: bool
-    wait_status: int
-    install_errno: int
+    write_error: int
+    install_error: int
+    forced_no_new_privs: bool
 
 
 def unescape(text: bytes) -> str:
@@ -107,24 +107,12 @@ def parse_marks(data: bytes) -> dict[int, str]:
 
 def parse_state(data: bytes) -> Counters:
     """Read a state file; SensorUnavailable where it is none."""
-    if len(data) < 88 or data[:8] != b"DBLSTATE":
+    if len(data) < 92 or data[:8] != b"DBLSTATE":
         raise SensorUnavailable("the sensor left no counters that can be read", "run `debloat doctor`")
-    _, mechanism, *counts = struct.unpack_from("<II7QIIII", data, 8)
-    stops, records, reads, bases, interrupted, writes, error, _, phase, status, install = counts
-    return Counters(
-        {1: "notify", 2: "ptrace"}.get(mechanism, "none"),
-        stops,
-        records,
-        reads,
-        bases,
-        interrupted,
-        writes,
-        error,
-        phase >= 1,
-        phase >= 2,
-        status,
-        install,
-    )
+    _, mechanism, stops, _, reads, _, _, writes, error = struct.unpack_from("<II7Q", data, 8)
+    install, forced = struct.unpack_from("<II", data, 84)
+    name = {1: "notify", 2: "ptrace"}.get(mechanism, "none")
+    return Counters(name, stops, reads, writes, error, install, bool(forced))
 
 
 def dump(trace: Trace) -> bytes:

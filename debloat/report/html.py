@@ -16,7 +16,7 @@ from functools import cache
 from importlib import resources
 
 from debloat.core.text import count, name, printable, saving, size
-from debloat.image.footprint import Footprint
+from debloat.footprint import Footprint
 from debloat.result import Report
 from debloat.verify import Comparison
 

@@ -6,9 +6,9 @@ import html
 from collections.abc import Callable, Iterable, Iterator
 
 from debloat.core.text import count, name, printable, size
+from debloat.footprint import Footprint
 from debloat.gate.findings import Finding, GateReport
 from debloat.gate.rules import Severity
-from debloat.image.footprint import Footprint
 from debloat.lock.compare import lines
 
 _LIMIT = 50

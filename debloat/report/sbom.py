@@ -81,10 +81,14 @@ def render(image: Image, materials: Materials, format_: str) -> str:
 
 
 def _purl(package: Package, materials: Materials) -> PackageURL:
-    """pkg:deb of the package URL specification; `upstream` names the source where it is called otherwise."""
+    """pkg:deb of the package URL specification; `upstream` names the source where it is called otherwise, and its
+    version where that differs, as syft and trivy write it."""
     qualifiers = {"arch": package.architecture, "distro": materials.distribution}
-    if package.source and package.source != package.package:
-        qualifiers["upstream"] = package.source
+    source = package.source or package.package
+    if package.source_version:
+        qualifiers["upstream"] = f"{source}@{package.source_version}"
+    elif source != package.package:
+        qualifiers["upstream"] = source
     vendor = materials.distribution.partition("-")[0]
     return PackageURL("deb", vendor, package.package, package.version, qualifiers)
 

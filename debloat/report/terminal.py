@@ -14,7 +14,7 @@ from rich.text import Text
 
 from debloat.core.progress import Progress, Stage
 from debloat.core.text import count, name, saving, size
-from debloat.image.footprint import Footprint
+from debloat.footprint import Footprint
 from debloat.result import Report
 from debloat.verify import Comparison
 

@@ -1,4 +1,4 @@
-"""Rules: what belongs to what is kept. One subject a module; each exports `RULES`."""
+"""Rules: what belongs to what is kept. One subject a module; each exports `RULES`, and a language names its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 
 from debloat.closure import Rule
 from debloat.core.platform import Platform
+from debloat.rules import languages
 
 MODULES = (
     "debloat.rules.recorded.trace",
@@ -26,26 +27,17 @@ MODULES = (
     "debloat.rules.knowledge.tools",
     "debloat.rules.system.configfiles",
     "debloat.rules.system.pam",
-    "debloat.rules.languages.shell.rules",
-    "debloat.rules.languages.python.rules",
-    "debloat.rules.languages.python.programs",
-    "debloat.rules.languages.node.rules",
-    "debloat.rules.languages.perl.rules",
-    "debloat.rules.languages.ruby.rules",
-    "debloat.rules.languages.php.rules",
-    "debloat.rules.languages.java.rules",
-    "debloat.rules.languages.java.classfile",
     "debloat.rules.subprocesses",
-    "debloat.rules.languages.compiled.rules",
     "debloat.rules.system.package",
 )
-"""Every module with rules. Their order does not matter to a closure."""
+"""The modules with rules that speak of no language. Their order, as that of languages, does not matter to a closure."""
 
 
 @functools.cache
 def all_rules() -> tuple[Rule, ...]:
-    """The rules of every module; each runs from its own level on."""
-    return tuple(rule for name in MODULES for rule in importlib.import_module(name).RULES)
+    """The rules of every module and language; each runs from its own level on."""
+    modules = (*MODULES, *languages.rule_modules())
+    return tuple(rule for name in modules for rule in importlib.import_module(name).RULES)
 
 
 def prepare(platform: Platform) -> None:

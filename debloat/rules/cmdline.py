@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import posixpath
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 
 from debloat.rules.languages.shell.evaluate import SHELLS, WRAPPERS, unwrap
 from debloat.rules.languages.shell.source import Command, parse
@@ -56,6 +57,20 @@ def _shell(words: Sequence[str], depth: int) -> Iterator[str]:
             return
         if not word.startswith("-"):
             return
+
+
+def split(text: str) -> list[str]:
+    """The words of a command line without operators; where quotation marks do not match, what stands between blanks."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def words_of(texts: Iterable[str]) -> Iterator[str]:
+    """Some words; a command line among them gives its own."""
+    for text in texts:
+        yield from split(text) if " " in text else (text,)
 
 
 def vector(words: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import World
+from debloat.closure import World, derived
 from debloat.core.model import Op
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -59,7 +59,7 @@ def circle(world: World, owners: Iterable[str]) -> frozenset[str]:
     Debian policy 3.5 and 3.8; awk is there because base-files depends on one. Programs that are only recommended or
     suggested are not followed.
     """
-    return depended(world, owners) | world.derived(_essential)
+    return depended(world, owners) | _essential(world)
 
 
 def depended(world: World, owners: Iterable[str]) -> frozenset[str]:
@@ -73,6 +73,7 @@ def depended(world: World, owners: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+@derived
 def _essential(world: World) -> frozenset[str]:
     names = world.packages.names()
     return depended(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
@@ -96,9 +97,10 @@ def scripts(world: World, package: str, language: bytes) -> list[str]:
 
 def inert(world: World, path: str) -> bool:
     """Whether a script is there to be read or copied, not to be run under its name: by the name, unless it ran."""
-    return INERT.fullmatch(path) is not None and path not in world.derived(_executed)
+    return INERT.fullmatch(path) is not None and path not in _executed(world)
 
 
+@derived
 def _executed(world: World) -> frozenset[str]:
     resolve = world.rootfs.resolve
     return frozenset(real for a in world.trace.accesses if a.op is Op.EXEC and (real := resolve(a.path).path))

@@ -6,12 +6,13 @@ its own (https://wiki.debian.org/Multiarch). A program loads what is in its own 
 
 from __future__ import annotations
 
-from debloat.closure import World
+from debloat.closure import World, derived
 from debloat.core.model import Entry
 from debloat.core.platform import PLATFORMS, Platform
 from debloat.elf.facts import elf_facts
 
 
+@derived
 def platforms(world: World) -> tuple[Platform, ...]:
     """The image's own platform, then those of which the image has libraries, sorted.
 
@@ -29,7 +30,7 @@ def platforms(world: World) -> tuple[Platform, ...]:
 
 def platforms_of(entry: Entry, world: World) -> tuple[Platform, ...]:
     """The platforms whose libraries a file may use: the one that its directory or its program code tells, else all."""
-    known = world.derived(platforms)
+    known = platforms(world)
     if len(known) == 1:
         return known
     named = tuple(platform for platform in known if f"/{platform.multiarch}/" in entry.path)
@@ -41,4 +42,4 @@ def platforms_of(entry: Entry, world: World) -> tuple[Platform, ...]:
 
 def multiarchs_of(world: World) -> tuple[str, ...]:
     """The names of the multi-arch directories of an image's platforms, its own first."""
-    return tuple(platform.multiarch for platform in world.derived(platforms))
+    return tuple(platform.multiarch for platform in platforms(world))

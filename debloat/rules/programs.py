@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from debloat.rules.languages.shell.evaluate import names
+from debloat.rules import languages
 
 DIRECTORIES = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/")
 """Directories of programs, with and without merged /usr (Debian policy 9.1.1, hier(7))."""
 
-BUILD_TIME = names(
-    "apt apt-get apt-cache apt-key apt-mark aptitude add-apt-repository dpkg-buildpackage dpkg-reconfigure tasksel "
-    "ar as autoconf autoheader automake autoreconf aclocal bison c++ c89 c99 cc clang clang++ cmake cpp flex g++ gcc "
-    "gfortran gmake ld ld.bfd ld.gold libtool libtoolize m4 make meson ninja nm objcopy objdump pkg-config pkgconf "
-    "ranlib strip yacc debconf-set-selections ucf update-rc.d locale-gen update-locale validlocale localedef"
+BUILD_TIME = frozenset(
+    (
+        *("apt", "apt-get", "apt-cache", "apt-key", "apt-mark", "aptitude", "add-apt-repository", "tasksel"),
+        *("dpkg-buildpackage", "dpkg-reconfigure", "debconf-set-selections", "ucf", "update-rc.d"),
+        *("locale-gen", "update-locale", "validlocale", "localedef"),
+        *(program for language in languages.known() for program in language.build_programs),
+    )
 )
 """Package management and the tool chain: scripts left behind by a build name them, services do not.
 

@@ -53,6 +53,50 @@ def test_a_stanza_is_read_field_by_field() -> None:
     assert (removed.package.name, removed.package.installed) == ("removed", False)
 
 
+ODD = (b"\xff", "\u2028".encode(), b"\xc2\x85", b"\x0c", b"\r", b"\x0b", b"\x1c", "\u2800".encode())
+"""What editors and mail put into a maintainer's name or a description; dpkg takes every byte but a line feed."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_stanza_may_hold_any_byte(odd: bytes) -> None:
+    line = b"Maintainer: J" + odd + b"rg <j@example.com>\n"
+    conffile = b"Conffiles:\n /etc/a" + odd + b"b 00e7a7b88a71b5ffd9e2644e71a0cfab\n"
+    (found,) = control.stanzas(b"Package: a\nStatus: install ok installed\n" + line + conffile + b"Version: 1-2\n")
+    assert (found.package.name, found.package.version) == ("a", "1-2")
+    assert found.conffiles == ((control.text(b"/etc/a" + odd + b"b"), "00e7a7b88a71b5ffd9e2644e71a0cfab"),)
+
+
+@given(st.binary(max_size=40).filter(lambda data: b"\n" not in data))
+def test_no_byte_of_a_field_changes(value: bytes) -> None:
+    found = control._fields(b"Package: a\nX: x" + value + b"x\nVersion: 1")
+    assert found == {"Package": "a", "X": control.text(b"x" + value + b"x"), "Version": "1"}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("", ("a", "")), ("bzip2", ("bzip2", "")), ("bzip2 (1.0.8-5)", ("bzip2", "1.0.8-5")), ("x ()", ("x", ""))],
+)
+def test_the_source_of_a_package_has_a_version_of_its_own(source: str, expected: tuple[str, str]) -> None:
+    (found,) = control.stanzas(stanza("a", Source=source).encode() if source else stanza("a").encode())
+    assert (found.package.source, found.package.source_version) == expected
+
+
+CONFFILES = b"Package: a\nConffiles:\n /etc/a 00\n /etc/b c 11 obsolete\nDescription: x\n y"
+
+
+@pytest.mark.parametrize(
+    ("stay", "expected"),
+    [
+        ({"/etc/a", "/etc/b c"}, CONFFILES),
+        ({"/etc/b c"}, b"Package: a\nConffiles:\n /etc/b c 11 obsolete\nDescription: x\n y"),
+        (set(), b"Package: a\nDescription: x\n y"),
+    ],
+)
+def test_a_stanza_without_the_configuration_files_that_are_gone(stay: set[str], expected: bytes) -> None:
+    assert control.without_conffiles(CONFFILES, stay.__contains__) == expected
+    assert control.without_conffiles(b"Package: a\nVersion: 1", stay.__contains__) == b"Package: a\nVersion: 1"
+
+
 @pytest.mark.parametrize(
     ("state", "counts"),
     [

@@ -95,6 +95,23 @@ def test_lists_and_digests_speak_of_surviving_files() -> None:
     assert f"{INFO}/format" in closure
 
 
+def test_a_stanza_names_no_configuration_file_that_is_gone() -> None:
+    fields = {"a": {"Conffiles": "\n /etc/a.conf 00e7\n /etc/a.d/b.conf 11e7", "Description": "x"}}
+    world = debian_world(TREE, OWNED, shipped=SHIPPED, fields=fields)
+    status = pruned(world, "/usr/bin/a", "/etc/a.conf")[0].contents["/var/lib/dpkg/status"].decode()
+    assert "Conffiles: \n /etc/a.conf 00e7\nDescription: x\n" in status
+    assert "Conffiles" not in pruned(world, "/usr/bin/a")[0].contents["/var/lib/dpkg/status"].decode()
+
+
+def test_the_package_that_holds_the_licence_of_another_has_a_stanza() -> None:
+    table = {**TREE, "/usr/share/doc/a": "-> a-base", "/usr/share/doc/a-base/copyright": "licence"}
+    del table["/usr/share/doc/a/copyright"], table["/usr/share/doc/a/README"]
+    owned = {**OWNED, "a": ["/usr/bin/a", "/usr/share/doc/a"], "a-base": ["/usr/share/doc/a-base/copyright"]}
+    result, closure = pruned(debian_world(table, owned), "/usr/bin/a")
+    assert "/usr/share/doc/a-base/copyright" in closure
+    assert "Package: a-base\n" in result.contents["/var/lib/dpkg/status"].decode()
+
+
 def test_an_empty_directory_that_a_package_brings_is_listed() -> None:
     result, _ = pruned(base(), "/usr/bin/a", "/usr/lib/a")
     assert "/usr/lib/a" in lines(result, f"{INFO}/a.list")

@@ -57,8 +57,6 @@ def test_facts_of_a_program() -> None:
     assert facts.needed == ("liba.so", "libb.so", "libc.so.6")
     assert (facts.rpath, facts.runpath) == ("", "$ORIGIN/../lib")
     assert facts.interpreter == "/lib64/ld-linux-x86-64.so.2"
-    assert ("libc.so.6", "GLIBC_2.34") in facts.requires
-    assert not facts.is_static
 
 
 @needs_compiler
@@ -67,7 +65,6 @@ def test_facts_of_a_library() -> None:
     assert facts is not None
     assert (facts.soname, facts.rpath, facts.effective_rpath, facts.interpreter) == ("libé.so.1", "/r:/s", "/r:/s", "")
     assert facts.nodeflib
-    assert not facts.is_static
 
 
 @needs_compiler
@@ -90,7 +87,7 @@ def test_filters_and_auditors() -> None:
 def test_static_programs(flags: tuple[str, ...]) -> None:
     facts = parse_elf(program(flags=flags))
     assert facts is not None
-    assert facts.is_static
+    assert facts.interpreter == ""
     assert facts.needed == ()
 
 

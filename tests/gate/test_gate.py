@@ -13,11 +13,11 @@ import pytest
 from debloat.core import config, limits
 from debloat.core.errors import UsageError
 from debloat.core.model import Entry, Kind
+from debloat.footprint import footprint
 from debloat.gate.check import baseline, is_root
 from debloat.gate.findings import Finding
 from debloat.gate.location import Dockerfile
 from debloat.gate.rules import RULES, SWITCHES, Rules, Severity, rules_of
-from debloat.image.footprint import footprint
 from debloat.image.rootfs import MemoryContents, Rootfs
 from debloat.lock.seeds import Gone, Move
 from debloat.report import gatejson

@@ -205,6 +205,8 @@ for word in "$@"; do
         init) read -r name < /proc/1/comm; [ "$name" != look ] && [ "$name" != sensor ] ;;
         pid1) [ $$ = 1 ] ;;
         user) [ "$(id -u):$(id -g)" = 1234:2345 ] ;;
+        no-new-privs) while read -r key value; do [ "$key" != NoNewPrivs: ] || break; done </proc/self/status
+            [ "$value" = 1 ] ;;
         none) [ "$(ls /sys/class/net)" = lo ] ;;
     esac || { echo "not as asked: $word" >&2; exit 1; }
 done
@@ -237,6 +239,20 @@ def test_options_of_the_run(shared: Place, look: str, words: str, options: tuple
     assert "/etc/issue" in seen.kept
     assert not {"/volume/given", "/anonymous/made", "/made", "/scratch/made"} & seen.kept
     assert shared.left() == []
+
+
+def test_no_new_privs(place: Place, look: str) -> None:
+    """What is started has it recorded and replayed: CMD, and a command in a container at work."""
+    place.config("[run_options]\nno_new_privs = true\n")
+    assert exact(place, look, "--args", "no-new-privs").answers == {"run args no-new-privs": "exit code 0"}
+    service = place.build(in_base("COPY look /usr/bin/", 'CMD ["sleep", "600"]'), {"look!": LOOK}, "service")
+    assert exact(place, service, "--exec", "look no-new-privs").answers["exec look no-new-privs"] == "exit code 0"
+
+
+def test_without_no_new_privs(place: Place, look: str) -> None:
+    done = place.debloat(look, "--args", "no-new-privs")
+    assert done.code == 4
+    assert "not as asked: no-new-privs" in done.err
 
 
 def test_an_init_of_the_image(place: Place) -> None:

@@ -62,7 +62,7 @@ def again(lock: Lock, directory: Path, **changes: str) -> Lock:
     """The lock applied to a build."""
     world, _ = build(directory, **changes)
     seeds = carried(lock, world.rootfs, world.packages)
-    applied = replace(world, trace=seeds.trace, policy=lock.policy, derivations={})
+    applied = replace(world, trace=seeds.trace, policy=lock.policy)
     return lock_of(IMAGE, lock.recipe, applied, cut(applied, IMAGE, seeds.healed, directory), seeds.healed)
 
 

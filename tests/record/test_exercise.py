@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from debloat.core.errors import OriginalFails
 from debloat.core.model import Image, ImageConfig
 from debloat.core.recipe import HttpProbe, Scenario
 from debloat.engine.base import ContainerState
@@ -89,6 +90,53 @@ def serve() -> Iterator[Callable[[Callable[[bytes], bytes | None]], Server]]:
     yield start
     for server in servers:
         server.close()
+
+
+class Starved(Container):
+    """A container that ends under its first request, for want of memory."""
+
+    engine: Any
+
+    def __init__(self, port: int, *, killed: bool = True, running: bool = False) -> None:
+        super().__init__(port)
+        self.engine = self
+        self._state = ContainerState(running, 137, "", 1, self.ports, oom_killed=killed)
+
+    def command(self, *words: str, timeout: float = 60.0) -> str:
+        return "gone" if words[0] == "await" and not self._state.running else super().command(*words)
+
+    def state(self) -> ContainerState:
+        return self._state
+
+    def logs(self, container: str) -> tuple[bytes, bytes]:
+        return b"reading all of it", b""
+
+    def wait(self, container: str, timeout: float) -> int:
+        return 137
+
+
+def starved(session: Starved, *, exposes: bool = True) -> _Run:
+    ports = {"80/tcp": 80} if exposes else {}
+    return _Run(cast(Session, session), ImageConfig({}), Scenario(), Limits(5, 5), ports)
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_container_without_memory_is_said_to_be(killed: bool) -> None:
+    with pytest.raises(OriginalFails) as told:
+        starved(Starved(1, killed=killed)).service(None)
+    assert "exit code 137" in told.value.message
+    assert ("want of memory" in told.value.message) is killed
+    (result,) = starved(Starved(1, killed=killed), exposes=False).to_the_end(first=False)
+    assert "reading all of it" in result.detail
+    assert ("want of memory" in result.detail) is killed
+
+
+def test_a_failed_probe_says_that_memory_was_missing(serve: Any) -> None:
+    """A worker is killed under the request; the master lives on."""
+    server = serve(lambda first: b"HTTP/1.0 500 worker died\r\n\r\n")
+    results = starved(Starved(server.port, running=True)).service(None)
+    assert all("want of memory" in result.detail for result in results if not result.ok)
+    assert [result.ok for result in results] == [False, False, True]
 
 
 def asked(server: Server, scenario: Scenario | None = None) -> dict[str, str]:

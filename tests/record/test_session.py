@@ -9,7 +9,7 @@ import pytest
 from debloat.core.model import ImageConfig
 from debloat.core.recipe import RunOptions
 from debloat.engine.base import Channel, Engine
-from debloat.record.session import Recorder, Session
+from debloat.record.session import Recorder, Session, container_spec, record_argv
 from debloat.record.trace import parse_marks
 
 
@@ -45,3 +45,16 @@ def test_a_mark_is_read_as_it_was_given(name: str) -> None:
     assert wire.sent.startswith(b"mark ")
     assert wire.sent.count(b"\n") == 1
     assert parse_marks(b"1\t" + wire.sent.removeprefix(b"mark ")) == {1: name}
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_no_new_privs_is_for_the_recorded_program_too(asked: bool) -> None:
+    """The container has it as in production, recorded or not, and the sensor sets it for what it starts."""
+    options = RunOptions(no_new_privs=asked)
+    for mechanism in ("auto", ""):
+        recorder = Recorder(b"", mechanism)
+        spec = container_spec("app", ImageConfig({"Cmd": ["app"]}), None, options, recorder, (), "run")
+        assert spec.no_new_privs is asked
+        assert ("--no-new-privs" in spec.entrypoint) is (asked and recorder.recording)
+    argv = record_argv(ImageConfig({}), options, Recorder(b""), "exec0")
+    assert ("--no-new-privs" in argv) is asked

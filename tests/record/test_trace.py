@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import pytest
 from hypothesis import given
@@ -103,10 +104,21 @@ def test_event_garbage_never_escapes(data: bytes) -> None:
             continue
 
 
+def test_a_state_file() -> None:
+    """The offsets are those of docs/sensor.md."""
+    state = bytearray(128)
+    state[:16] = b"DBLSTATE" + struct.pack("<II", 1, 2)
+    for offset, value in ((16, 900), (32, 3), (56, 4), (64, 28)):
+        struct.pack_into("<Q", state, offset, value)
+    for offset, value in ((84, 16), (88, 1)):
+        struct.pack_into("<I", state, offset, value)
+    assert trace.parse_state(bytes(state)) == trace.Counters("ptrace", 900, 3, 4, 28, 16, True)
+
+
 @given(st.binary(max_size=200))
 def test_state_and_marks_garbage_never_escapes(data: bytes) -> None:
     trace.parse_marks(data)
     try:
         trace.parse_state(b"DBLSTATE" + data)
     except SensorUnavailable:
-        assert len(data) < 80
+        assert len(data) < 84

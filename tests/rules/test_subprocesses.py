@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from debloat.core.model import Level
 from debloat.rules import subprocesses
 from debloat.rules.cmdline import programs, vector
-from debloat.rules.subprocesses import LANGUAGES, lines
+from debloat.rules.subprocesses import READERS, lines
 from tests.support import trees
 
 PROGRAMS = ("cat", "convert", "date", "gs", "jq", "nginx", "sort", "timeout", "wc")
@@ -145,13 +145,13 @@ def test_nothing_at_exact() -> None:
     ],
 )
 def test_a_call_is_a_word_of_its_own(text: str, words: tuple[str, ...]) -> None:
-    (perl,) = (language for language in LANGUAGES if ".pl" in language.suffixes)
+    (perl,) = (reader for reader in READERS if ".pl" in reader.suffixes)
     assert lines(text.encode(), perl) == words
 
 
-@given(st.text("`'\"(system)|qx{},[]\\\n ", max_size=200), st.sampled_from(LANGUAGES))
-def test_garbage_is_read_without_error(text: str, language: subprocesses.Language) -> None:
-    lines(text.encode(), language)
+@given(st.text("`'\"(system)|qx{},[]\\\n ", max_size=200), st.sampled_from(READERS))
+def test_garbage_is_read_without_error(text: str, reader: subprocesses.Reader) -> None:
+    lines(text.encode(), reader)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_garbage_is_read_without_error(text: str, language: subprocesses.Languag
 )
 def test_long_input_is_read_in_time(piece: str) -> None:
     text = (piece * (200_000 // len(piece))).encode()
-    for language in LANGUAGES:
+    for reader in READERS:
         begun = time.process_time()
-        lines(text, language)
+        lines(text, reader)
         assert time.process_time() - begun < 5

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from debloat.core.model import Access, Kind, Op, Policy, Trace, Want
+from debloat.footprint import Footprint
 from debloat.gate.findings import GateReport
 from debloat.gate.judge import Drift, Subject, figures, judge
 from debloat.gate.rules import Rules
-from debloat.image.footprint import Footprint
 from debloat.lock.compare import Side, compare
 from debloat.lock.format import Item, Lock, LockedPackage
 from debloat.lock.seeds import Gone, Move

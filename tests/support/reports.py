@@ -8,7 +8,7 @@ from debloat.core.model import Want
 from debloat.core.probes import ProbeResult
 from debloat.core.progress import Stage
 from debloat.debian.prune import PackageShare
-from debloat.image.footprint import Footprint
+from debloat.footprint import Footprint
 from debloat.result import Report, RuleShare
 from debloat.verify import Comparison
 

@@ -7,53 +7,36 @@ part of the application. One of a package that is not installed, or in another v
 from __future__ import annotations
 
 import posixpath
-import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from debloat.closure import World
+from debloat.rules import languages
 
-SUFFIXES = (".whl", ".gem", ".deb")
 
-_RUNS = re.compile(r"[-_.]+")
-"""What is one separator in the name of a Python distribution (packaging.python.org: name normalization)."""
+def _deb_is_installed(world: World, name: str) -> bool:
+    """`NAME_VERSION_ARCHITECTURE.deb`, the epoch left out by dpkg-deb(1), or written `%3a` by apt."""
+    bare, _, rest = name.partition("_")
+    version, _, architecture = rest.removesuffix(".deb").rpartition("_")
+    package = world.packages.get(bare)
+    return (
+        package is not None
+        and package.installed
+        and architecture in (package.architecture, "all")
+        and version.rpartition("%3a")[2] == package.version.rpartition(":")[2]
+    )
+
+
+KINDS: Mapping[str, Callable[[World, str], bool]] = MappingProxyType(
+    {".deb": _deb_is_installed}
+    | {suffix: installed for language in languages.known() for suffix, installed in language.archives.items()}
+)
+"""Suffix of an archive -> whether the package that a file's name tells is installed in just that version."""
+
+SUFFIXES = tuple(KINDS)
 
 
 def is_installed(world: World, path: str) -> bool:
-    """Whether a file's name is that of an archive whose package is installed in just that version.
-
-    Names as the tools give them: `NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl` (packaging.python.org: binary
-    distribution format), `NAME-VERSION[-PLATFORM].gem` (Gem::BasicSpecification), `NAME_VERSION_ARCHITECTURE.deb`, the
-    epoch left out by dpkg-deb(1), or written `%3a` by apt.
-    """
+    """Whether a file's name is that of an archive whose package is installed in just that version."""
     name = posixpath.basename(path)
-    if name.endswith(".whl"):
-        parts = name.split("-")
-        return len(parts) >= 5 and _distribution(*parts[:2]) in world.derived(_distributions)
-    if name.endswith(".gem"):
-        return f"{name}spec" in world.derived(_specifications)
-    if name.endswith(".deb"):
-        bare, _, rest = name.partition("_")
-        version, _, architecture = rest.removesuffix(".deb").rpartition("_")
-        package = world.packages.get(bare)
-        return (
-            package is not None
-            and package.installed
-            and architecture in (package.architecture, "all")
-            and version.rpartition("%3a")[2] == package.version.rpartition(":")[2]
-        )
-    return False
-
-
-def _distribution(name: str, version: str) -> tuple[str, str]:
-    return _RUNS.sub("-", name).lower(), version.lower()
-
-
-def _distributions(world: World) -> frozenset[tuple[str, str]]:
-    """What Python has installed anywhere, by the names of `NAME-VERSION.dist-info` (PEP 376)."""
-    directories = (posixpath.basename(posixpath.dirname(path)) for path in world.rootfs.named("METADATA"))
-    stems = (name.removesuffix(".dist-info") for name in directories if name.endswith(".dist-info"))
-    return frozenset(_distribution(stem.rpartition("-")[0], stem.rpartition("-")[2]) for stem in stems)
-
-
-def _specifications(world: World) -> frozenset[str]:
-    """The names of the specifications in gem homes."""
-    return frozenset(name for home in world.rootfs.named("specifications") for name in world.rootfs.names(home))
+    return any(name.endswith(suffix) and installed(world, name) for suffix, installed in KINDS.items())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.application.survey import is_application, survey
 from debloat.rules.commands import INERT, on_path
@@ -27,15 +27,16 @@ class Repositories(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        for path in world.derived(_repositories).get(entry.path, ()):
+        for path in _repositories(world).get(entry.path, ()):
             below = (found.path for found in world.rootfs.walk(path)) if world.rootfs.is_dir(path) else ()
             for found in (p for p in (path, *below) if not INERT.fullmatch(p)):
                 yield Want(found, self.name, entry.path, f"of {path}, which it reads", follow=False)
 
 
+@derived
 def _repositories(world: World) -> Mapping[str, tuple[str, ...]]:
     """The real path of each program, with the data in directories of the application that is for it."""
-    left = [p for p in world.derived(survey).leftovers if is_application(world, p.rpartition("/")[0])]
+    left = [p for p in survey(world).leftovers if is_application(world, p.rpartition("/")[0])]
     found = {}
     for program, names in READERS.items():
         path = on_path(world, program)

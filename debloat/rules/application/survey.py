@@ -15,18 +15,22 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Kind, Want
 from debloat.debian.documentation import is_documentation
+from debloat.rules import languages
 from debloat.rules.application import archives, leftovers
 from debloat.rules.application.dockerfile import Destination, destinations
 from debloat.rules.application.runtimes import runtimes
 
-UNITS = frozenset({"site-packages", "dist-packages", "node_modules"})
+UNITS = frozenset(name for language in languages.known() for name in language.package_directories)
 """Directories of language packages: kept package by package by the rules of the languages."""
 
-GEM_HOME = frozenset({"gems", "specifications", "extensions", "cache", "bundler", "build_info", "doc", "plugins"})
-"""What RubyGems has in a gem home, a directory with `gems` and `specifications` (gem(1), `Gem.dir`)."""
+PACKAGE_HOMES = tuple(home for language in languages.known() for home in language.package_homes)
+"""Directories of package managers that are known by what lies in them, the same."""
+
+BYTECODE = dict(language.bytecode for language in languages.known() if language.bytecode is not None)
+"""Directories of compiled modules, and the suffixes of the sources beside them, without which they count."""
 
 OWN_GROUND = ("/usr/local", "/opt", "/srv", "/home", "/root", "/var/www")
 """Where a file is the application's even below a directory that a package lists (FHS 3.0: 3.13, 3.17, 4.9)."""
@@ -70,22 +74,23 @@ class Survey:
 
 def leftover(world: World, path: str) -> str:
     """For what a real path that no package brought was taken, such as `a cache`; "" for none of rules/leftovers.py."""
-    known = world.derived(survey).leftovers
+    known = survey(world).leftovers
     return next((known[p] for p in (path, *_parents(path)) if p in known), "")
 
 
 def application(world: World) -> Mapping[str, str]:
     """The application's paths, sorted, each with the reason: `COPY /app`, `unowned below /srv`."""
-    return world.derived(survey).files
+    return survey(world).files
 
 
 def is_application(world: World, path: str) -> bool:
     """Whether a real path is the application's for sure."""
-    return path in world.derived(survey).files
+    return path in survey(world).files
 
 
+@derived
 def survey(world: World) -> Survey:
-    """Look at every name of the image once; a function for `World.derived`."""
+    """Look at every name of the image once."""
     walk = _Walk(world)
     walk.run()
     followers: dict[str, set[str]] = {}
@@ -126,7 +131,7 @@ class PackageData(Rule):
     name: ClassVar[str] = "application.data"
 
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
-        found = world.derived(survey)
+        found = survey(world)
         for path in found.data.get(entry.path, ()):
             yield self.want(path, entry.path, "lies beside it in a directory of the same package")
         if entry.is_dir or is_documentation(entry.path) or not found.followers:
@@ -171,7 +176,8 @@ class _Walk:
         by_weight = sorted(self.places, key=lambda place: place.instruction != "WORKDIR")
         self._named = {path: str(place) for place in by_weight for path in _targets(world, place)}
         self._above = {parent for path in self._named for parent in _parents(path)}
-        self._scripts = world.derived(_recorded)
+        outside = (language.scripts_outside for language in languages.known())
+        self._scripts = frozenset(path for scripts in outside if scripts is not None for path in scripts(world))
         self._runtimes = self._testers(world)
         self._parts: tuple[Callable[[str], bool], ...] = ()
         release = any(world.rootfs.is_file(path) for path in ("/etc/os-release", "/usr/lib/os-release"))
@@ -179,7 +185,7 @@ class _Walk:
 
     def _testers(self, world: World) -> dict[str, tuple[Callable[[str], bool], ...]]:
         found: dict[str, tuple[Callable[[str], bool], ...]] = {}
-        for runtime in world.derived(runtimes):
+        for runtime in runtimes(world):
             found[runtime.prefix] = (*found.get(runtime.prefix, ()), runtime.tester())
         return found
 
@@ -188,13 +194,13 @@ class _Walk:
         while stack:
             directory, here, parts = stack.pop()
             names = self.rootfs.names(directory)
-            if not here.built and here.top and not leftovers.BUILD_FILES.isdisjoint(names):
+            if not here.built and here.top and not leftovers.BUILD_MARKS.isdisjoint(names):
                 here = replace(here, built=True)
             self._parts = parts = (*parts, *self._runtimes.get(directory, ()))
-            gems = "gems" in names and "specifications" in names
+            homes = [home.names for home in PACKAGE_HOMES if all(mark in names for mark in home.marks)]
             for name in names:
                 path = f"/{name}" if directory == "/" else f"{directory}/{name}"
-                if (gems and name in GEM_HOME) or self._settled(path):
+                if any(name in home for home in homes) or self._settled(path):
                     continue
                 entry = self.rootfs.get(path)
                 if entry is None:
@@ -225,7 +231,7 @@ class _Walk:
         if reason:
             self.leftovers[path] = reason
             return replace(here, why="", sure=False, leftover=reason) if path in self._above else None
-        if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name in (".cache", "__pycache__"))):
+        if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name == ".cache" or name in BYTECODE)):
             return here
         here = here if here.top else replace(here, top=path)
         self._accept(path, here)
@@ -269,7 +275,7 @@ class _Walk:
         parent, above, _ = ("", *path.rsplit("/", 2))[-3:]
         if above == ".cache" and name not in leftovers.STORES:
             return leftovers.CACHE
-        if above == "__pycache__" and not self._has_source(parent, name):
+        if above in BYTECODE and f"{parent}/{name.partition('.')[0]}{BYTECODE[above]}" not in self.rootfs:
             return leftovers.CACHE
         if entry.is_file and here.built and name.endswith(leftovers.BUILD_SUFFIXES):
             return leftovers.BUILD
@@ -281,9 +287,6 @@ class _Walk:
             return False
         real = self.rootfs.resolve(path).path
         return real is not None and (not UNITS.isdisjoint(real.split("/")) or any(part(real) for part in self._parts))
-
-    def _has_source(self, directory: str, name: str) -> bool:
-        return f"{directory}/{name.partition('.')[0]}.py" in self.rootfs
 
     def _development(self, entry: Entry, name: str, here: _Here) -> str:
         """Why a file of an installation prefix is for builders or readers only."""
@@ -331,32 +334,6 @@ def _targets(world: World, place: Destination) -> Iterator[str]:
     yield from named
     if not named or not (place.path in COMMON or place.path in leftovers.SKELETON):
         yield place.path
-
-
-def _recorded(world: World) -> frozenset[str]:
-    """Files that language packages put outside of their own directories: scripts and data.
-
-    Python's are listed in RECORD (PEP 376), those of RubyGems say who made them (Gem::Installer).
-    """
-    rootfs, owners = world.rootfs, world.packages.owners
-    records = [path for path in rootfs.named("RECORD") if path.endswith(".dist-info/RECORD") and not owners(path)]
-    specifications = (entry.path for home in rootfs.named("specifications") for entry in rootfs.walk(home))
-    gems = any(path.endswith(".gemspec") for path in specifications)
-    stubs = [e.path for e in rootfs.entries() if _is_stub(e) and not owners(e.path)] if gems else []
-    rootfs.fetch((*records, *stubs))
-    found = {path for path in stubs if b"generated by RubyGems" in rootfs.read(path, 512)}
-    for record in records:
-        site = posixpath.dirname(posixpath.dirname(record))
-        for line in rootfs.text(record).split("\n"):
-            if line.startswith(("../", '"../')):
-                listed = line[1:].partition('"')[0] if line[0] == '"' else line.partition(",")[0]
-                real = rootfs.resolve(f"{site}/{listed}", follow=False).path
-                found.update({real} if real is not None else ())
-    return frozenset(found)
-
-
-def _is_stub(entry: Entry) -> bool:
-    return entry.executable and entry.size < 4096 and "/bin/" in entry.path
 
 
 def _changed_conffiles(world: World) -> tuple[str, ...]:

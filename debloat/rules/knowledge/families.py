@@ -16,7 +16,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.globs import glob_regex, matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.core.platform import Platform
@@ -257,6 +257,9 @@ class Members:
                 yield plain
 
 
+_members = derived(Members)
+
+
 def environment(world: World) -> dict[str, tuple[str, ...]]:
     """What the image's environment says of locale, time zone and terminal: names that are safe in a glob."""
     env = world.config.env
@@ -339,7 +342,7 @@ class Families(Rule):
     level = Level.SAFE
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        members = world.derived(Members)
+        members = _members(world)
         for family in all_families():
             if family.when or family.level > world.policy.level:
                 continue
@@ -350,7 +353,7 @@ class Families(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if entry.is_dir:
             return
-        members = world.derived(Members)
+        members = _members(world)
         for family, groups in members.index.match(canonical(entry.path)):
             if _excluded(family, entry.path) or family.level > world.policy.level_of(entry.path):
                 continue
@@ -379,7 +382,7 @@ def _from(path: str, found: tuple[str, ...], family: Family, world: World) -> tu
     """
     if path not in found:
         return found
-    first = world.derived(Members).first(family, found) or path
+    first = _members(world).first(family, found) or path
     return found if path == first else (first,)
 
 

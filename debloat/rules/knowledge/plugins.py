@@ -13,12 +13,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import elf_facts
+from debloat.rules import languages
 from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.commands import depended
 from debloat.rules.knowledge.families import chosen, left_out
+from debloat.rules.language import NEVER
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.platforms import multiarchs_of
 from debloat.rules.recorded.sweeps import Sweep, skipped, sweeps_of
@@ -47,18 +49,23 @@ SHARED = re.compile(
 """Directories in which all packages have files: to list one says nothing on its other files."""
 
 STORES = re.compile(
-    r"/var/lib/(?:dpkg|apt|gems)(?:/.*)?|/usr/share/(?:doc|man|info|locale|lintian|bug|i18n)(?:/.*)?"
-    r"|.*/(?:site-packages|dist-packages|node_modules|__pycache__|lib-dynload)(?:/.*)?"
-    r"|/(?:usr/(?:local/)?)?(?:lib|share)/(?:[a-z0-9_]+-linux-gnu/)?(?:python3?[\d.]*|perl[\w.-]*|ruby|nodejs|npm)(?:/.*)?"
-    r"|/etc/perl(?:/.*)?|/usr/lib/R/library(?:/.*)?|/usr/share/php(?:/.*)?"
+    "(?:{})(?:/.*)?".format(
+        "|".join(
+            (
+                *("/var/lib/(?:dpkg|apt)", "/usr/share/(?:doc|man|info|locale|lintian|bug|i18n)"),
+                f".*/(?:{'|'.join(name for language in languages.known() for name in language.package_directories)})",
+                *(store for language in languages.known() for store in language.stores),
+            )
+        )
+    ),
 )
 """The package manager's own data, documentation, and the trees that interpreters import from."""
 
 PROGRAMS = re.compile(r".*/s?bin")
 """Programs are run by their names; interpreters list the directory of a script to look for modules."""
 
-PYTHON_ABI = re.compile(r".*\.(?:cpython|pypy)\d*-\d+.*")
-"""Names tagged for an interpreter of Python (PEP 3149): who imports them is known to the rules for Python."""
+IMPORTED = re.compile("|".join(found.importer.libraries for found in languages.known() if found.importer) or NEVER)
+"""Names of libraries that only the importer of a language opens: who imports them is known to its rules."""
 
 LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _VERSION = re.compile(r"(?:\.\d+)+$")
@@ -126,9 +133,9 @@ class PrivateDirectories(Rule):
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         unwanted = left_out(world)
-        for program in sorted(world.derived(ran)):
+        for program in sorted(ran(world)):
             for owner in world.packages.owners(program):
-                most = MOST_ASKED if owner in world.derived(_asked) else MOST_BYTES
+                most = MOST_ASKED if owner in _asked(world) else MOST_BYTES
                 for package in (owner, *companions(owner, world)):
                     for entry in _affordable(tuple(_private(program, owner, package, world)), most):
                         if package == owner or not unwanted(entry.path):
@@ -148,7 +155,7 @@ class NamedDirectories(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or not (entry.executable or ".so" in entry.name):
             return
-        own = world.derived(_fellows)
+        own = _fellows(world)
         directories = {d: files for owner in world.packages.owners(entry.path) for d, files in own.get(owner, ())}
         if not directories or entry.path.rpartition("/")[0] in directories:
             return
@@ -172,9 +179,10 @@ def _names(text: bytes, directory: str) -> bool:
     return False
 
 
+@derived
 def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
-    sources = {name: source for source, names in world.derived(_sources).items() for name in names}
+    sources = {name: source for source, names in _sources(world).items() for name in names}
     known, unwanted = chosen(world), left_out(world)
     found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     # What a family knows of a directory, it knows of all of it.
@@ -221,7 +229,7 @@ def _choices(world: World) -> Iterator[Choice]:
             opened[group].add(path)
             if LIBRARY.fullmatch(path) and access.op is Op.OPEN:
                 yield Choice(path, suffix_of(path.rpartition("/")[2]), "a library loaded by name")
-    swept = _swept(world.derived(sweeps_of))
+    swept = _swept(sweeps_of(world))
     for group, directories in listed.items():
         for path in opened[group]:
             directory = path.rpartition("/")[0] or "/"
@@ -237,7 +245,7 @@ def _linked(libraries: set[str], world: World) -> frozenset[str]:
     if not libraries:
         return frozenset()
     opened = {a.path for a in world.trace.accesses if a.op is Op.OPEN and ".so" in a.path}
-    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | world.derived(ran))
+    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | ran(world))
     world.rootfs.fetch(paths)
     names = {name for path in paths if (facts := elf_facts(world.rootfs, path)) for name in facts.needed}
     by_links = {real for p in opened if p.rpartition("/")[2] in names and (real := world.rootfs.resolve(p).path)}
@@ -263,10 +271,11 @@ def _may_hold_plugins(directory: str, world: World) -> bool:
         and not STORES.fullmatch(directory)
         and not PROGRAMS.fullmatch(directory)
         and len(world.rootfs.names(directory)) <= MOST_NAMES
-        and directory not in world.derived(_searched)
+        and directory not in _searched(world)
     )
 
 
+@derived
 def _searched(world: World) -> frozenset[str]:
     """Real directories that ld.so searches beyond its defaults (ld.so(8), ldconfig(8)); /etc/ld.so.conf includes."""
     found = set()
@@ -278,6 +287,7 @@ def _searched(world: World) -> frozenset[str]:
     return frozenset(path for path in real if path)
 
 
+@derived
 def ran(world: World) -> set[str]:
     """Real paths of the programs that were run."""
     paths: set[str] = {a.program for a in world.trace.accesses}
@@ -288,21 +298,23 @@ def ran(world: World) -> set[str]:
 def siblings(owner: str, world: World) -> tuple[str, ...]:
     """The other installed packages that were built from the same source, sorted."""
     package = world.packages.get(owner)
-    by_source = world.derived(_sources)
+    by_source = _sources(world)
     return tuple(name for name in by_source.get(package.source, ()) if name != owner) if package else ()
 
 
 def companions(owner: str, world: World) -> tuple[str, ...]:
     """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
-    asked = world.derived(_asked)
+    asked = _asked(world)
     return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
 
 
+@derived
 def _asked(world: World) -> tuple[str, ...]:
     bare = installed_packages(world.history)
     return tuple(sorted({name for word in bare for name in world.packages.providers(word)}))
 
 
+@derived
 def _sources(world: World) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = defaultdict(list)
     for name in world.packages.names():
@@ -322,7 +334,7 @@ def _private(program: str, owner: str, holder: str, world: World) -> Iterator[En
         entry = world.rootfs.get(path)
         if entry is not None and not entry.is_dir and path.startswith(below):
             directory = path.rpartition("/")[0]
-            if STORES.fullmatch(directory) or PYTHON_ABI.fullmatch(entry.name) or _documents(path):
+            if STORES.fullmatch(directory) or IMPORTED.fullmatch(entry.name) or _documents(path):
                 continue
             if not optional(entry, holder, world):
                 yield entry

@@ -9,10 +9,11 @@ programs write one day, and these do not make them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
+from debloat.rules import languages
 from debloat.rules.commands import on_path
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
@@ -36,54 +37,40 @@ class Tools(Rule):
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         unwanted = left_out(world)
-        for program in sorted(world.derived(ran)):
+        for program in sorted(ran(world)):
             for owner in world.packages.owners(program):
                 package = world.packages.get(owner)
                 if package is None or package.essential:
                     continue
                 for holder in (owner, *siblings(owner, world)):
-                    for path in world.derived(_tools).of(holder):
+                    for path in _tools(world, holder):
                         if not unwanted(path):
                             yield self.want(path, program, f"a program of {holder}, from the source of {owner}")
 
 
-class _Tools:
-    """The tools of each package, found once."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._found: dict[str, tuple[str, ...]] = {}
-
-    def of(self, holder: str) -> tuple[str, ...]:
-        if holder not in self._found:
-            self._found[holder] = tuple(self._look(holder))
-        return self._found[holder]
-
-    def _look(self, holder: str) -> Iterator[str]:
-        world = self._world
-        package = world.packages.get(holder)
-        named = (path for path in world.packages.files(holder) if path.startswith(DIRECTORIES))
-        programs = {path: e for path in named if (e := world.rootfs.lookup(path)) is not None and e.executable}
-        # One program may have many names.
-        files = {entry.path: entry.size for entry in programs.values() if entry.size <= LARGE}
-        if package is None or package.essential or sum(files.values()) > MOST_BYTES:
-            return
-        world.rootfs.fetch(files)
-        for path, entry in programs.items():
-            if (
-                entry.path in files
-                and path.rpartition("/")[2] not in BUILD_TIME
-                and _runs(entry, package.source, world)
-            ):
-                yield path
-
-
-def _tools(world: World) -> _Tools:
-    return _Tools(world)
+@derived_by
+def _tools(world: World, holder: str) -> tuple[str, ...]:
+    """The tools of a package, as paths that it has them at."""
+    package = world.packages.get(holder)
+    named = (path for path in world.packages.files(holder) if path.startswith(DIRECTORIES))
+    programs = {path: e for path in named if (e := world.rootfs.lookup(path)) is not None and e.executable}
+    # One program may have many names.
+    files = {entry.path: entry.size for entry in programs.values() if entry.size <= LARGE}
+    if package is None or package.essential or sum(files.values()) > MOST_BYTES:
+        return ()
+    world.rootfs.fetch(files)
+    return tuple(
+        path
+        for path, entry in programs.items()
+        if entry.path in files and path.rpartition("/")[2] not in BUILD_TIME and _runs(entry, package.source, world)
+    )
 
 
 OTHER_LANGUAGES = re.compile(
-    rb"^[^#\n]*?(?<![\w./-])(?:/usr/bin/)?(perl|python3?|ruby|lua|php|tclsh|gawk)(?![\w./-])", re.MULTILINE
+    r"^[^#\n]*?(?<![\w./-])(?:/usr/bin/)?({})(?![\w./-])".format(
+        "|".join(word for language in languages.known() for word in language.shell_words)
+    ).encode(),
+    re.MULTILINE,
 )
 """An interpreter in the text of a shell script: reports and statistics that are half Perl are scripts for Perl."""
 
@@ -108,7 +95,7 @@ def _runs(entry: Entry, source: str, world: World) -> bool:
 
 
 def _ran(world: World, path: str | None) -> bool:
-    return path is not None and world.rootfs.resolve(path).path in world.derived(ran)
+    return path is not None and world.rootfs.resolve(path).path in ran(world)
 
 
 class StateDirectories(Rule):
@@ -121,10 +108,11 @@ class StateDirectories(Rule):
         if not entry.executable or not entry.path.startswith((*DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
             return
         for owner in world.packages.owners(entry.path):
-            for path in world.derived(_state).get(owner, ()):
+            for path in _state(world).get(owner, ()):
                 yield self.want(path, entry.path, f"where {owner} keeps what it writes")
 
 
+@derived
 def _state(world: World) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for owner in world.packages.names():

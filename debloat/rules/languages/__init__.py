@@ -1,1 +1,40 @@
-"""One package for each language: what its sources reach."""
+"""Languages: one package each, with the same inner names; a language without rules of its own is one module.
+
+| name | holds |
+|---|---|
+| `language` | the record, `LANGUAGE` (`debloat.rules.language`): what the rules that serve all languages know of it |
+| `source` | what one file's text says; nothing of the image |
+| `packages` | where a name leads in an image, and which files are one package |
+| `rules` | what is claimed of that |
+
+More where a language needs more. To add one is to add a package or a module here: `known` finds it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+
+from debloat.rules.language import Language
+
+
+@functools.cache
+def known() -> tuple[Language, ...]:
+    """The records of all languages, sorted by the names of their packages and modules."""
+    return tuple(importlib.import_module(module).LANGUAGE for module in _records())
+
+
+@functools.cache
+def rule_modules() -> tuple[str, ...]:
+    """The modules with rules of all languages, those of one in the order of its record."""
+    return tuple(
+        f"{module.rpartition('.')[0]}.{name}"
+        for module, language in zip(_records(), known(), strict=True)
+        for name in language.rules
+    )
+
+
+def _records() -> list[str]:
+    found = sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
+    return [f"{__name__}.{module.name}{'.language' * module.ispkg}" for module in found]

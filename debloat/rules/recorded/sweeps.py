@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.closure import World, derived
 from debloat.core.model import MOUNT_POINTS, Access, Op
 from debloat.image.rootfs import Rootfs
 
@@ -84,8 +84,9 @@ def distribution(world: World, directory: str) -> bool:
     return any(child.is_file and owners(child.path) for child in world.rootfs.children(directory))
 
 
+@derived
 def sweeps_of(world: World) -> tuple[Sweep, ...]:
-    """The sweeps in the world's trace, without small trees of the application; a function for `World.derived`."""
+    """The sweeps in the world's trace, without small trees of the application."""
     return tuple(
         sweep
         for sweep in sweeps(world.trace.accesses, world.rootfs)

@@ -16,16 +16,20 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.core.model import Access, Level, Op, Want
 from debloat.image.rootfs import Rootfs
+from debloat.rules import languages
+from debloat.rules.language import NEVER
 from debloat.rules.recorded.sweeps import EXAMINES, Sweep, distribution, skipped, sweeps_of
 
 CREATES = frozenset({Op.CREATE, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.BIND})
 """Operations that make the name; so does an `open` with the letter `c`."""
 
-MODULE_PATH = re.compile(r"/(?:lib/python3(?:\.\d+)?(?:/lib-dynload)?|site-packages|dist-packages)\Z")
-"""Ends of directories that Python's importer lists to look for modules (importlib's FileFinder), not for the names."""
+_IMPORTERS = tuple(language.importer for language in languages.known() if language.importer is not None)
 
+MODULE_PATH = re.compile(f"(?:{'|'.join(importer.directories for importer in _IMPORTERS) or NEVER})\\Z")
+"""Ends of directories that an importer lists to look for modules, not for the names."""
 
-PYTHON = re.compile(r"/(?:python|pypy)[\d.]*\Z")
+IMPORTING = re.compile(f"(?:{'|'.join(importer.program for importer in _IMPORTERS) or NEVER})\\Z")
+"""Ends of paths of programs that list their script's own directory for that."""
 
 
 class Traced(Rule):
@@ -35,7 +39,7 @@ class Traced(Rule):
     level = Level.EXACT
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        swept = _by_group(world.derived(sweeps_of))
+        swept = _by_group(sweeps_of(world))
         uses: dict[tuple[str, bool, str, str], set[str]] = defaultdict(set)
         for access in world.trace.accesses:
             if not skipped(access.path):
@@ -54,7 +58,7 @@ def listed_children(world: World) -> Iterator[Want]:
     For a second round of healing: when an answer differs and no lookup failed, a listing came out shorter.
     Walks over many directories are left out.
     """
-    swept = _by_group(tuple(s for s in world.derived(sweeps_of) if len(s.directories) > 1))
+    swept = _by_group(tuple(s for s in sweeps_of(world) if len(s.directories) > 1))
     listed = set()
     for access in world.trace.accesses:
         if access.op is Op.LIST and (real := world.rootfs.resolve(access.path).path) and not skipped(real):
@@ -121,8 +125,8 @@ def _is_dir(rootfs: Rootfs, path: str) -> bool:
 
 
 def _own_directory(program: str, directory: str) -> bool:
-    """Whether a listing is Python's importer looking beside the script that runs: sys.path[0] (sys(3))."""
-    return PYTHON.search(program) is not None and directory.endswith(("/bin", "/sbin"))
+    """Whether a listing is an importer's that looks beside the script that runs."""
+    return IMPORTING.search(program) is not None and directory.endswith(("/bin", "/sbin"))
 
 
 def _reads_names(world: World, directory: str) -> bool:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Want
+from debloat.rules import languages
 from debloat.rules.application.survey import survey
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import inert, on_path, reached
@@ -30,7 +31,8 @@ MAX_NAMED = 500
 """A file that names more paths is a list of files, not a configuration."""
 
 SUFFIXES = (
-    *(".cf", ".cfg", ".cnf", ".conf", ".config", ".cron", ".env", ".hcl", ".inc", ".ini", ".json", ".ldif", ".lua"),
+    *(".cf", ".cfg", ".cnf", ".conf", ".config", ".cron", ".env", ".hcl", ".inc", ".ini", ".json", ".ldif"),
+    *(suffix for language in languages.known() for suffix in language.configures),
     *(".properties", ".rc", ".rules", ".service", ".settings", ".tab", ".toml", ".vcl", ".xml", ".yaml", ".yml"),
 )
 NAMES = frozenset({".htaccess", ".forward", ".procmailrc", "aliases", "crontab", "inittab", "Procfile", "Caddyfile"})
@@ -109,7 +111,7 @@ class Jobs(Rule):
             yield from jobs(world.rootfs.text(entry.path), with_user=not entry.path.startswith("/var/"))
         elif _LOGROTATE.fullmatch(entry.path):
             yield from _BLOCK.findall(world.rootfs.text(entry.path))
-        elif _OWN_CRONTAB.fullmatch(entry.path) and not entry.executable and entry.path in world.derived(_own):
+        elif _OWN_CRONTAB.fullmatch(entry.path) and not entry.executable and entry.path in _own(world):
             # The Dockerfile or the entrypoint installs it: for a user, or for the system, with users in it.
             for with_user in (False, True):
                 yield from jobs(world.rootfs.text(entry.path), with_user=with_user)
@@ -172,7 +174,7 @@ def _is_configuration(entry: Entry, world: World) -> bool:
         path.startswith("/etc/") or entry.name in NAMES or (entry.name.endswith(SUFFIXES) and entry.name[0] != ".")
     ):
         return False
-    return path in world.derived(_own) and not OTHERS.fullmatch(path) and not DEPENDENCIES.search(path)
+    return path in _own(world) and not OTHERS.fullmatch(path) and not DEPENDENCIES.search(path)
 
 
 def _may_follow(path: str, world: World) -> bool:
@@ -182,9 +184,10 @@ def _may_follow(path: str, world: World) -> bool:
     return world.rootfs.is_file(path)
 
 
+@derived
 def _own(world: World) -> frozenset[str]:
     """Real paths of the image's own files: the application's, and the data and changed configuration of packages."""
-    found = world.derived(survey)
+    found = survey(world)
     data = (path for first, others in found.data.items() for path in (first, *others))
     followers = (path for paths in found.followers.values() for path in paths)
     return frozenset((*found.files, *data, *followers))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Want
 from debloat.debian.documentation import copyright_file
 from debloat.debian.dpkg import ADMIN, Database
@@ -36,7 +36,7 @@ class DebianDatabase(Rule):
         if not isinstance(database, Database):
             return
         if entry.path.startswith(ADMIN):
-            for name in world.derived(_by_anchor).get(entry.path, ()):
+            for name in _by_anchor(world).get(entry.path, ()):
                 yield from self._of_package(database, name, entry.path)
         elif counts(entry):
             for name in database.owners(entry.path):
@@ -59,6 +59,7 @@ def _anchor(database: Database, name: str) -> str:
     return path if path in database.rootfs else record.origin
 
 
+@derived
 def _by_anchor(world: World) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     if isinstance(world.packages, Database):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import ElfFacts, elf_facts
 from debloat.elf.loader import Loader, Place, is_musl, musl_path_file, rpath_directories, search, split_path
@@ -20,12 +20,9 @@ MAX_TREE = 10_000
 PRELOAD = "/etc/ld.so.preload"
 
 
+@derived
 def loader_of(world: World) -> Loader:
-    """The image's loader inputs, read once per world."""
-    return world.derived(_loader)
-
-
-def _loader(world: World) -> Loader:
+    """The image's loader inputs."""
     return Loader.of(world.rootfs, world.config)
 
 
@@ -145,7 +142,7 @@ class Dlopened(Rule):
     level = Level.EXACT
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        processes = world.derived(_processes)
+        processes = _processes(world)
         found = object_of(entry, world) if processes.bequests else None
         if found is None or found.facts.interpreter or (found.facts.runpath and not is_musl(found.facts)):
             return
@@ -169,6 +166,7 @@ class _Processes:
     bequests: Mapping[str, tuple[tuple[int, int, bool], tuple[Place, ...]]]
 
 
+@derived
 def _processes(world: World) -> _Processes:
     rootfs, loader = world.rootfs, loader_of(world)
     openers: dict[str, set[str]] = {}
@@ -203,11 +201,12 @@ class Preloaded(Rule):
             return
         if not is_musl(facts):
             yield self.want(PRELOAD, entry.path, "ld.so reads it")
-        for name, where in world.derived(_preloads):
+        for name, where in _preloads(world):
             for path in search(loader_of(world), facts, name, entry.path.rpartition("/")[0]).paths:
                 yield self.want(path, entry.path, f"{name} in {where}")
 
 
+@derived
 def _preloads(world: World) -> tuple[tuple[str, str], ...]:
     """Preloaded names with where they stand; the separators are those of ld.so(8)."""
     env = world.config.env

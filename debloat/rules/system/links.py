@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules.application.survey import MANY
@@ -54,10 +54,11 @@ class ProgramNames(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         # A shell under another name is another shell: rbash is for people who must not do everything.
         if entry.executable and entry.name not in SHELLS:
-            for path in world.derived(_names_of).get(entry.path, ()):
+            for path in _names_of(world).get(entry.path, ()):
                 yield self.want(path, entry.path, "another name of it")
 
 
+@derived
 def _names_of(world: World) -> dict[str, tuple[str, ...]]:
     """Program -> the links on PATH that lead to it."""
     directories = {world.rootfs.resolve(d).path for d in (*world.config.path, *SYSTEM_PATH) if d.startswith("/")}
@@ -92,15 +93,17 @@ class AlternativeNames(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if entry.is_file and entry.name not in SHELLS:
-            for path in world.derived(_alternatives).get(entry.path, ()):
+            for path in _alternatives(world).get(entry.path, ()):
                 yield self.want(path, entry.path, "its name by update-alternatives")
 
 
+@derived
 def _alternatives(world: World) -> dict[str, tuple[str, ...]]:
     """File -> the links of alternatives that lead to it, without those of documentation."""
     return _by_target(world, (link for link in _recorded(world) if not is_documentation(link)))
 
 
+@derived
 def _recorded(world: World) -> Iterable[str]:
     """The links that update-alternatives has made.
 

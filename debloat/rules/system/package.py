@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Packages
@@ -78,16 +78,10 @@ def _contents(world: World, name: str) -> tuple[str, ...]:
     return tuple(path for path in world.packages.files(name) if not is_documentation(path))
 
 
+@derived_by
 def _first(world: World, name: str) -> str:
     """The file that stands for a package; "" where it has none but documentation."""
-    known = world.derived(_first_files)
-    if name not in known:
-        known[name] = next((p for p in _contents(world, name) if _is_file_of(world, p)), "")
-    return known[name]
-
-
-def _first_files(world: World) -> dict[str, str]:
-    return {}
+    return next((p for p in _contents(world, name) if _is_file_of(world, p)), "")
 
 
 def _is_file_of(world: World, path: str) -> bool:
@@ -114,20 +108,14 @@ def _needed(world: World, name: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
+@derived_by
 def _carries_code(world: World, name: str) -> bool:
     """Whether a package owns an ELF file: a program, an interpreter, a library."""
-    known = world.derived(_code)
-    if name not in known:
-        entries = (world.rootfs.get(path) for path in _contents(world, name))
-        files = [e for e in entries if e is not None and e.is_file and (e.executable or ".so" in e.name)]
-        files.sort(key=lambda e: (".so" not in e.name, e.size, e.path))
-        world.rootfs.fetch(e.path for e in files[:LOOKED_AT])
-        known[name] = any(world.rootfs.read(e.path, 4) == ELF for e in files[:LOOKED_AT])
-    return known[name]
-
-
-def _code(world: World) -> dict[str, bool]:
-    return {}
+    entries = (world.rootfs.get(path) for path in _contents(world, name))
+    files = [e for e in entries if e is not None and e.is_file and (e.executable or ".so" in e.name)]
+    files.sort(key=lambda e: (".so" not in e.name, e.size, e.path))
+    world.rootfs.fetch(e.path for e in files[:LOOKED_AT])
+    return any(world.rootfs.read(e.path, 4) == ELF for e in files[:LOOKED_AT])
 
 
 RULES: tuple[Rule, ...] = (WholePackage(), KeepPackage())

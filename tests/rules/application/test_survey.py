@@ -332,7 +332,7 @@ def test_a_runtime_built_from_source_is_cut_like_the_distribution(language: str)
     world = image(
         {**table, f"/opt/{prefix}/etc/own.conf": "x"}, f"COPY --from=b /opt/{prefix} /opt/{prefix} # buildkit"
     )
-    assert [runtime.language for runtime in runtimes(world)] == [language]
+    assert [runtime.name for runtime in runtimes(world)] == [language]
     own = [] if language in ("Java", "Go") else [f"/opt/{prefix}/etc/own.conf"]
     assert kept(world) == own
 
@@ -411,5 +411,5 @@ def test_the_survey_does_not_depend_on_the_order_of_packages() -> None:
     table: Table = {"/var/lib/two/x": "x", "/usr/bin/a": "x", "/usr/bin/b": "x"}
     owned = {"a": ["/usr/bin/a", "/var/lib/two"], "b": ["/usr/bin/b", "/var/lib/two"]}
     forward, backward = image(table, owned=owned), image(table, owned=dict(reversed(owned.items())))
-    assert forward.derived(rule.survey) == backward.derived(rule.survey)
+    assert rule.survey(forward) == rule.survey(backward)
     assert "/var/lib/two/x" in kept(forward, "/usr/bin/b")

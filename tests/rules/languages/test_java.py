@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from debloat.closure import close
 from debloat.rules.languages.java import rules as java
+from debloat.rules.languages.java import source
 from tests.support import chroots, trees
 from tests.support.debs import deb_world
 from tests.support.trees import Table
@@ -84,7 +85,7 @@ MANIFESTS = [
 
 @pytest.mark.parametrize(("manifest", "expected"), [m[1:] for m in MANIFESTS], ids=[m[0] for m in MANIFESTS])
 def test_class_path(manifest: str, expected: list[str]) -> None:
-    assert list(java.class_path(_jar("Manifest-Version: 1.0\n" + manifest))) == expected
+    assert list(source.class_path(_jar("Manifest-Version: 1.0\n" + manifest))) == expected
 
 
 def test_manifests_are_followed_beside_the_archive() -> None:
@@ -171,5 +172,5 @@ def test_a_real_runtime_works_from_what_is_kept(tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None)
 def test_garbage_is_read_without_error(data: bytes) -> None:
     good = _jar("Class-Path: x.jar\n")
-    assert java.class_path(data) == ()
-    assert isinstance(java.class_path(good[: len(good) - len(data) % len(good)] + data), tuple)
+    assert source.class_path(data) == ()
+    assert isinstance(source.class_path(good[: len(good) - len(data) % len(good)] + data), tuple)

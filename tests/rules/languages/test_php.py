@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from debloat.rules.knowledge import families
 from debloat.rules.languages.php import rules as php
+from debloat.rules.languages.php import source as php_source
 from tests.support import chroots, trees
 from tests.support.debs import deb_world
 from tests.support.trees import Table
@@ -195,11 +196,11 @@ def test_real_php_runs_from_what_is_kept(tmp_path: Path) -> None:
 @given(st.binary(max_size=200) | st.text("require_once'\"()._DIR/ \n;dirname", max_size=200).map(str.encode))
 @settings(max_examples=200, deadline=None)
 def test_garbage_is_read_without_error(source: bytes) -> None:
-    assert isinstance(php.includes(source), tuple)
+    assert isinstance(php_source.includes(source), tuple)
 
 
 @pytest.mark.parametrize(
     "piece", ["require ", "include(", "require __DIR__ . ", "require '", "dirname(__DIR__", "\n", " ", "a"]
 )
 def test_long_input_is_read_in_time(piece: str) -> None:
-    assert php.includes(b"require" + piece.encode() * 50000) is not None
+    assert php_source.includes(b"require" + piece.encode() * 50000) is not None

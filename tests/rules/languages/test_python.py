@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from debloat.core.model import Access, Op, Trace
 from debloat.rules.languages.python import programs, rules, source
 from debloat.rules.languages.python.layout import layout, pyvenv
+from debloat.rules.languages.python.packages import distribution, entry_points, requirements
 from debloat.rules.languages.python.rules import project_dependencies
 from debloat.rules.languages.python.source import MAX_PARSED, Import, facts, outline, quoted
-from debloat.rules.languages.python.units import distribution, entry_points, requirements
 from tests.support.trees import Table, closed, paths, rules_for, world
 
 RULES = (*rules.RULES, *programs.RULES)
@@ -541,4 +541,4 @@ def test_garbage_metadata(text: str, name: str) -> None:
         f"{SITE}/a-1.dist-info/RECORD": text.encode("utf-8", "replace"),
     }
     w = world(table)
-    assert w.derived(layout).stdlibs == (LIB,)
+    assert layout(w).stdlibs == (LIB,)

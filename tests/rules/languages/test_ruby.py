@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from debloat.closure import close
 from debloat.rules.languages.ruby import rules as ruby
+from debloat.rules.languages.ruby import source
 from tests.support import chroots, trees
 from tests.support.debs import deb_world
 from tests.support.trees import Table
@@ -202,7 +203,7 @@ BUNDLES = [
 
 @pytest.mark.parametrize(("gemfile", "expected"), [b[1:] for b in BUNDLES], ids=[b[0] for b in BUNDLES])
 def test_bundled(gemfile: str, expected: list[str]) -> None:
-    assert [name for name, _ in ruby.bundled(LOCK, gemfile)] == expected
+    assert [name for name, _ in source.bundled(LOCK, gemfile)] == expected
 
 
 def test_a_lock_keeps_its_gems() -> None:
@@ -286,12 +287,12 @@ _FRAGMENTS = st.sampled_from(
 @given(st.lists(_FRAGMENTS, max_size=60).map("".join) | st.text(max_size=80))
 @settings(max_examples=300, deadline=None)
 def test_garbage_is_read_without_error(text: str) -> None:
-    assert isinstance(ruby.parse(text.encode("utf-8", "replace")), ruby.Facts)
-    assert isinstance(ruby.bundled(text, text), tuple)
+    assert isinstance(source.parse(text.encode("utf-8", "replace")), source.Facts)
+    assert isinstance(source.bundled(text, text), tuple)
 
 
 @pytest.mark.parametrize(
     "piece", ["require ", "require 'a'\n", "autoload :A", "require File.join(", "gem '", "# require 'x' "]
 )
 def test_long_input_is_read_in_time(piece: str) -> None:
-    assert isinstance(ruby.parse(piece.encode() * 20000), ruby.Facts)
+    assert isinstance(source.parse(piece.encode() * 20000), source.Facts)

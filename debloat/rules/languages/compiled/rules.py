@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
+from debloat.rules import languages
 from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.application.survey import MANY, is_application
 from debloat.rules.cmdline import programs
@@ -21,7 +21,7 @@ from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED, STORES
 from debloat.rules.knowledge.tools import LARGE
 from debloat.rules.languages.compiled.literals import PACKED, is_go, literals, loaded, starts_programs
-from debloat.rules.languages.java.classfile import compiled_classes
+from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 
 MAX_PROGRAM = 256 << 20
@@ -34,8 +34,9 @@ LENT = 0o6000
 
 _START = re.compile(rb"/(?:etc|usr|bin|sbin|lib|lib64|opt|srv)/(?=([\x21-\x7e]{1,200}))")
 _SOURCE = re.compile(
-    r"/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*"
-    r"|.*\.(?:c|cc|cpp|cxx|c\+\+|h|hh|hpp|hxx|h\+\+|ipp|inl|tcc|go|s|S|rs|d|f|f90|pas|adb|ads|hs|ml|nim|zig|vala)",
+    "/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*|.*(?:{})".format(
+        "|".join(re.escape(suffix) for found in languages.known() if found.compiled for suffix in found.suffixes)
+    ),
     re.DOTALL,
 )
 """What was compiled: assertions, panics and tables of lines name the sources, and nothing opens them."""
@@ -54,7 +55,7 @@ class CompiledPaths(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         data = _program(entry, world)
-        contents = [data] if data.startswith(b"\x7fELF") else compiled_classes(entry, world)
+        contents = [data] if data.startswith(b"\x7fELF") else classes_of(entry, world)
         for path in sorted({path for content in contents for path in paths(content, world)}):
             if STORES.fullmatch(path) or is_application(world, path):
                 continue
@@ -92,7 +93,7 @@ class CompiledPrograms(Rule):
         data = _program(entry, world)
         if not data:
             return
-        asked, starts = world.derived(_asked_for), starts_programs(data)
+        asked, starts = _asked_for(world), starts_programs(data)
         texts = sorted(literals(data)) if starts else []
         if not (is_go(data) and (texts or not starts)):
             wide = "utf-16-le" if data.startswith(b"MZ") else "utf-8"
@@ -167,7 +168,7 @@ def _longest(text: str, packed: bool, world: World) -> str | None:
     while True:
         rest = rest.lstrip("/")
         part = rest.partition("/")[0]
-        names = world.derived(partial_names)(here or "/")
+        names = _names(world, here or "/")
         length = next((n for n in range(len(part), 0, -1) if part[:n] in names), 0)
         if not length:
             # A directory with a slash behind it, where the literal ends; where that is cannot be seen if it is packed.
@@ -183,17 +184,12 @@ def _longest(text: str, packed: bool, world: World) -> str | None:
         return here if not rest or packed or not _WORD.match(rest) else None
 
 
-def partial_names(world: World) -> partial[frozenset[str]]:
-    """A function that gives the names in a directory as a set, remembered; for `World.derived`."""
-    return partial(_names, world, {})
+@derived_by
+def _names(world: World, directory: str) -> frozenset[str]:
+    return frozenset(world.rootfs.names(directory))
 
 
-def _names(world: World, known: dict[str, frozenset[str]], directory: str) -> frozenset[str]:
-    if directory not in known:
-        known[directory] = frozenset(world.rootfs.names(directory))
-    return known[directory]
-
-
+@derived
 def _asked_for(world: World) -> dict[str, str]:
     """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
     asked = set[str]()

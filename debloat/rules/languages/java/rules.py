@@ -6,23 +6,17 @@ character sets by configuration, so that there is nothing to choose from at clas
 
 from __future__ import annotations
 
-import functools
-import io
 import posixpath
-import re
-import shlex
-import urllib.parse
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.core.globs import matcher
 from debloat.core.model import Entry, Level, Want
-from debloat.rules.languages.java.classfile import ARCHIVES
-
-MAX_JAR = 256 << 20
-MAX_MANIFEST = 1 << 20
+from debloat.rules.cmdline import split
+from debloat.rules.commands import on_path
+from debloat.rules.languages.java import packages
+from debloat.rules.languages.java.source import ARCHIVES, MAX_ARCHIVE, class_path, commands, starts_programs, strings
+from debloat.rules.programs import BUILD_TIME
 
 DEVELOPMENT = matcher(
     (
@@ -39,9 +33,6 @@ PROGRAMS = frozenset(("java", "keytool", "jexec", "jspawnhelper"))
 JNI = ("/usr/lib/*/jni/*.so*", "/usr/lib/jni/*.so*")
 """Debian's addition to java.library.path (Debian Java policy, 2.4)."""
 
-_MARKERS = re.compile(r"(.*)/(?:lib/modules|lib/rt\.jar|lib/server/libjvm\.so|lib/[^/]+/server/libjvm\.so|bin/java)")
-_OPTION_PATH = re.compile(r"-(?:javaagent|agentpath|Xbootclasspath/[ap]|Djava\.class\.path):?=?([^=,]+)")
-_CLASS_PATH = frozenset(("-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path"))
 _ENVIRONMENT = ("CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JAVA_OPTS", "CATALINA_OPTS")
 
 
@@ -57,7 +48,7 @@ class JavaRuntime(Rule):
             yield self.want(f"{home.rstrip('/')}/bin/java", "config:Env", "JAVA_HOME")
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        home = _home(entry, world)
+        home = packages.runtime_of(entry, world)
         if not home:
             return
         for path in self._parts(home, world):
@@ -79,20 +70,6 @@ class JavaRuntime(Rule):
                 yield from (below.path for below in world.rootfs.walk(entry.path))
 
 
-def _home(entry: Entry, world: World) -> str:
-    """The runtime's directory, for the files that make one: of Java 9 and later (JEP 220), or of 8 and before."""
-    match = _MARKERS.fullmatch(entry.path) if entry.is_file else None
-    if not match:
-        return ""
-    home = match[1]
-    rootfs = world.rootfs
-    if not rootfs.is_file(f"{home}/lib/modules") and not rootfs.is_file(f"{home}/lib/rt.jar"):
-        # The `java` of a Java 8 JDK is beside the JRE that it runs.
-        home = f"{home}/jre"
-    whole = rootfs.is_file(f"{home}/lib/modules") or rootfs.is_file(f"{home}/lib/rt.jar")
-    return (rootfs.resolve(home).path or "") if whole else ""
-
-
 class JavaArchives(Rule):
     """What a kept archive's manifest names, and the rest of a packaged Java program."""
 
@@ -103,7 +80,7 @@ class JavaArchives(Rule):
         if not entry.path.endswith(ARCHIVES):
             return
         yield from self._package(entry, world)
-        if entry.is_file and entry.size <= MAX_JAR:
+        if entry.is_file and entry.size <= MAX_ARCHIVE:
             # Links are resolved after the archive's own directory is: /usr/share/java/x.jar names its neighbours.
             here = posixpath.dirname(entry.path)
             for target in class_path(world.rootfs.read(entry.path)):
@@ -137,75 +114,32 @@ class JavaClassPath(Rule):
         config = world.config
         words = [*config.entrypoint, *config.cmd]
         for word in list(words):
-            words.extend(_split(word) if " " in word else ())
+            words.extend(split(word) if " " in word else ())
         for source, listed in (("config:Cmd", words), ("config:Env", self._environment(world))):
-            for item in dict.fromkeys(_class_path_items(listed)):
-                for path in self._expanded(item, world):
+            for item in dict.fromkeys(packages.class_path_items(listed)):
+                for path in packages.expanded(item, world):
                     yield self.want(path, source, item)
 
     @staticmethod
     def _environment(world: World) -> list[str]:
         env = world.config.env
         words = ["-cp", env["CLASSPATH"]] if env.get("CLASSPATH") else []
-        return [*words, *(w for name in _ENVIRONMENT[1:] for w in _split(env.get(name, "")))]
-
-    @staticmethod
-    def _expanded(item: str, world: World) -> Iterator[str]:
-        rootfs = world.rootfs
-        path = posixpath.join(world.config.workdir, item)
-        if path.endswith("/*"):
-            # A class path's wildcard is the directory's jars, not those below (java(1)).
-            yield from (e.path for e in rootfs.children(path[:-2]) if e.name.lower().endswith(".jar"))
-        elif rootfs.is_dir(path) and path.strip("/").count("/") >= 2:
-            yield from (e.path for e in rootfs.walk(path))
-        else:
-            yield path
+        return [*words, *(w for name in _ENVIRONMENT[1:] for w in split(env.get(name, "")))]
 
 
-def _split(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
+class JavaPrograms(Rule):
+    """Programs that classes of the application may start: what they name, where they start any."""
+
+    name = "java.program"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        for data in packages.classes_of(entry, world):
+            if starts_programs(data):
+                for word in commands(strings(data)):
+                    path = on_path(world, word)
+                    if path is not None and path.rpartition("/")[2] not in BUILD_TIME:
+                        yield self.want(path, entry.path, word)
 
 
-def _class_path_items(words: list[str]) -> Iterator[str]:
-    for number, word in enumerate(words):
-        following = words[number + 1] if number + 1 < len(words) else ""
-        if word == "-jar" and following:
-            yield following
-        elif word in _CLASS_PATH:
-            yield from filter(None, following.split(":"))
-        elif word.startswith(("--class-path=", "--module-path=")):
-            yield from filter(None, word.partition("=")[2].split(":"))
-        elif match := _OPTION_PATH.match(word):
-            yield from filter(None, match[1].split(":"))
-
-
-@functools.lru_cache(maxsize=1024)
-def class_path(archive: bytes) -> tuple[str, ...]:
-    """The relative paths in the `Class-Path` of an archive's manifest (JAR File Specification); () for garbage."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-            info = opened.getinfo("META-INF/MANIFEST.MF")
-            if info.file_size > MAX_MANIFEST:
-                return ()
-            manifest = opened.read(info)
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError, EOFError, RuntimeError, zlib.error):
-        return ()
-    # A line is at most 72 bytes; a blank at its beginning continues the one before.
-    text = manifest.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").replace("\n ", "")
-    found: list[str] = []
-    for line in text.split("\n"):
-        if line.lower().startswith(("class-path:", "launcher-agent-class-path:", "boot-class-path:")):
-            found.extend(_local(url) for url in line.partition(":")[2].split())
-    return tuple(dict.fromkeys(f for f in found if f and "\0" not in f))
-
-
-def _local(url: str) -> str:
-    if url.startswith("file:"):
-        url = url[5:]
-    return "" if "://" in url else urllib.parse.unquote(url)
-
-
-RULES: tuple[Rule, ...] = (JavaRuntime(), JavaArchives(), JavaClassPath())
+RULES: tuple[Rule, ...] = (JavaRuntime(), JavaArchives(), JavaClassPath(), JavaPrograms())

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from debloat.closure import World
+from debloat.closure import World, derived
 from debloat.core.platform import PLATFORMS
 from debloat.image.rootfs import Rootfs
 from debloat.rules.platforms import platforms
@@ -64,6 +64,7 @@ def bare(specifier: str) -> str | None:
     return match[1] if match and ":" not in specifier and specifier not in BUILT_IN else None
 
 
+@derived
 def roots(world: World) -> tuple[str, ...]:
     """Directories of packages that are no node_modules: NODE_PATH and Debian's, as real paths."""
     named = [d for d in world.config.env.get("NODE_PATH", "").split(":") if d.startswith("/")]
@@ -76,7 +77,7 @@ def package_of(world: World, path: str) -> str | None:
     head, found, rest = path.rpartition("/node_modules/")
     base = f"{head}/node_modules" if found else ""
     if not base:
-        base = next((root for root in world.derived(roots) if path.startswith(root + "/")), "")
+        base = next((root for root in roots(world) if path.startswith(root + "/")), "")
         rest = path[len(base) + 1 :]
     names = rest.split("/")[: 2 if rest.startswith("@") else 1]
     directory = "/".join([base, *names])
@@ -96,7 +97,7 @@ def find(world: World, directory: str, name: str) -> str | None:
         if here in ("/", ""):
             break
         here = here.rpartition("/")[0] or "/"
-    return next((f"{root}/{name}" for root in world.derived(roots) if world.rootfs.is_dir(f"{root}/{name}")), None)
+    return next((f"{root}/{name}" for root in roots(world) if world.rootfs.is_dir(f"{root}/{name}")), None)
 
 
 def local(rootfs: Rootfs, path: str) -> str | None:
@@ -160,7 +161,7 @@ def _runs_here(world: World, name: str) -> bool:
     found = _NAMES_PLATFORM.match(name)
     if found is None or not name.startswith("linux-"):
         return False
-    return not {platform.node for platform in world.derived(platforms)}.isdisjoint(found["architectures"].split("+"))
+    return not {platform.node for platform in platforms(world)}.isdisjoint(found["architectures"].split("+"))
 
 
 def _idle_file(rootfs: Rootfs, path: str) -> bool:

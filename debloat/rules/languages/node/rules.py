@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
+from debloat.rules.cmdline import words_of
 from debloat.rules.commands import reached
 from debloat.rules.languages.node import packages
+from debloat.rules.languages.node.language import LANGUAGE
 from debloat.rules.languages.node.source import References, references, specifiers
 
-SOURCES = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 SHEBANG = 256
 _START = ("prestart", "start", "poststart")
 _RUNTIME = re.compile(r"node(?:js)?|libnode\.so\.\d+")
@@ -22,24 +21,12 @@ _RUNTIMES = ("node", "nodejs", "bun", "deno", "electron", "app.asar")
 """Node and what runs its programs; an Electron program has any name, but its code in one archive."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Memory of what was parsed in a world."""
-
-    references: dict[str, References] = field(default_factory=dict)
-
-
-def _reading(world: World) -> _Reading:
-    return _Reading()
-
-
+@derived_by
 def _references(world: World, path: str) -> References:
-    known = world.derived(_reading).references
-    if path not in known:
-        known[path] = references(world.rootfs.read(path), world.derived(_has_runtime))
-    return known[path]
+    return references(world.rootfs.read(path), _has_runtime(world))
 
 
+@derived
 def _has_runtime(world: World) -> bool:
     """Whether the image has a program that runs JavaScript outside of a browser."""
     return any(map(world.rootfs.is_file, world.rootfs.named(*_RUNTIMES)))
@@ -49,7 +36,7 @@ def is_source(entry: Entry, world: World) -> bool:
     """Whether an entry is a JavaScript program or module: by its suffix, or by the interpreter on its first line."""
     if not entry.is_file or entry.name.endswith((".d.ts", ".d.mts", ".d.cts")):
         return False
-    if entry.name.endswith(SOURCES):
+    if entry.name.endswith(LANGUAGE.suffixes):
         return True
     if not entry.executable or "." in entry.name:
         return False
@@ -100,15 +87,9 @@ def _foreign(world: World, declared: frozenset[str], path: str) -> bool:
     return False
 
 
-def _manifests(world: World) -> dict[str, dict[str, object]]:
-    return {}
-
-
-def _manifest(world: World, home: str) -> dict[str, object]:
-    known = world.derived(_manifests)
-    if home not in known:
-        known[home] = dict(packages.manifest(world.rootfs, f"{home}/package.json"))
-    return known[home]
+@derived_by
+def _manifest(world: World, home: str) -> Mapping[str, object]:
+    return packages.manifest(world.rootfs, f"{home}/package.json")
 
 
 def _resolve(world: World, path: str, specifier: str) -> Iterator[str]:
@@ -192,7 +173,7 @@ class Dependencies(Rule):
         if packages.package_of(world, entry.path) is None:
             yield from self._start(world, directory, package, entry.path)
 
-    def _start(self, world: World, directory: str, package: dict[str, object], source: str) -> Iterator[Want]:
+    def _start(self, world: World, directory: str, package: Mapping[str, object], source: str) -> Iterator[Want]:
         """The programs that `npm start` runs, which finds them in node_modules/.bin first."""
         scripts = package.get("scripts")
         lines = [scripts.get(name) for name in _START] if isinstance(scripts, dict) else []
@@ -253,20 +234,12 @@ class CommandLine(Rule):
         fields["Env"] = (config.env.get("NODE_OPTIONS", ""),)
         start = world.rootfs.resolve(config.workdir).path or "/"
         for label, words in fields.items():
-            for word in _words(words):
+            for word in words_of(words):
                 name = packages.bare(word.rpartition("=")[2])
                 place = packages.find(world, start, name) if name else None
                 if place is not None and "/node_modules/" in place:
                     for path in _package(world, place):
                         yield self.want(path, f"config:{label}", word)
-
-
-def _words(words: Iterable[str]) -> Iterator[str]:
-    for word in words:
-        try:
-            yield from shlex.split(word) if " " in word else [word]
-        except ValueError:
-            yield from word.split()
 
 
 RULES: tuple[Rule, ...] = (

@@ -6,40 +6,38 @@ installed by CPAN, is a unit: one module used keeps its siblings, since such pac
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
+from debloat.rules import languages
 from debloat.rules.application.survey import UNITS
-from debloat.rules.commands import inert, scripts
-from debloat.rules.languages.perl import source as perlparse
-from debloat.rules.languages.perl.source import MAX_SOURCE, Facts
-
-SUFFIXES = (".pm", ".pl", ".al", ".psgi", ".cgi", ".fcgi", ".ph")
-
-SCRIPTS = (".sh", ".bash", ".py", ".rb", ".php", ".js", ".mjs", ".cjs", ".ts", ".R", ".lua", ".tcl", "Makefile")
-"""Files of an application that may run perl with a program on the command line."""
-
-INC = (
-    # perlrun(1), Debian's perl policy 2.3, and perl's own layout under a prefix; in the order of @INC.
-    "/etc/perl",
-    "/usr/local/lib/*/perl/[0-9]*",
-    "/usr/local/share/perl/[0-9]*",
-    "/usr/lib/*/perl5/[0-9]*",
-    "/usr/share/perl5",
-    "/usr/lib/*/perl-base",
-    "/usr/lib/*/perl/[0-9]*",
-    "/usr/share/perl/[0-9]*",
-    "/usr/local/lib/site_perl",
-    "/usr/local/lib/perl5/site_perl/[0-9]*",
-    "/usr/local/lib/perl5/vendor_perl/[0-9]*",
-    "/usr/local/lib/perl5/[0-9]*",
+from debloat.rules.commands import inert
+from debloat.rules.languages.perl.language import LANGUAGE
+from debloat.rules.languages.perl.packages import (
+    CORE,
+    DOCUMENTATION,
+    Search,
+    files_of,
+    inc,
+    is_core,
+    of_application,
+    root_of,
+    roots,
 )
+from debloat.rules.languages.perl.source import MAX_SOURCE, Facts, is_perl, names_encodings, parse
 
-CORE = re.compile(r"perl|perl-base|perl-modules-[\d.]+|libperl[\d.]+(?:t64)?")
-"""Debian's packages of perl itself."""
+SCRIPTS = (
+    *(
+        suffix
+        for other in languages.known()
+        if not other.compiled and other is not LANGUAGE
+        for suffix in other.suffixes
+    ),
+    "Makefile",
+)
+"""Ends of the names of an application's files that may run perl with a program on the command line."""
 
 IMPLICIT = (
     # Loaded by the interpreter without a `use`: I/O layers (PerlIO(3perl)), %+ %- %! (perlvar(1)), <*.c> and glob,
@@ -72,112 +70,18 @@ _INTERPRETER = re.compile(r"(?:/usr(?:/local)?|/opt/[^/]+)?/bin/perl(?:5[\d.]*)?
 _INLINE = re.compile(rb"\bperl[\"',\s]{1,9}-")
 _RUN = re.compile(rb"\bperl[\"',\s]{1,9}-[^\n]{1,400}")
 _OPTION_M = re.compile(rb"[\"'\s]-[a-zA-Z]{0,6}?[Mm][ \t]?-?([A-Z]\w*(?:::\w+)*)")
-_OWN_BUILD = re.compile(r"(?:/usr/local|/opt/[^/]+)/lib/perl5/5[\d.]*/")
-_MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
-_DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")
-
-
-def inc(world: World) -> tuple[str, ...]:
-    """The directories of @INC that the image has: PERL5LIB, then those of its perl."""
-    own = [d for d in world.config.env.get("PERL5LIB", "").split(":") if d.startswith("/")]
-    own.append(posixpath.join(world.config.workdir, "local/lib/perl5"))
-    found: dict[str, str] = {}
-    for pattern in (*own, *INC):
-        for path in world.rootfs.glob(pattern):
-            machine = world.rootfs.glob(f"{path}/*-linux*") if "perl5" in path else ()
-            for directory in (path, *machine):
-                real = world.rootfs.resolve(directory).path
-                if real is None or not world.rootfs.is_dir(real):
-                    continue
-                # perl knows its directories by the names of the links, 5.36, not 5.36.0.
-                if real not in found or found[real] == real:
-                    found[real] = directory
-    return tuple(found.values())
-
-
-def _roots(world: World) -> tuple[str, ...]:
-    """Real paths of the directories of @INC, each with a slash after it; the longer ones first."""
-    reals = {world.rootfs.resolve(d).path or d for d in world.derived(inc)}
-    return tuple(sorted((f"{r}/" for r in reals), key=lambda r: (-len(r), r)))
-
-
-def _library(world: World) -> dict[str, str]:
-    """What `require` finds in @INC, by name relative to it; the first directory wins."""
-    found: dict[str, str] = {}
-    for directory in world.derived(inc):
-        real = world.rootfs.resolve(directory).path or directory
-        for entry in world.rootfs.walk(real):
-            if not entry.is_dir and entry.path.endswith(_MODULE_FILES):
-                relative = entry.path[len(real) + 1 :]
-                found.setdefault(relative, f"{directory}/{relative}")
-    return found
 
 
 def facts_of(entry: Entry, world: World) -> Facts | None:
     """What a Perl file says; None for any other file."""
     if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
         return None
-    named = entry.path.endswith(SUFFIXES)
+    named = entry.path.endswith(LANGUAGE.suffixes)
     if not named and not (
-        entry.executable and perlparse.is_perl(world.rootfs.read(entry.path, 512)) and not inert(world, entry.path)
+        entry.executable and is_perl(world.rootfs.read(entry.path, 512)) and not inert(world, entry.path)
     ):
         return None
-    return perlparse.parse(world.rootfs.read(entry.path), _application(entry.path, world))
-
-
-def _application(path: str, world: World) -> bool:
-    """Whether a file is the application's: neither a package's nor a library of a perl built from source."""
-    return not world.packages.owners(path) and not _root_of(path, world)
-
-
-class _Search:
-    """Where a file's modules are looked for."""
-
-    def __init__(self, entry: Entry, facts: Facts, world: World) -> None:
-        self.rootfs = world.rootfs
-        here = posixpath.dirname(entry.path)
-        self.places = (here, world.config.workdir)
-        roots = [posixpath.normpath(p) for text in facts.libs for p in self._placed(text)]
-        if facts.package and (root := _root(entry.path, facts.package)):
-            roots.append(root)
-        # Applications keep modules in `lib` beside or above the script, and say so in ways too many to read.
-        if _application(entry.path, world):
-            roots += [f"{here}/lib", posixpath.normpath(f"{here}/../lib"), f"{world.config.workdir.rstrip('/')}/lib"]
-        known = world.derived(inc)
-        self._library = world.derived(_library)
-        reals = world.derived(_roots)
-        self._own = tuple(d for d in dict.fromkeys(roots) if f"{d}/" not in reals and self.rootfs.is_dir(d))
-        self.directories = (*self._own, *known)
-
-    def _placed(self, text: str) -> Iterator[str]:
-        if text.startswith("/"):
-            yield text
-        else:
-            yield from (f"{place}/{text}" for place in self.places)
-
-    def module(self, name: str) -> str | None:
-        return self.file(name.replace("::", "/").replace("'", "/") + ".pm")
-
-    def file(self, relative: str) -> str | None:
-        if relative.startswith("/"):
-            return relative if self.rootfs.is_file(relative) else None
-        if relative.endswith(_MODULE_FILES):
-            own = next((p for d in self._own if self.rootfs.is_file(p := f"{d}/{relative}")), None)
-            return own or self._library.get(relative)
-        return next((p for d in self.directories if self.rootfs.is_file(p := f"{d}/{relative}")), None)
-
-    def beside(self, relative: str) -> str | None:
-        return next((p for d in self.places if self.rootfs.is_file(p := f"{d}/{relative}")), None)
-
-
-def _root(path: str, package: str) -> str | None:
-    """The directory that a module's own name is relative to."""
-    tail = "/" + package.replace("::", "/") + ".pm"
-    return path[: -len(tail)] if path.endswith(tail) else None
-
-
-def _root_of(path: str, world: World) -> str:
-    return next((root for root in world.derived(_roots) if path.startswith(root)), "")
+    return parse(world.rootfs.read(entry.path), of_application(entry.path, world))
 
 
 class PerlUse(Rule):
@@ -191,20 +95,20 @@ class PerlUse(Rule):
         if facts is None:
             return
         owners = world.packages.owners(entry.path)
-        search = _Search(entry, facts, world)
+        search = Search(entry, facts, world)
         for path, detail in self._loaded(facts, search):
             # perl-base depends on nothing beyond itself; what it would load from the full perl, it does without.
             if "perl-base" not in owners or "perl-base" in world.packages.owners(world.rootfs.resolve(path).path or ""):
                 yield self.want(path, entry.path, detail)
         if facts.dynamic:
-            yield from self._namespaces(entry, facts, search, not _core(entry.path, owners))
-        if not _core(entry.path, owners) and perlparse.names_encodings(world.rootfs.read(entry.path)):
+            yield from self._namespaces(entry, facts, search, not is_core(entry.path, owners))
+        if not is_core(entry.path, owners) and names_encodings(world.rootfs.read(entry.path)):
             for name in EAST_ASIA:
                 if table := search.file(name):
                     yield self.want(table, entry.path, "names encodings at run time")
 
     @staticmethod
-    def _loaded(facts: Facts, search: _Search) -> Iterator[tuple[str, str]]:
+    def _loaded(facts: Facts, search: Search) -> Iterator[tuple[str, str]]:
         for line, module in (*facts.modules, *facts.names):
             if found := search.module(module):
                 yield found, f"{module}, line {line}"
@@ -212,7 +116,7 @@ class PerlUse(Rule):
             if found := search.file(file) or search.beside(file):
                 yield found, f"{file}, line {line}"
 
-    def _namespaces(self, entry: Entry, facts: Facts, search: _Search, own: bool) -> Iterator[Want]:
+    def _namespaces(self, entry: Entry, facts: Facts, search: Search, own: bool) -> Iterator[Want]:
         """Code that makes up module names: all modules right below the names that it starts from."""
         named = (facts.package, *facts.namespaces) if own else facts.namespaces if "::" in facts.package else ()
         for namespace in dict.fromkeys(named):
@@ -220,10 +124,6 @@ class PerlUse(Rule):
             for directory in search.directories if below else ():
                 for path in search.rootfs.glob(f"{directory}/{below}/*.pm"):
                     yield self.want(path, entry.path, f"loads {namespace}:: by made-up names")
-
-
-def _core(path: str, owners: Iterable[str]) -> bool:
-    return _OWN_BUILD.match(path) is not None or any(CORE.fullmatch(owner.partition(":")[0]) for owner in owners)
 
 
 class PerlParts(Rule):
@@ -235,14 +135,14 @@ class PerlParts(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or not entry.path.endswith(".pm"):
             return
-        root = _root_of(entry.path, world)
+        root = root_of(entry.path, world)
         if root:
             yield from self._parts(entry, root, world)
 
     def _parts(self, entry: Entry, root: str, world: World) -> Iterator[Want]:
         """XSLoader(3perl) looks beside the module first; `do` and `require` take what @INC has first."""
         relative = entry.path[len(root) :]
-        directories = tuple(f"{world.rootfs.resolve(d).path or d}/" for d in world.derived(inc))
+        directories = tuple(f"{world.rootfs.resolve(d).path or d}/" for d in inc(world))
         compiled = (f"auto/{relative.removesuffix('.pm')}/*",)
         for path in self._first(compiled, (root, *directories), world):
             yield self.want(path, entry.path, "its compiled or autoloaded part")
@@ -257,25 +157,9 @@ class PerlParts(Rule):
             for pattern in patterns:
                 for path in world.rootfs.glob(directory + pattern):
                     name = path[len(directory) :]
-                    if name not in seen and world.rootfs.is_file(path) and not path.endswith(_DOCUMENTATION):
+                    if name not in seen and world.rootfs.is_file(path) and not path.endswith(DOCUMENTATION):
                         seen.add(name)
                         yield path
-
-
-def _files_of(owner: str, world: World) -> tuple[str, tuple[str, ...]]:
-    """The first module of a package that is no link, and all of its files that belong to the unit; remembered."""
-    memory = world.derived(_memory)
-    if owner not in memory:
-        roots = world.derived(_roots)
-        files = [p for p in world.packages.files(owner) if p.startswith(roots) and not p.endswith(_DOCUMENTATION)]
-        modules = (e for p in files if p.endswith((".pm", ".so")) and (e := world.rootfs.get(p)) is not None)
-        first = next((e.path for e in modules if e.is_file), "")
-        memory[owner] = first, (*files, *scripts(world, owner, b"perl"))
-    return memory[owner]
-
-
-def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
-    return {}
 
 
 class PerlUnit(Rule):
@@ -290,7 +174,7 @@ class PerlUnit(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or not entry.path.endswith((".pm", ".so")):
             return
-        root = _root_of(entry.path, world)
+        root = root_of(entry.path, world)
         if not root:
             return
         owners = world.packages.owners(entry.path)
@@ -302,7 +186,7 @@ class PerlUnit(Rule):
 
     def _package(self, entry: Entry, owner: str, world: World) -> Iterator[Want]:
         """All of the package follows from its first module, and that one from every other: few claims."""
-        first, files = _files_of(owner, world)
+        first, files = files_of(world, owner)
         first = first or entry.path
         for path in files if first == entry.path else (first,):
             if world.rootfs.is_file(path):
@@ -312,7 +196,7 @@ class PerlUnit(Rule):
         """The files of the CPAN distribution, from its .packlist (ExtUtils::Packlist)."""
         parts = entry.path[len(root) :].removesuffix(".pm").split("/")
         for length in range(len(parts), 0, -1):
-            for directory in world.derived(_roots):
+            for directory in roots(world):
                 listing = f"{directory}auto/{'/'.join(parts[:length])}/.packlist"
                 if world.rootfs.is_file(listing):
                     yield from self._listed(entry, listing, world)
@@ -358,7 +242,7 @@ class PerlRuntime(Rule):
             return False
         if not UNITS.isdisjoint(entry.path.split("/")):
             return False
-        if entry.path.endswith(SUFFIXES):
+        if entry.path.endswith(LANGUAGE.suffixes):
             return True
         if not entry.executable and not entry.path.endswith(SCRIPTS):
             return False
@@ -371,12 +255,12 @@ class PerlRuntime(Rule):
         if b"\0" in source[:1024]:
             return
         names = {match[1].decode() for line in _RUN.findall(source) for match in _OPTION_M.finditer(line)}
-        search = _Search(entry, Facts(), world)
+        search = Search(entry, Facts(), world)
         found = {f"-M{name}": search.module(name) for name in names}
-        if not entry.path.endswith(SUFFIXES):
+        if not entry.path.endswith(LANGUAGE.suffixes):
             # The shell's quotes around a program are none of Perl's.
             plain = source.replace(b"'", b"\n").replace(b'"', b"\n")
-            found |= {name: search.module(name) for _, name in perlparse.parse(plain).modules}
+            found |= {name: search.module(name) for _, name in parse(plain).modules}
         for detail, path in sorted(found.items()):
             if path is not None:
                 yield self.want(path, entry.path, detail)
@@ -389,7 +273,7 @@ class PerlRuntime(Rule):
 
     def _files(self, names: Iterable[str], source: str, world: World, detail: str) -> Iterator[Want]:
         for relative in names:
-            places = (f"{directory}/{relative}" for directory in world.derived(inc))
+            places = (f"{directory}/{relative}" for directory in inc(world))
             if path := next(filter(world.rootfs.is_file, places), None):
                 yield self.want(path, source, detail)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.rules.languages.perl.language import LANGUAGE
 from debloat.rules.parsed import remembered
 
 MAX_SOURCE = 4 << 20
@@ -45,7 +46,7 @@ _EAST_ASIAN = re.compile(
 )
 _EAST_ASIAN_WORDS = ("2022", "euc", "jis", "cp9", "gb", "big", "hz", "johab")
 _SAYS_ENCODE = re.compile(rb"E(?<!\wE)ncode\b|encoding")
-_PERL = re.compile(rb"#![^\n]*\bperl|#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){0,4}[^\n]*\bexec\b[^\n]*\bperl\b")
+_PERL = re.compile(LANGUAGE.head().encode())
 
 _HELPERS = (
     # Functions whose arguments are modules to load.

@@ -6,17 +6,15 @@ but not enabled for a kept SAPI goes. Code below /usr/share is kept by the packa
 
 from __future__ import annotations
 
-import functools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
-from debloat.debian.documentation import is_documentation
-
-MAX_SOURCE = 4 << 20
-CODE = (".php", ".inc", ".phtml", ".php5", ".php7", ".php8", ".module", ".phar")
+from debloat.rules.languages.php import packages
+from debloat.rules.languages.php.language import LANGUAGE
+from debloat.rules.languages.php.source import MAX_SOURCE, includes, settings
 
 SAPIS = (
     # Programs and modules, and the directory of their configuration below /etc/php/VERSION; the group is the version.
@@ -39,21 +37,7 @@ BUILT_MODULE = re.compile(r"/usr/lib/apache2/modules/libphp\d*\.so")
 BUILT_CONFIG = ("etc/php.ini", "etc/php/php.ini", "lib/php.ini", "etc/php/conf.d/*.ini", "etc/php.d/*.ini")
 BUILT_FPM = ("etc/php-fpm.conf", "etc/php-fpm.d/*.conf")
 
-EXTENSION_DIRS = ("/usr/lib/php/20*", "/usr/local/lib/php/extensions/*", "/opt/*/lib/php/extensions/*")
-INCLUDE_PATH = ("/usr/share/php", "/usr/local/lib/php", "/usr/share/pear")
-"""`include_path` as Debian and the PHP project compile it in."""
-
 _INI = re.compile(r"(?:/etc/php|/usr/local/etc/php|/usr/local/lib|/usr/local/etc|/opt/[^/]+)/.*\.ini")
-_SETTING = re.compile(r"^[ \t]*([\w.]+)[ \t]*=[ \t]*\"?([^\"\n;]*)", re.MULTILINE)
-_STRING = rb"(?:\"[^\"\n$]{0,500}\"|'[^'\n]{0,500}')"
-_PLACE = rb"(?:__DIR__|dirname\(\s*+__(?:FILE|DIR)__\s*+(?:,\s*+\d\s*+)?\))"
-_STATEMENTS = (b"include", b"require")
-_INCLUDE = re.compile(
-    rb"(?<![\w$>:])(?:include|require)(?:_once)?[ \t\n]*+\(?[ \t\n]*+"
-    rb"(?:(%b)[ \t\n]*+\.[ \t\n]*+)?(%b)" % (_PLACE, _STRING),
-    re.IGNORECASE,
-)
-_LEVELS = re.compile(r",\s*(\d)")
 
 
 class PhpConfig(Rule):
@@ -99,11 +83,11 @@ class PhpExtensions(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or entry.size > MAX_SOURCE or not self._is_ini(entry.path, world):
             return
-        settings = _settings(world.rootfs.read(entry.path))
-        directories = [value for key, value in settings if key == "extension_dir" and value.startswith("/")]
-        for key, value in settings:
+        known = settings(world.rootfs.read(entry.path))
+        directories = [value for key, value in known if key == "extension_dir" and value.startswith("/")]
+        for key, value in known:
             if key in ("extension", "zend_extension"):
-                for path in self._extension(value, directories, entry.path, world):
+                for path in packages.extension(value, directories, entry.path, world):
                     yield self.want(path, entry.path, f"{key}={value}")
             elif value.startswith("/") and value.count("/") > 1:
                 yield self.want(value, entry.path, key)
@@ -115,22 +99,6 @@ class PhpExtensions(Rule):
             path.endswith(".ini") and posixpath.dirname(path) in scanned.split(":")
         )
 
-    @staticmethod
-    def _extension(value: str, directories: list[str], ini: str, world: World) -> Iterator[str]:
-        if value.startswith("/"):
-            yield value
-            return
-        # Since PHP 7.2 an extension may be named without its suffix, and with a prefix before that.
-        names = (value,) if value.endswith(".so") else (f"{value}.so", f"php_{value}.so")
-        version = re.match(r"/etc/php/(\d+\.\d+)/", ini)
-        for pattern in (*directories, *EXTENSION_DIRS):
-            for directory in world.rootfs.glob(pattern):
-                for path in (f"{directory}/{name}" for name in names):
-                    owners = world.packages.owners(path)
-                    ours = not version or not owners or any(o.startswith(f"php{version[1]}") for o in owners)
-                    if world.rootfs.is_file(path) and ours:
-                        yield path
-
 
 class PhpIncludes(Rule):
     """The files that kept code includes by literal names, and the rest of a packaged program's code."""
@@ -139,30 +107,17 @@ class PhpIncludes(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not entry.path.endswith(CODE):
+        if not entry.is_file or not entry.path.endswith(LANGUAGE.suffixes):
             return
         yield from self._package(entry, world)
         if entry.size > MAX_SOURCE:
             return
         here = posixpath.dirname(entry.path)
         for line, place, target in includes(world.rootfs.read(entry.path)):
-            for path in self._candidates(here, place, target, world):
+            for path in packages.candidates(here, place, target, world):
                 if world.rootfs.is_file(path):
                     yield self.want(path, entry.path, f"included in line {line}")
                     break
-
-    @staticmethod
-    def _candidates(here: str, place: str, target: str, world: World) -> Iterator[str]:
-        if place:
-            levels = _LEVELS.search(place)
-            up = int(levels[1]) if levels else 1
-            up -= "__FILE__" in place or not place.startswith("dirname")
-            yield posixpath.normpath(f"{here}/{'../' * up}{target}")
-        elif target.startswith("/"):
-            yield target
-        else:
-            bases = (here, world.config.workdir, *INCLUDE_PATH)
-            yield from (posixpath.normpath(f"{base}/{target}") for base in bases)
 
     def _package(self, entry: Entry, world: World) -> Iterator[Want]:
         """Code autoloads by made-up names, so that a package's code is one; one file stands for the others."""
@@ -170,77 +125,10 @@ class PhpIncludes(Rule):
         if not entry.path.startswith("/usr/share/") or len(parts) < 5:
             return
         top = "/".join(parts[:4]) + "/"
-        programs = world.derived(_programs)
         for owner in world.packages.owners(entry.path):
-            if (owner, top) not in programs:
-                programs[owner, top] = _program(world, owner, top)
-            first, files = programs[owner, top]
+            first, files = packages.program(world, (owner, top))
             for path in files if entry.path == first else (first,) if first else ():
                 yield self.want(path, entry.path, f"of the same package {owner}")
-
-
-def _programs(world: World) -> dict[tuple[str, str], tuple[str, tuple[str, ...]]]:
-    """`_program` by package and directory, as far as it was asked for."""
-    return {}
-
-
-def _program(world: World, owner: str, top: str) -> tuple[str, tuple[str, ...]]:
-    """The first file of code of a package below a directory, and all that the program is.
-
-    That is what the package has there, and its links that lead there: a web server's directory below /var/lib may be
-    made of them. No link is the first: what it leads to may be no file of the package, and ask for nothing.
-    """
-    files, first = [], ""
-    for path in world.packages.files(owner):
-        entry = world.rootfs.get(path)
-        if entry is None or entry.is_dir or is_documentation(path):
-            continue
-        if path.startswith(top):
-            files.append(path)
-            first = first or (path if entry.is_file and path.endswith(CODE) else "")
-        elif entry.is_symlink and f"{world.rootfs.resolve(path).path}/".startswith(top):
-            files.append(path)
-    return first, tuple(files)
-
-
-@functools.lru_cache(maxsize=4096)
-def includes(source: bytes) -> tuple[tuple[int, str, str], ...]:
-    """What a PHP file includes by a literal name: line, the place it is relative to (`__DIR__`, ...) or "", name.
-
-    Statements are searched for in the text; in a comment they name a file too many at most.
-    """
-    lowered = source.lower()
-    # Looking for the words first is three times as fast as the pattern, which has no fixed beginning.
-    places = sorted(place for word in _STATEMENTS for place in _places(lowered, word))
-    line, counted = 1, 0
-    found = dict[tuple[int, str, str], None]()
-    for place in places:
-        match = _INCLUDE.match(source, place)
-        if match is not None and not _commented(source, place):
-            line, counted = line + source.count(b"\n", counted, place), place
-            found[line, _text(match[1] or b""), _text(match[2][1:-1])] = None
-    return tuple(found)
-
-
-def _places(text: bytes, word: bytes) -> Iterator[int]:
-    place = text.find(word)
-    while place >= 0:
-        yield place
-        place = text.find(word, place + len(word))
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _commented(source: bytes, place: int) -> bool:
-    line = source[source.rfind(b"\n", 0, place) + 1 : place].lstrip()
-    return line.startswith((b"//", b"#", b"*", b"/*"))
-
-
-def _settings(source: bytes) -> tuple[tuple[str, str], ...]:
-    text = source.decode("utf-8", "surrogateescape")
-    return tuple((m[1], m[2].strip()) for m in _SETTING.finditer(text) if m[2].strip())
 
 
 RULES: tuple[Rule, ...] = (PhpConfig(), PhpExtensions(), PhpIncludes())

@@ -1,6 +1,6 @@
 """Static reachability for Python: which modules, distributions and programs kept Python code can reach.
 
-`source` reads one file's text, `layout` says where an image's Pythons look, `units` which distribution a file
+`source` reads one file's text, `layout` says where an image's Pythons look, `packages` which distribution a file
 belongs to, `stdlib` what of the standard library stays, `reach` follows references, `rules` and `programs` make
 claims of them.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.closure import World, derived, derived_by
 from debloat.image.rootfs import Rootfs
 
 MAX_PTH = 64 * 1024
@@ -53,7 +53,6 @@ class Layout:
     stdlibs: tuple[str, ...]
     sites: tuple[str, ...]
     hooks: frozenset[str]
-    _stems: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict, repr=False, compare=False)
 
     def site_of(self, path: str) -> str | None:
         """The site directory that holds `path`."""
@@ -71,21 +70,10 @@ class Layout:
         mine = tuple(e for e in self.environments if site in e.sites or (lib is not None and lib == e.stdlib))
         return mine or self.live
 
-    def stems(self, rootfs: Rootfs, directory: str) -> dict[str, tuple[str, ...]]:
-        """Module name -> the files of a real directory that define it."""
-        known = self._stems.get(directory)
-        if known is None:
-            found: dict[str, list[str]] = {}
-            for name in rootfs.names(directory):
-                match = _EXTENSION.search(name)
-                if match:
-                    found.setdefault(name[: match.start()], []).append(f"{directory}/{name}")
-            known = self._stems[directory] = {stem: tuple(files) for stem, files in found.items()}
-        return known
 
-
+@derived
 def layout(world: World) -> Layout:
-    """The layout of an image's Pythons; use it as `world.derived(layout)`."""
+    """The layout of an image's Pythons."""
     rootfs = world.rootfs
     stdlibs = tuple(sorted(_stdlibs(rootfs)))
     homes = rootfs.named("pyvenv.cfg")
@@ -205,32 +193,43 @@ def find(world: World, directories: Sequence[str], dotted: str, names: Iterable[
     Each package's `__init__` on the way and the module itself, as far as the name leads: `a.b.attribute` gives `a`
     and `a.b`. () where its top level is not there.
     """
-    rootfs, table = world.rootfs, world.derived(layout)
     found: list[str] = []
     below = list(directories)
     for part in filter(None, dotted.split(".")):
-        files, below = _step(rootfs, table, below, part)
+        files, below = _step(world, below, part)
         found += files
         if not below:
             break
     for name in names:
         if below and name.isidentifier():
-            found += _step(rootfs, table, below, name)[0]
+            found += _step(world, below, name)[0]
     return tuple(dict.fromkeys(found))
 
 
-def _step(rootfs: Rootfs, table: Layout, directories: list[str], part: str) -> tuple[list[str], list[str]]:
+@derived_by
+def _stems(world: World, directory: str) -> Mapping[str, tuple[str, ...]]:
+    """Module name -> the files of a real directory that define it."""
+    found: dict[str, list[str]] = {}
+    for name in world.rootfs.names(directory):
+        match = _EXTENSION.search(name)
+        if match:
+            found.setdefault(name[: match.start()], []).append(f"{directory}/{name}")
+    return {stem: tuple(files) for stem, files in found.items()}
+
+
+def _step(world: World, directories: list[str], part: str) -> tuple[list[str], list[str]]:
     """Files of the first package or module called `part`, and where its submodules are; namespace portions add up."""
+    rootfs = world.rootfs
     portions: list[str] = []
     for directory in directories:
         real = rootfs.resolve(f"{directory}/{part}").path
         entry = rootfs.get(real) if real is not None else None
         if entry is not None and entry.is_dir:
-            init = table.stems(rootfs, entry.path).get("__init__", ())
+            init = _stems(world, entry.path).get("__init__", ())
             portions.append(entry.path)
             if init:
                 return list(init), [entry.path, *(p for p in _others(rootfs, directories, part) if p != entry.path)]
-        files = table.stems(rootfs, directory).get(part, ())
+        files = _stems(world, directory).get(part, ())
         if files:
             return list(files), []
     return [], portions

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Want
+from debloat.rules.cmdline import words_of
 from debloat.rules.commands import reached
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import find, layout
+from debloat.rules.languages.python.packages import units
 from debloat.rules.languages.python.reach import facts_of, is_source, resolve, search_path
 from debloat.rules.languages.python.source import facts
-from debloat.rules.languages.python.units import units
 from debloat.rules.languages.shell.rules import DEPENDENCIES, is_shell
 from debloat.rules.languages.shell.source import MAX_SCRIPT
 
@@ -38,7 +38,7 @@ class Subprocesses(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if is_source(entry, world):
-            unit = world.derived(units).of_path.get(entry.path)
+            unit = units(world).of_path.get(entry.path)
             idle = _NOT_FOR_LIBRARIES if unit is not None else frozenset[str]()
             for word in sorted(facts_of(world, entry.path).commands - idle):
                 path = reached(world, word, entry.path)
@@ -62,7 +62,7 @@ class Libraries(Rule):
         if not is_source(entry, world):
             return
         found = facts_of(world, entry.path)
-        unit = world.derived(units).of_path.get(entry.path)
+        unit = units(world).of_path.get(entry.path)
         if found.finds_libraries and (unit is None or unit.name not in _FINDS_FOR_OTHERS):
             for path in ("/sbin/ldconfig", "/etc/ld.so.cache"):
                 yield self.want(path, entry.path, "ctypes.util.find_library")
@@ -89,26 +89,14 @@ class CommandLine(Rule):
         config = world.config
         fields = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Healthcheck": config.healthcheck}
         for label, words in fields.items():
-            for word in _words(words):
+            for word in words_of(words):
                 match = _MODULE_WORD.fullmatch(word.rpartition("=")[2])
                 for file in _named(world, match[1]) if match else ():
                     yield self.want(file, f"config:{label}", word)
 
 
-def _words(words: Iterable[str]) -> Iterator[str]:
-    """The words, and those of a shell line among them."""
-    for word in words:
-        if " " not in word:
-            yield word
-            continue
-        try:
-            yield from shlex.split(word)
-        except ValueError:
-            yield from word.split()
-
-
 def _named(world: World, module: str) -> Iterator[str]:
-    table = world.derived(layout)
+    table = layout(world)
     for env in table.live:
         files = find(world, search_path(world, env, f"{world.config.workdir}/x"), module)
         if files and (table.site_of(files[0]) is not None or "." in module):

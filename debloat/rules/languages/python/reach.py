@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.closure import World, derived, derived_by
 from debloat.core.model import Entry
 from debloat.rules.languages.python import stdlib
+from debloat.rules.languages.python.language import LANGUAGE
 from debloat.rules.languages.python.layout import Environment, Layout, find, layout
+from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.source import Facts, Import, Outline, facts, literals, outline, quoted
-from debloat.rules.languages.python.units import Unit, units
 
 SHEBANG = 256
 """Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
@@ -29,25 +30,11 @@ application's import, a declared requirement, or use while recording keeps them.
 _NOTHING = Facts()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Memory of what was read in a world: each file is parsed once, whatever rules ask."""
-
-    facts: dict[str, Facts] = field(default_factory=dict)
-    outlines: dict[str, Outline] = field(default_factory=dict)
-    quoted: dict[str, frozenset[Import]] = field(default_factory=dict)
-    worth: dict[str, bool] = field(default_factory=dict)
-
-
-def _reading(world: World) -> Reading:
-    return Reading()
-
-
 def is_source(entry: Entry, world: World) -> bool:
     """Whether an entry is a Python program or module: by its suffix, or by the interpreter on its first line."""
     if not entry.is_file:
         return False
-    if entry.name.endswith((".py", ".pyw")):
+    if entry.name.endswith(LANGUAGE.suffixes):
         return True
     if not entry.executable or entry.size == 0:
         return False
@@ -55,11 +42,10 @@ def is_source(entry: Entry, world: World) -> bool:
     return line.startswith(b"#!") and b"python" in line
 
 
+@derived_by
 def outline_of(world: World, path: str) -> Outline:
-    known = world.derived(_reading).outlines
-    if path not in known:
-        known[path] = outline(world.rootfs.read(path))
-    return known[path]
+    """The outline of a source file."""
+    return outline(world.rootfs.read(path))
 
 
 def facts_of(world: World, path: str) -> Facts:
@@ -68,25 +54,23 @@ def facts_of(world: World, path: str) -> Facts:
     A file of a distribution is parsed only where its words promise something that the unit's own reading
     (`neighbours`) does not see.
     """
-    worth = world.derived(_reading).worth
-    if path not in worth:
-        worth[path] = _worth_parsing(world, path)
-    return _parsed(world, path) if worth[path] else _NOTHING
+    return _parsed(world, path) if _worth_parsing(world, path) else _NOTHING
 
 
+@derived_by
 def _worth_parsing(world: World, path: str) -> bool:
-    table = world.derived(layout)
+    table = layout(world)
     if table.stdlib_of(path) is not None:
         return False
     seen = outline_of(world, path)
-    unit = world.derived(units).of_path.get(path)
+    unit = units(world).of_path.get(path)
     if unit is not None and path in unit.members and path.endswith(".py"):
         return bool(seen.words - SEEN_BY_UNIT)
     if seen.words or not path.endswith(".py"):
         return True
     named = literals(world.rootfs.read(path))
     tops = {i.module.partition(".")[0] for i in seen.imports} | {s.partition(".")[0] for s in named}
-    known = world.derived(_notable_tops)
+    known = _notable_tops(world)
     return bool(tops & known) or any(i.level for i in seen.imports) or not tops.isdisjoint(_siblings(world, path))
 
 
@@ -95,9 +79,10 @@ def _siblings(world: World, path: str) -> frozenset[str]:
     return frozenset(name.partition(".")[0] for name in world.rootfs.names(directory))
 
 
+@derived
 def _notable_tops(world: World) -> frozenset[str]:
     """Top-level names outside the standard library's whole part: importing these keeps something."""
-    table = world.derived(layout)
+    table = layout(world)
     places = [*table.sites, *(d for env in table.environments for d in env.extra)]
     names = {name.partition(".")[0] for place in places for name in world.rootfs.names(place)}
     idle = {n.partition("*")[0] for n in (*stdlib.IDLE, *stdlib.NEEDS)}
@@ -106,7 +91,7 @@ def _notable_tops(world: World) -> frozenset[str]:
 
 def search_path(world: World, env: Environment, path: str, extra: Iterable[str] = ()) -> tuple[str, ...]:
     """sys.path as the module at `path` may see it: for programs their own directory, WORKDIR, and package roots."""
-    table = world.derived(layout)
+    table = layout(world)
     if table.site_of(path) is not None:
         return (*env.path, *sorted(extra))
     here = path.rpartition("/")[0] or "/"
@@ -126,7 +111,7 @@ def resolve(world: World, path: str, wanted: Import, extra: Iterable[str] = ()) 
     found: dict[str, None] = {}
     here = path.rpartition("/")[0] or "/"
     member = world.rootfs.is_file(f"{here}/__init__.py")
-    for env in world.derived(layout).of(path):
+    for env in layout(world).of(path):
         places = search_path(world, env, path, extra)
         found |= dict.fromkeys(find(world, places, wanted.module, wanted.names))
         if member and here in places:
@@ -178,10 +163,10 @@ def _outside(world: World, unit: Unit, path: str, wanted: Import) -> tuple[str, 
     own = wanted.level or top in unit.tops
     if own and "test" not in wanted.module and not any("test" in name for name in wanted.names):
         return ()
-    table: Layout = world.derived(layout)
-    if not own and (foreign_tool(unit, wanted) or top not in world.derived(_notable_tops)):
+    table: Layout = layout(world)
+    if not own and (foreign_tool(unit, wanted) or top not in _notable_tops(world)):
         return ()
-    known = world.derived(units).of_path
+    known = units(world).of_path
     found: dict[str, None] = {}
     for file in resolve(world, path, wanted):
         other = known.get(file)
@@ -208,23 +193,19 @@ def _confirmed(world: World, places: list[tuple[str, Import]]) -> tuple[str, Imp
     return "", None
 
 
+@derived_by
 def _quoted(world: World, path: str) -> frozenset[Import]:
-    known = world.derived(_reading).quoted
-    if path not in known:
-        known[path] = quoted(world.rootfs.read(path))
-    return known[path]
+    return quoted(world.rootfs.read(path))
 
 
+@derived_by
 def _parsed(world: World, path: str) -> Facts:
-    known = world.derived(_reading).facts
-    if path not in known:
-        known[path] = facts(world.rootfs.read(path))
-    return known[path]
+    return facts(world.rootfs.read(path))
 
 
 def groups_used(world: World, unit: Unit) -> Iterator[tuple[str, str]]:
     """(entry-point group, file that names it) of a distribution that looks for plug-ins."""
-    groups = world.derived(units).groups
+    groups = units(world).groups
     sources = [path for path in unit.files if path.endswith(".py")]
     if not groups or not any("entry_points" in outline_of(world, path).words for path in sources):
         return

@@ -6,10 +6,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
+from debloat.rules.languages.python.packages import Unit, normalised, requirements, units
 from debloat.rules.languages.python.reach import (
     facts_of,
     foreign_tool,
@@ -19,7 +20,6 @@ from debloat.rules.languages.python.reach import (
     resolve,
 )
 from debloat.rules.languages.python.source import Import, facts
-from debloat.rules.languages.python.units import Unit, normalised, requirements, units
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
 MAX_NATIVE = 64 << 20
@@ -32,9 +32,9 @@ class StandardLibrary(Rule):
     name = "python.stdlib"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        table = world.derived(layout)
+        table = layout(world)
         if _INTERPRETER.fullmatch(entry.name) and not entry.is_dir:
-            if not (entry.name.startswith("libpython") and entry.path in world.derived(_idle_libraries)):
+            if not (entry.name.startswith("libpython") and entry.path in _idle_libraries(world)):
                 yield from self._interpreter(entry, world)
         elif entry.name in ("os.py", "os.pyc") and entry.path.rpartition("/")[0] in table.stdlibs:
             lib = entry.path.rpartition("/")[0]
@@ -54,7 +54,7 @@ class StandardLibrary(Rule):
         assert match is not None
         version = match[1] or match[2] or ""
         prefix = entry.path.rpartition("/")[0].rpartition("/")[0] or "/"
-        table = world.derived(layout)
+        table = layout(world)
         if entry.is_symlink:
             yield self.want(f"{prefix}/pyvenv.cfg", entry.path)
             return
@@ -66,6 +66,7 @@ class StandardLibrary(Rule):
                 yield self.want(f"{env.stdlib}/{landmark}", entry.path, f"Python {env.version}")
 
 
+@derived
 def _idle_libraries(world: World) -> frozenset[str]:
     """Each libpython that a recorded program loaded and did not start: nothing of its library was looked for.
 
@@ -75,7 +76,7 @@ def _idle_libraries(world: World) -> frozenset[str]:
     loaded = {real for path in opened if (real := world.rootfs.resolve(path).path)}
     started = {
         env.version
-        for env in world.derived(layout).environments
+        for env in layout(world).environments
         if any(a.path.startswith(f"{env.stdlib}/") for a in world.trace.accesses)
     }
     version = re.compile(r"libpython(\d\.\d+)")
@@ -96,18 +97,18 @@ class Imports(Rule):
     name = "python.import"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.name.endswith(".pth") and world.derived(layout).site_of(entry.path):
+        if entry.name.endswith(".pth") and layout(world).site_of(entry.path):
             yield from self._start_up(entry, world)
         elif is_source(entry, world):
             found = facts_of(world, entry.path)
-            unit = world.derived(units).of_path.get(entry.path)
+            unit = units(world).of_path.get(entry.path)
             for wanted in sorted(found.imports):
                 if unit is None or not foreign_tool(unit, wanted):
                     yield from self._import(entry.path, wanted, world, found.paths)
 
     def _import(self, path: str, wanted: Import, world: World, extra: Iterable[str]) -> Iterator[Want]:
         if _shim(world, path) and not wanted.level:
-            unit = world.derived(units).of_path[path]
+            unit = units(world).of_path[path]
             if wanted.module.partition(".")[0] in unit.tops:
                 return
         for file in resolve(world, path, wanted, extra):
@@ -130,7 +131,7 @@ def _shim(world: World, path: str) -> bool:
 
     Such as setuptools' `_distutils_hack`: it runs in every program and is no sign that the program uses its unit.
     """
-    table, unit = world.derived(layout), world.derived(units).of_path.get(path)
+    table, unit = layout(world), units(world).of_path.get(path)
     site = table.site_of(path)
     if unit is None or site is None:
         return False
@@ -150,10 +151,10 @@ class NativeImports(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or not entry.name.endswith((".so", ".pyd")):
             return
-        if world.derived(layout).site_of(entry.path) is None:
+        if layout(world).site_of(entry.path) is None:
             return
-        unit = world.derived(units).of_path.get(entry.path)
-        tops = world.derived(_site_tops) - (unit.tops if unit is not None else frozenset())
+        unit = units(world).of_path.get(entry.path)
+        tops = _site_tops(world) - (unit.tops if unit is not None else frozenset())
         for text in sorted(set(_NAMED.findall(world.rootfs.read(entry.path, MAX_NATIVE)))):
             name = text.decode()
             if name.partition(".")[0] in tops:
@@ -165,8 +166,9 @@ _NAMED = re.compile(rb"(?<=\0)(?:_[A-Za-z]\w{1,60}|[A-Za-z]\w{1,60}(?=\.))(?:\.\
 """A whole text that is a module's name: one with a dot, or with the underscore of modules for other modules."""
 
 
+@derived
 def _site_tops(world: World) -> frozenset[str]:
-    sites = world.derived(layout).sites
+    sites = layout(world).sites
     return frozenset(name.partition(".")[0] for site in sites for name in world.rootfs.names(site))
 
 
@@ -180,7 +182,7 @@ class Distributions(Rule):
     name = "python.unit"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        table = world.derived(units)
+        table = units(world)
         unit = table.of_path.get(entry.path)
         if unit is None:
             return
@@ -195,7 +197,7 @@ class Distributions(Rule):
             other = table.by_name.get(need)
             if other is not None:
                 yield self.want(other.anchor, entry.path, f"{unit.name} requires {need}")
-        site = world.derived(layout)
+        site = layout(world)
         for env in site.environments:
             if env.config and site.site_of(unit.anchor) == env.sites[0]:
                 yield self.want(env.config, entry.path, "its environment")
@@ -206,7 +208,7 @@ class Distributions(Rule):
 
 
 def _sign_of_use(world: World, path: str, unit: Unit) -> bool:
-    site = world.derived(layout).site_of(path)
+    site = layout(world).site_of(path)
     if site is None:
         return False
     top = path[len(site) + 1 :].partition("/")[0]
@@ -219,7 +221,7 @@ class EntryPoints(Rule):
     name = "python.entry_points"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        table = world.derived(units)
+        table = units(world)
         unit = table.by_anchor.get(entry.path)
         if unit is not None:
             used: Iterable[tuple[str, str]] = groups_used(world, unit)
@@ -240,10 +242,10 @@ class ConsoleScripts(Rule):
     name = "python.script"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.executable or not is_source(entry, world) or world.derived(layout).site_of(entry.path):
+        if not entry.executable or not is_source(entry, world) or layout(world).site_of(entry.path):
             return
         for name in sorted(facts_of(world, entry.path).distributions):
-            unit = world.derived(units).by_name.get(normalised(name))
+            unit = units(world).by_name.get(normalised(name))
             if unit is not None:
                 yield self.want(unit.anchor, entry.path, name)
 
@@ -257,7 +259,7 @@ class Literals(Rule):
     name = "python.literal"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        table = world.derived(layout)
+        table = layout(world)
         if not is_source(entry, world) or table.site_of(entry.path) or table.stdlib_of(entry.path):
             return
         literals = facts_of(world, entry.path).literals
@@ -270,7 +272,7 @@ class Literals(Rule):
 
 def _installed(world: World, path: str, name: str) -> tuple[str, ...]:
     """The files of a dotted name that leads into a site directory, to the module or to an attribute of it."""
-    table = world.derived(layout)
+    table = layout(world)
     parent = name.rpartition(".")[0]
     files = resolve(world, path, Import(0, name))
     if not files or table.site_of(files[0]) is None:
@@ -287,12 +289,12 @@ class Requirements(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or entry.name not in ("requirements.txt", "pyproject.toml"):
             return
-        if world.derived(layout).site_of(entry.path) is not None:
+        if layout(world).site_of(entry.path) is not None:
             return
         text = world.rootfs.read(entry.path, 1 << 20).decode("utf-8", "replace")
         lines = text.splitlines() if entry.name == "requirements.txt" else project_dependencies(text)
         for name in sorted(set(requirements(lines))):
-            unit = world.derived(units).by_name.get(name)
+            unit = units(world).by_name.get(name)
             if unit is not None:
                 yield self.want(unit.anchor, entry.path, name)
 

@@ -75,7 +75,7 @@ def _idle(name: str) -> bool:
 
 def whole(world: World, lib: str) -> Iterator[str]:
     """The files of a standard library that stay with it."""
-    table = world.derived(layout)
+    table = layout(world)
     for entry in world.rootfs.walk(lib):
         path = entry.path
         if not entry.is_dir and "/__pycache__/" not in path and _library_file(table, path):
@@ -88,7 +88,7 @@ def _library_file(table: Layout, path: str) -> bool:
 
 def parts(world: World, path: str) -> Iterator[str]:
     """What a program that imports the standard module at `path` gets besides: its idle part, and those in NEEDS."""
-    table = world.derived(layout)
+    table = layout(world)
     lib = table.stdlib_of(path)
     if lib is None:
         return

@@ -7,21 +7,18 @@ them, are units: one file used keeps the gem, its specification, and the gems th
 
 from __future__ import annotations
 
-import functools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.globs import matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.commands import scripts
+from debloat.rules.languages.ruby.language import LANGUAGE
 from debloat.rules.languages.ruby.packages import Gem, Library, library
+from debloat.rules.languages.ruby.source import MAX_SOURCE, bundled, parse
 
-MAX_SOURCE = 2 << 20
-SUFFIXES = (".rb", ".ru", ".rake", ".gemspec", ".erb", ".thor", ".jbuilder")
-NAMES = frozenset(("Gemfile", "Rakefile", "Capfile", "Guardfile", "Thorfile", "gems.rb"))
 LOCKS = frozenset(("Gemfile.lock", "gems.locked"))
 
 TOOLS = (
@@ -56,73 +53,8 @@ MARK = "gem.build_complete"
 """RubyGems looks at this file of every gem at its start (Gem::BasicSpecification#missing_extensions?)."""
 
 _INTERPRETER = re.compile(r".*/bin/ruby[\d.]*|.*/libruby[-\d.]*\.so[\d.]*")
-_SHEBANG = re.compile(rb"#![^\n]*\bj?ruby")
-_STRING = r"(?:\"([^\"\n#]{1,300})\"|'([^'\n]{1,300})')"
-_REQUIRE = re.compile(rf"(?<![\w.:@$])(require|load|gem)[ \t(]+{_STRING}")
-_RELATIVE = re.compile(rf"(?<![\w.:@$])require_relative[ \t(]+{_STRING}")
-_AUTOLOAD = re.compile(rf"(?<![\w:@$])autoload[ \t(]+:?[\w\"']+,?[ \t]*{_STRING}")
-_EXPANDED = re.compile(
-    rf"(?<![\w.:@$])(?:require|load)[ \t(]+File\.(?:expand_path|join)[ \t(]+(?:__dir__,[ \t]*)?{_STRING}"
-    r"[ \t]*(?:,[ \t]*(__FILE__|__dir__))?"
-)
-_MADE = re.compile(r"(?<![\w.:@$])(?:require|autoload[ \t(]+:?\w+,)[ \t(]+[\"']([a-z][\w/-]*/)#\{")
-_TRIED = re.compile(r"(?:try_require|require_dir|load_plugins?)[ \t(]+[\"']([a-z][\w/-]*)[\"']")
-_BIN_PATH = re.compile(r"(?:activate_)?bin_path[ \t(]+[\"']([\w.-]+)[\"']")
+_SCRIPT = re.compile(LANGUAGE.head().encode())
 _PRELOADED = re.compile(r"(?:^|\s)-r\s*(\S+)")
-
-_LOCKED = re.compile(r"^ {4}([\w.-]+) \(([^)\n]+)\)$", re.MULTILINE)
-_LOCK_DEPENDENCY = re.compile(r"^ {6}([\w.-]+)", re.MULTILINE)
-_GROUP = re.compile(r"^\s*group[ (](.*?)\)?\s+do\b")
-_GEMFILE_GEM = re.compile(r"^\s*gem[ (]\s*[\"']([\w.-]+)[\"'](.*)$")
-IDLE_GROUPS = frozenset(("development", "test"))
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a Ruby file loads: pairs of a line and a name; `made` are prefixes of features with made-up names."""
-
-    features: tuple[tuple[int, str], ...] = ()
-    relative: tuple[tuple[int, str], ...] = ()
-    gems: tuple[tuple[int, str], ...] = ()
-    made: tuple[tuple[int, str], ...] = ()
-
-
-@functools.lru_cache(maxsize=4096)
-def parse(source: bytes) -> Facts:
-    """What `source` loads by literal names: statements are searched for, outside comments and before `__END__`."""
-    text = source.partition(b"\n__END__")[0].decode("utf-8", "replace")
-    features, relative = list[tuple[int, str]](), list[tuple[int, str]]()
-    gems, made = list[tuple[int, str]](), list[tuple[int, str]]()
-    for match in _at(text, ("require ", "require(", "load ", "load(", "gem ", "gem("), _REQUIRE):
-        name = match[2] or match[3]
-        (gems if match[1] == "gem" else features).append((match.start(), name))
-    features += [(m.start(), m[1] or m[2]) for m in _at(text, ("autoload",), _AUTOLOAD)]
-    relative += [(m.start(), m[1] or m[2]) for m in _at(text, ("require_relative",), _RELATIVE)]
-    for match in _at(text, ("require", "load"), _EXPANDED):
-        # Relative to __FILE__, the first step up leaves the file's own name.
-        name = (match[1] or match[2]).lstrip("/")
-        relative.append((match.start(), name.removeprefix("../") if match[3] == "__FILE__" else name))
-    gems += [(m.start(), m[1]) for m in _at(text, ("activate_bin_path", "bin_path"), _BIN_PATH)]
-    made += [(m.start(), m[1]) for m in _at(text, ("require", "autoload"), _MADE)]
-    made += [(m.start(), m[1] + "/") for m in _at(text, ("try_require", "require_dir", "load_plugin"), _TRIED)]
-
-    def placed(found: list[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
-        first: dict[str, int] = {}
-        for at, name in sorted(found):
-            first.setdefault(name, text.count("\n", 0, at) + 1)
-        return tuple((line, name) for name, line in first.items())
-
-    return Facts(placed(features), placed(relative), placed(gems), placed(made))
-
-
-def _at(text: str, words: Iterable[str], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
-    for word in words:
-        at = text.find(word)
-        while at >= 0:
-            match = pattern.match(text, at)
-            if match and not text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#"):
-                yield match
-            at = text.find(word, at + 1)
 
 
 class RubyRequire(Rule):
@@ -133,13 +65,13 @@ class RubyRequire(Rule):
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         for name in _PRELOADED.findall(world.config.env.get("RUBYOPT", "")):
-            for path in world.derived(library).feature(name):
+            for path in library(world).feature(name):
                 yield self.want(path, "config:Env", f"RUBYOPT -r{name}")
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not self._is_ruby(entry, world):
             return
-        known = world.derived(library)
+        known = library(world)
         if _standard(entry.path, known) and not _tool(entry.path, known):
             return
         facts = parse(world.rootfs.read(entry.path))
@@ -169,9 +101,11 @@ class RubyRequire(Rule):
     def _is_ruby(entry: Entry, world: World) -> bool:
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
             return False
-        if entry.path.endswith(SUFFIXES) or (entry.name in NAMES and not world.derived(library).gem_of(entry.path)):
+        if entry.path.endswith(LANGUAGE.suffixes) or (
+            entry.name in LANGUAGE.file_names and not library(world).gem_of(entry.path)
+        ):
             return True
-        return entry.executable and _SHEBANG.match(world.rootfs.read(entry.path, 256)) is not None
+        return entry.executable and _SCRIPT.match(world.rootfs.read(entry.path, 256)) is not None
 
     @staticmethod
     def _feature(name: str, here: str, known: Library, world: World) -> Iterator[str]:
@@ -211,7 +145,7 @@ class RubyRuntime(Rule):
         if not entry.is_file:
             return
         if _INTERPRETER.fullmatch(entry.path):
-            known = world.derived(library)
+            known = library(world)
             for path in self._standard_library(known, world):
                 yield self.want(path, entry.path, "standard library")
             for path in known.feature("rubygems"):
@@ -219,7 +153,7 @@ class RubyRuntime(Rule):
             for gem in (g for gems in known.gems.values() for g in gems if g.default):
                 yield self.want(gem.specification, entry.path, "says which default gem this Ruby has")
         elif entry.path.endswith(".rb"):
-            known = world.derived(library)
+            known = library(world)
             tool = _tool(entry.path, known)
             if tool and _standard(entry.path, known) and entry.path.endswith(f"/{tool}.rb"):
                 for directory in known.load_path:
@@ -253,16 +187,16 @@ class RubyGem(Rule):
             "/gems/" in path or "/extensions/" in path or path.endswith(".gemspec") or "ruby" in path
         ):
             return
-        known = world.derived(library)
+        known = library(world)
         gem = known.gem_of(path)
         if gem:
             yield self.want(gem.specification, path, f"of gem {gem.name} {gem.version}")
             if entry.name != MARK and not _unused(path, gem):
                 yield from (self.want(p, path, f"of gem {gem.name} {gem.version}") for p in _anchors(gem, world))
-        for gem in world.derived(_by_anchor).get(path, ()):
+        for gem in _by_anchor(world).get(path, ()):
             yield from self._whole(gem, entry, known, world)
         if _vendored(path) and not path.endswith(".gemspec"):
-            yield from self._package(entry, known, world)
+            yield from self._package(entry, world)
 
     def _whole(self, gem: Gem, entry: Entry, known: Library, world: World) -> Iterator[Want]:
         yield self.want(gem.specification, entry.path, f"of gem {gem.name} {gem.version}")
@@ -270,47 +204,41 @@ class RubyGem(Rule):
             for below in world.rootfs.walk(directory):
                 if not below.is_dir and not UNUSED(below.path[len(directory) :]):
                     yield self.want(below.path, entry.path, f"of gem {gem.name} {gem.version}")
-        for path in world.derived(_stubs).get(gem.name, ()):
+        for path in _stubs(world).get(gem.name, ()):
             yield self.want(path, entry.path, f"program of gem {gem.name}")
         for name in gem.depends:
             for other in known.gems.get(name, ()):
                 for path in _use(other, world):
                     yield self.want(path, entry.path, f"gem {gem.name} depends on {name}")
 
-    def _package(self, entry: Entry, known: Library, world: World) -> Iterator[Want]:
+    def _package(self, entry: Entry, world: World) -> Iterator[Want]:
         """Debian's packages put libraries into vendor_ruby; all of one follows from its first file."""
         for owner in world.packages.owners(entry.path):
             if CORE.fullmatch(owner.partition(":")[0]):
                 continue
-            first, files = _files_of(owner, known, world)
+            first, files = _files_of(world, owner)
             first = first or entry.path
             for path in files if first == entry.path else (first,):
                 yield self.want(path, entry.path, f"of the same package {owner}")
 
 
-def _files_of(owner: str, known: Library, world: World) -> tuple[str, tuple[str, ...]]:
-    """The first file of code of a package, and all of its files that belong to the unit; remembered."""
-    memory = world.derived(_memory)
-    if owner not in memory:
-        files = [
-            path
-            for path in world.packages.files(owner)
-            if _vendored(path)
-            and world.rootfs.is_file(path)
-            and not ((gem := known.gem_of(path)) and _unused(path, gem))
-        ]
-        first = next((p for p in files if not p.endswith(".gemspec")), "")
-        memory[owner] = first, (*files, *scripts(world, owner, b"ruby"))
-    return memory[owner]
-
-
-def _memory(world: World) -> dict[str, tuple[str, tuple[str, ...]]]:
-    return {}
+@derived_by
+def _files_of(world: World, owner: str) -> tuple[str, tuple[str, ...]]:
+    """The first file of code of a package, and all of its files that belong to the unit."""
+    gem_of = library(world).gem_of
+    files = [
+        path
+        for path in world.packages.files(owner)
+        if _vendored(path) and world.rootfs.is_file(path) and not ((gem := gem_of(path)) and _unused(path, gem))
+    ]
+    first = next((p for p in files if not p.endswith(".gemspec")), "")
+    return first, (*files, *scripts(world, owner, b"ruby"))
 
 
 _STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")
 
 
+@derived
 def _stubs(world: World) -> dict[str, tuple[str, ...]]:
     """Gem -> the programs on PATH that RubyGems made for it (Gem::Installer), whatever they are called."""
     found: dict[str, list[str]] = {}
@@ -339,11 +267,12 @@ def _anchors(gem: Gem, world: World) -> tuple[str, ...]:
 
     Of a gem in a Debian package the code may be in vendor_ruby. A part of the standard library has none of its own.
     """
-    return () if gem.default else world.derived(_anchors_of_gems).get(gem.specification, ())
+    return () if gem.default else _anchors_of_gems(world).get(gem.specification, ())
 
 
+@derived
 def _anchors_of_gems(world: World) -> dict[str, tuple[str, ...]]:
-    return {g.specification: _first_code(g, world) for found in world.derived(library).gems.values() for g in found}
+    return {g.specification: _first_code(g, world) for found in library(world).gems.values() for g in found}
 
 
 def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
@@ -359,10 +288,11 @@ def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
     return (real,)
 
 
+@derived
 def _by_anchor(world: World) -> dict[str, tuple[Gem, ...]]:
     """The gems that a file stands for; a package may have several."""
     found: dict[str, list[Gem]] = {}
-    for gems in world.derived(library).gems.values():
+    for gems in library(world).gems.values():
         for gem in gems:
             for path in _anchors(gem, world):
                 found.setdefault(path, []).append(gem)
@@ -384,7 +314,7 @@ class RubyBundle(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or entry.name not in LOCKS or entry.size > MAX_SOURCE:
             return
-        known = world.derived(library)
+        known = library(world)
         gemfile = world.rootfs.text(entry.path.replace("Gemfile.lock", "Gemfile").replace("gems.locked", "gems.rb"))
         for name, version in bundled(world.rootfs.text(entry.path), gemfile):
             gems = known.gems.get(name, ())
@@ -392,48 +322,6 @@ class RubyBundle(Rule):
             for gem in exact or gems:
                 for path in _use(gem, world):
                     yield self.want(path, entry.path, f"{name} {version}")
-
-
-def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:
-    """Names and versions of the gems that a bundle needs at run time, sorted."""
-    versions, depends, current = dict[str, str](), dict[str, list[str]](), ""
-    for line in lock.splitlines():
-        if match := _LOCKED.match(line):
-            current = match[1]
-            versions[current] = match[2]
-        elif (match := _LOCK_DEPENDENCY.match(line)) and current:
-            depends.setdefault(current, []).append(match[1])
-        elif not line.startswith("      "):
-            current = ""
-    todo = [name for name in _wanted(gemfile) if name in versions] if gemfile else list(versions)
-    found = set[str]()
-    while todo:
-        name = todo.pop()
-        if name in versions and name not in found:
-            found.add(name)
-            todo.extend(depends.get(name, ()))
-    return tuple((name, versions[name]) for name in sorted(found))
-
-
-def _wanted(gemfile: str) -> Iterator[str]:
-    """The gems of a Gemfile outside of idle groups; blocks are told by `do` and `end` at the line's ends."""
-    blocks: list[bool] = []
-    for line in gemfile.splitlines():
-        stripped = line.strip()
-        group = _GROUP.match(line)
-        if match := _GEMFILE_GEM.match(line):
-            named = re.search(r"groups?:?\s*(?:=>)?\s*(\[[^\]]*\]|:\w+)", match[2])
-            if not any(blocks) and not (named and _idle(named[1])):
-                yield match[1]
-        elif stripped.endswith((" do", "|")) or stripped.startswith(("if ", "unless ", "case ")):
-            blocks.append(group is not None and _idle(group[1]))
-        elif stripped == "end" and blocks:
-            blocks.pop()
-
-
-def _idle(groups: str) -> bool:
-    names = re.findall(r"\w+", groups)
-    return bool(names) and all(name in IDLE_GROUPS for name in names)
 
 
 RULES: tuple[Rule, ...] = (RubyRequire(), RubyRuntime(), RubyGem(), RubyBundle())

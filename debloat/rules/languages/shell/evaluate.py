@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from debloat.closure import World
+from debloat.core.shells import POSIX_SHELLS
 from debloat.rules.languages.shell.source import Command, Script, Sub, Var, Word, parse
 
 UNKNOWN = "\0"
@@ -35,7 +36,7 @@ BUILTINS = names(
     "typeset ulimit umask unalias unset wait",
 )
 
-SHELLS = names("sh dash bash ash ksh ksh93 mksh zsh rbash posh yash")
+SHELLS = POSIX_SHELLS
 """Shells whose scripts the grammar reads."""
 
 

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
+from debloat.rules import languages
 from debloat.rules.commands import circle, command, inert, on_path, runnable
 from debloat.rules.knowledge.plugins import SHARED
 from debloat.rules.languages.shell import source as shellparse
 from debloat.rules.languages.shell.evaluate import SHELLS, UNKNOWN, Evaluator, Use, names
+from debloat.rules.languages.shell.language import LANGUAGE
 from debloat.rules.languages.shell.source import MAX_SCRIPT
 from debloat.rules.programs import BUILD_TIME
 
@@ -27,9 +29,9 @@ BUILD_SCRIPTS = names(
 )
 """Scripts of the GNU build system, shipped within source trees."""
 
-DEPENDENCIES = re.compile(
-    r"/(?:node_modules|site-packages|dist-packages|gems|vendor|bower_components)/(?!.*bin/[^/]+$)"
-)
+_THIRD_PARTY = {name for known in languages.known() for name in (*known.package_directories, *known.vendored)}
+
+DEPENDENCIES = re.compile(f"/(?:{'|'.join(sorted(_THIRD_PARTY))})/(?!.*bin/[^/]+$)")
 """Directories of third-party code: its scripts, apart from those in a `bin`, are its developers' tools."""
 
 MAX_SOURCED = 6
@@ -48,7 +50,7 @@ def is_shell(path: str, head: bytes) -> bool:
     found = _SHEBANG.match(head)
     if found:
         return found.group(1).decode("ascii", "replace") in SHELLS
-    return path.endswith((".sh", ".bash", ".ksh")) and b"\0" not in head
+    return path.endswith(LANGUAGE.suffixes) and b"\0" not in head
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ def _readable(path: str, world: World) -> bool:
     return entry is not None and entry.is_file and entry.size <= MAX_SCRIPT
 
 
+@derived
 def _traced(world: World) -> frozenset[str]:
     """Real paths that were opened or executed while recording."""
     resolve = world.rootfs.resolve
@@ -219,7 +222,7 @@ class ShellScripts(Rule):
         if not is_shell(entry.path, world.rootfs.read(entry.path, 128)):
             return
         owners = world.packages.owners(entry.path)
-        traced = entry.path in world.derived(_traced)
+        traced = entry.path in _traced(world)
         own = bool(owners) and not world.packages.modified(entry.path)
         scope = _Scope(world, circle(world, owners) if own else None, traced or own)
         reading = _Reading(scope, self.name, {entry.path})
@@ -229,7 +232,7 @@ class ShellScripts(Rule):
     def _follow(entry: Entry, world: World) -> bool:
         path = entry.path
         if entry.name in BUILD_SCRIPTS or DEPENDENCIES.search(path):
-            return path in world.derived(_traced)
+            return path in _traced(world)
         if inert(world, path):
             return False
         return entry.executable or ("." in entry.name and not INTERACTIVE.fullmatch(path))

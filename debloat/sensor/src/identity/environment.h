@@ -12,40 +12,41 @@ static const char *environment_variable(char **env, const char *name)
     return NULL;
 }
 
-/* HOME as the runtime would have set it for the image's user. Started as uid 0 the sensor finds root's there unless the
- * container's environment has one: the runtime appends its own at the end. */
+/* Of a user whom /etc/passwd does not have. Podman, which marks its containers, adds a line for a number, with the
+ * working directory as its home. */
+static const char *default_home(char **env)
+{
+    static char directory[PATH_MAX];
+    const char *container = environment_variable(env, "container");
+    if (container && equal(container, "podman") &&
+        sys4(SYS_readlinkat, AT_FDCWD, "/proc/self/cwd", directory, sizeof directory - 1) > 0)
+        return directory;
+    return "/";
+}
+
+/* HOME as the runtime would have set it for the image's USER. Where the environment of a container has none, or an
+ * empty one, a runtime adds that of the user whom it starts, here root: runc and crun behind all others, Podman before
+ * some of its own, so the place says nothing. `keep`: it is the container's own. */
 static char **with_home(char **env, const char *home, bool keep)
 {
-    int count = 0, at = -1;
+    size_t count = 0, at = SIZE_MAX;
     for (; env[count]; count++)
         if (starts_with(env[count], "HOME="))
             at = count;
-    if (at >= 0 && env[at][5] && (keep || at != count - 1))
+    const char *found = at == SIZE_MAX ? "" : env[at] + length("HOME=");
+    struct identity root;
+    find_user("0", &root);
+    if (*found && (keep || !equal(found, root.home ? root.home : default_home(env))))
         return env;
-    if (at >= 0 && env[at][5]) {
-        struct identity root;
-        struct buffer roots = {0};
-        find_user("0", &root);
-        put_text(&roots, "HOME=");
-        put_text(&roots, root.home);
-        bool by_runtime = equal(env[at], as_string(&roots));
-        release(&roots);
-        if (!by_runtime)
-            return env;
-    }
     static struct buffer text, list;
     put_text(&text, "HOME=");
-    put_text(&text, home);
+    put_text(&text, home ? home : default_home(env));
     as_string(&text);
-    char *entry = text.data;
-    put(&list, env, (size_t)count * sizeof *env);
-    if (at < 0)
-        put(&list, &entry, sizeof entry);
-    else
-        memcpy(list.data + (size_t)at * sizeof entry, &entry, sizeof entry);
-    entry = NULL;
-    put(&list, &entry, sizeof entry);
+    put(&list, env, count * sizeof *env);
+    put(&list, (char *[2]){NULL}, 2 * sizeof *env); /* room for one more, and the end */
     if (text.failed || list.failed)
         die("cannot make the environment: ENOMEM");
-    return (char **)(void *)list.data;
+    char **changed = (char **)(void *)list.data;
+    changed[at == SIZE_MAX ? count : at] = text.data;
+    return changed;
 }

@@ -8,7 +8,7 @@ struct identity {
     u32 uid, gid;
     u32 groups[256];
     int count;
-    const char *home;
+    const char *home; /* NULL: /etc/passwd has no such user */
 };
 
 static void add_group(struct identity *id, u32 gid)
@@ -76,7 +76,7 @@ static void add_member_groups(struct identity *id, const char *name)
  * number in no line is fine; an explicit group means no supplementary ones of /etc/group. */
 static void find_user(const char *spec, struct identity *id)
 {
-    static struct buffer passwd; /* home and name point into it */
+    struct buffer passwd = {0}; /* kept: the home points into it */
     static char copy[512];
     if (length(spec) >= sizeof copy)
         die("cannot find user: the name is too long");
@@ -84,7 +84,7 @@ static void find_user(const char *spec, struct identity *id)
     char *group = split_at(copy, ':');
     i64 wanted = *copy ? parse_number(copy) : 0;
     const char *name = NULL;
-    *id = (struct identity){.home = "/"};
+    *id = (struct identity){0};
     read_file(AT_FDCWD, "/etc/passwd", &passwd);
     for (char *at = passwd.data, *next; at && !name; at = next) {
         char *f[7];

@@ -140,9 +140,7 @@ static int record(int argc, char **argv, char **env)
     if (!parse_options(argc, argv, &options))
         return EXIT_USAGE;
     find_identity(&options, &id);
-    struct buffer home = {0}; /* a copy: looking up root's home reads the file again */
-    put_text(&home, id.home);
-    env = with_home(env, as_string(&home), options.keep_home);
+    env = with_home(env, id.home, options.keep_home);
     open_recording();
     forbid_namespaces = options.drop_caps >> CAP_SYS_ADMIN & 1 && has_seccomp_profile();
     start_supervisor(options.notify, options.ptrace);

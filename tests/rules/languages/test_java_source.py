@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debloat.rules.languages.compiled import rules as compiled
-from debloat.rules.languages.java import classfile
+from debloat.rules.languages.java import rules as java
+from debloat.rules.languages.java import source
 from tests.support import trees
 
 PROCESS = "java/lang/ProcessBuilder"
@@ -28,7 +29,7 @@ def _class(*strings: str, uses: str = PROCESS, method: str = "start") -> bytes:
     for text in strings:
         pool += _utf8(text) + b"\x08" + number.to_bytes(2, "big")
         number += 2
-    return classfile.MAGIC + b"\0\0\0\x3d" + number.to_bytes(2, "big") + pool + b"\0\x21" + bytes(20)
+    return source.MAGIC + b"\0\0\0\x3d" + number.to_bytes(2, "big") + pool + b"\0\x21" + bytes(20)
 
 
 def _archive(**files: bytes) -> bytes:
@@ -47,12 +48,12 @@ OWNED = {"base": [*IMAGE, "/usr/share/words"]}
 
 def _kept(content: bytes, path: str = "/opt/app/app.jar") -> list[str]:
     world = trees.world({**IMAGE, path: content}, owned={k: v for k, v in OWNED.items() if path not in v})
-    rules = (*classfile.RULES, *compiled.RULES)
+    rules = (*java.RULES, *compiled.RULES)
     return [p for p in trees.paths(trees.closed(world, rules, path)) if p in IMAGE]
 
 
 def test_strings_of_a_class() -> None:
-    assert classfile.strings(_class("sh", "wc -l", "é", "sh")) == ("sh", "wc -l", "é")
+    assert source.strings(_class("sh", "wc -l", "é", "sh")) == ("sh", "wc -l", "é")
 
 
 @pytest.mark.parametrize(
@@ -98,20 +99,20 @@ def test_a_package_s_archive_is_not_the_application() -> None:
         {**IMAGE, "/usr/share/java/x.jar": _archive(**{"A.class": _class("git")})},
         owned={"base": [*OWNED["base"], "/usr/share/java/x.jar"]},
     )
-    assert "/usr/bin/git" not in trees.closed(world, classfile.RULES, "/usr/share/java/x.jar")
+    assert "/usr/bin/git" not in trees.closed(world, java.RULES, "/usr/share/java/x.jar")
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_garbage_gives_nothing_or_strings(noise: bytes, at: int) -> None:
     whole = _class("sh", "wc -l")
-    for data in (noise, classfile.MAGIC + noise, whole[: at % len(whole)], b"PK" + noise):
-        assert all(isinstance(text, str) for c in classfile.classes(data) for text in classfile.strings(c))
+    for data in (noise, source.MAGIC + noise, whole[: at % len(whole)], b"PK" + noise):
+        assert all(isinstance(text, str) for c in source.classes(data) for text in source.strings(c))
     archive = _archive(**{"A.class": whole, "BOOT-INF/lib/b.jar": _archive(**{"B.class": whole})})
     spot = at % len(archive)
-    list(classfile.classes(archive[:spot] + noise + archive[spot + len(noise) :]))
+    list(source.classes(archive[:spot] + noise + archive[spot + len(noise) :]))
 
 
 def test_an_archive_that_unpacks_to_more_than_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classfile, "MAX_READ", 300)
+    monkeypatch.setattr(source, "MAX_READ", 300)
     jar = _archive(**{f"{n}.class": _class("x" * 60, str(n)) for n in range(9)})
-    assert 0 < len(list(classfile.classes(jar))) < 4
+    assert 0 < len(list(source.classes(jar))) < 4

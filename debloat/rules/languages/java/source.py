@@ -1,23 +1,21 @@
-"""Compiled Java classes: the texts that their code uses, and the programs that it may start by them.
+"""Java archives and class files: the class path of a manifest, the texts of classes, and the programs that these name.
 
 The Java Virtual Machine Specification (Java SE 17), chapter 4: each class file begins with a table of all constants.
+The JAR File Specification: a manifest names further archives.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import re
+import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import Rule, World
-from debloat.core.model import Entry, Level, Want
-from debloat.rules.application.survey import is_application
 from debloat.rules.cmdline import programs
-from debloat.rules.commands import on_path
 from debloat.rules.languages.shell.evaluate import SHELLS
-from debloat.rules.programs import BUILD_TIME
 
 ARCHIVES = (".jar", ".war", ".ear")
 NESTED = re.compile(r"(?:BOOT|WEB)-INF/lib/[^/]+\.jar")
@@ -25,6 +23,7 @@ NESTED = re.compile(r"(?:BOOT|WEB)-INF/lib/[^/]+\.jar")
 
 MAX_ARCHIVE = 256 << 20
 MAX_CLASS = 4 << 20
+MAX_MANIFEST = 1 << 20
 MAX_READ = 512 << 20
 """Bytes of an archive's classes, unpacked, that are read at most."""
 
@@ -126,27 +125,27 @@ def commands(texts: Iterable[str]) -> Iterator[str]:
             yield from programs(line)
 
 
-class JavaPrograms(Rule):
-    """Programs that classes of the application may start: what they name, where they start any."""
-
-    name = "java.program"
-    level = Level.SAFE
-
-    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        for data in compiled_classes(entry, world):
-            if starts_programs(data):
-                for word in commands(strings(data)):
-                    path = on_path(world, word)
-                    if path is not None and path.rpartition("/")[2] not in BUILD_TIME:
-                        yield self.want(path, entry.path, word)
-
-
-def compiled_classes(entry: Entry, world: World) -> Iterator[bytes]:
-    """The class files in a kept file of the application."""
-    if not entry.path.endswith((*ARCHIVES, ".class")) or not entry.is_file or not 10 < entry.size <= MAX_ARCHIVE:
-        return
-    if is_application(world, entry.path):
-        yield from classes(world.rootfs.read(entry.path))
+@functools.lru_cache(maxsize=1024)
+def class_path(archive: bytes) -> tuple[str, ...]:
+    """The relative paths in the `Class-Path` of an archive's manifest (JAR File Specification); () for garbage."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            info = opened.getinfo("META-INF/MANIFEST.MF")
+            if info.file_size > MAX_MANIFEST:
+                return ()
+            manifest = opened.read(info)
+    except (zipfile.BadZipFile, KeyError, OSError, ValueError, EOFError, RuntimeError, zlib.error):
+        return ()
+    # A line is at most 72 bytes; a blank at its beginning continues the one before.
+    text = manifest.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").replace("\n ", "")
+    found: list[str] = []
+    for line in text.split("\n"):
+        if line.lower().startswith(("class-path:", "launcher-agent-class-path:", "boot-class-path:")):
+            found.extend(_local(url) for url in line.partition(":")[2].split())
+    return tuple(dict.fromkeys(f for f in found if f and "\0" not in f))
 
 
-RULES: tuple[Rule, ...] = (JavaPrograms(),)
+def _local(url: str) -> str:
+    if url.startswith("file:"):
+        url = url[5:]
+    return "" if "://" in url else urllib.parse.unquote(url)

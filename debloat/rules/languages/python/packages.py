@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from debloat.closure import World
+from debloat.closure import World, derived
 from debloat.core.model import Entry
 from debloat.image.rootfs import Rootfs
 from debloat.rules.languages.python.layout import layout
@@ -63,9 +63,10 @@ class _Draft:
     tops: set[str] = field(default_factory=set)
 
 
+@derived
 def units(world: World) -> Units:
-    """The distributions of an image; use it as `world.derived(units)`."""
-    rootfs, sites = world.rootfs, world.derived(layout).sites
+    """The distributions of an image."""
+    rootfs, sites = world.rootfs, layout(world).sites
     metadata = [f"{site}/{name}" for site in sites for name in rootfs.names(site) if _METADATA.fullmatch(name)]
     rootfs.fetch(f"{m}/{n}" for m in metadata for n in (_READ))
     recorded = {path: m for m in metadata for path in (_record(rootfs, m) or _top_level(rootfs, m))}
@@ -73,7 +74,7 @@ def units(world: World) -> Units:
     for site in sites:
         owner_of_top = _owners_of_tops(recorded, site)
         for entry in rootfs.walk(site):
-            if not entry.is_dir and (world.derived(layout).site_of(entry.path) == site):
+            if not entry.is_dir and (layout(world).site_of(entry.path) == site):
                 _assign(world, site, entry, recorded, owner_of_top, drafts)
     for path, key in recorded.items():
         if key in drafts and not world.packages.owners(path):
@@ -150,11 +151,11 @@ def _finish(world: World, drafts: Mapping[str, _Draft]) -> Units:
     by_name: dict[str, Unit] = {}
     groups: dict[str, list[tuple[str, str]]] = {}
     tests = TestDirectories(world.rootfs)
-    sites = world.derived(layout).sites
+    sites = layout(world).sites
     for key, draft in sorted(drafts.items()):
         if key.startswith("dpkg:"):
             draft.files.update(_package_files(world, key[5:]))
-        files = tuple(sorted(path for path in draft.files if not tests.idle(path, world.derived(layout).site_of(path))))
+        files = tuple(sorted(path for path in draft.files if not tests.idle(path, layout(world).site_of(path))))
         if not files:
             continue
         names = [distribution(m) for m in draft.metadata] or [key.rpartition("/")[2].removeprefix("dpkg:")]
@@ -268,3 +269,36 @@ class TestDirectories:
 
 def _collected(name: str) -> bool:
     return name == "conftest.py" or (name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py")))
+
+
+def wheel_is_installed(world: World, name: str) -> bool:
+    """Whether the distribution that a wheel's file name tells is installed in just that version.
+
+    `NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl` (packaging.python.org: binary distribution format).
+    """
+    parts = name.split("-")
+    return len(parts) >= 5 and (normalised(parts[0]), parts[1].lower()) in _installed(world)
+
+
+@derived
+def _installed(world: World) -> frozenset[tuple[str, str]]:
+    """Names and versions of what is installed anywhere, by the names of `NAME-VERSION.dist-info` (PEP 376)."""
+    directories = (posixpath.basename(posixpath.dirname(path)) for path in world.rootfs.named("METADATA"))
+    stems = (name.removesuffix(".dist-info").rpartition("-") for name in directories if name.endswith(".dist-info"))
+    return frozenset((normalised(name), version.lower()) for name, _, version in stems)
+
+
+def recorded_outside(world: World) -> Iterator[str]:
+    """Real paths of files that RECORDs (PEP 376) list outside of the site directory: scripts and data."""
+    rootfs = world.rootfs
+    recorded = (path for path in rootfs.named("RECORD") if path.endswith(".dist-info/RECORD"))
+    records = [path for path in recorded if not world.packages.owners(path)]
+    rootfs.fetch(records)
+    for record in records:
+        site = posixpath.dirname(posixpath.dirname(record))
+        for line in rootfs.text(record).split("\n"):
+            if line.startswith(("../", '"../')):
+                listed = line[1:].partition('"')[0] if line[0] == '"' else line.partition(",")[0]
+                real = rootfs.resolve(f"{site}/{listed}", follow=False).path
+                if real is not None:
+                    yield real

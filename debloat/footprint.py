@@ -6,26 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from debloat.core.model import Entry, Kind
+from debloat.core.shells import SHELLS
 from debloat.image.rootfs import Rootfs
+from debloat.rules import languages
 
-SHELLS = frozenset({"sh", "ash", "bash", "dash", "rbash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox"})
-PACKAGE_MANAGERS = frozenset(
-    {
-        "apt",
-        "apt-get",
-        "aptitude",
-        "dpkg",
-        "pip",
-        "pip3",
-        "npm",
-        "npx",
-        "yarn",
-        "pnpm",
-        "corepack",
-        "gem",
-        "cpan",
-        "cargo",
-    }
+PACKAGE_MANAGERS = frozenset({"apt", "apt-get", "aptitude", "dpkg"}).union(
+    *(language.package_managers for language in languages.known())
 )
 _NO_CONTENT = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
 """Links have no mode of their own; device nodes are writable by all on purpose, and the engine makes its own."""

@@ -1,0 +1,37 @@
+"""JavaScript and TypeScript on Node, their packages, and what npm, yarn, pnpm and bundlers leave behind."""
+
+from __future__ import annotations
+
+from debloat.rules.language import Language, Leftovers, Runtime, in_library
+
+LANGUAGE = Language(
+    "Node",
+    suffixes=(".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"),
+    interpreters="node",
+    runtimes=(
+        Runtime(
+            "Node",
+            "bin",
+            ("node",),
+            (("include/node/*", "lib/node_modules/npm/*"),),
+            (
+                *("bin/node", "bin/nodejs", "bin/npm", "bin/npx", "bin/corepack", "bin/yarn*", "bin/pnpm*"),
+                *("lib/node_modules/**", "include/node/**", "share/systemtap/**", "share/doc/node/**"),
+                *("share/man/man1/node*", "CHANGELOG.md", "LICENSE", "README.md"),
+            ),
+        ),
+    ),
+    package_directories=("node_modules",),
+    vendored=("bower_components",),
+    stores=(in_library("nodejs|npm"),),
+    package_managers=("npm", "npx", "yarn", "pnpm", "corepack"),
+    leftovers=Leftovers(
+        caches=(
+            *(".npm", ".yarn-cache", ".pnpm-store", ".node-gyp", ".parcel-cache", ".turbo", ".eslintcache"),
+            ".node_repl_history",
+        ),
+        credentials=(".npmrc",),
+        build_marks=("binding.gyp",),
+    ),
+    rules=("rules",),
+)
