@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from debloat.closure import Rule, World
+from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules.application.requested import for_service, is_metapackage, is_toolbox, programs_of
@@ -49,13 +49,13 @@ class RequestedPackages(Rule):
     name: ClassVar[str] = "application.requested"
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        for name, request in world.derived(for_service).items():
+        for name, request in for_service(world).items():
             source = f"dockerfile:{name}"
             for part in parts(world, name):
                 detail = request.evidence if part == name else f"{name} depends on {part}: its code or data"
                 for path in payload(world, part):
                     yield Want(path, self.name, source, detail, follow=True)
-        if world.derived(is_toolbox):
+        if is_toolbox(world):
             for name in world.packages.names():
                 package = world.packages.get(name)
                 if package is not None and package.essential:
@@ -68,7 +68,7 @@ def payload(world: World, name: str) -> Iterator[str]:
     unwanted = left_out(world)
     package = world.packages.get(name)
     data = package is not None and package.architecture == "all"
-    runtime = name in world.derived(_language_runtimes) and not world.derived(is_toolbox)
+    runtime = name in _language_runtimes(world) and not is_toolbox(world)
     for path in world.packages.files(name):
         entry = world.rootfs.get(path)
         if entry is None or is_documentation(path) or UNUSED.fullmatch(path) or unwanted(path):
@@ -97,7 +97,7 @@ def parts(world: World, name: str) -> tuple[str, ...]:
         for bare in (bare for group in (package.depends if package else ()) for bare in group):
             for provider in world.packages.providers(bare):
                 other = world.packages.get(provider)
-                if provider in seen or other is None or other.essential or provider in world.derived(_common):
+                if provider in seen or other is None or other.essential or provider in _common(world):
                     continue
                 seen.add(provider)
                 own = first is not None and other.source == first.source
@@ -128,6 +128,7 @@ def _is_library(world: World, name: str) -> bool:
     return not programs_of(world, name) and any(".so" in entry.name for entry in _files(world, name))
 
 
+@derived
 def _common(world: World) -> frozenset[str]:
     """What every image has: Essential packages and what these depend on."""
     from debloat.rules.commands import depended
@@ -136,6 +137,7 @@ def _common(world: World) -> frozenset[str]:
     return depended(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
 
 
+@derived
 def _language_runtimes(world: World) -> frozenset[str]:
     """Packages from the source of an interpreter."""
     sources = set()

@@ -16,14 +16,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.closure import World, derived
 from debloat.core.model import Op
+from debloat.core.shells import SHELLS
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Package
 from debloat.rules.application.dockerfile import commands, installed_packages
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import on_path
-from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 from debloat.rules.recorded.sweeps import skipped
 
@@ -64,8 +64,9 @@ class Request:
     evidence: str
 
 
+@derived
 def requests(world: World) -> Mapping[str, Request]:
-    """The requests by dpkg name, sorted; a function for `World.derived`."""
+    """The requests by dpkg name, sorted."""
     chosen = dict(world.policy.packages)
     found: dict[str, Request] = {}
     for bare in sorted({*installed_packages(world.history), *chosen}):
@@ -79,13 +80,15 @@ def requests(world: World) -> Mapping[str, Request]:
     return dict(sorted(found.items()))
 
 
+@derived
 def for_service(world: World) -> Mapping[str, Request]:
-    """The requests that were made for the running container; a function for `World.derived`."""
-    return {name: r for name, r in world.derived(requests).items() if r.purpose is Purpose.RUN}
+    """The requests that were made for the running container."""
+    return {name: r for name, r in requests(world).items() if r.purpose is Purpose.RUN}
 
 
+@derived
 def is_toolbox(world: World) -> bool:
-    """Whether the image's command is a bare shell; a function for `World.derived`."""
+    """Whether the image's command is a bare shell."""
     words = [*world.config.entrypoint, *world.config.cmd]
     while words and posixpath.basename(words[0]) in INITS:
         words = [word for word in words[1:] if word != "--"]
@@ -129,14 +132,14 @@ def _behind(world: World, name: str) -> tuple[str, ...]:
 
 def _judge(world: World, name: str) -> Request:
     package = world.packages.get(name)
-    if world.derived(is_toolbox):
+    if is_toolbox(world):
         return Request(name, Purpose.RUN, "asked for in an image whose command is a bare shell")
     builds = package is not None and _is_for_builds(package, programs_of(world, name))
-    if name in world.derived(_ran if builds else _touched):
+    if name in (_ran if builds else _touched)(world):
         return Request(name, Purpose.RUN, "asked for, and used while recorded")
     if builds:
         return Request(name, Purpose.BUILD, "a package for builds, and nothing of it was used while recorded")
-    if (used := world.derived(_used_in_builds).get(name)) is not None:
+    if (used := _used_in_builds(world).get(name)) is not None:
         return Request(name, Purpose.BUILD, f"{used}, and nothing of it was used while recorded")
     return Request(name, Purpose.RUN, "asked for by name")
 
@@ -147,12 +150,14 @@ def _is_for_builds(package: Package, own: Mapping[str, str]) -> bool:
     return bool(own) and BUILD_TIME.issuperset(own)
 
 
+@derived
 def _ran(world: World) -> frozenset[str]:
     """The packages of which a program ran while recording."""
     ran = {real for a in world.trace.accesses if a.op is Op.EXEC and (real := world.rootfs.resolve(a.path).path)}
     return frozenset(owner for path in ran for owner in world.packages.owners(path))
 
 
+@derived
 def _touched(world: World) -> frozenset[str]:
     """The packages of which a recorded program opened or ran a file."""
     found = set[str]()
@@ -165,6 +170,7 @@ def _touched(world: World) -> frozenset[str]:
     return frozenset(found)
 
 
+@derived
 def _used_in_builds(world: World) -> Mapping[str, str]:
     """The packages of which a RUN instruction runs a program: dpkg name -> what it runs, for people.
 

@@ -52,9 +52,9 @@ class Environment(Rule):
             for path in _paths(value):
                 yield from self._path(world, path, source)
             for word in programs(value):
-                path = on_path(world, word) if word.lower() not in WORDS and word not in BUILD_TIME else None
-                if path is not None:
-                    yield self.want(path, source, word)
+                program = on_path(world, word) if word.lower() not in WORDS and word not in BUILD_TIME else None
+                if program is not None:
+                    yield self.want(program, source, word)
 
     def _path(self, world: World, path: str, source: str) -> Iterator[Want]:
         entry = world.rootfs.lookup(path)
