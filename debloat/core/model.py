@@ -35,7 +35,8 @@ MOUNT_POINTS = ("/dev", "/proc", "/sys")
 class Policy:
     """What the user decided: the level, exceptions from it by path, and globs kept and dropped by hand.
 
-    `levels` are (glob, level) pairs; the last that matches a path decides which rules look at it.
+    `levels` are (glob, level) pairs; the last that matches a path decides which rules look at it. `packages` are
+    (bare name, purpose) pairs: what a package was installed for, `run` or `build`, whatever the Dockerfile shows.
     """
 
     level: Level = Level.SAFE
@@ -43,6 +44,7 @@ class Policy:
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     keep_packages: tuple[str, ...] = ()
+    packages: tuple[tuple[str, str], ...] = ()
 
     def level_of(self, path: str) -> Level:
         for glob, level in reversed(self.levels):

@@ -336,11 +336,11 @@ def _private(program: str, owner: str, holder: str, world: World) -> Iterator[En
             directory = path.rpartition("/")[0]
             if STORES.fullmatch(directory) or IMPORTED.fullmatch(entry.name) or _documents(path):
                 continue
-            if not _optional(entry, holder, world):
+            if not optional(entry, holder, world):
                 yield entry
 
 
-def _optional(entry: Entry, owner: str, world: World) -> bool:
+def optional(entry: Entry, owner: str, world: World) -> bool:
     """Whether a helper is a script for an interpreter, other than a shell, that its package does not depend on.
 
     Perl is Essential, so that installation scripts may use it; a package that needs it in service depends on it.

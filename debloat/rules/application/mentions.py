@@ -1,0 +1,163 @@
+"""What the application's sources mention: literal paths, and names of programs that stand in no call.
+
+`truetype("/usr/share/fonts/x.ttf")` names a file; `TOOL = "pdftoppm"`, `{"png": "convert"}`, a default argument and
+`environ.get("JQ", "jq")` name a program that some other line starts. No reader of calls sees these. So in a source file
+of the application a literal that is the path of a file counts, whatever the language; and in one that starts programs
+at all, a literal that is the name of a program. Interpreters, and what builds and installs, are not followed from a
+mere mention.
+
+Packages of pip, npm and gem are others' code, which names what it could do: of a mention there the Essential programs
+follow alone. What belongs to a Debian package depends on what it needs.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from debloat.closure import Rule, World, derived
+from debloat.core.model import Entry, Level, Want
+from debloat.core.shells import SHELLS
+from debloat.rules import languages
+from debloat.rules.application.survey import is_application
+from debloat.rules.commands import SYSTEM_PATH
+from debloat.rules.knowledge.families import left_out
+from debloat.rules.knowledge.plugins import SHARED, STORES
+from debloat.rules.programs import BUILD_TIME
+
+MAX_SOURCE = 2 << 20
+"""Larger files are data or bundles."""
+
+MAX_DIRECTORY = 4 << 20
+"""Bytes of a directory of packages that a literal names: more is a place to look in."""
+
+MAX_MENTIONS = 500
+"""A source with more literal paths or names of programs is a table of them."""
+
+STARTS = re.compile(
+    rb"subprocess|popen|spawn|execv|execl|exec(?:File|Sync|a)?\s*\(|system\s*\(|child_process|shell_exec|proc_open"
+    rb"|passthru|Open3|open3|\bsystemx?\b|\bqx\b|IPC::|\bexec\b|ProcessBuilder|Process\b|plumbum|\bimport sh\b"
+    rb"|os\.execute|from ['\"]zx"
+)
+"""Words one of which stands in every source that starts programs, in all languages."""
+
+_PATH = re.compile(rb"[\"'`](/(?:[\w.+@-]+/)*[\w.+@-]+)/?[\"'`]")
+_WORD = re.compile(rb"[\"'`]([A-Za-z0-9][\w.+-]{1,40})[\"'` ]")
+_LIST = re.compile(rb"(?:%w|qw)\s{0,3}[\[({/<]([\w.+\s-]{1,1000})[\])}/>]")
+_SETTING = re.compile(
+    rb"^\s*(?:export\s+)?[A-Za-z_]\w*=[\"']?(/(?:[\w.+@-]+/)*[\w.+@-]+|[A-Za-z0-9][\w.+-]{1,40})", re.MULTILINE
+)
+
+
+class SourceMentions(Rule):
+    """Files that the application's sources name by a literal path, and programs that they name and start elsewhere."""
+
+    name: ClassVar[str] = "source.mention"
+    level: ClassVar[Level] = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
+            return
+        own = is_application(world, entry.path)
+        dotfile = own and entry.name.startswith(".") and not entry.name.endswith(_suffixes())
+        if not dotfile and not _is_source(entry, world):
+            return
+        data = world.rootfs.read(entry.path)
+        if b"\0" in data[:1024]:
+            return
+        for path in sorted(_paths(data, dotfile)):
+            yield from self._path(world, path, entry.path, own)
+        for word in sorted(_names(data, dotfile) & _programs(world).keys()):
+            path, essential = _programs(world)[word]
+            if own or essential:
+                yield self.want(path, entry.path, f"mentions {word}")
+
+    def _path(self, world: World, path: str, source: str, own: bool) -> Iterator[Want]:
+        entry = world.rootfs.lookup(path)
+        if entry is None or path.count("/") < 2 or SHARED.fullmatch(entry.path) or _passive(path):
+            return
+        if not entry.is_dir:
+            yield self.want(path, source, "a literal path")
+            return
+        if not own or STORES.fullmatch(entry.path):
+            return
+        unwanted = left_out(world)
+        files = [e for e in world.rootfs.walk(entry.path) if not e.is_dir and not unwanted(e.path)]
+        yield self.want(path, source, "a literal path")
+        if sum(file.size for file in files if world.packages.owners(file.path)) <= MAX_DIRECTORY:
+            for file in files:
+                yield self.want(file.path, source, f"below the literal path {path}")
+
+
+def _paths(data: bytes, dotfile: bool) -> set[str]:
+    found = set(_PATH.findall(data))
+    if dotfile:
+        found |= {value for value in _SETTING.findall(data) if value.startswith(b"/")}
+    return _texts(found) if len(found) <= MAX_MENTIONS else set()
+
+
+def _names(data: bytes, dotfile: bool) -> set[str]:
+    if dotfile:
+        return _texts(value for value in _SETTING.findall(data) if not value.startswith(b"/"))
+    if STARTS.search(data) is None:
+        return set()
+    found = {*_WORD.findall(data), *(word for words in _LIST.findall(data) for word in words.split())}
+    return _texts(found)
+
+
+def _texts(found: Iterable[bytes]) -> set[str]:
+    return {value.decode("utf-8", "surrogateescape") for value in found}
+
+
+def _passive(path: str) -> bool:
+    """Whether a path names a program that only builds, or an interpreter: a mere mention starts neither."""
+    name = path.rpartition("/")[2]
+    return "/bin/" in path and (name in BUILD_TIME or _interpreter().match(name) is not None)
+
+
+@derived
+def _programs(world: World) -> dict[str, tuple[str, bool]]:
+    """The programs on PATH that a mention can mean: name -> path and whether an Essential package brought it."""
+    found: dict[str, tuple[str, bool]] = {}
+    for directory in dict.fromkeys((*world.config.path, *SYSTEM_PATH)):
+        for name in world.rootfs.names(directory) if world.rootfs.is_dir(directory) else ():
+            entry = world.rootfs.lookup(f"{directory}/{name}")
+            if name in found or entry is None or not entry.executable:
+                continue
+            if name not in BUILD_TIME and name not in SHELLS and _interpreter().match(name) is None:
+                owners = (world.packages.get(owner) for owner in world.packages.owners(entry.path))
+                essential = any(owner is not None and owner.essential for owner in owners)
+                found[name] = (f"{directory.rstrip('/')}/{name}", essential)
+    return found
+
+
+@functools.cache
+def _interpreter() -> re.Pattern[str]:
+    """Interpreters and package managers of all languages, by the beginning of their names."""
+    known = languages.known()
+    managers = {
+        re.escape(name) for language in known for name in (*language.package_managers, *language.build_programs)
+    }
+    names = "|".join([*(language.interpreters for language in known if language.interpreters), *sorted(managers)])
+    return re.compile(rf"(?:{names})(?:[\d.-].*)?$")
+
+
+@functools.cache
+def _suffixes() -> tuple[str, ...]:
+    return tuple(suffix for language in languages.known() if not language.compiled for suffix in language.suffixes)
+
+
+@functools.cache
+def _head() -> re.Pattern[bytes]:
+    return re.compile("|".join(language.head() for language in languages.known()).encode())
+
+
+def _is_source(entry: Entry, world: World) -> bool:
+    if entry.name.endswith(_suffixes()) or any(entry.name in language.file_names for language in languages.known()):
+        return True
+    return entry.executable and "." not in entry.name and _head().match(world.rootfs.read(entry.path, 256)) is not None
+
+
+RULES: tuple[Rule, ...] = (SourceMentions(),)

@@ -1,0 +1,199 @@
+"""What the author asked for by name: packages that the Dockerfile installs, and whether for the build or for service.
+
+A name on an install line is a request. It was made for the build where the Dockerfile itself shows so: the package
+holds nothing but build tools and development files, or a RUN instruction runs one of its programs and nothing that was
+recorded touched it. Every other request was made for the running container. `[packages]` in debloat.toml overrules.
+
+A request for a metapackage is one for what it depends on. In a toolbox, an image whose command is a bare shell, there
+is no service to tell the build from, and every request stands.
+"""
+
+from __future__ import annotations
+
+import enum
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from debloat.closure import World, derived
+from debloat.core.model import Op
+from debloat.core.shells import SHELLS
+from debloat.debian.documentation import is_documentation
+from debloat.debian.packages import Package
+from debloat.rules.application.dockerfile import commands, installed_packages
+from debloat.rules.cmdline import programs
+from debloat.rules.commands import on_path
+from debloat.rules.programs import BUILD_TIME, DIRECTORIES
+from debloat.rules.recorded.sweeps import skipped
+
+PROGRAM_DIRECTORIES = (*DIRECTORIES, "/usr/games/")
+
+BUILD_SECTIONS = frozenset({"devel", "libdevel", "debug", "doc"})
+"""Sections of packages for builders and readers (Debian policy 2.4)."""
+
+BUILDERS = re.compile(
+    r".+-(?:dev|dbg|dbgsym|doc|jdk|jdk-headless)|maven\d?|ant|gradle|sbt|npm|yarnpkg|node-gyp|cargo(?:-.+)?|rustc(?:-.+)?"
+    r"|golang(?:-.+)?|gcc(?:-.+)?|g\+\+(?:-.+)?|clang(?:-.+)?|bundler|ruby-bundler|composer|cpanminus|cython3"
+    r"|python3-(?:pip|setuptools|wheel|venv|distutils|build|virtualenv)|python3\.\d+-venv|virtualenv|pipx|luarocks"
+)
+"""Names of packages for builders (Debian policy 8.4), of compilers, and of the package managers of languages."""
+
+NO_USE = frozenset({"--version", "-V", "-v", "--help", "-h", "version", "help"})
+"""Arguments that only see whether a program is there: `gosu nobody true` is used, `gosu --version` is looked at."""
+
+INITS = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
+"""Programs that run their arguments and forward signals: in front of a shell it is still a bare shell."""
+
+_SHELL_OPTIONS = frozenset({"-l", "--login", "-i", "-li", "-il"})
+
+
+class Purpose(enum.StrEnum):
+    """What a package was asked for."""
+
+    RUN = "run"
+    BUILD = "build"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A package that was asked for by name: its dpkg name, the purpose, and what shows it, for people."""
+
+    package: str
+    purpose: Purpose
+    evidence: str
+
+
+@derived
+def requests(world: World) -> Mapping[str, Request]:
+    """The requests by dpkg name, sorted."""
+    chosen = dict(world.policy.packages)
+    found: dict[str, Request] = {}
+    for bare in sorted({*installed_packages(world.history), *chosen}):
+        for name in world.packages.providers(bare):
+            for real in _behind(world, name):
+                if bare in chosen:
+                    said = Purpose(chosen[bare])
+                    found[real] = Request(real, said, f'[packages] says "{said}" of {bare}')
+                elif real not in found:
+                    found[real] = _judge(world, real)
+    return dict(sorted(found.items()))
+
+
+@derived
+def for_service(world: World) -> Mapping[str, Request]:
+    """The requests that were made for the running container."""
+    return {name: r for name, r in requests(world).items() if r.purpose is Purpose.RUN}
+
+
+@derived
+def is_toolbox(world: World) -> bool:
+    """Whether the image's command is a bare shell."""
+    words = [*world.config.entrypoint, *world.config.cmd]
+    while words and posixpath.basename(words[0]) in INITS:
+        words = [word for word in words[1:] if word != "--"]
+    if not words or world.config.ports:
+        return False
+    return posixpath.basename(words[0]) in SHELLS and _SHELL_OPTIONS.issuperset(words[1:])
+
+
+def programs_of(world: World, name: str) -> dict[str, str]:
+    """The programs of a package: name -> path, links included."""
+    found = {}
+    for path in world.packages.files(name):
+        if path.startswith(PROGRAM_DIRECTORIES) and (entry := world.rootfs.lookup(path)) and entry.executable:
+            found[posixpath.basename(path)] = path
+    return found
+
+
+def is_metapackage(world: World, name: str) -> bool:
+    """Whether a package has no file but documentation, and so is what it depends on."""
+    rootfs = world.rootfs
+    return all(is_documentation(p) or ((e := rootfs.get(p)) is None or e.is_dir) for p in world.packages.files(name))
+
+
+def _behind(world: World, name: str) -> tuple[str, ...]:
+    """A package, or what a metapackage depends on."""
+    found: list[str] = []
+    seen, todo = {name}, [name]
+    while todo:
+        here = todo.pop()
+        if not is_metapackage(world, here):
+            found.append(here)
+            continue
+        package = world.packages.get(here)
+        for bare in (bare for group in (package.depends if package else ()) for bare in group):
+            for provider in world.packages.providers(bare):
+                if provider not in seen:
+                    seen.add(provider)
+                    todo.append(provider)
+    return tuple(sorted(found))
+
+
+def _judge(world: World, name: str) -> Request:
+    package = world.packages.get(name)
+    if is_toolbox(world):
+        return Request(name, Purpose.RUN, "asked for in an image whose command is a bare shell")
+    builds = package is not None and _is_for_builds(package, programs_of(world, name))
+    if name in (_ran if builds else _touched)(world):
+        return Request(name, Purpose.RUN, "asked for, and used while recorded")
+    if builds:
+        return Request(name, Purpose.BUILD, "a package for builds, and nothing of it was used while recorded")
+    if (used := _used_in_builds(world).get(name)) is not None:
+        return Request(name, Purpose.BUILD, f"{used}, and nothing of it was used while recorded")
+    return Request(name, Purpose.RUN, "asked for by name")
+
+
+def _is_for_builds(package: Package, own: Mapping[str, str]) -> bool:
+    if BUILDERS.fullmatch(package.package) or package.section.rpartition("/")[2] in BUILD_SECTIONS:
+        return True
+    return bool(own) and BUILD_TIME.issuperset(own)
+
+
+@derived
+def _ran(world: World) -> frozenset[str]:
+    """The packages of which a program ran while recording."""
+    ran = {real for a in world.trace.accesses if a.op is Op.EXEC and (real := world.rootfs.resolve(a.path).path)}
+    return frozenset(owner for path in ran for owner in world.packages.owners(path))
+
+
+@derived
+def _touched(world: World) -> frozenset[str]:
+    """The packages of which a recorded program opened or ran a file."""
+    found = set[str]()
+    for path in {a.path for a in world.trace.accesses if a.op in (Op.OPEN, Op.EXEC)}:
+        real = world.rootfs.resolve(path).path
+        if real is not None and not skipped(real) and not is_documentation(real):
+            entry = world.rootfs.get(real)
+            if entry is not None and not entry.is_dir:
+                found.update(world.packages.owners(real))
+    return frozenset(found)
+
+
+@derived
+def _used_in_builds(world: World) -> Mapping[str, str]:
+    """The packages of which a RUN instruction runs a program: dpkg name -> what it runs, for people.
+
+    A program in sbin configures its package: `update-ca-certificates` and `a2enmod` make it ready for service.
+    """
+    found: dict[str, str] = {}
+    for text in commands(world.history):
+        for word in _words_run(text):
+            path = on_path(world, word)
+            if path is None or "/sbin/" in path:
+                continue
+            real = world.rootfs.resolve(path).path or path
+            for owner in (*world.packages.owners(path), *world.packages.owners(real)):
+                found.setdefault(owner, f"{_excerpt(text)} runs {posixpath.basename(word)}")
+    return found
+
+
+def _words_run(text: str) -> Iterator[str]:
+    for line in text.removeprefix("/bin/sh -c ").split("&&"):
+        if NO_USE.isdisjoint(line.split()):
+            yield from programs(line)
+
+
+def _excerpt(text: str, limit: int = 60) -> str:
+    line = " ".join(text.removeprefix("/bin/sh -c ").split())
+    return f"RUN {line[:limit]}{'...' if len(line) > limit else ''}"
