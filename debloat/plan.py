@@ -24,7 +24,7 @@ from debloat.lock.compare import Diff
 from debloat.lock.format import Lock
 from debloat.lock.manifest import platform
 from debloat.lock.seeds import Gone, Move
-from debloat.record.exercise import first_asks, is_service, ports_of, published_ports, run_to_the_end
+from debloat.record.asks import first_asks, is_service, ports_of, published_ports, run_to_the_end
 from debloat.record.record import must_be_runnable
 from debloat.record.session import Recorder, container_spec
 from debloat.rules.application.dockerfile import destinations

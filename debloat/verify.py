@@ -1,11 +1,12 @@
 """Proof: the probes are repeated on the minimal image, and its answers are compared with the original's.
 
 A path that the replay looks up without success although the original has it is a miss, and heals the closure. A
-difference counts only where the original agrees with itself: a second run of the original is the arbiter.
+difference counts only where the original agrees with itself: further runs of the original are the arbiters.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -16,11 +17,15 @@ from debloat.core.probes import ProbeResult
 from debloat.cut import Minimal
 from debloat.elf.audit import UnmetNeed
 from debloat.engine.workspace import Workspace
-from debloat.record.exercise import Exercise, Limits, exercise
+from debloat.record.asks import Limits
+from debloat.record.exercise import Exercise, exercise
 from debloat.record.record import trace_of
 from debloat.record.session import Recorder
 from debloat.record.sidebyside import each
 from debloat.rules.recorded import trace as trace_rules
+
+ARBITERS = 3
+"""Further runs of the original at most: of a page picked from three, two runs are alike in one case of three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Proven:
 
 
 class Judge:
-    """Compares replays with the original's answers; asks the original again, once per scenario, when they differ."""
+    """Compares replays with the original's answers; asks the original again, once for all probes, when they differ."""
 
     def __init__(
         self, workspace: Workspace, image: Image, exercises: tuple[Exercise, ...], limits: Limits, recorder: Recorder
@@ -70,7 +75,7 @@ class Judge:
         self._exercises = exercises
         self._limits = limits
         self._recorder = recorder
-        self._again: dict[str, dict[str, ProbeResult]] = {}
+        self._again: dict[str, list[dict[str, ProbeResult]]] = {}
 
     def verify(self, reference: str) -> Verdict:
         """Replay everything on the image that `reference` names."""
@@ -101,23 +106,38 @@ class Judge:
         for before in original.results:
             after = now.get(before.name) or ProbeResult(before.name, False, detail="it was not reached")
             difference = before.differs(after)
-            note = ""
-            if difference and after.ok:
-                again = self._original_again(original).get(before.name)
-                # A page that is new each time excuses another page, and no page that is gone.
-                if again is not None and before.aspects(after) <= before.aspects(again):
-                    difference, note = "", f"the original differs from itself too: {before.differs(again)}"
-            yield Comparison(original.scenario.name, before, after, difference, note)
+            note = self._excuse(original, before, after) if difference and after.ok else ""
+            yield Comparison(original.scenario.name, before, after, "" if note else difference, note)
 
-    def _original_again(self, original: Exercise) -> dict[str, ProbeResult]:
-        name = original.scenario.name
-        if name not in self._again:
+    def _excuse(self, original: Exercise, before: ProbeResult, after: ProbeResult) -> str:
+        """Why a difference is the original's own; empty where it is not.
+
+        The original is asked again, up to `ARBITERS` times: it may give the minimal image's very answer, or differ from
+        itself in the same respect. A page that is new each time excuses another page, and no page that is gone.
+        """
+        answers = [before]
+        for number in range(ARBITERS):
+            again = self._original_again(original, number).get(before.name)
+            if again is None:
+                return ""
+            if not again.differs(after):
+                return "the original answers so too, at another time"
+            answers.append(again)
+            own = frozenset[str]().union(*(one.aspects(other) for one, other in itertools.combinations(answers, 2)))
+            if before.aspects(after) <= own:
+                return f"the original differs from itself too: {before.differs(again) or answers[-2].differs(again)}"
+        return ""
+
+    def _original_again(self, original: Exercise, number: int) -> dict[str, ProbeResult]:
+        """The answers of the original in its further run of that number."""
+        runs = self._again.setdefault(original.scenario.name, [])
+        while len(runs) <= number:
             try:
                 again = self._asked(original, self._image.id)
-                self._again[name] = {r.name: r for r in again.results}
+                runs.append({r.name: r for r in again.results})
             except DebloatError:
-                self._again[name] = {}
-        return self._again[name]
+                runs.append({})
+        return runs[number]
 
 
 def verify_with_retry(judge: Judge, world: World, closure: Closure, reference: str) -> Verdict:

@@ -13,7 +13,8 @@ from debloat.core.probes import ProbeResult
 from debloat.core.recipe import Scenario
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
-from debloat.record.exercise import Ask, Exercise, Limits
+from debloat.record.asks import Ask, Limits
+from debloat.record.exercise import Exercise
 from debloat.record.session import Recorded, Recorder
 from debloat.verify import Comparison, Judge, Verdict, verify_with_retry
 from tests.support import trees
@@ -48,6 +49,26 @@ def test_excuses(monkeypatch: pytest.MonkeyPatch, after: ProbeResult, again: Pro
     verdict = Judge(workspace, IMAGE, (done(PAGE),), Limits(), Recorder(b"")).verify("pending")
     assert verdict.passed is excused
     assert bool(verdict.answers[0].note) is excused
+
+
+@pytest.mark.parametrize(("shapes", "runs"), [("aba", 2), ("aab", 3), ("aac", 3), ("aaa", 3)])
+def test_a_page_picked_at_random_is_asked_for_several_times(
+    monkeypatch: pytest.MonkeyPatch, shapes: str, runs: int
+) -> None:
+    """The minimal image answers "b", the original "a", and then in further runs what `shapes` says."""
+    asked = []
+
+    def exercise(workspace: Any, image: Any, reference: str, *rest: Any) -> Exercise:
+        if reference != IMAGE.id:
+            return done(replace(PAGE, shape="b"))
+        asked.append(reference)
+        return done(replace(PAGE, shape=shapes[len(asked) - 1]))
+
+    monkeypatch.setattr(verify, "exercise", exercise)
+    workspace = Workspace(cast(Engine, FakeEngine({}, lambda rootfs, argv: Behaviour())))
+    judge = Judge(workspace, IMAGE, (done(replace(PAGE, shape="a")),), Limits(), Recorder(b""))
+    assert judge.verify("pending").passed is (set(shapes) != {"a"})
+    assert len(asked) == runs
 
 
 class Replays:

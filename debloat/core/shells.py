@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
+
 POSIX_SHELLS = frozenset(
     {
         *("sh", "ash", "bash", "bash-static", "dash", "ksh", "ksh93", "lksh", "mksh", "mksh-static", "posh", "rbash"),
@@ -12,3 +15,16 @@ POSIX_SHELLS = frozenset(
 
 SHELLS = POSIX_SHELLS | {"busybox", "csh", "elvish", "fish", "nu", "pwsh", "sash", "tcsh", "xonsh"}
 """Programs that give whoever starts them a command line."""
+
+INITS = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
+"""Programs that run their arguments and forward signals: behind one a shell is still a bare shell."""
+
+_INTERACTIVE = frozenset({"-l", "--login", "-i", "-li", "-il"})
+
+
+def is_bare_shell(command: Sequence[str]) -> bool:
+    """Whether a container's command, ENTRYPOINT and CMD together, is a shell that is given nothing to run."""
+    words = list(command)
+    while words and posixpath.basename(words[0]) in INITS:
+        words = [word for word in words[1:] if word != "--"]
+    return bool(words) and posixpath.basename(words[0]) in SHELLS and _INTERACTIVE.issuperset(words[1:])

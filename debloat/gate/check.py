@@ -33,7 +33,8 @@ from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
 from debloat.lock.manifest import installed, recipe_digest, whole
 from debloat.lock.seeds import carried
-from debloat.record.exercise import Limits, exercise
+from debloat.record.asks import Limits
+from debloat.record.exercise import exercise
 from debloat.record.session import Recorder
 
 

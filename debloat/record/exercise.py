@@ -6,20 +6,30 @@ The first exercise of an image finds out what its probes are (which port speaks 
 
 from __future__ import annotations
 
-import os
-import shlex
 import socket
-import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from debloat.core.errors import OriginalFails, UsageError
+from debloat.core.errors import OriginalFails
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult, excerpt, shape
 from debloat.core.recipe import HttpProbe, Scenario
-from debloat.core.signals import hold_back
 from debloat.engine.workspace import Workspace
+from debloat.record.asks import (
+    END_HINT,
+    Ask,
+    Limits,
+    ListensElsewhere,
+    NothingToAsk,
+    first_asks,
+    healthcheck_command,
+    is_service,
+    ports_of,
+    published_ports,
+    run_to_the_end,
+)
+from debloat.record.client import run_client
 from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
 from debloat.record.web import Heard, may_speak_tls, request
 
@@ -50,33 +60,16 @@ BOUND = 10.0
 
 OUT_OF_MEMORY = "the kernel killed a process of the container for want of memory"
 
+ELSEWHERE = 20.0
+"""Seconds that a service may listen elsewhere before its exposed ports are given up: some open others first."""
+LOOK = 2.0
+"""Seconds between looks at a service that does not listen on any port of its image yet."""
+JOINS = 3.0
+"""Seconds within which a further port of a service comes up, once one has."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 _START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
-_END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
-
-
-class NothingToAsk(OriginalFails):
-    """The container stays up, and neither the user nor the image says what it should answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds: until a service is ready, and for one probe."""
-
-    ready: float = 60.0
-    timeout: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One concrete probe. `kind` is `http`, `connect`, `exec`, `run` or `exit`; `name` tells it apart in reports."""
-
-    kind: str
-    name: str
-    http: HttpProbe = HttpProbe()
-    port: int = 0
-    argv: tuple[str, ...] = ()
-    command: str = ""
+_PORT_HINT = "EXPOSE the port that it serves, name it (`--http :PORT/`), or let the service listen on 0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,54 +109,6 @@ def exercise(
         results = run.to_the_end(first=asked is None) if run.finite(asked) else run.service(asked)
         recorded = session.recorded()
         return Exercise(scenario, tuple(run.asked), tuple(results), recorded, run.ready, recorder.mechanism)
-
-
-def published_ports(scenario: Scenario, config: ImageConfig, asked: Iterable[Ask] | None = None) -> tuple[str, ...]:
-    """The ports of a scenario's container that are published: those that the image exposes over TCP or probes name."""
-    named = {p.port for p in scenario.http} | {a.port for a in asked or ()}
-    exposed = {p for p in config.ports if p.endswith("/tcp")}
-    return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
-
-
-def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object]) -> bool | None:
-    """Whether a scenario's container is asked (True) or run to its end (False); None if that is seen once it runs.
-
-    A container that was given other arguments is a service if it listens on one of its ports.
-    """
-    if scenario.probes or (scenario.args is None and (config.healthcheck or ports)):
-        return True
-    return None if scenario.args is not None and ports else False
-
-
-def first_asks(scenario: Scenario, config: ImageConfig, ports: Iterable[int]) -> list[Ask]:
-    """What a scenario asks of a service, or the defaults: HEALTHCHECK, then HTTP or a connect on each port."""
-    asks: list[Ask] = []
-    if not scenario.probes:
-        if check := config.healthcheck:
-            argv = check[1:] if check[0] == "CMD" else (*config.shell, *check[1:])
-            asks.append(Ask("exec", "healthcheck", argv=argv))
-        asks += [Ask("default", f"port {port}", port=port) for port in ports]
-        if not asks:
-            raise NothingToAsk("the container exposes no port and has no HEALTHCHECK", _END_HINT)
-        return asks
-    asks += [Ask("http", probe.name, http=probe, port=probe.port) for probe in scenario.http]
-    asks += [Ask("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
-    asks += [Ask("run", f"run {c}", command=c) for c in scenario.run]
-    return asks
-
-
-def ports_of(ask: Ask, ports: Sequence[int]) -> Sequence[int]:
-    """The ports that an HTTP probe is made on, of those that are published; UsageError where there is none."""
-    if not (ask.port or ports):
-        raise UsageError(
-            f"{ask.name}: the image exposes no port", "write the port in the probe (--http :8080/), or EXPOSE it"
-        )
-    return [ask.port] if ask.port else ports
-
-
-def run_to_the_end(scenario: Scenario) -> Ask:
-    """What is asked of a container that is no service: its output and exit code."""
-    return Ask("exit", f"run {scenario.name}" if scenario.args is not None else "run CMD")
 
 
 class _Run:
@@ -209,7 +154,7 @@ class _Run:
             if first:
                 raise NothingToAsk(
                     f"the container stays up after {self._limits.timeout:g} s, and there is nothing to ask it",
-                    _END_HINT,
+                    END_HINT,
                 )
             engine.kill(container, "SIGKILL")
             engine.wait(container, STOP_GRACE)
@@ -221,6 +166,8 @@ class _Run:
         """Wait until it is ready, ask, and stop it while it is still recorded."""
         trouble = self._until_ready()
         if trouble and asked is None:
+            if self._session.state().running and self._elsewhere():
+                raise ListensElsewhere(trouble, _PORT_HINT)
             raise OriginalFails(trouble, _START_HINT)
         results: list[ProbeResult] = []
         for ask in asked if asked is not None else self._first_asks():
@@ -240,16 +187,59 @@ class _Run:
     def _until_ready(self) -> str:
         """Wait for the first known port; what is wrong when nothing will come, or empty."""
         begun = time.monotonic()
-        answer = self._await(self._limits.ready) if self._ports else ""
+        answer = self._until_listening() if self._ports else ""
         self.ready = time.monotonic() - begun
         if answer == "gone" or not self._session.state().running:
             return f"the container ended before it was ready{self._last_words()}"
         if answer == "timeout" and not self._scenario.probes and not self._config.healthcheck:
             ports = ", ".join(map(str, self._ports))
+            if elsewhere := self._elsewhere():
+                raise ListensElsewhere(
+                    f"nothing listens on port {ports} after {self.ready:.0f} s: {elsewhere}", _PORT_HINT
+                )
             return f"nothing listens on port {ports} after {self._limits.ready:g} s{self._last_words()}"
         if not self._ports:
             self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
         return ""
+
+    def _until_listening(self) -> str:
+        """Wait for a known port, and no longer than it takes to see that none will come.
+
+        A HEALTHCHECK that succeeds says that the service is ready, whatever ports the image exposes; and a service that
+        has listened elsewhere for a while has its ports there.
+        """
+        deadline, elsewhere = time.monotonic() + self._limits.ready, 0.0
+        while (left := deadline - time.monotonic()) > 0:
+            answer = self._await(min(LOOK, left))
+            if answer != "timeout" or self._scenario.probes:
+                if answer != "timeout":
+                    return answer
+                continue
+            if self._config.healthcheck and self._is_healthy():
+                return "healthy"
+            if self._elsewhere():
+                elsewhere = elsewhere or time.monotonic()
+                if time.monotonic() - elsewhere >= ELSEWHERE and not self._config.healthcheck:
+                    break
+        return "timeout"
+
+    def _is_healthy(self) -> bool:
+        try:
+            return (
+                self._session.execute("healthcheck", healthcheck_command(self._config), self._limits.timeout).exit_code
+                == 0
+            )
+        except TimeoutError:
+            return False
+
+    def _elsewhere(self) -> str:
+        """Where the service listens instead of on its known ports, in words; empty where it does not listen at all."""
+        heard = [word for word in self._session.command("listen").split() if "/tcp" in word]
+        own = [word for word in heard if word.endswith("!") and int(word.partition("/")[0]) in self._ports]
+        others = [word.partition("/")[0] for word in heard if not word.endswith("!")]
+        if own:
+            return f"port {own[0].partition('/')[0]} is bound to 127.0.0.1, where nobody else can reach it"
+        return f"it listens on port {', '.join(others)}" if others else ""
 
     def _until_bound(self, ports: Sequence[str]) -> None:
         """Wait for the first exposed UDP port: words that are sent before are lost, and a client sends them again.
@@ -309,7 +299,8 @@ class _Run:
 
     def _patience(self, port: int) -> float:
         """Until when a silent port is waited for."""
-        known = self._answered and port in self._ports and len(self._ports) > 1
+        others = len(self._ports) > 1 or self._config.healthcheck
+        known = self._answered and port in self._ports and others
         return min(self._deadline, self._answered + SILENT) if known else self._deadline
 
     def _on_port(self, ask: Ask, *, or_connect: bool) -> list[tuple[Ask, ProbeResult]]:
@@ -346,8 +337,27 @@ class _Run:
         if ask.kind == "connect":
             return [self._connect(ask)]
         if ask.kind == "run":
-            return [self._host_command(ask)]
+            return [self._client(ask)]
         return [self._in_container(ask)]
+
+    def _client(self, ask: Ask) -> ProbeResult:
+        """A client of this machine; asked again where a further port of the service has come up since it failed."""
+        while True:
+            silent = [port for port in self._ports if not self._listening(port)]
+            result = self._host_command(ask)
+            if result.ok or not silent or not self._joined(silent):
+                return result
+
+    def _joined(self, silent: Sequence[int]) -> bool:
+        """Wait for one of the ports that did not listen; whether one has come up."""
+        deadline = min(self._deadline, time.monotonic() + JOINS)
+        while self._session.state().running:
+            if any(self._listening(port) for port in silent):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LONGEST_PAUSE / 10)
+        return False
 
     def _published(self, port: int) -> int:
         return self._session.ports.get(f"{port}/tcp", port)
@@ -411,37 +421,17 @@ class _Run:
         ports = {f"DEBLOAT_PORT_{p}": str(self._published(p)) for p in self._ports}
         first = self._published(self._ports[0]) if self._ports else 0
         env = {
-            **os.environ,
             **ports,
             "DEBLOAT_HOST": "127.0.0.1",
             "DEBLOAT_PORT": str(first),
             "DEBLOAT_URL": f"http://127.0.0.1:{first}",
             "DEBLOAT_CONTAINER": self._session.container,
         }
-        # A signal between the start of the client and the knowledge of it would leave the client running.
-        release = hold_back()
         try:
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", ask.command],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except BaseException:
-            release()
-            raise
-        try:
-            release()
-            stdout, stderr = process.communicate(timeout=self._limits.timeout)
-        except BaseException as error:
-            os.killpg(process.pid, 9)
-            process.communicate()
-            if isinstance(error, subprocess.TimeoutExpired):
-                return ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
-            raise
-        return self._result(ask, process.returncode, stdout, stderr)
+            code, stdout, stderr = run_client(ask.command, env, self._limits.timeout)
+        except TimeoutError:
+            return ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
+        return self._result(ask, code, stdout, stderr)
 
     def _result(self, ask: Ask, code: int, stdout: bytes, stderr: bytes) -> ProbeResult:
         detail = "" if code == 0 else f"exit code {code}: {excerpt(stderr or stdout, 600)}"

@@ -13,14 +13,18 @@ from dataclasses import dataclass, replace
 from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
 from debloat.core.model import Access, Image, Trace
 from debloat.core.recipe import Recipe, Scenario
+from debloat.core.shells import is_bare_shell
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
-from debloat.record.exercise import Exercise, Limits, NothingToAsk, exercise
+from debloat.record.asks import Limits, ListensElsewhere, NothingToAsk
+from debloat.record.exercise import Exercise, exercise
 from debloat.record.session import Recorded, Recorder
 from debloat.record.sidebyside import each
 
 MAX_FAILED_READS = 0.001
 """Share of stops whose path could not be read above which a recording counts as blind."""
+
+_NAME_COMMANDS = "name what the image is for with --args or --exec"
 
 NO_COMMAND = 127
 """A shell's exit code for a command that it cannot find (POSIX, Shell Command Language, 2.8.2)."""
@@ -84,15 +88,29 @@ def must_be_runnable(engine: Engine, image: Image, recipe: Recipe) -> None:
 
 
 def _silent(image: Image, done: Exercise) -> list[str]:
-    """Notes on exposed ports that the defaults asked nothing, or that did not speak HTTP."""
-    if done.scenario.probes or any(ask.kind == "exit" for ask in done.asked):
+    """Notes on what a scenario leaves unproven: ports not asked or not understood, answers that say little, a shell."""
+    if done.scenario.probes:
+        return _empty(done)
+    if any(ask.kind == "exit" for ask in done.asked):
+        args = image.config.cmd if done.scenario.args is None else done.scenario.args
+        if is_bare_shell((*image.config.entrypoint, *args)):
+            return [f"the command is a bare shell, which ended: nothing else was exercised, {_NAME_COMMANDS}"]
         return []
     asked = {ask.port for ask in done.asked}
     exposed = sorted(int(p.partition("/")[0]) for p in image.config.ports if p.endswith("/tcp"))
     off = [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
     mute = ", ".join(str(ask.port) for ask in done.asked if ask.kind == "connect")
     hint = "to exercise the service, give its client as --exec or --run"
-    return [*off, *([f"port {mute} speaks no HTTP and was only connected to: {hint}"] if mute else [])]
+    return [*off, *([f"port {mute} speaks no HTTP and was only connected to: {hint}"] if mute else []), *_empty(done)]
+
+
+def _empty(done: Exercise) -> list[str]:
+    """A note where no page was seen: every answer over HTTP sends elsewhere, or says that there is nothing."""
+    pages = [result for result in done.results if result.name.startswith("http ") and result.status]
+    if not pages or any(result.status < 300 for result in pages):
+        return []
+    statuses = ", ".join(sorted({str(result.status) for result in pages}))
+    return [f"every answer over HTTP has status {statuses}: no page was exercised, name one with --http PATH"]
 
 
 def _recorded(
@@ -101,7 +119,7 @@ def _recorded(
     try:
         first: Exercise | None = exercise(workspace, image, image.id, scenario, limits, recorder)
         trouble = None
-    except NothingToAsk:
+    except (NothingToAsk, ListensElsewhere):
         raise
     except OriginalFails as error:
         first, trouble = None, error

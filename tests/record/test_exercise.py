@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -16,10 +17,12 @@ import pytest
 
 from debloat.core.errors import OriginalFails
 from debloat.core.model import Image, ImageConfig
+from debloat.core.probes import ProbeResult
 from debloat.core.recipe import HttpProbe, Scenario
-from debloat.engine.base import ContainerState
+from debloat.engine.base import ContainerState, ExecResult
 from debloat.record import exercise
-from debloat.record.exercise import Ask, Exercise, Limits, _Run
+from debloat.record.asks import Ask, Limits, ListensElsewhere
+from debloat.record.exercise import Exercise, _Run
 from debloat.record.record import _silent
 from debloat.record.session import Recorded, Session
 from debloat.record.web import request
@@ -270,3 +273,93 @@ def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
 @pytest.mark.parametrize(("port", "silence"), [(53, exercise.IMPATIENT), (8080, 9.0), (2222, 9.0)])
 def test_a_port_of_another_protocol_is_given_up_sooner(port: int, silence: float) -> None:
     assert _Run._silence(port, 9.0) == silence
+
+
+class Ports(Container):
+    """A service whose ports come up one after another: `opens` are how many looks it takes until each listens."""
+
+    def __init__(self, opens: dict[int, int], *words: str) -> None:
+        super().__init__(1)
+        self._opens, self._looks, self._words = opens, 0, words
+        self.asked = list[str]()
+
+    def command(self, *words: str, timeout: float = 60.0) -> str:
+        if words[0] == "await":
+            return "timeout"
+        if words[0] == "listen":
+            self._looks += 1
+            there = [f"{port}/tcp" for port, looks in self._opens.items() if looks <= self._looks]
+            return " ".join(["listen", *there, *self._words])
+        return "ok 1"
+
+
+def test_a_client_is_asked_again_when_a_further_port_comes_up(tmp_path: Path) -> None:
+    """A server opens its second port a moment after the first; a client that came in between is no failure."""
+    marker = tmp_path / "tried"
+    session = Ports({2000: 0, 1000: 3})
+    scenario = Scenario(run=(f"test -e {marker} || {{ touch {marker}; exit 1; }}",))
+    run = _Run(cast(Session, session), ImageConfig({}), scenario, Limits(5, 5), {"1000/tcp": 1000, "2000/tcp": 2000})
+    (result,) = run._answers(Ask("run", "run x", command=scenario.run[0]))
+    assert result.ok
+
+
+def test_a_client_that_fails_with_all_ports_open_has_failed(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    session = Ports({80: 0})
+    run = _Run(cast(Session, session), ImageConfig({}), Scenario(run=("x",)), Limits(5, 5), {"80/tcp": 80})
+    (result,) = run._answers(Ask("run", "run x", command=f"echo x >>{count}; exit 3"))
+    assert (result.ok, result.status, count.read_text()) == (False, 3, "x\n")
+
+
+@pytest.mark.parametrize(
+    ("opens", "words", "said"),
+    [
+        ({8080: 0}, (), "it listens on port 8080"),
+        ({}, ("80/tcp!",), "port 80 is bound to 127.0.0.1"),
+    ],
+)
+def test_a_service_that_listens_elsewhere_is_said_to(
+    monkeypatch: pytest.MonkeyPatch, opens: dict[int, int], words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr(exercise, "ELSEWHERE", 0.0)
+    run = _Run(cast(Session, Ports(opens, *words)), ImageConfig({}), Scenario(), Limits(60, 5), {"80/tcp": 80})
+    with pytest.raises(ListensElsewhere, match=said) as raised:
+        run.service(None)
+    assert "EXPOSE" in raised.value.hint
+
+
+class Healthy(Ports):
+    """A service whose HEALTHCHECK succeeds, and whose exposed port nobody serves."""
+
+    def execute(self, name: str, argv: tuple[str, ...], timeout: float) -> ExecResult:
+        self.asked.append(name)
+        return ExecResult(0, b"well", b"")
+
+
+def test_a_healthcheck_says_that_a_service_is_ready_whatever_it_exposes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exercise, "SILENT", 0.0)
+    config = ImageConfig({"Healthcheck": {"Test": ["CMD", "check"]}})
+    session = Healthy({})
+    run = _Run(cast(Session, session), config, Scenario(), Limits(600, 5), {"80/tcp": 80})
+    results = {result.name: result.ok for result in run.service(None)}
+    assert results == {"healthcheck": True, "stop": True}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "note"),
+    [((301, 302), "status 301, 302"), ((404,), "status 404"), ((200, 404), ""), ((), "")],
+)
+def test_a_note_where_no_page_was_seen(statuses: tuple[int, ...], note: str) -> None:
+    results = tuple(ProbeResult(f"http GET :80/{s}", True, s) for s in statuses)
+    done = Exercise(Scenario(http=(HttpProbe(),)), (), results, Recorded())
+    notes = " ".join(_silent(Image("a:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({})), done))
+    assert note in notes
+    assert bool(note) is bool(notes)
+
+
+def test_a_note_where_the_command_is_a_bare_shell() -> None:
+    image = Image("a:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({"Cmd": ["bash"]}))
+    shell = Exercise(Scenario(), (Ask("exit", "run CMD"),), (ProbeResult("run CMD", True),), Recorded())
+    assert "bare shell" in _silent(image, shell)[0]
+    told = Exercise(Scenario(args=("bash", "-c", "x")), (Ask("exit", "run x"),), (), Recorded())
+    assert _silent(image, told) == []

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from debloat.closure import World, derived
 from debloat.core.model import Op
-from debloat.core.shells import SHELLS
+from debloat.core.shells import is_bare_shell
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Package
 from debloat.rules.application.dockerfile import commands, installed_packages
@@ -41,11 +41,6 @@ BUILDERS = re.compile(
 
 NO_USE = frozenset({"--version", "-V", "-v", "--help", "-h", "version", "help"})
 """Arguments that only see whether a program is there: `gosu nobody true` is used, `gosu --version` is looked at."""
-
-INITS = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
-"""Programs that run their arguments and forward signals: in front of a shell it is still a bare shell."""
-
-_SHELL_OPTIONS = frozenset({"-l", "--login", "-i", "-li", "-il"})
 
 
 class Purpose(enum.StrEnum):
@@ -89,12 +84,7 @@ def for_service(world: World) -> Mapping[str, Request]:
 @derived
 def is_toolbox(world: World) -> bool:
     """Whether the image's command is a bare shell."""
-    words = [*world.config.entrypoint, *world.config.cmd]
-    while words and posixpath.basename(words[0]) in INITS:
-        words = [word for word in words[1:] if word != "--"]
-    if not words or world.config.ports:
-        return False
-    return posixpath.basename(words[0]) in SHELLS and _SHELL_OPTIONS.issuperset(words[1:])
+    return not world.config.ports and is_bare_shell((*world.config.entrypoint, *world.config.cmd))
 
 
 def programs_of(world: World, name: str) -> dict[str, str]:
