@@ -14,7 +14,7 @@ from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, of_image
 from debloat.record.record import Recording
-from debloat.rules.application.forgone import forgone
+from debloat.rules.application.requested import dropped_requests
 from debloat.verify import Comparison, Proven
 
 
@@ -79,9 +79,14 @@ def report(
     minimal, rootfs = proven.minimal, world.rootfs
     idle = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
     audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
-    cut = ", ".join(forgone(world, minimal.shares))
+    cut = ", ".join(dropped_requests(world, minimal.shares))
     missed = (
-        (f"the Dockerfile asks for {cut}, which nothing was seen to run: cut (--keep-package NAME)",) if cut else ()
+        (
+            f"taken for the build, for a RUN instruction uses it and nothing that was recorded did: {cut} "
+            "(where it is wanted, say so under [packages] in debloat.toml)",
+        )
+        if cut
+        else ()
     )
     return Report(
         tool=f"debloat {__version__}",

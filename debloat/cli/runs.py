@@ -50,6 +50,7 @@ def remember(made: Made) -> None:
             "keep": policy.keep,
             "drop": policy.drop,
             "keep_packages": policy.keep_packages,
+            "packages": policy.packages,
         },
         "healed": [[w.path, w.rule, w.source, w.detail, w.follow] for w in made.healed],
         "trace": trace.dump(made.world.trace).decode(),
@@ -84,6 +85,7 @@ def recall(image_id: str) -> Run | None:
                 tuple(policy["keep"]),
                 tuple(policy["drop"]),
                 tuple(policy["keep_packages"]),
+                tuple((package, purpose) for package, purpose in policy.get("packages", ())),
             ),
             tuple(Want(*row) for row in raw["healed"]),
         )

@@ -130,6 +130,7 @@ HTTP = list_of(text("an HTTP probe", '"/"', HttpProbe.parse))
 COMMANDS = list_of(text("a command line", '"true"', _splittable))
 TEXTS = list_of(TEXT)
 GLOBS = list_of(GLOB)
+PURPOSE = one_of(("run", "build"), '"run"', str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,11 @@ class Settings:
     keep: tuple[str, ...] = key(GLOBS, "Keep what matches, and all below it.", example='["/usr/share/zoneinfo/**"]')
     drop: tuple[str, ...] = key(GLOBS, "Drop what matches, whatever wants it.", example='["/usr/share/shop/demo/**"]')
     keep_packages: tuple[str, ...] = key(TEXTS, "Keep these Debian packages whole.", example='["tzdata"]')
+    packages: Mapping[str, str] = key(
+        map_of(PURPOSE, says="a table of run or build by package"),
+        "What a package was installed for, whatever the Dockerfile shows: what is for the build goes.",
+        example='{ git = "run", gnupg = "build" }',
+    )
     ready: float | None = key(SECONDS, "Seconds until it must be ready (60).", example="30")
     timeout: float | None = key(SECONDS, "Seconds for one probe (60).", example="20")
     run_options: RunSettings = key(
@@ -246,6 +252,7 @@ def recipe(settings: Settings) -> Recipe:
         keep=settings.keep,
         drop=settings.drop,
         keep_packages=settings.keep_packages,
+        packages=tuple(sorted(settings.packages.items())),
     )
     usual = Recipe()
     return Recipe(_distinct(scenarios), policy, settings.ready or usual.ready, settings.timeout or usual.timeout)

@@ -156,6 +156,7 @@ def _policy_lines(policy: Policy) -> Iterator[str]:
     yield from (_row("level", str(level), glob) for glob, level in policy.levels)
     for key in ("keep", "drop", "keep_packages"):
         yield from (_row(key, value) for value in getattr(policy, key))
+    yield from (_row("packages", name, purpose) for name, purpose in policy.packages)
 
 
 def _manifest_lines(lock: Lock) -> Iterator[str]:
@@ -240,6 +241,7 @@ class _Draft:
     level: Level = Level.SAFE
     levels: list[tuple[str, Level]] = field(default_factory=list)
     globs: dict[str, list[str]] = field(default_factory=lambda: {"keep": [], "drop": [], "keep_packages": []})
+    purposes: list[tuple[str, str]] = field(default_factory=list)
     packages: list[LockedPackage] = field(default_factory=list)
     manifest: dict[str, Item] = field(default_factory=dict)
     accesses: set[Access] = field(default_factory=set)
@@ -293,7 +295,7 @@ def _finished(draft: _Draft) -> Lock:
         bytes=int(header["bytes"]),
         user=header["user"],
         ports=tuple(header["ports"].split()),
-        policy=Policy(draft.level, tuple(draft.levels), keep, drop, packages),
+        policy=Policy(draft.level, tuple(draft.levels), keep, drop, packages, tuple(draft.purposes)),
         trace=Trace(frozenset(draft.accesses), frozenset({header["id"]}), frozenset()),
         healed=tuple(draft.healed),
         packages=tuple(draft.packages),
@@ -323,6 +325,11 @@ def _read_policy(draft: _Draft, fields: list[str], head: list[str]) -> None:
         draft.levels.append((_absolute(fields[2]), Level[fields[1].upper()]))
     elif fields[0] == "level":
         draft.level = Level[_exactly(fields, 2)[1].upper()]
+    elif fields[0] == "packages":
+        _, package, purpose = _exactly(fields, 3)
+        if purpose not in ("run", "build"):
+            raise ValueError
+        draft.purposes.append((package, purpose))
     else:
         key, value = _exactly(fields, 2)
         draft.globs[key].append(value if key == "keep_packages" else _absolute(value))

@@ -137,7 +137,7 @@ def recipe_digest(recipe: Recipe) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
-LATER = frozenset({"no_new_privs"})
+LATER = frozenset({"no_new_privs", "packages"})
 """What recipes could not say from the start: it counts only where it is said, so that digests in old locks hold."""
 
 

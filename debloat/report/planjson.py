@@ -37,6 +37,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "keep": list(policy.keep),
         "drop": list(policy.drop),
         "keep_packages": list(policy.keep_packages),
+        "packages": dict(policy.packages),
         "known": [dataclasses.asdict(known) for known in plan.known],
         "cut": _cut(plan.cut) if plan.cut else None,
         "outputs": [dataclasses.asdict(output) for output in plan.outputs],

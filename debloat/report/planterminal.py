@@ -107,6 +107,7 @@ def _kept(plan: Plan) -> Iterator[str]:
         yield f"level {level} for {name(glob)}"
     for flag, values in (("keep", policy.keep), ("drop", policy.drop), ("keep-package", policy.keep_packages)):
         yield from (f"--{flag} {name(value)}" for value in values)
+    yield from (f"[packages] {name(package)} is for the {purpose}" for package, purpose in policy.packages)
 
 
 def _come_to(cut: PlannedCut) -> Iterator[str]:

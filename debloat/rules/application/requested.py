@@ -13,14 +13,15 @@ from __future__ import annotations
 import enum
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from debloat.closure import World, derived
-from debloat.core.model import Op
+from debloat.core.model import Level, Op
 from debloat.core.shells import is_bare_shell
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Package
+from debloat.debian.prune import PackageShare
 from debloat.rules.application.dockerfile import commands, installed_packages
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import on_path
@@ -85,6 +86,19 @@ def for_service(world: World) -> Mapping[str, Request]:
 def is_toolbox(world: World) -> bool:
     """Whether the image's command is a bare shell."""
     return not world.config.ports and is_bare_shell((*world.config.entrypoint, *world.config.cmd))
+
+
+def dropped_requests(world: World, shares: Iterable[PackageShare]) -> tuple[str, ...]:
+    """Names of packages that were asked for and are gone whole, sorted: what a user may miss. Builders are not named.
+
+    At the level `exact`, where whatever was not touched goes, none is named.
+    """
+    if world.policy.level < Level.SAFE:
+        return ()
+    asked = requests(world)
+    gone = (world.packages.get(share.name) for share in shares if share.state == "gone" and share.name in asked)
+    kept = (p for p in gone if p is not None and not _is_for_builds(p, programs_of(world, p.name)))
+    return tuple(sorted({package.package for package in kept}))
 
 
 def programs_of(world: World, name: str) -> dict[str, str]:

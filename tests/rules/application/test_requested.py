@@ -8,8 +8,9 @@ import pytest
 
 from debloat.closure import World, close
 from debloat.core.model import Access, ImageConfig, Level, Op, Policy, Trace
+from debloat.debian.prune import prune
 from debloat.rules.application.payload import RULES, parts, payload
-from debloat.rules.application.requested import Purpose, is_toolbox, requests
+from debloat.rules.application.requested import Purpose, dropped_requests, is_toolbox, requests
 from tests.support import trees
 from tests.support.dpkgdb import debian_world
 
@@ -133,3 +134,18 @@ def test_what_was_asked_for_the_build_goes() -> None:
 
 def test_exact_keeps_what_was_touched() -> None:
     assert trees.paths(close(image(f"{INSTALL}gis-bin", level=Level.EXACT), RULES)) == []
+
+
+@pytest.mark.parametrize(
+    ("history", "level", "expected"),
+    [
+        (f"{INSTALL}gis-bin curl gcc libgis-dev && curl https://x", Level.SAFE, ("curl",)),
+        (f"{INSTALL}gis-bin curl", Level.SAFE, ()),
+        (f"{INSTALL}curl && curl https://x", Level.EXACT, ()),
+        ("RUN true", Level.SAFE, ()),
+    ],
+)
+def test_what_was_asked_for_and_is_gone(history: str, level: Level, expected: tuple[str, ...]) -> None:
+    world = image(history, level=level)
+    closure = close(world, RULES)
+    assert dropped_requests(world, prune(world.rootfs, world.packages, closure.evidence.keys()).shares) == expected
