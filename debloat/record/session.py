@@ -80,16 +80,19 @@ class Session:
     def command(self, *words: str, timeout: float = 60.0) -> str:
         """One exchange with the sensor's `control`; `gone` where the container has ended."""
         try:
-            if self._control is None:
-                argv = (SENSOR, "control", "--dir", TRACES)
-                self._control = self.engine.execute(self.container, argv, user="0:0")
-            self._control.send((" ".join(words) + "\n").encode("utf-8", "surrogateescape"))
-            return self._control.line(timeout)
+            return self._exchange(words, timeout)
         except (ChannelClosed, EngineUnavailable):
             # The container has ended under the command; the engine may notice a moment later.
             if self.engine.wait(self.container, END_NOTICED) is None:
                 raise
             return "gone"
+
+    def _exchange(self, words: tuple[str, ...], timeout: float) -> str:
+        if self._control is None:
+            argv = (SENSOR, "control", "--dir", TRACES)
+            self._control = self.engine.execute(self.container, argv, user="0:0")
+        self._control.send((" ".join(words) + "\n").encode("utf-8", "surrogateescape"))
+        return self._control.line(timeout)
 
     def mark(self, name: str) -> None:
         """What follows belongs to the probe `name`."""
@@ -119,14 +122,19 @@ class Session:
         number = str(signal_number(name))
         if self.command("catches", number) != "no":
             self.engine.kill(self.container, name)
-            grace = str(int(STOP_GRACE * 1000))
-            if self.command("await-end", number, grace, timeout=STOP_GRACE + ANSWER_MARGIN) == "gone":
-                code = self.engine.wait(self.container, END_NOTICED)
-                if code is not None:
-                    return code
+            if self._ends(number) and (code := self.engine.wait(self.container, STOP_GRACE)) is not None:
+                return code
         self.engine.kill(self.container, "SIGKILL")
         self.engine.wait(self.container, STOP_GRACE)
         return None
+
+    def _ends(self, number: str) -> bool:
+        """Wait for the end of the program after its stop signal; False: it takes too long, or will not come."""
+        words = ("await-end", number, str(int(STOP_GRACE * 1000)))
+        try:
+            return self._exchange(words, STOP_GRACE + ANSWER_MARGIN) == "gone"
+        except (ChannelClosed, EngineUnavailable):
+            return True  # `control` goes down with the container
 
     def recorded(self) -> Recorded:
         """What was recorded; to be asked once the container has ended."""

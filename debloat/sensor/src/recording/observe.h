@@ -169,7 +169,7 @@ static void observe_signal(const struct stop *s)
 {
     char thread[32] = "1/task/";
     *put_digits(thread + length(thread), (unsigned)s->tid) = 0;
-    bool own = s->args[0] == 1 && sys3(SYS_faccessat, recording.proc, thread, 0) == 0;
+    bool own = (int)s->args[0] == 1 && sys3(SYS_faccessat, recording.proc, thread, 0) == 0;
     if (own && still_waiting(s))
         recording.state->raised = recording.stop_signal;
 }

@@ -90,7 +90,7 @@ static bool set_option(struct options *o, const char *name, char *value)
     else if (equal(name, "--group-add"))
         o->group_add = value;
     else if (equal(name, "--stop-signal"))
-        recording.stop_signal = parse_id(value);
+        recording.stop_signal = (u32)parse_number(value);
     else if (equal(name, "--drop-caps"))
         o->drop_caps = parse_capabilities(value);
     else
