@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import compare, cost, docs, generality, growth, overhead, store
+from bench import compare, cost, docs, generality, growth, imports, overhead, store
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth")
+SUBJECTS = ("generality", "cost", "overhead", "growth", "import")
 
 
 def say(text: str) -> None:
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("only", nargs="*", help=f"sizes: {', '.join(s.name for s in growth.SIZES)}")
     one.add_argument("--large", action="store_true", help="15 GB too")
     one.add_argument("--keep", action="store_true", help="leave the images for the next time")
+    add("import", _import, "what loading the command line costs")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -66,7 +67,7 @@ def _adder(subjects: Any) -> Callable[..., argparse.ArgumentParser]:
         one.set_defaults(run=run)
         if name in SUBJECTS:
             one.add_argument("--save", action="store_true", help="write to bench/results, as the new baseline")
-        if name in ("cost", "overhead", "growth"):
+        if name in ("cost", "overhead", "growth", "import"):
             one.add_argument("--runs", type=int, default=5, help="pairs of runs (default: 5)")
         return one
 
@@ -115,6 +116,11 @@ def _growth(given: argparse.Namespace) -> int:
     return _shown(result, growth.summary, growth.bars(result), given.save)
 
 
+def _import(given: argparse.Namespace) -> int:
+    result = imports.run(say, runs=given.runs)
+    return _shown(result, imports.summary, imports.bars(result), given.save)
+
+
 def _shown(
     result: dict[str, Any], summary: Callable[..., str], bars: list[tuple[str, float, float]], save: bool
 ) -> int:
@@ -152,7 +158,7 @@ def _all(given: argparse.Namespace) -> int:
     """Everything that a machine does in about an hour, against the committed results."""
     given.fixture, given.level, given.table, given.again, given.stale = [], None, False, False, False
     given.fresh = []
-    for subject in (_generality, _cost, _overhead, _growth):
+    for subject in (_generality, _cost, _overhead, _growth, _import):
         subject(given)
     return _compare(given)
 

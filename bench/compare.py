@@ -91,9 +91,14 @@ def _growth(result: dict[str, Any]) -> Iterator[Figure]:
         yield Figure(f"{row['name']}: peak RSS, MB", row["rss"] / 1e6, 0.15)
 
 
+def _import(result: dict[str, Any]) -> Iterator[Figure]:
+    yield Figure("loading the command line over click", result["ratio"]["median"], 0.1)
+
+
 FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "generality": _generality,
     "cost": _cost,
     "overhead": _overhead,
     "growth": _growth,
+    "import": _import,
 }

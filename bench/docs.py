@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cost, generality, growth, overhead, plots, store
+from bench import cost, generality, growth, imports, overhead, plots, store
 
 PAGES = (store.ROOT / "docs" / "generality.md", store.ROOT / "docs" / "performance.md")
 
@@ -17,6 +17,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "cost": lambda result: cost.summary(result, markdown=True),
     "overhead": lambda result: overhead.summary(result, markdown=True),
     "growth": lambda result: growth.summary(result, markdown=True),
+    "import": lambda result: imports.summary(result, markdown=True),
 }
 
 

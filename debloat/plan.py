@@ -147,7 +147,7 @@ def plan_run(
 def plan_apply(
     engine: Engine, reference: str, lock: Lock, progress: Progress, *, target: str = "", recipe: Recipe | None = None
 ) -> Plan:
-    """The plan of applying a lock: what would stay, found out by making the cut and throwing it away."""
+    """The plan of applying a lock: what would stay, by making the cut and throwing it away."""
     with Workspace(engine) as workspace:
         image = _image(engine, reference)
         target = target or default_target(reference)

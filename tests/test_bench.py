@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench import compare, docs, generality, generated, growth, plots, stats
+from bench import compare, docs, generality, generated, growth, imports, plots, stats
 from bench.heldout import lacking, used_files
 from bench.workloads import timed
 from debloat.core.model import Access, Op
@@ -171,9 +171,16 @@ def _generality(**levels: dict[str, Any]) -> dict[str, Any]:
     return {**generality.compact([_fixture("a", **levels)]), "subject": "generality"}
 
 
+def _import(ratio: float) -> dict[str, Any]:
+    figures = {"click": {"median": 0.02}, "command_line": {"median": 0.02 * ratio}, "ratio": {"median": ratio}}
+    return {"subject": "import", **figures}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "names"),
     [
+        (_import(1.5), _import(1.6), []),
+        (_import(1.5), _import(1.7), ["loading the command line over click"]),
         (_overhead(a=1.0, b=2.0), _overhead(a=1.1, b=2.9, c=9.0), ["b"]),
         (_growth(1.0, 10**8), _growth(1.1, 10**8), []),
         (_growth(1.0, 10**8), _growth(4.0, 10**8), ["5gb: time over the first"]),
@@ -194,6 +201,14 @@ def test_what_got_worse(before: dict[str, Any], after: dict[str, Any], names: li
 def test_different_subjects_are_not_compared() -> None:
     with pytest.raises(ValueError, match="cannot compare"):
         compare.compare(_overhead(), _growth(1.0, 1))
+
+
+def test_what_loading_costs_is_told_beside_click() -> None:
+    assert imports.bars(_import(1.5)) == [("loading the command line over click", 1.5, imports.RATIO_MOST)]
+    assert imports.summary(_import(1.5)).splitlines()[1:] == [
+        "import click             20 ms",
+        "import debloat.cli.main  30 ms        1.50",
+    ]
 
 
 def test_bars_of_growth() -> None:

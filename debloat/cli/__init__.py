@@ -1,1 +1,1 @@
-"""The command line: what can be said, and what each verb does."""
+"""The command line: the verbs, their options, and what each does."""

@@ -31,58 +31,62 @@ _FILES = 10
 """Files listed of each package that changed."""
 
 
-def apply(given: Apply, engines: Engines) -> None:
+def apply(options: Apply, engines: Engines) -> None:
     """Apply and tag; print the resulting reference. MinimalFails when a replay differs. With `dry_run`, the plan."""
-    if given.dry_run:
-        show(plan(given, engines), given.json)
+    if options.dry_run:
+        show(plan(options, engines), options.json)
     else:
-        _apply(given, engines)
+        _apply(options, engines)
 
 
-def plan(given: Apply, engines: Engines) -> Plan:
+def plan(options: Apply, engines: Engines) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
-    path = Path(given.lock or locks.DEFAULT_NAME)
+    path = Path(options.lock or locks.DEFAULT_NAME)
     planned = plan_apply(
         engines.connect(),
-        given.image,
+        options.image,
         read(path),
-        TerminalProgress(given.loudness.quiet, given.loudness.verbose),
-        target=given.tag or "",
-        recipe=_recipe(given),
+        TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
+        target=options.tag or "",
+        recipe=_recipe(options),
     )
     outputs = [Output("image", planned.target)]
-    outputs += [Output("archive", given.output)] if given.output else []
-    outputs += [Output("lock", str(path))] if given.update_lock else []
+    outputs += [Output("archive", options.output)] if options.output else []
+    outputs += [Output("lock", str(path))] if options.update_lock else []
     return replace(planned, verb="apply", outputs=tuple(outputs))
 
 
-def _recipe(given: Apply) -> Recipe | None:
+def _recipe(options: Apply) -> Recipe | None:
     """What the proof asks; None where none is wanted."""
-    return recipe(configuration(given.config)) if given.verify else None
+    return recipe(configuration(options.config)) if options.verify else None
 
 
 @parsed.opened()
-def _apply(given: Apply, engines: Engines) -> None:
-    path = Path(given.lock or locks.DEFAULT_NAME)
+def _apply(options: Apply, engines: Engines) -> None:
+    path = Path(options.lock or locks.DEFAULT_NAME)
     applied = applying.apply(
         engines.connect(),
-        given.image,
+        options.image,
         read(path),
-        TerminalProgress(given.loudness.quiet, given.loudness.verbose),
-        target=given.tag or "",
-        recipe=_recipe(given),
-        force=given.force,
-        archive=Path(given.output) if given.output else None,
+        TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
+        target=options.tag or "",
+        recipe=_recipe(options),
+        force=options.force,
+        archive=Path(options.output) if options.output else None,
     )
-    _say(applied, given.loudness.quiet)
-    if given.json:
-        with written_whole(Path(given.json)) as draft:
-            draft.write_text(json.dumps(document(applied), indent=2) + "\n")
+    _say(applied, options.verbosity.quiet)
+    text = json.dumps(document(applied), indent=2)
+    if options.json == "-":
+        click.echo(text)
+    elif options.json:
+        with written_whole(Path(options.json)) as draft:
+            draft.write_text(f"{text}\n")
     if not applied.passed:
         raise applying.failed(applied)
-    if given.update_lock:
+    if options.update_lock:
         save(applied.lock, path)
-    click.echo(applied.result)
+    if options.json != "-":
+        click.echo(applied.result)
 
 
 def document(applied: Applied) -> dict[str, Any]:

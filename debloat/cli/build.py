@@ -21,22 +21,22 @@ _GRACE = 10.0
 """Seconds that the docker CLI may take to call a build off."""
 
 
-def build(given: Build, engines: Engines) -> None:
+def build(options: Build, engines: Engines) -> None:
     """Build with the docker CLI (BuildKit where it has it), and slim what came out.
 
     The image is named after the context's directory, the result `NAME:slim`, unless `-t` says otherwise. A plan is that
     of the image as it was last built, for its configuration is not known before; UsageError where it never was.
     """
-    directory = Path(given.context)
+    directory = Path(options.context)
     if not directory.is_dir():
         raise UsageError(
-            f"cannot build {given.context}: it is no directory", "name the directory that holds the Dockerfile"
+            f"cannot build {options.context}: it is no directory", "name the directory that holds the Dockerfile"
         )
     name = repository_name(directory.resolve().name)
     original = f"{name}:latest"
-    docker, words = _docker(), command_line(given, original)
-    result = replace(given.result, tag=given.result.tag or f"{name}:slim")
-    main_job = Slim(original, given.probes, given.policy, result, given.loudness)
+    docker, words = _docker(), command_line(options, original)
+    result = replace(options.result, tag=options.result.tag or f"{name}:slim")
+    main_job = Slim(original, options.probes, options.policy, result, options.verbosity)
     if result.dry_run:
         show(built_first(plan(main_job, engines, directory), ("docker", *words)), result.json)
         return
@@ -44,16 +44,19 @@ def build(given: Build, engines: Engines) -> None:
     slim(main_job, engines, directory)
 
 
-def command_line(given: Build, name: str) -> list[str]:
+def command_line(options: Build, name: str) -> list[str]:
     """What `docker` is called with to build an image under a name."""
     # A classic builder leaves the container of a step that failed; BuildKit takes the option and needs it not.
     argv = ["build", "--force-rm", "-t", name]
-    for flag, values in (("-f", [given.dockerfile] if given.dockerfile else []), ("--build-arg", given.build_args)):
+    for flag, values in (
+        ("-f", [options.dockerfile] if options.dockerfile else []),
+        ("--build-arg", options.build_args),
+    ):
         for value in values:
             argv += [flag, value]
-    argv += ["--target", given.target] if given.target else []
-    argv += [word for option in given.build_options for word in option.split(maxsplit=1)]
-    return [*argv, given.context]
+    argv += ["--target", options.target] if options.target else []
+    argv += [word for option in options.build_options for word in option.split(maxsplit=1)]
+    return [*argv, options.context]
 
 
 def repository_name(directory: str) -> str:
@@ -65,10 +68,10 @@ def repository_name(directory: str) -> str:
 
 
 def _docker() -> str:
-    found = shutil.which("docker")
-    if found is None:
+    path = shutil.which("docker")
+    if path is None:
         raise EngineUnavailable("cannot build: there is no docker command here", "install the docker CLI (docker-cli)")
-    return found
+    return path
 
 
 def _build(argv: list[str]) -> None:

@@ -30,37 +30,37 @@ from debloat.rules import parsed
 _SHOWN = 10
 
 
-def check(given: Check, engines: Engines) -> None:
+def check(options: Check, engines: Engines) -> None:
     """Check, write the reports, and raise GateFailed where it does not pass."""
-    report = report_of(given, engines)
-    if not report.passed and not given.no_fail:
+    report = report_of(options, engines)
+    if not report.passed and not options.no_fail:
         raise refusal(report)
 
 
 @parsed.opened()
-def report_of(given: Check, engines: Engines) -> GateReport:
+def report_of(options: Check, engines: Engines) -> GateReport:
     """Check and write the reports that were asked for."""
-    outputs = list(_outputs(given.formats, given.output))
-    settings = configuration(given.config)
-    lock, lock_name = _lock(given.lock)
-    reference = given.image or (lock.reference if lock else "")
+    outputs = list(_outputs(options.formats, options.output))
+    settings = configuration(options.config)
+    lock, lock_name = _lock(options.lock)
+    reference = options.image or (lock.reference if lock else "")
     if not reference:
         raise UsageError("there is no image to check", "name it: `debloat check IMAGE`")
     # Without a configuration there is no recipe to hold against the lock's, only one to probe by.
-    known = settings != Settings() or given.probe
+    has_recipe = settings != Settings() or options.probe
     request = Request(
         rules_of(settings),
         lock,
         lock_name,
-        recipe(settings) if known else None,
-        given.probe,
-        given.as_is,
-        read_baseline(Path(given.baseline)) if given.baseline else frozenset(),
-        Severity[given.fail_on.upper()],
-        _dockerfile(given.dockerfile),
+        recipe(settings) if has_recipe else None,
+        options.probe,
+        options.as_is,
+        read_baseline(Path(options.baseline)) if options.baseline else frozenset(),
+        Severity[options.fail_on.upper()],
+        _dockerfile(options.dockerfile),
     )
-    quiet = given.loudness.quiet
-    progress = TerminalProgress(quiet or not given.loudness.verbose)
+    quiet = options.verbosity.quiet
+    progress = TerminalProgress(quiet or not options.verbosity.verbose)
     report = gate.check(engines.connect(), reference, request, progress)
     _write(report, outputs, quiet)
     return report

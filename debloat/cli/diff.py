@@ -23,43 +23,43 @@ from debloat.lock.manifest import installed, whole
 from debloat.record import trace
 
 
-def diff(given: Diff, engines: Engines) -> None:
+def diff(options: Diff, engines: Engines) -> None:
     """Print the difference; with `exit_code`, exit 1 where there is one."""
-    old, new = (_side(text, engines) for text in (given.before, given.after))
+    old, new = (_side(text, engines) for text in (options.before, options.after))
     if isinstance(old, Trace) and isinstance(new, Trace):
-        different = _traces(old, new, given.json)
+        different = _traces(old, new, options.json)
     elif isinstance(old, Side) and isinstance(new, Side):
-        different = _sides(old, new, given.json, given.files)
+        different = _sides(old, new, options.json, options.files)
     else:
         raise UsageError("cannot compare a trace with an image or a lock", "name two traces, or no trace")
-    if different and given.exit_code:
+    if different and options.exit_code:
         raise click.exceptions.Exit(1)
 
 
 def _sides(old: Side, new: Side, as_json: bool, files: int) -> bool:
-    found = compare.compare(old, new)
+    changes = compare.compare(old, new)
     if as_json:
-        document = {"format": "debloat-diff", "version": 1, "packages": compare.document(found)}
+        document = {"format": "debloat-diff", "version": 1, "packages": compare.document(changes)}
         click.echo(json.dumps(document, indent=2))
     else:
-        for line in compare.lines(found, shown=files):
+        for line in compare.lines(changes, shown=files):
             click.echo(line)
-    return bool(found)
+    return bool(changes)
 
 
 def _traces(old: Trace, new: Trace, as_json: bool) -> bool:
-    found = compare.compare_traces(old, new)
+    uses = compare.compare_traces(old, new)
     if as_json:
-        rows = [{"probe": t.probe, "path": t.path, "sign": t.sign, "op": t.op, "program": t.program} for t in found]
+        rows = [{"probe": t.probe, "path": t.path, "sign": t.sign, "op": t.op, "program": t.program} for t in uses]
         click.echo(json.dumps({"format": "debloat-trace-diff", "version": 1, "uses": rows}, indent=2))
-        return bool(found)
+        return bool(uses)
     probe = None
-    for line in found:
+    for line in uses:
         if line.probe != probe:
             probe = line.probe
             click.echo(name(probe))
         click.echo(f"  {line.sign} {name(line.path)} ({line.op} by {name(line.program)})")
-    return bool(found)
+    return bool(uses)
 
 
 def _side(text: str, engines: Engines) -> Side | Trace:

@@ -1,4 +1,4 @@
-"""`debloat doctor`: what works here, and what to do about what does not."""
+"""`debloat doctor`: what works on this machine, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(given: Doctor, engines: Engines) -> None:
+def doctor(options: Doctor, engines: Engines) -> None:
     """Print the findings; exit code 3 when something that every run needs does not work."""
     findings = list(examine(engines))
-    if given.json:
+    if options.json:
         click.echo(json.dumps([asdict(f) for f in findings], indent=2))
     else:
         for finding in findings:
@@ -103,8 +103,8 @@ def _recording(engine: Engine, architecture: str) -> Iterator[Finding]:
     except DebloatError as error:
         yield Finding("recording", False, error.message, error.hint)
         return
-    said = dict(line.partition(" ")[::2] for line in out.decode("utf-8", "replace").splitlines())
-    works = [m for m in ("notify", "ptrace") if said.get(m) == "yes"]
+    answers = dict(line.partition(" ")[::2] for line in out.decode("utf-8", "replace").splitlines())
+    works = [m for m in ("notify", "ptrace") if answers.get(m) == "yes"]
     yield Finding(
         "recording",
         bool(works),
@@ -114,7 +114,7 @@ def _recording(engine: Engine, architecture: str) -> Iterator[Finding]:
         "the engine's runtime forbids seccomp notification and ptrace: record elsewhere, and pass --trace FILE",
     )
     for key, meaning in _DETAILS.items():
-        yield Finding(key, said.get(key) == "yes", meaning)
+        yield Finding(key, answers.get(key) == "yes", meaning)
 
 
 def _empty_image(name: str, architecture: str) -> Iterator[bytes]:

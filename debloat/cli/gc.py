@@ -20,7 +20,7 @@ from debloat.engine.workspace import SCRATCH
 from debloat.rules import parsed
 
 
-def gc(given: Gc, engines: Engines) -> None:
+def gc(options: Gc, engines: Engines) -> None:
     """Remove the containers, unproven images and scratch directories of runs that have ended; say which, on stdout.
 
     What runs keep of parsed sources goes too.
@@ -31,13 +31,13 @@ def gc(given: Gc, engines: Engines) -> None:
     taken = 0
     for leftover in (*engine.leftovers(), *_directories()):
         state = life(leftover.run)
-        if state is Life.ALIVE or (state is Life.UNKNOWN and not given.all):
+        if state is Life.ALIVE or (state is Life.UNKNOWN and not options.all):
             spared[state] += 1
             continue
         taken += 1
         short = leftover.id.removeprefix("sha256:")[:12]
         click.echo(f"{leftover.kind} {short} of run {printable(leftover.run)} ({printable(leftover.name)})")
-        if given.dry_run:
+        if options.dry_run:
             continue
         if leftover.kind == "container":
             engine.remove(leftover.id)
@@ -45,9 +45,9 @@ def gc(given: Gc, engines: Engines) -> None:
             engine.untag(leftover.name)
         else:
             shutil.rmtree(leftover.name, ignore_errors=True)
-    if not given.dry_run:
+    if not options.dry_run:
         parsed.forget()
-    click.echo(f"{count(taken, 'leftover')} {'found' if given.dry_run else 'removed'}", err=True)
+    click.echo(f"{count(taken, 'leftover')} {'found' if options.dry_run else 'removed'}", err=True)
     for state, number in sorted(spared.items(), key=lambda item: item[0].value):
         advice = "; --all takes them too" if state is Life.UNKNOWN else ""
         click.echo(f"{count(number, 'thing')} {state.value}: not touched{advice}", err=True)

@@ -1,4 +1,4 @@
-"""`debloat inspect IMAGE`: what an image amounts to, read without running it."""
+"""`debloat inspect IMAGE`: size, packages, attack surface and base of an image, read without running it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _LISTS = (
 )
 
 
-def inspect(given: Inspect, engines: Engines) -> None:
+def inspect(options: Inspect, engines: Engines) -> None:
     """Print the footprint, the packages and where the image comes from."""
     with Workspace(engine := engines.connect()) as workspace:
-        image = engine.image(given.image)
+        image = engine.image(options.image)
         rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
         packages = installed(dpkg.read(rootfs))
         figures = of_image(rootfs, len(packages))
-    if given.json:
+    if options.json:
         click.echo(json.dumps(document(image, figures, packages), indent=2))
         return
     _print(image, figures, packages)

@@ -10,7 +10,7 @@ from debloat.cli.slim import slim
 from debloat.lock.format import DEFAULT_NAME
 
 
-def lock(given: Lock, engines: Engines) -> None:
+def lock(options: Lock, engines: Engines) -> None:
     """Make the minimal image, and write its lock: into `debloat.lock` where no other file is named."""
-    named = given.result.lock or DEFAULT_NAME
-    slim(replace(given, result=replace(given.result, lock=named)), engines)
+    named = options.result.lock or DEFAULT_NAME
+    slim(replace(options, result=replace(options.result, lock=named)), engines)

@@ -1,4 +1,4 @@
-"""The command line: its verbs. What can be said to each stands in `options.py`, what it does in a module of its own.
+"""The command line: its verbs. The options of each stand in `options.py`, what it does in a module of its own.
 
 These modules are imported when they are called: loading the command line has to be quick.
 """
@@ -103,7 +103,7 @@ def combine(given: options.Combine, engines: Engines) -> None:
 
 @verb(cli, options.Why)
 def why(given: options.Why, engines: Engines) -> None:
-    """Say why PATH is kept in the minimal image of IMAGE, or why it is not."""
+    """Explain why PATH is kept in the minimal image of IMAGE, or why it is not."""
     from debloat.cli import why as command
 
     command.why(given, engines)
@@ -111,7 +111,7 @@ def why(given: options.Why, engines: Engines) -> None:
 
 @verb(cli, options.Doctor)
 def doctor(given: options.Doctor, engines: Engines) -> None:
-    """Say what works here, and what to do about what does not."""
+    """Check what works on this machine, and how to fix what does not."""
     from debloat.cli import doctor as command
 
     command.doctor(given, engines)
@@ -143,7 +143,7 @@ def apply(given: options.Apply, engines: Engines) -> None:
 
 @verb(cli, options.Check)
 def check(given: options.Check, engines: Engines) -> None:
-    """Hold IMAGE (default: the lock's) against its lock and the rules of debloat.toml; exit 1 where it fails."""
+    """Check IMAGE (default: the lock's) against its lock and the rules of debloat.toml; exit 1 where it fails."""
     from debloat.cli import check as command
 
     command.check(given, engines)
@@ -159,7 +159,7 @@ def diff(given: options.Diff, engines: Engines) -> None:
 
 @verb(cli, options.Inspect)
 def inspect(given: options.Inspect, engines: Engines) -> None:
-    """Say what IMAGE amounts to: size, packages, what an attacker would like, its base."""
+    """Show what is in IMAGE: size, packages, attack surface, base."""
     from debloat.cli import inspect as command
 
     command.inspect(given, engines)
@@ -260,7 +260,7 @@ def _bug(error: Exception) -> int:
 
 
 def complain(error: DebloatError) -> int:
-    """Say what is wrong and what to do; the exit code of its kind."""
+    """Print what is wrong and what to do; the exit code of its kind."""
     from debloat.core.text import printable
 
     click.echo(f"debloat: {printable(error.message)}", err=True)

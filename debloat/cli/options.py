@@ -1,8 +1,8 @@
-"""What can be said: the options of each verb as a frozen value, which click makes from the fields here and only here.
+"""The options of each verb as a frozen value, which click makes from the fields here and only here.
 
 A field is an option or an argument. Its annotation says what it holds: `bool` is a flag, `tuple[str, ...]` may be given
 several times, `Literal[...]` lists what may be chosen, `str | None` may be left out. Options that several verbs share
-are a class of their own (`Probes`, `Policy`, `Result`, `Loudness`), which is a field of each verb's.
+are a class of their own (`Probes`, `Policy`, `Result`, `Verbosity`), which is a field of each verb's.
 
 To add an option, add a field. To add a verb, add a class, a function in `main.py` that hands its value on, and a module
 `debloat/cli/VERB.py` that does the work.
@@ -26,8 +26,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """How a field is said: as an option under some names, as an argument (no names), or by the fields of a group."""
+class _Declaration:
+    """What a field is: an option under some names, an argument (no names), or a group of options."""
 
     names: tuple[str, ...] = ()
     click: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -36,38 +36,40 @@ class _Said:
 
 def option(*names: str, text: str, **more: Any) -> Any:
     """A field that is an option: its names, its help, and what else click is to know (`metavar`, `default`, ...)."""
-    return _Said(names, {"help": text, **more})
+    return _Declaration(names, {"help": text, **more})
 
 
 def argument(**more: Any) -> Any:
     """A field that is an argument; click is told `more`."""
-    return _Said((), more)
+    return _Declaration((), more)
 
 
 def group(options: type[T]) -> T:
     """A field that holds the options of another class."""
-    return typing.cast(T, _Said(group=options))
+    return typing.cast(T, _Declaration(group=options))
 
 
 @typing.dataclass_transform(frozen_default=True)
-def options(described: type[T]) -> type[T]:
-    """Make a class of described fields a frozen dataclass, whose fields have the defaults that the command line has."""
-    for name, kind in inspect.get_annotations(described, eval_str=True).items():
-        said: _Said = vars(described)[name]
-        default = {"default": said.group()} if said.group else _default(kind, said)
-        field = dataclasses.field(**default, kw_only=bool(said.names), metadata={"said": said, "kind": kind})
-        setattr(described, name, field)
-    return dataclass(frozen=True, slots=True)(described)
+def options(cls: type[T]) -> type[T]:
+    """Make a class of such fields a frozen dataclass with the defaults of the command line."""
+    for name, kind in inspect.get_annotations(cls, eval_str=True).items():
+        declared: _Declaration = vars(cls)[name]
+        default = {"default": declared.group()} if declared.group else _default(kind, declared)
+        field = dataclasses.field(
+            **default, kw_only=bool(declared.names), metadata={"declaration": declared, "kind": kind}
+        )
+        setattr(cls, name, field)
+    return dataclass(frozen=True, slots=True)(cls)
 
 
-def _default(kind: Any, said: _Said) -> dict[str, Any]:
-    """What a field holds where nothing is said; nothing at all where something has to be said."""
-    if "default" in said.click:
-        return {"default": said.click["default"]}
+def _default(kind: Any, declared: _Declaration) -> dict[str, Any]:
+    """The default of a field; empty for one that is required."""
+    if "default" in declared.click:
+        return {"default": declared.click["default"]}
     if kind is bool:
         return {"default": False}
     if typing.get_origin(kind) is tuple:
-        return {} if said.click.get("required") else {"default": ()}
+        return {} if declared.click.get("required") else {"default": ()}
     return {"default": None} if types.NoneType in typing.get_args(kind) else {}
 
 
@@ -79,12 +81,14 @@ class Probes:
     """What is asked of a container, how it is run, and how it is recorded."""
 
     http: tuple[str, ...] = option(
-        "--http", metavar="[METHOD ]PATH", text="Ask this over HTTP. `:PORT/PATH` picks a port."
+        "--http", metavar="[METHOD ]PATH", text="HTTP request to make; `:PORT/PATH` picks a port."
     )
-    run: tuple[str, ...] = option("--run", metavar="HOSTCMD", text="Run a client or test suite on this machine.")
-    exec: tuple[str, ...] = option("--exec", metavar="CMD", text="Run a command inside the container.")
+    run: tuple[str, ...] = option("--run", metavar="HOSTCMD", text="Client or test suite to run on this machine.")
+    exec: tuple[str, ...] = option("--exec", metavar="CMD", text="Command to run inside the container.")
     args: tuple[str, ...] = option(
-        "--args", metavar='"ARGV"', text="One more scenario: start it with these in place of CMD."
+        "--args",
+        metavar='"ARGV"',
+        text="One more scenario: the container started with these arguments in place of CMD.",
     )
     env: tuple[str, ...] = option("-e", "--env", metavar="K=V", text="Environment of the container.")
     volumes: tuple[str, ...] = option(
@@ -127,19 +131,23 @@ class Result:
     output: str | None = option(
         "--output", metavar="FILE.tar", text="Write the image as an archive too (docker load, OCI layout)."
     )
-    json: str | None = option("--json", metavar="FILE", text="Write the report as JSON (docs/report.md); - is stdout.")
+    json: str | None = option(
+        "--json",
+        metavar="FILE",
+        text="Write the report as JSON (docs/report.md), with --dry-run the plan; - is stdout.",
+    )
     html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
-    dry_run: bool = option("--dry-run", text="Only say what would be started, asked, kept and written.")
+    dry_run: bool = option("--dry-run", text="Only print what would be started, asked, kept and written.")
 
 
 @options
-class Loudness:
-    """How much is said on the way."""
+class Verbosity:
+    """How much is printed on the way."""
 
-    quiet: bool = option("-q", "--quiet", text="Say nothing but the result and errors.")
-    verbose: bool = option("--verbose", text="Say more on the way.")
+    quiet: bool = option("-q", "--quiet", text="Print nothing but the result and errors.")
+    verbose: bool = option("--verbose", text="Print more details on the way.")
 
 
 # ------------------------------------------------------------------------------------------ the verbs'
@@ -151,7 +159,7 @@ class Slim:
     probes: Probes = group(Probes)
     policy: Policy = group(Policy)
     result: Result = group(Result)
-    loudness: Loudness = group(Loudness)
+    verbosity: Verbosity = group(Verbosity)
 
 
 @options
@@ -171,7 +179,7 @@ class Build:
     probes: Probes = group(Probes)
     policy: Policy = group(Policy)
     result: Result = group(Result)
-    loudness: Loudness = group(Loudness)
+    verbosity: Verbosity = group(Verbosity)
 
 
 @options
@@ -179,7 +187,7 @@ class Record:
     image: str = argument()
     probes: Probes = group(Probes)
     save_trace: str = option("--save-trace", metavar="FILE", required=True, text="Where the trace goes.")
-    loudness: Loudness = group(Loudness)
+    verbosity: Verbosity = group(Verbosity)
 
 
 @options
@@ -212,16 +220,22 @@ class Apply:
     image: str = argument()
     lock: str | None = option("--lock", metavar="FILE", text="The lock (default: debloat.lock here).")
     tag: str | None = option("-t", "--tag", metavar="NEW", text="Name of the result (default: NAME:TAG-slim).")
-    verify: bool = option("--verify", text="Ask IMAGE and the result the probes of debloat.toml; tag if they agree.")
+    verify: bool = option(
+        "--verify", text="Run the probes of debloat.toml on IMAGE and on the result; tag if the answers agree."
+    )
     config: str | None = option(
         "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
     )
     update_lock: bool = option("--update-lock", text="Write the lock again, as the result is now.")
     output: str | None = option("--output", metavar="FILE.tar", text="Write the image as an archive too.")
-    json: str | None = option("--json", metavar="FILE", text="Write what came of it as JSON.")
+    json: str | None = option(
+        "--json", metavar="FILE", text="Write the outcome as JSON, with --dry-run the plan; - is stdout."
+    )
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
-    dry_run: bool = option("--dry-run", text="Only say what would stay, move and be gone, started, asked and written.")
-    loudness: Loudness = group(Loudness)
+    dry_run: bool = option(
+        "--dry-run", text="Only print what would stay, has moved and is gone, and what would be started and written."
+    )
+    verbosity: Verbosity = group(Verbosity)
 
 
 @options
@@ -249,7 +263,7 @@ class Check:
     dockerfile: str | None = option(
         "--dockerfile", metavar="FILE", text="Show findings in this file (default: Dockerfile)."
     )
-    loudness: Loudness = group(Loudness)
+    verbosity: Verbosity = group(Verbosity)
 
 
 @options
@@ -293,16 +307,16 @@ class HookRun:
 # ------------------------------------------------------------------------------------------ what click makes of them
 
 
-def parameters(described: type) -> Iterator[click.Parameter]:
+def parameters(cls: type) -> Iterator[click.Parameter]:
     """The options and arguments of a class, those of its groups where they stand."""
-    for field in dataclasses.fields(described):
-        said: _Said = field.metadata["said"]
-        if said.group:
-            yield from parameters(said.group)
-        elif said.names:
-            yield click.Option([*said.names, field.name], **_of_type(field.metadata["kind"]), **said.click)
+    for field in dataclasses.fields(cls):
+        declared: _Declaration = field.metadata["declaration"]
+        if declared.group:
+            yield from parameters(declared.group)
+        elif declared.names:
+            yield click.Option([*declared.names, field.name], **_of_type(field.metadata["kind"]), **declared.click)
         else:
-            yield click.Argument([field.name], **said.click)
+            yield click.Argument([field.name], **declared.click)
 
 
 def _of_type(kind: Any) -> dict[str, Any]:
@@ -315,17 +329,17 @@ def _of_type(kind: Any) -> dict[str, Any]:
     return {"type": click.Choice(typing.get_args(choices))} if choices else {}
 
 
-def value(described: type[T], given: Mapping[str, Any]) -> T:
+def value(cls: type[T], given: Mapping[str, Any]) -> T:
     """The value of a class, of what click read."""
-    found = {}
-    for field in dataclasses.fields(described):  # type: ignore[arg-type]
-        nested = field.metadata["said"].group
-        found[field.name] = value(nested, given) if nested else given[field.name]
-    return described(**found)
+    values = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        nested = field.metadata["declaration"].group
+        values[field.name] = value(nested, given) if nested else given[field.name]
+    return cls(**values)
 
 
 def verb(
-    parent: click.Group, described: type[T], name: str | None = None
+    parent: click.Group, cls: type[T], name: str | None = None
 ) -> Callable[[Callable[[T, Engines], None]], click.Command]:
     """Make a function a verb: click reads the options of the class, and the function gets them as a value.
 
@@ -337,12 +351,12 @@ def verb(
             context = click.get_current_context()
             engines = context.ensure_object(Engines)
             context.call_on_close(engines.close)
-            function(value(described, given), engines)
+            function(value(cls, given), engines)
 
         command = click.Command(
             name or function.__name__,
             callback=called,
-            params=list(parameters(described)),
+            params=list(parameters(cls)),
             help=inspect.cleandoc(function.__doc__ or ""),
             context_settings=CONTEXT,
         )

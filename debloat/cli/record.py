@@ -1,4 +1,4 @@
-"""`debloat record` and `debloat combine`: traces made here, used elsewhere."""
+"""`debloat record` and `debloat combine`: traces as files, to be used elsewhere."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from debloat.record.session import Recorder
 from debloat.report.terminal import TerminalProgress, console
 
 
-def record(given: Record, engines: Engines) -> None:
+def record(options: Record, engines: Engines) -> None:
     """Exercise an image and save what it touched; the file's name goes to stdout."""
-    recipe = recipe_of(given.probes)
-    must_be_writable(Path(given.save_trace))
-    progress = TerminalProgress(given.loudness.quiet, given.loudness.verbose)
+    recipe = recipe_of(options.probes)
+    must_be_writable(Path(options.save_trace))
+    progress = TerminalProgress(options.verbosity.quiet, options.verbosity.verbose)
     engine = engines.connect()
     with Workspace(engine) as workspace, progress.stage("record"):
-        recorder = Recorder(sensor.binary(engine.info().architecture), given.probes.mechanism)
-        recording = recording_of(workspace, engine.image(given.image), recipe, recorder, progress.say)
+        recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism)
+        recording = recording_of(workspace, engine.image(options.image), recipe, recorder, progress.say)
     for note in recording.notes:
-        console(given.loudness.quiet).print(f"note: {note}", markup=False)
-    _save(recording.trace, given.save_trace)
+        console(options.verbosity.quiet).print(f"note: {note}", markup=False)
+    _save(recording.trace, options.save_trace)
 
 
-def combine(given: Combine, engines: Engines) -> None:
+def combine(options: Combine, engines: Engines) -> None:
     """Save the union of some traces."""
-    _save(functools.reduce(operator.or_, map(read_trace, given.traces)), given.save_trace)
+    _save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
 
 
 def _save(result: Trace, name: str) -> None:

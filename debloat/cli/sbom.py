@@ -15,7 +15,7 @@ from debloat.engine.workspace import Workspace, written_whole
 from debloat.image.reader import open_rootfs
 
 
-def sbom(given: Sbom, engines: Engines) -> None:
+def sbom(options: Sbom, engines: Engines) -> None:
     """Write the document of all packages in the image's database."""
     try:
         from debloat.report import sbom as renderer
@@ -24,12 +24,12 @@ def sbom(given: Sbom, engines: Engines) -> None:
             f"cannot make a bill of materials: {error.name or error} is not installed", 'pip install "debloat[sbom]"'
         ) from error
     with Workspace(engine := engines.connect()) as workspace:
-        image = engine.image(given.image)
+        image = engine.image(options.image)
         rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
         packages = dpkg.read(rootfs)
-        text = renderer.render(image, renderer.components(rootfs, packages), given.format)
-    if given.output is None:
+        text = renderer.render(image, renderer.components(rootfs, packages), options.format)
+    if options.output is None:
         click.echo(text, nl=False)
         return
-    with written_whole(Path(given.output)) as draft:
+    with written_whole(Path(options.output)) as draft:
         draft.write_text(text)

@@ -1,4 +1,4 @@
-"""From what was said on the command line and in the configuration to a recipe."""
+"""From the options of the command line and the configuration file to a recipe."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def settings_of(probes: Probes, policy: Policy) -> Settings:
         "tmpfs": probes.tmpfs,
         "init": probes.init,
     }
-    said = {
+    values = {
         "http": probes.http,
         "run": probes.run,
         "exec": probes.exec,
@@ -59,14 +59,14 @@ def settings_of(probes: Probes, policy: Policy) -> Settings:
         "keep_packages": policy.keep_packages,
         "run_options": {key: value for key, value in run_options.items() if value},
     }
-    return config.settings({key: value for key, value in said.items() if value})
+    return config.settings({key: value for key, value in values.items() if value})
 
 
 def _environment(given: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    environment = {}
     for item in given:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise UsageError(f"-e {item!r} is not K=V", "write -e NAME=VALUE")
-        found[key] = value
-    return found
+        environment[key] = value
+    return environment

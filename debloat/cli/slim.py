@@ -27,45 +27,45 @@ from debloat.result import Report
 from debloat.rules import parsed
 
 
-def slim(given: Slim, engines: Engines, directory: Path | None = None) -> None:
+def slim(options: Slim, engines: Engines, directory: Path | None = None) -> None:
     """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently.
 
     The configuration is looked for in `directory`, by default the working directory. With `dry_run`, print the plan.
     """
-    if given.result.dry_run:
-        show(plan(given, engines, directory), given.result.json)
+    if options.result.dry_run:
+        show(plan(options, engines, directory), options.result.json)
     else:
-        _make(given, engines, directory)
+        _make(options, engines, directory)
 
 
-def plan(given: Slim, engines: Engines, directory: Path | None = None) -> Plan:
+def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
-    recipe, target, traces = _checked(given, directory)
+    recipe, target, traces = _checked(options, directory)
     planned = plan_run(
         engines.connect(),
-        given.image,
+        options.image,
         recipe,
         target=target,
         traces=traces,
-        mechanism=given.probes.mechanism,
-        verify=not given.result.no_verify,
+        mechanism=options.probes.mechanism,
+        verify=not options.result.no_verify,
     )
-    outputs = tuple(outputs_of(planned.target, given.result))
-    return replace(planned, verb="lock" if isinstance(given, Lock) else "slim", outputs=outputs)
+    outputs = tuple(outputs_of(planned.target, options.result))
+    return replace(planned, verb="lock" if isinstance(options, Lock) else "slim", outputs=outputs)
 
 
 @parsed.opened()
-def _make(given: Slim, engines: Engines, directory: Path | None) -> None:
-    recipe, target, traces = _checked(given, directory)
-    result, quiet = given.result, given.loudness.quiet
+def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
+    recipe, target, traces = _checked(options, directory)
+    result, quiet = options.result, options.verbosity.quiet
     report = pipeline.slim(
         engines.connect(),
-        given.image,
+        options.image,
         recipe,
-        TerminalProgress(quiet, given.loudness.verbose),
+        TerminalProgress(quiet, options.verbosity.verbose),
         target=target,
         traces=traces,
-        mechanism=given.probes.mechanism,
+        mechanism=options.probes.mechanism,
         verify=not result.no_verify,
         force=result.force,
         sinks=list(_sinks(result)),
@@ -80,10 +80,10 @@ def _make(given: Slim, engines: Engines, directory: Path | None) -> None:
         click.echo(report.result)
 
 
-def _checked(given: Slim, directory: Path | None) -> tuple[Recipe, str, list[Trace]]:
+def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, str, list[Trace]]:
     """The recipe, the result's name and the traces; UsageError for what is wrong before anything is started."""
-    recipe = recipe_of(given.probes, given.policy, directory)
-    result = given.result
+    recipe = recipe_of(options.probes, options.policy, directory)
+    result = options.result
     target = target_of(result.tag)
     for name in (result.save_trace, result.lock, result.output, result.json, result.html):
         if name and not (name == "-" and name == result.json):

@@ -29,23 +29,23 @@ from debloat.rules import all_rules
 from debloat.rules.application.survey import leftover
 
 
-def why(given: Why, engines: Engines) -> None:
+def why(options: Why, engines: Engines) -> None:
     """Print the explanation on stdout."""
     engine = engines.connect()
     with Workspace(engine) as workspace:
-        original, trace, asked, healed = _sources(engine, engine.image(given.image), given)
+        original, trace, asked, healed = _sources(engine, engine.image(options.image), options)
         rootfs = open_rootfs(workspace, original, sensor.binary(engine.info().architecture))
         world = world_of(original, rootfs, dpkg.read(rootfs), asked, trace)
         closure = close(world, all_rules(), healed)
-        for line in explain(world, closure, given.path):
+        for line in explain(world, closure, options.path):
             click.echo(line)
 
 
-def _sources(engine: Engine, image: Image, given: Why) -> tuple[Image, Trace, Recipe, tuple[Want, ...]]:
+def _sources(engine: Engine, image: Image, options: Why) -> tuple[Image, Trace, Recipe, tuple[Want, ...]]:
     """The original image, and what its last run saw and decided; flags change the policy."""
-    asked = recipe(settings_of(Probes(), given.policy))
-    if given.traces:
-        return image, functools.reduce(operator.or_, map(read_trace, given.traces)), asked, ()
+    asked = recipe(settings_of(Probes(), options.policy))
+    if options.traces:
+        return image, functools.reduce(operator.or_, map(read_trace, options.traces)), asked, ()
     remembered = runs.recall(image.id)
     if remembered is None:
         raise UsageError(
@@ -55,7 +55,7 @@ def _sources(engine: Engine, image: Image, given: Why) -> tuple[Image, Trace, Re
     policy = remembered.policy
     policy = replace(
         policy,
-        level=asked.policy.level if given.policy.level else policy.level,
+        level=asked.policy.level if options.policy.level else policy.level,
         keep=policy.keep + asked.policy.keep,
         drop=policy.drop + asked.policy.drop,
         keep_packages=policy.keep_packages + asked.policy.keep_packages,
@@ -67,10 +67,10 @@ def _sources(engine: Engine, image: Image, given: Why) -> tuple[Image, Trace, Re
 def explain(world: World, closure: Closure, path: str) -> list[str]:
     """Why `path` stays or goes, a line a step. UsageError for a path that the original does not have."""
     rootfs = world.rootfs
-    found = rootfs.resolve(path if path.startswith("/") else f"/{path}", follow=False)
-    if found.path is None:
-        raise UsageError(f"the image has no {path!r}", f"its path ends at {found.broken!r}, which does not exist")
-    real = found.path
+    resolution = rootfs.resolve(path if path.startswith("/") else f"/{path}", follow=False)
+    if resolution.path is None:
+        raise UsageError(f"the image has no {path!r}", f"its path ends at {resolution.broken!r}, which does not exist")
+    real = resolution.path
     owners = ", ".join(world.packages.owners(real)) or "no package"
     chain = closure.why(real)
     if chain:

@@ -43,8 +43,8 @@ def read(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     place = _TABLE if path.name == "pyproject.toml" else ()
-    found = _at(raw, place)
-    return settings({} if found is None else found, str(path), text, place)
+    own = _at(raw, place)
+    return settings({} if own is None else own, str(path), text, place)
 
 
 def settings(raw: object, name: str = "", text: str = "", above: Place = ()) -> Settings:

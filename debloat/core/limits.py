@@ -59,7 +59,7 @@ class Budget:
 
     max_size: int | None = key(SIZE, "Bytes of files, a hard-linked file once.")
     max_files: int | None = key(COUNT, "Everything but directories.", example="2000")
-    max_packages: int | None = key(COUNT, "Debian packages of which something stays.", example="30")
+    max_packages: int | None = key(COUNT, "Debian packages with files in the image.", example="30")
     max_growth: Growth | None = key(GROWTH, "Growth since the lock; a percentage alone has a floor of 1 MB.")
 
 
@@ -79,7 +79,7 @@ class Restrictions:
     require: tuple[str, ...] = key(_GLOBS, "Patterns that something must match.", example='["/etc/ssl/certs/**"]')
     allow: tuple[str, ...] = key(_GLOBS, "Paths that no rule reports.", example='["/usr/bin/dash"]')
     drift: Mapping[str, str] = key(
-        map_of(one_of(("off", "note", "warning", "error"), '"warning"'), says="a table of severities", names=DRIFT),
+        map_of(one_of(("off", "note", "warning", "error"), '"warning"'), expected="a table of severities", names=DRIFT),
         "How much a difference from the lock weighs.",
         example='{ version = "off" }',
     )

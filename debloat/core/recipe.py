@@ -168,9 +168,9 @@ class ScenarioSettings:
         ),
         "What it is started with in place of CMD: a command line, or its words.",
     )
-    http: tuple[HttpProbe, ...] = key(HTTP, "Ask this over HTTP.")
-    exec: tuple[str, ...] = key(COMMANDS, "Run these commands inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Run these clients or test suites on this machine.", example='["npm test"]')
+    http: tuple[HttpProbe, ...] = key(HTTP, "HTTP requests to make.")
+    exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
     run_options: RunSettings = key(
         table_of(RunSettings, "{ read_only = true }"), "How it is run; each key over the same of the common table."
     )
@@ -186,17 +186,17 @@ class Settings:
         example='"safe"',
     )
     levels: Mapping[str, Level] = key(
-        map_of(LEVEL, says="a table of levels by pattern", names_like=GLOB),
+        map_of(LEVEL, expected="a table of levels by pattern", names_like=GLOB),
         "Exceptions from the level by path; the last that matches counts.",
         example='{ "/usr/lib/shop/**" = "package" }',
     )
     http: tuple[HttpProbe, ...] = key(
         HTTP,
-        "Ask this over HTTP: [METHOD ]PATH, with :PORT or SCHEME://:PORT before the path.",
+        "HTTP requests to make: [METHOD ]PATH, with :PORT or SCHEME://:PORT before the path.",
         example='["/", "POST /login"]',
     )
-    exec: tuple[str, ...] = key(COMMANDS, "Run these commands inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Run these clients or test suites on this machine.", example='["npm test"]')
+    exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
     args: tuple[tuple[str, ...], ...] = key(
         list_of(text("a command line", '"in.png out.webp"', split)),
         "One more scenario for each: the container started with these words in place of CMD.",

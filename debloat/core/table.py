@@ -8,7 +8,7 @@ Schema that editors use. Adding a key is adding a field:
     class Shop:
         port: int | None = key(COUNT, "The port it listens on.")
 
-A key that is absent has its kind's default, which says that nothing was asked: None, or an empty list or table.
+A key that is absent has its kind's default: None, or an empty list or table.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Mistake(Exception):
 class Kind(Generic[T]):
     """What a key may hold.
 
-    `says` completes "KEY must be ...", `example` is such a value as TOML writes it. `read` makes the value of what TOML
-    gave at a place, or raises `Mistake`. `schema` is the same as JSON Schema, never stricter than `read`. `default` is
-    the value of an absent key; `merge` puts a later value over an earlier one.
+    `expected` completes "KEY must be ...", `example` is such a value in TOML. `read` makes the value of what TOML gave
+    at a place, or raises `Mistake`. `schema` is the same as JSON Schema, never stricter than `read`. `default` is the
+    value of an absent key; `merge` puts a later value over an earlier one.
     """
 
-    says: str
+    expected: str
     example: str
     schema: Mapping[str, Any]
     read: Callable[[Any, Place], T]
@@ -104,7 +104,7 @@ def merged(base: T, over: T) -> T:
 def schema(table: type) -> dict[str, Any]:
     """The JSON Schema (draft 7, which TOML editors know) of a table."""
     known = rows(table)
-    found = {
+    result = {
         "type": "object",
         "description": " ".join((table.__doc__ or "").split()),
         "additionalProperties": False,
@@ -118,8 +118,8 @@ def schema(table: type) -> dict[str, Any]:
         },
     }
     if required := [name for name, row in known.items() if row.required]:
-        found["required"] = required
-    return found
+        result["required"] = required
+    return result
 
 
 def named(place: Place) -> str:
@@ -148,31 +148,31 @@ def _later(base: T | None, over: T | None) -> T | None:
 
 
 def value_of(
-    says: str, example: str, schema: Mapping[str, Any], accepts: Callable[[Any], bool], convert: Callable[[Any], T]
+    expected: str, example: str, schema: Mapping[str, Any], accepts: Callable[[Any], bool], convert: Callable[[Any], T]
 ) -> Kind[T | None]:
     """A single value, made by `convert` of what `accepts` takes. A UsageError of `convert` has to quote the value."""
 
     def read(value: Any, place: Place) -> T:
         if not accepts(value):
-            raise _wrong(place, says, value, example)
+            raise _wrong(place, expected, value, example)
         try:
             return convert(value)
         except UsageError as error:
             raise Mistake(place, f"{named(place)}: {error.message}", error.hint) from error
 
-    return Kind(says, example, schema, read, None, _later)
+    return Kind(expected, example, schema, read, None, _later)
 
 
-def text(says: str = "a string", example: str = '"..."', convert: Callable[[str], Any] = str) -> Kind[Any]:
+def text(expected: str = "a string", example: str = '"..."', convert: Callable[[str], Any] = str) -> Kind[Any]:
     """A string, made into something by `convert`."""
-    return value_of(says, example, {"type": "string"}, lambda value: isinstance(value, str), convert)
+    return value_of(expected, example, {"type": "string"}, lambda value: isinstance(value, str), convert)
 
 
-def matching(says: str, example: str, pattern: str, convert: Callable[[re.Match[str]], Any]) -> Kind[Any]:
+def matching(expected: str, example: str, pattern: str, convert: Callable[[re.Match[str]], Any]) -> Kind[Any]:
     """A string that an expression matches as a whole; the expression keeps to what ECMAScript knows too."""
     match = re.compile(pattern, re.ASCII).fullmatch
     return value_of(
-        says,
+        expected,
         example,
         {"type": "string", "pattern": f"^(?:{pattern})$"},
         lambda value: isinstance(value, str) and match(value) is not None,
@@ -183,9 +183,9 @@ def matching(says: str, example: str, pattern: str, convert: Callable[[re.Match[
 def one_of(names: Iterable[str], example: str, convert: Callable[[str], Any] = str) -> Kind[Any]:
     """One of some words."""
     known = tuple(names)
-    says = f"{', '.join(known[:-1])} or {known[-1]}"
+    expected = f"{', '.join(known[:-1])} or {known[-1]}"
     return value_of(
-        says, example, {"enum": list(known)}, lambda value: isinstance(value, str) and value in known, convert
+        expected, example, {"enum": list(known)}, lambda value: isinstance(value, str) and value in known, convert
     )
 
 
@@ -235,44 +235,44 @@ SCALAR: Kind[str | None] = value_of(
 """A string, for which a number or a truth value may stand."""
 
 
-def list_of(item: Kind[Any], says: str = "a list of strings") -> Kind[tuple[Any, ...]]:
+def list_of(item: Kind[Any], expected: str = "a list of strings") -> Kind[tuple[Any, ...]]:
     """A list; one over another appends what is new."""
 
     def read(value: Any, place: Place) -> tuple[Any, ...]:
         example = f"[{item.example}]"
         if not isinstance(value, list | tuple):
-            raise _wrong(place, says, value, example)
-        found = []
+            raise _wrong(place, expected, value, example)
+        values = []
         for one in value:
             try:
-                found.append(item.read(one, place))
+                values.append(item.read(one, place))
             except _WrongType:
-                raise _wrong(place, says, one, example, within=True) from None
-        return tuple(found)
+                raise _wrong(place, expected, one, example, within=True) from None
+        return tuple(values)
 
     def merge(base: tuple[Any, ...], over: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys((*base, *over)))
 
-    return Kind(says, f"[{item.example}]", {"type": "array", "items": dict(item.schema)}, read, (), merge)
+    return Kind(expected, f"[{item.example}]", {"type": "array", "items": dict(item.schema)}, read, (), merge)
 
 
 def map_of(
     value: Kind[Any],
     *,
-    says: str = "a table of strings",
+    expected: str = "a table of strings",
     names: Iterable[str] = (),
     names_like: Kind[Any] | None = None,
 ) -> Kind[Mapping[str, Any]]:
     """A table whose keys are the user's: any, or one of `names`, or such as a kind of strings takes."""
-    known = dict.fromkeys(names)
-    example = f"{{ {next(iter(known), 'KEY')} = {value.example} }}"
+    allowed = dict.fromkeys(names)
+    example = f"{{ {next(iter(allowed), 'KEY')} = {value.example} }}"
 
     def read(raw: Any, place: Place) -> Mapping[str, Any]:
         if not isinstance(raw, Mapping):
-            raise _wrong(place, says, raw, example)
+            raise _wrong(place, expected, raw, example)
         for name in raw:
-            if known:
-                _must_be_known(name, known, place)
+            if allowed:
+                _must_be_known(name, allowed, place)
             try:
                 if names_like is not None:
                     names_like.read(name, place)
@@ -280,13 +280,13 @@ def map_of(
                 raise Mistake((*place, name), mistake.message, mistake.hint) from mistake
         return MappingProxyType({name: value.read(one, (*place, name)) for name, one in raw.items()})
 
-    found: dict[str, Any] = {"type": "object", "additionalProperties": dict(value.schema)}
-    if known:
-        found |= {"additionalProperties": False, "properties": {name: dict(value.schema) for name in known}}
+    result: dict[str, Any] = {"type": "object", "additionalProperties": dict(value.schema)}
+    if allowed:
+        result |= {"additionalProperties": False, "properties": {name: dict(value.schema) for name in allowed}}
     if names_like is not None:
-        found["propertyNames"] = {k: v for k, v in names_like.schema.items() if k == "pattern"}
+        result["propertyNames"] = {k: v for k, v in names_like.schema.items() if k == "pattern"}
     nothing: Mapping[str, Any] = MappingProxyType({})
-    return Kind(says, example, found, read, nothing, lambda base, over: MappingProxyType({**base, **over}))
+    return Kind(expected, example, result, read, nothing, lambda base, over: MappingProxyType({**base, **over}))
 
 
 def table_of(table: type[T], example: str) -> Kind[T]:
@@ -313,7 +313,7 @@ def tables_of(table: type[T], example: str) -> Kind[tuple[T, ...]]:
     return Kind("an array of tables", example, items, read_all, (), lambda base, over: (*base, *over))
 
 
-def either(first: Kind[Any], other: Kind[Any], says: str, example: str) -> Kind[Any]:
+def either(first: Kind[Any], other: Kind[Any], expected: str, example: str) -> Kind[Any]:
     """What one of two kinds takes, which differ in their TOML type."""
 
     def read(value: Any, place: Place) -> Any:
@@ -323,9 +323,9 @@ def either(first: Kind[Any], other: Kind[Any], says: str, example: str) -> Kind[
             except _WrongType as error:
                 if error.place != place:
                     raise
-        raise _wrong(place, says, value, example)
+        raise _wrong(place, expected, value, example)
 
-    return Kind(says, example, {"anyOf": [dict(first.schema), dict(other.schema)]}, read, None, _later)
+    return Kind(expected, example, {"anyOf": [dict(first.schema), dict(other.schema)]}, read, None, _later)
 
 
 def optional(kind: Kind[T]) -> Kind[T | None]:
@@ -334,7 +334,7 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
     def merge(base: T | None, over: T | None) -> T | None:
         return _later(base, over) if base is None or over is None else kind.merge(base, over)
 
-    return Kind(kind.says, kind.example, kind.schema, kind.read, None, merge)
+    return Kind(kind.expected, kind.example, kind.schema, kind.read, None, merge)
 
 
 # ------------------------------------------------------------------------------------------ what is wrong
@@ -344,10 +344,10 @@ class _WrongType(Mistake):
     """A value that its kind does not take at all."""
 
 
-def _wrong(place: Place, says: str, value: object, example: str, *, within: bool = False) -> _WrongType:
+def _wrong(place: Place, expected: str, value: object, example: str, *, within: bool = False) -> _WrongType:
     last = next((part for part in reversed(place) if isinstance(part, str)), "KEY")
     got = f"a list with {_shown(value)}" if within else _shown(value)
-    return _WrongType(place, f"{named(place)} must be {says}, not {got}", f"write {_quoted(last)} = {example}")
+    return _WrongType(place, f"{named(place)} must be {expected}, not {got}", f"write {_quoted(last)} = {example}")
 
 
 def _shown(value: object) -> str:

@@ -218,9 +218,9 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
     else:
         verdict = Text(f"{count(len(answers), 'answer')}, all as the original's", style="bold green")
     yield _row("proof", verdict)
-    told = [a for a in answers if a.difference or a.note]
-    plain = [a for a in answers if not (a.difference or a.note)][: max(0, _SHOWN - len(told))]
-    shown = [a for a in answers if a in told or a in plain]
+    notable = [a for a in answers if a.difference or a.note]
+    plain = [a for a in answers if not (a.difference or a.note)][: max(0, _SHOWN - len(notable))]
+    shown = [a for a in answers if a in notable or a in plain]
     several = len({a.scenario for a in answers}) > 1
     # A scenario that is one run bears the name of the run: once is enough.
     labels = [
@@ -237,15 +237,15 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
 
 def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[Text]:
     text = Text(f"{_cut(label, room):<{room}}  ")
-    if not (said := answer.difference or answer.note):
+    if not (explanation := answer.difference or answer.note):
         yield _row("  same", text.append(answer.after.outcome(), style="dim"), style="green")
         return
     title, style = ("  differs", "red") if answer.difference else ("  excused", "yellow")
-    if _MARGIN + len(text) + len(name(said)) <= width:
-        yield _row(title, text.append(name(said)), style)
+    if _MARGIN + len(text) + len(name(explanation)) <= width:
+        yield _row(title, text.append(name(explanation)), style)
     else:
         yield from _wrapped(title, label, width, style)
-        yield from _wrapped("", name(said), width, style)
+        yield from _wrapped("", name(explanation), width, style)
 
 
 def _next(report: Report) -> Iterator[Text]:
@@ -265,7 +265,7 @@ def differences(report: Report) -> str:
 def verdict_hint(report: Report) -> str:
     """What to do about a minimal image that answers differently."""
     wider = _WIDER.get(report.level)
-    kept = "it was tagged all the same (--force)" if report.result else "it was not tagged"
+    kept = "it was tagged anyway (--force)" if report.result else "it was not tagged"
     return (f"try --level {wider}, or " if wider else "") + f"keep what it misses with --keep GLOB; {kept}"
 
 

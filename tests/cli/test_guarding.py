@@ -44,6 +44,7 @@ def test_apply_to_a_newer_build(locked: CommandLine, here: Path) -> None:
     assert (document["format"], document["result"], document["identical"]) == ("debloat-apply", "shop:2-slim", False)
     assert (here / "image.tar").stat().st_size > 0
     assert (here / "debloat.lock").read_text() == before
+    assert locked("apply", "shop:2", "-q", "--json", "-").json == document
     quiet = locked("apply", "shop:2", "-q", "-t", "small:2", "--update-lock")
     assert (quiet.out, quiet.err) == ("small:2\n", "")
     assert (here / "debloat.lock").read_text() != before

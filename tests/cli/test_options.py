@@ -14,7 +14,19 @@ import pytest
 from debloat.cli import options
 from debloat.cli.engines import Engines
 from debloat.cli.main import cli
-from debloat.cli.options import Check, Loudness, Policy, Probes, Record, Slim, argument, group, option, parameters, verb
+from debloat.cli.options import (
+    Check,
+    Policy,
+    Probes,
+    Record,
+    Slim,
+    Verbosity,
+    argument,
+    group,
+    option,
+    parameters,
+    verb,
+)
 from tests.support.cli import shop
 
 
@@ -82,7 +94,7 @@ def test_words_become_fields() -> None:
     assert got.image == "shop:1"
     assert got.probes == Probes(http=("/", "/a"), env=("A=1",), init=True, mechanism="ptrace")
     assert got.policy == Policy(level="exact", keep=("/x",))
-    assert (got.result.json, got.loudness) == ("-", Loudness(quiet=True))
+    assert (got.result.json, got.verbosity) == ("-", Verbosity(quiet=True))
 
 
 def test_what_must_be_said_must_be_given() -> None:
@@ -98,7 +110,7 @@ def test_adding_a_verb_is_a_class_and_a_function(capsys: pytest.CaptureFixture[s
         name: str = argument()
         times: int = option("--times", type=int, default=1, text="How often.")
         tone: Literal["loud", "soft"] | None = option("--tone", text="How.")
-        loudness: Loudness = group(Loudness)
+        verbosity: Verbosity = group(Verbosity)
 
     parent = click.Group("parent")
     seen = []
@@ -111,7 +123,7 @@ def test_adding_a_verb_is_a_class_and_a_function(capsys: pytest.CaptureFixture[s
     engine = shop()
     engines = Engines(lambda: engine)
     parent.main(["greet", "you", "--tone", "loud", "-q"], standalone_mode=False, obj=engines)
-    assert seen == [(Greet("you", tone="loud", loudness=Loudness(quiet=True)), True)]
+    assert seen == [(Greet("you", tone="loud", verbosity=Verbosity(quiet=True)), True)]
     with pytest.raises(click.BadParameter):
         parent.main(["greet", "you", "--tone", "shrill"], standalone_mode=False)
     parent.main(["greet", "--help"], standalone_mode=False)

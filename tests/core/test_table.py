@@ -60,7 +60,7 @@ class Shop:
     words: tuple[str, ...] = key(list_of(text("a word", '"hello"', shouted)), "What is said.")
     open: bool | None = key(FLAG, "Whether it is.")
     tags: tuple[str, ...] | None = key(optional(list_of(TEXT)), "Labels.")
-    prices: Mapping[str, int] = key(map_of(COUNT, says="a table of prices"), "In cents.")
+    prices: Mapping[str, int] = key(map_of(COUNT, expected="a table of prices"), "In cents.")
     place: Point | None = key(
         either(
             table_of(Point, "{ x = 1 }"),

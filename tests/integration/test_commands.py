@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import docker
@@ -84,6 +85,39 @@ def test_why_of_what_does_not_exist(place: Place, shared: Place, web: str, comma
     never = place.debloat("why", command, "/etc/passwd")
     assert never.code == 2
     assert "nothing is remembered" in never.err
+
+
+# ------------------------------------------------------------------------------------------------------------- dry run
+
+
+def test_a_dry_run_starts_nothing(shared: Place, web: str) -> None:
+    """Nothing is created on the engine, and what is planned names what the image really has."""
+    begun, own = int(time.time()), {"label": f"{LABEL}={shared.token}"}
+    images = shared.client.images(filters=own)
+    document = json.loads(shared.debloat(web, "--dry-run", "--json", "-").out)
+    jsonschema.validate(document, schemas.ours("plan.json"))
+    assert [p["name"] for p in document["probes"]] == ["port 80", "stop"]
+    assert document["containers"][1]["ports"] == ["80/tcp"]
+    assert document["target"] == f"{web}-slim"
+    events = shared.client.events(since=begun, until=int(time.time()), decode=True)
+    assert not [e for e in events if e["Type"] == "container" and e["Actor"]["Attributes"].get(LABEL) == shared.token]
+    assert shared.client.images(filters=own) == images
+    said = shared.debloat(web, "--dry-run").out
+    assert said.startswith(f"{web} (")
+
+
+def test_a_dry_run_of_a_lock_tags_nothing(place: Place, command: str) -> None:
+    assert place.debloat("lock", command, "--level", "exact", "-q", "-t", place.images.name("locked")).code == 0
+    done = place.debloat("apply", command, "--dry-run", "-q", "-t", place.images.name("planned"))
+    assert (done.code, done.err) == (0, "")
+    assert "the same files as in the lock\n" in done.out
+    assert not place.client.images(name=place.images.name("planned"))
+
+
+def test_a_dry_run_pulls_nothing(place: Place) -> None:
+    done = place.debloat(place.images.name("nowhere"), "--dry-run")
+    assert (done.code, done.out) == (2, "")
+    assert "is not on this engine\n" in done.err
 
 
 # -------------------------------------------------------------------------------------------------------------- traces
