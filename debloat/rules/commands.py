@@ -97,11 +97,12 @@ def scripts(world: World, package: str, language: bytes) -> list[str]:
 
 def inert(world: World, path: str) -> bool:
     """Whether a script is there to be read or copied, not to be run under its name: by the name, unless it ran."""
-    return INERT.fullmatch(path) is not None and path not in _executed(world)
+    return INERT.fullmatch(path) is not None and path not in executed(world)
 
 
 @derived
-def _executed(world: World) -> frozenset[str]:
+def executed(world: World) -> frozenset[str]:
+    """Real paths of what was executed while recording."""
     resolve = world.rootfs.resolve
     return frozenset(real for a in world.trace.accesses if a.op is Op.EXEC and (real := resolve(a.path).path))
 

@@ -186,13 +186,11 @@ class Language:
     scripts_outside: Callable[[World], Iterable[str]] | None = None
     rules: tuple[str, ...] = ()
 
-    def head(self) -> str:
-        """A regular expression of how a script begins: with an interpreter in its `#!` line, or handing itself over."""
+    def handed(self) -> str:
+        """A regular expression of how a shell's script begins that hands itself over to this language."""
         if not self.interpreters:
             return NEVER
-        direct = rf"#![^\n]*\b(?:{self.interpreters})"
-        handed = rf"#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){{0,4}}[^\n]*\bexec\b[^\n]*\b(?:{self.interpreters})(?![a-z])"
-        return f"{direct}|{handed}" if self.polyglot else direct
+        return rf"#![^\n]*sh\b[^\n]*\n(?:[^\n]*\n){{0,4}}[^\n]*\bexec\b[^\n]*\b(?:{self.interpreters})(?![a-z])"
 
 
 def in_library(name: str) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
 from debloat.rules.cmdline import programs, vector
 from debloat.rules.commands import inert, reached
+from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.language import TEXT, Calls, CommandLines, Language
 
 MAX_SOURCE = 2 << 20
@@ -28,7 +29,7 @@ class Reader:
     """The command lines of one language, ready to be searched for."""
 
     suffixes: tuple[str, ...]
-    head: re.Pattern[bytes]
+    language: Language = field(compare=False)
     words: tuple[bytes, ...]
     calls: tuple[tuple[Calls, re.Pattern[str], re.Pattern[str]], ...]
     quotes: tuple[re.Pattern[str], ...]
@@ -37,7 +38,7 @@ class Reader:
     def of(cls, language: Language, forms: CommandLines) -> Reader:
         return cls(
             (*language.suffixes, *forms.suffixes),
-            re.compile(language.head().encode()),
+            language,
             forms.words,
             tuple((calls, re.compile(calls.pattern), re.compile(calls.not_after)) for calls in forms.calls),
             tuple(re.compile(pattern) for pattern in forms.quotes),
@@ -92,12 +93,10 @@ def _reader(entry: Entry, world: World) -> Reader | None:
     for reader in READERS:
         if entry.name.endswith(reader.suffixes):
             return reader
-    if not entry.executable or "." in entry.name:
+    head = script_head(entry, world)
+    if not head or inert(world, entry.path):
         return None
-    head = world.rootfs.read(entry.path, 256)
-    if not head.startswith(b"#!") or inert(world, entry.path):
-        return None
-    return next((reader for reader in READERS if reader.head.match(head)), None)
+    return next((reader for reader in READERS if is_script_of(reader.language, head)), None)
 
 
 @functools.lru_cache(maxsize=4096)

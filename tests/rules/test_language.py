@@ -166,7 +166,7 @@ def test_records_are_cheap() -> None:
 
 @pytest.mark.parametrize("language", languages.known(), ids=lambda language: language.name)
 def test_a_record_is_sound(language: Language) -> None:
-    for pattern in (language.head(), *language.stores, *(runtime.directory for runtime in language.runtimes)):
+    for pattern in (language.handed(), *language.stores, *(runtime.directory for runtime in language.runtimes)):
         re.compile(pattern)
     forms = language.command_lines
     for calls in forms.calls if forms else ():

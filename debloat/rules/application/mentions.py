@@ -23,6 +23,7 @@ from debloat.core.shells import SHELLS
 from debloat.rules import languages
 from debloat.rules.application.survey import is_application
 from debloat.rules.commands import SYSTEM_PATH
+from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED, STORES
 from debloat.rules.programs import BUILD_TIME
@@ -149,15 +150,11 @@ def _suffixes() -> tuple[str, ...]:
     return tuple(suffix for language in languages.known() if not language.compiled for suffix in language.suffixes)
 
 
-@functools.cache
-def _head() -> re.Pattern[bytes]:
-    return re.compile("|".join(language.head() for language in languages.known()).encode())
-
-
 def _is_source(entry: Entry, world: World) -> bool:
     if entry.name.endswith(_suffixes()) or any(entry.name in language.file_names for language in languages.known()):
         return True
-    return entry.executable and "." not in entry.name and _head().match(world.rootfs.read(entry.path, 256)) is not None
+    head = script_head(entry, world)
+    return bool(head) and any(is_script_of(language, head) for language in languages.known())
 
 
 RULES: tuple[Rule, ...] = (SourceMentions(),)

@@ -19,12 +19,12 @@ from debloat.elf.facts import elf_facts
 from debloat.rules import languages
 from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.commands import depended
+from debloat.rules.interpreters import shebang
 from debloat.rules.knowledge.families import chosen, left_out
 from debloat.rules.language import NEVER
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.platforms import multiarchs_of
 from debloat.rules.recorded.sweeps import Sweep, skipped, sweeps_of
-from debloat.rules.system.kernel import shebang
 
 MOST_NAMES = 2_000
 """A larger directory is a store, not a choice."""

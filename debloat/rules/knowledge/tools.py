@@ -15,11 +15,11 @@ from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
 from debloat.rules.commands import on_path
+from debloat.rules.interpreters import shebang
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
-from debloat.rules.system.kernel import shebang
 
 LARGE = 2 << 20
 """A larger program is no tool beside a service, but a service or a client in its own right."""

@@ -78,7 +78,7 @@ class ConfigNames(Rule):
         if not _is_configuration(entry, world):
             return
         text = world.rootfs.text(entry.path)
-        if "\0" in text or is_shell(entry.path, text[:128].encode("utf-8", "surrogateescape")):
+        if "\0" in text or is_shell(entry.path, text[:512].encode("utf-8", "surrogateescape")):
             return
         lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if not _COMMENT.match(line)]
         named = {path: number for number, line in reversed(lines) for path in _PATH.findall(line)}

@@ -276,3 +276,56 @@ def test_words_beyond_ascii_come_whole() -> None:
 @settings(max_examples=300, deadline=None)
 def test_garbage_is_read_without_error(text: str) -> None:
     _commands("#!/bin/sh\n" + text)
+
+
+READ_BY_A_SHELL: list[tuple[str, str, Table]] = [
+    ("a wrapper in the line", "/app/x", {"/app/x": ("0755", "#!/usr/bin/tini /bin/sh\njq .\n")}),
+    ("env with options", "/app/x", {"/app/x": ("0755", "#!/usr/bin/env -S A=1 -u B sh\njq .\n")}),
+    ("an applet", "/app/x", {"/app/x": ("0755", "#!/bin/busybox sh\njq .\n")}),
+    ("no line at all", "/app/x", {"/app/x": ("0755", "# what it does\n\njq .\n")}),
+    ("no line, a function first", "/app/x", {"/app/x": ("0755", "f() {\n jq .\n}\nf\n")}),
+    ("not executable", "sh /app/x", {"/app/x": "#!/bin/sh\njq .\n"}),
+    ("neither line nor bit", "bash -eu -o pipefail x", {"/app/x": "jq .\n"}),
+    ("sourced", ". /app/x", {"/app/x": "jq .\n"}),
+    ("standard input", "sh -s a <x", {"/app/x": "jq .\n"}),
+    ("standard input behind a wrapper", "exec gosu u bash < /app/x", {"/app/x": "jq .\n"}),
+    ("a pipe from cat", "cat /app/y x | env A=1 bash", {"/app/x": "jq .\n"}),
+    ("a pipe from cat's input", "cat <x | tee z | sh; cat <x | sh", {"/app/x": "jq .\n"}),
+    ("a pipe from echo", "echo 'id; jq .' | sh", {}),
+]
+
+
+@pytest.mark.parametrize(("script", "more"), [c[1:] for c in READ_BY_A_SHELL], ids=[c[0] for c in READ_BY_A_SHELL])
+def test_what_a_shell_reads_is_a_script(script: str, more: Table) -> None:
+    table = _table(f"#!/bin/sh\n{script}\n", {**more, "/bin/busybox": ("0755", "\x7fELF")})
+    root = trees.world(table, config={"WorkingDir": "/app"})
+    seeds = ("/app/run.sh", *(path for path in more if isinstance(more[path], tuple)))
+    assert "/usr/bin/jq" in trees.closed(root, shell.RULES, *seeds).evidence
+
+
+@pytest.mark.parametrize(
+    ("script", "content"),
+    [
+        ("sh /app/x", "#!/usr/bin/python3\njq .\n"),
+        ("cat /app/x | tee y", "jq .\n"),
+        ("read a < /app/x", "jq .\n"),
+        ("echo 'jq .' | sed p", "x\n"),
+    ],
+)
+def test_what_no_shell_reads_is_none(script: str, content: str) -> None:
+    root = trees.world(_table(f"#!/bin/sh\n{script}\n", {"/app/x": content}))
+    assert "/usr/bin/jq" not in trees.closed(root, shell.RULES, "/app/run.sh").evidence
+
+
+@pytest.mark.parametrize("text", ["MIT License\njq may be used\n", "\0jq", "", "\n\n", "<html>jq</html>"])
+def test_executable_texts_are_no_scripts(text: str) -> None:
+    root = trees.world(_table("id\n", {"/app/x": ("0755", text)}))
+    assert "/usr/bin/jq" not in trees.closed(root, shell.RULES, "/app/x").evidence
+
+
+def test_a_file_that_a_shell_read_while_recorded() -> None:
+    opened = frozenset({Access("/app/jobs.txt", Op.OPEN, "", "probe", "/usr/bin/sh")})
+    table = _table("id\n", {"/app/jobs.txt": "jq .\n"})
+    for trace, kept in ((Trace(opened), True), (Trace(), False)):
+        found = trees.closed(trees.world(table, trace=trace), shell.RULES, "/app/jobs.txt").evidence
+        assert ("/usr/bin/jq" in found) is kept

@@ -10,11 +10,11 @@ from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
 from debloat.rules.cmdline import words_of
 from debloat.rules.commands import reached
+from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.languages.node import packages
 from debloat.rules.languages.node.language import LANGUAGE
 from debloat.rules.languages.node.source import References, references, specifiers
 
-SHEBANG = 256
 _START = ("prestart", "start", "poststart")
 _RUNTIME = re.compile(r"node(?:js)?|libnode\.so\.\d+")
 _RUNTIMES = ("node", "nodejs", "bun", "deno", "electron", "app.asar")
@@ -38,10 +38,7 @@ def is_source(entry: Entry, world: World) -> bool:
         return False
     if entry.name.endswith(LANGUAGE.suffixes):
         return True
-    if not entry.executable or "." in entry.name:
-        return False
-    line = world.rootfs.read(entry.path, SHEBANG).partition(b"\n")[0]
-    return line.startswith(b"#!") and re.search(rb"\bnode(?:js)?\b", line) is not None
+    return is_script_of(LANGUAGE, script_head(entry, world))
 
 
 class Modules(Rule):

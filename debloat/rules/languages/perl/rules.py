@@ -14,6 +14,7 @@ from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
 from debloat.rules.application.survey import UNITS
 from debloat.rules.commands import inert
+from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.languages.perl.language import LANGUAGE
 from debloat.rules.languages.perl.packages import (
     CORE,
@@ -26,7 +27,7 @@ from debloat.rules.languages.perl.packages import (
     root_of,
     roots,
 )
-from debloat.rules.languages.perl.source import MAX_SOURCE, Facts, is_perl, names_encodings, parse
+from debloat.rules.languages.perl.source import MAX_SOURCE, Facts, names_encodings, parse
 
 SCRIPTS = (
     *(
@@ -77,9 +78,7 @@ def facts_of(entry: Entry, world: World) -> Facts | None:
     if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
         return None
     named = entry.path.endswith(LANGUAGE.suffixes)
-    if not named and not (
-        entry.executable and is_perl(world.rootfs.read(entry.path, 512)) and not inert(world, entry.path)
-    ):
+    if not named and not (is_script_of(LANGUAGE, script_head(entry, world)) and not inert(world, entry.path)):
         return None
     return parse(world.rootfs.read(entry.path), of_application(entry.path, world))
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from debloat.rules.languages.perl.language import LANGUAGE
 from debloat.rules.parsed import remembered
 
 MAX_SOURCE = 4 << 20
@@ -46,7 +45,6 @@ _EAST_ASIAN = re.compile(
 )
 _EAST_ASIAN_WORDS = ("2022", "euc", "jis", "cp9", "gb", "big", "hz", "johab")
 _SAYS_ENCODE = re.compile(rb"E(?<!\wE)ncode\b|encoding")
-_PERL = re.compile(LANGUAGE.head().encode())
 
 _HELPERS = (
     # Functions whose arguments are modules to load.
@@ -88,11 +86,6 @@ class Facts:
     namespaces: tuple[str, ...] = ()
     libs: tuple[str, ...] = ()
     dynamic: bool = False
-
-
-def is_perl(head: bytes) -> bool:
-    """Whether a program is a Perl script: its `#!` line says perl, or it is a shell's that hands itself to perl."""
-    return _PERL.match(head) is not None
 
 
 def _plain(facts: Facts) -> list[object]:

@@ -112,7 +112,7 @@ class InlineCode(Rule):
         if not entry.is_file or not 0 < entry.size <= MAX_SCRIPT or world.packages.owners(entry.path):
             return
         source = world.rootfs.read(entry.path)
-        if b"python" not in source or not is_shell(entry.path, source[:128]) or DEPENDENCIES.search(entry.path):
+        if b"python" not in source or not is_shell(entry.path, source[:512]) or DEPENDENCIES.search(entry.path):
             return
         for match in _RUN.finditer(source):
             if match["module"]:

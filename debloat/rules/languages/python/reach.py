@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from debloat.closure import World, derived, derived_by
 from debloat.core.model import Entry
+from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.language import LANGUAGE
 from debloat.rules.languages.python.layout import Environment, Layout, find, layout
 from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.source import Facts, Import, Outline, facts, literals, outline, quoted
-
-SHEBANG = 256
-"""Bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE)."""
 
 CONFIRMATIONS = 4
 """Files parsed to see whether one distribution imports another when only quoted text says so."""
@@ -36,10 +34,7 @@ def is_source(entry: Entry, world: World) -> bool:
         return False
     if entry.name.endswith(LANGUAGE.suffixes):
         return True
-    if not entry.executable or entry.size == 0:
-        return False
-    line = world.rootfs.read(entry.path, SHEBANG).partition(b"\n")[0]
-    return line.startswith(b"#!") and b"python" in line
+    return is_script_of(LANGUAGE, script_head(entry, world))
 
 
 @derived_by

@@ -15,6 +15,7 @@ from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.globs import matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.commands import scripts
+from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.languages.ruby.language import LANGUAGE
 from debloat.rules.languages.ruby.packages import Gem, Library, library
 from debloat.rules.languages.ruby.source import MAX_SOURCE, bundled, parse
@@ -53,7 +54,6 @@ MARK = "gem.build_complete"
 """RubyGems looks at this file of every gem at its start (Gem::BasicSpecification#missing_extensions?)."""
 
 _INTERPRETER = re.compile(r".*/bin/ruby[\d.]*|.*/libruby[-\d.]*\.so[\d.]*")
-_SCRIPT = re.compile(LANGUAGE.head().encode())
 _PRELOADED = re.compile(r"(?:^|\s)-r\s*(\S+)")
 
 
@@ -105,7 +105,7 @@ class RubyRequire(Rule):
             entry.name in LANGUAGE.file_names and not library(world).gem_of(entry.path)
         ):
             return True
-        return entry.executable and _SCRIPT.match(world.rootfs.read(entry.path, 256)) is not None
+        return is_script_of(LANGUAGE, script_head(entry, world))
 
     @staticmethod
     def _feature(name: str, here: str, known: Library, world: World) -> Iterator[str]:

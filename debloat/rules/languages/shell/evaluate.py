@@ -40,6 +40,10 @@ SHELLS = POSIX_SHELLS
 """Shells whose scripts the grammar reads."""
 
 
+SHELL_VALUES = frozenset(("-o", "+o", "-O", "+O", "--rcfile", "--init-file"))
+"""Options of shells that take a value (bash(1))."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wrapper:
     """A program that runs the command in its arguments: options that take a value, operands before the command."""
@@ -156,7 +160,10 @@ _KEY = re.compile(r"^\[[^]]*\]\+?=")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Something that a script uses: `kind` is `command`, `source`, `path` or `tree` (a path and all below it)."""
+    """Something that a script uses: `kind` is `command`, `source`, `script`, `path` or `tree`.
+
+    A `script` is read by a shell of its own, a `tree` is a path and all below it.
+    """
 
     kind: str
     value: str
@@ -215,10 +222,18 @@ class Evaluator:
             kind = "tree" if name in COPIERS else "path"
             for word in rest if name not in TALKERS else ():
                 yield from self._path_uses(word, command.line, kind)
-            if name in SHELLS and command.stdin:
-                yield from self._line(command.stdin, command.line)
+        yield from self._stdin(command)
         for argv in self._argvs(command.words):
             yield from self._argv(argv, command.line, 0, BUILTINS | self._functions)
+
+    def _stdin(self, command: Command) -> Iterator[Use]:
+        """What a shell among the words, behind wrappers or not, reads as its script."""
+        if not (command.stdin or command.inputs):
+            return
+        if any(posixpath.basename(value) in SHELLS for word in command.words for value in self.values(word)):
+            yield from self._line(command.stdin, command.line)
+            for word in command.inputs:
+                yield from (Use("script", value, command.line) for value in self.values(word) if value[:1] != "-")
 
     def _path_uses(self, word: Word, line: int, kind: str) -> Iterator[Use]:
         for value in self.values(word):
@@ -296,8 +311,10 @@ class Evaluator:
                     yield from self._line(following[0], line)
                 return
             if not arg.startswith(("-", "+")):
-                if arg != UNKNOWN and "/" in arg:
-                    yield Use("path", arg, line)
+                if number and args[number - 1] in SHELL_VALUES:
+                    continue
+                if arg != UNKNOWN:
+                    yield Use("script", arg, line)
                 return
 
     def _line_taker(self, name: str, args: list[str], line: int) -> Iterator[Use]:

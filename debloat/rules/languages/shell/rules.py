@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.rules import languages
-from debloat.rules.commands import circle, command, inert, on_path, runnable
+from debloat.rules.commands import circle, command, executed, inert, on_path, runnable
+from debloat.rules.interpreters import HEAD, SHELL, interpreter
 from debloat.rules.knowledge.plugins import SHARED
 from debloat.rules.languages.shell import source as shellparse
-from debloat.rules.languages.shell.evaluate import SHELLS, UNKNOWN, Evaluator, Use, names
+from debloat.rules.languages.shell.evaluate import BUILTINS, SHELLS, UNKNOWN, Evaluator, Use, names
 from debloat.rules.languages.shell.language import LANGUAGE
 from debloat.rules.languages.shell.source import MAX_SCRIPT
 from debloat.rules.programs import BUILD_TIME
@@ -41,15 +43,13 @@ MIN_TOLD = 3
 MAX_TOLD = 32
 """Where more programs match, the name says too little."""
 
-_SHEBANG = re.compile(rb"#![ \t]*(?:/[\w./-]*/)?(?:env[ \t]+(?:-\S+[ \t]+)*)?(\w+)")
 _PIECES = re.compile(r"[\s=:,;\"'()<>|&]+")
 
 
 def is_shell(path: str, head: bytes) -> bool:
     """Whether a file is a shell script: by its `#!` line, without one by its name."""
-    found = _SHEBANG.match(head)
-    if found:
-        return found.group(1).decode("ascii", "replace") in SHELLS
+    if head.startswith(b"#!"):
+        return interpreter(head)[0] == SHELL
     return path.endswith(LANGUAGE.suffixes) and b"\0" not in head
 
 
@@ -88,7 +88,7 @@ class _Reading:
         for use in evaluator.uses():
             if use.kind == "command":
                 yield from self._command(use, path, evaluator)
-            elif use.kind == "source":
+            elif use.kind in ("source", "script"):
                 yield from self._sourced(use, path, evaluator, depth)
             else:
                 yield from self._paths(use, path, evaluator)
@@ -119,11 +119,15 @@ class _Reading:
                 continue
             real = self.scope.world.rootfs.resolve(target).path
             yield from self._want(target, path, use)
+            if use.kind == "script" and real and not _reads_as_shell(real, self.scope.world):
+                continue
             if real and real not in self.seen and depth < MAX_SOURCED and _readable(real, self.scope.world):
                 self.seen.add(real)
                 source = self.scope.world.rootfs.read(real)
-                evaluator.absorb(shellparse.parse(source))
-                yield from self.wants(source, real, evaluator, depth + 1)
+                if use.kind == "source":
+                    evaluator.absorb(shellparse.parse(source))
+                # A shell of its own shares nothing with this one.
+                yield from self.wants(source, real, evaluator if use.kind == "source" else None, depth + 1)
 
     def _files(self, value: str, evaluator: Evaluator) -> list[str]:
         rootfs = self.scope.world.rootfs
@@ -193,6 +197,12 @@ def _steps(path: str) -> Iterator[tuple[str, str]]:
     return (("/".join(parts[:at]) or "/", part) for at, part in enumerate(parts) if part)
 
 
+def _reads_as_shell(path: str, world: World) -> bool:
+    """Whether a file that a shell is given is a script: a `#!` line with another interpreter speaks against it."""
+    head = world.rootfs.read(path, HEAD) if _readable(path, world) else b"\0"
+    return b"\0" not in head and (not head.startswith(b"#!") or interpreter(head)[0] in ("", SHELL))
+
+
 def _readable(path: str, world: World) -> bool:
     entry = world.rootfs.get(path)
     return entry is not None and entry.is_file and entry.size <= MAX_SCRIPT
@@ -204,6 +214,41 @@ def _traced(world: World) -> frozenset[str]:
     resolve = world.rootfs.resolve
     touched = {a.path for a in world.trace.accesses if a.op in (Op.OPEN, Op.EXEC)}
     return frozenset(real for path in touched if (real := resolve(path).path))
+
+
+@derived
+def _read_by_shells(world: World) -> frozenset[str]:
+    """Real paths of what shells opened while recording: `. FILE`, `sh FILE`, `sh <FILE`, and what they redirect."""
+    resolve = world.rootfs.resolve
+    opened = {
+        a.path
+        for a in world.trace.accesses
+        if a.op is Op.OPEN and posixpath.basename(a.program) in SHELLS and "c" not in a.flags
+    }
+    return frozenset(real for path in opened if (real := resolve(path).path))
+
+
+_KEYWORDS = names("if for while until case { ( function select")
+_FIRST = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*([^\s;&|<>()\"'$`]+)([ \t]*\([ \t]*\))?")
+
+
+def _without_a_line(entry: Entry, world: World) -> bool:
+    """Whether a file without a `#!` line is a shell script all the same.
+
+    execvp(3) and shells hand what the kernel does not know (ENOEXEC) to a shell. It was run, or read by a shell,
+    while recording; or it may be executed, has no suffix of something else, and begins with a command.
+    """
+    head = world.rootfs.read(entry.path, HEAD)
+    if head.startswith((b"#!", b"\x7fELF")) or b"\0" in head or not head.strip():
+        return False
+    if entry.path in _read_by_shells(world) or entry.path in executed(world):
+        return True
+    first = _FIRST.match(head)
+    if not entry.executable or "." in entry.name or first is None:
+        return False
+    word = first[1].decode("utf-8", "surrogateescape")
+    assigned = re.match(r"[A-Za-z_]\w*=", word) is not None
+    return bool(first[2]) or assigned or word in BUILTINS | _KEYWORDS or on_path(world, word) is not None
 
 
 class ShellScripts(Rule):
@@ -219,9 +264,12 @@ class ShellScripts(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or not 0 < entry.size <= MAX_SCRIPT or not self._follow(entry, world):
             return
-        if not is_shell(entry.path, world.rootfs.read(entry.path, 128)):
-            return
         owners = world.packages.owners(entry.path)
+        if not is_shell(entry.path, world.rootfs.read(entry.path, HEAD)):
+            if owners or not _without_a_line(entry, world):
+                return
+            if (shell := on_path(world, "sh")) and entry.executable:
+                yield self.want(shell, entry.path, "no #! line: whoever cannot execute it hands it to a shell")
         traced = entry.path in _traced(world)
         own = bool(owners) and not world.packages.modified(entry.path)
         scope = _Scope(world, circle(world, owners) if own else None, traced or own)
@@ -235,7 +283,8 @@ class ShellScripts(Rule):
             return path in _traced(world)
         if inert(world, path):
             return False
-        return entry.executable or ("." in entry.name and not INTERACTIVE.fullmatch(path))
+        named = "." in entry.name or not world.packages.owners(path)
+        return entry.executable or (named and not INTERACTIVE.fullmatch(path))
 
 
 class ShellConfig(Rule):

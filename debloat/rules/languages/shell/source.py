@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A simple command: its words, the name first, and the text of a here-document given to it."""
+    """A simple command: its words, the name first, and what it reads: the text of a here-document, or files."""
 
     line: int
     words: tuple[Word, ...]
     stdin: str = ""
+    inputs: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,8 @@ class _Reader:
             self._assignment(node, depth)
         elif kind == "redirected_statement":
             self._redirected(node, depth)
+        elif kind == "pipeline":
+            self._pipeline(node, depth)
         elif kind == "for_statement":
             self._loop(node, depth)
         elif kind == "case_item":
@@ -208,16 +211,40 @@ class _Reader:
                 self.walk(child, depth + 1)
 
     def _redirected(self, node: Node, depth: int) -> None:
-        heredoc = ""
+        heredoc, inputs = "", list[Word]()
         for child in node.named_children:
             if child.type == "heredoc_redirect":
                 bodies = [c for c in child.named_children if c.type == "heredoc_body"]
                 heredoc = "".join(self._text(b) for b in bodies)
+            elif child.type == "file_redirect" and any(c.type == "<" for c in child.children):
+                inputs += [self._word(c, depth) for c in child.named_children[-1:] if c.type in _WORDS]
+        first = len(self.commands)
         for child in node.named_children:
             if child.type == "command":
                 self._command(child, heredoc, depth + 1)
             else:
                 self.walk(child, depth + 1)
+        if inputs and len(self.commands) > first:
+            self._feed(first, tuple(inputs), "")
+
+    def _feed(self, at: int, inputs: tuple[Word, ...], text: str) -> None:
+        command = self.commands[at]
+        self.commands[at] = replace(command, inputs=(*command.inputs, *inputs), stdin=command.stdin or text)
+
+    def _pipeline(self, node: Node, depth: int) -> None:
+        """A pipeline: what `cat FILE` or `echo TEXT` writes is what the next command reads."""
+        before: Command | None = None
+        for child in node.named_children:
+            first = len(self.commands)
+            self.walk(child, depth + 1)
+            if first == len(self.commands):
+                continue
+            name = before.words[0].literal if before is not None else ""
+            if before is not None and name == "cat":
+                self._feed(first, (*before.words[1:], *before.inputs), before.stdin)
+            elif before is not None and name in ("echo", "printf"):
+                self._feed(first, (), "\n".join(word.literal or "" for word in before.words[1:]))
+            before = self.commands[-1] if child.type in ("command", "redirected_statement") else None
 
     def _assignment(self, node: Node, depth: int) -> None:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")

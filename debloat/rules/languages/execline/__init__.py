@@ -1,0 +1,1 @@
+"""The execline language of s6 and its relatives."""
