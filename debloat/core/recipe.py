@@ -209,7 +209,7 @@ class Settings:
     drop: tuple[str, ...] = key(GLOBS, "Drop what matches, whatever wants it.", example='["/usr/share/shop/demo/**"]')
     keep_packages: tuple[str, ...] = key(TEXTS, "Keep these Debian packages whole.", example='["tzdata"]')
     packages: Mapping[str, str] = key(
-        map_of(PURPOSE, says="a table of run or build by package"),
+        map_of(PURPOSE, expected="a table of run or build by package"),
         "What a package was installed for, whatever the Dockerfile shows: what is for the build goes.",
         example='{ git = "run", gnupg = "build" }',
     )
