@@ -10,11 +10,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import network
+
 # How long an example takes says how busy the machine is, and nothing of the code. CI takes the same examples each time,
 # so that a change is judged by what it changes; `make fuzz` looks for more.
 settings.register_profile(
     "debloat", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
 )
+# For `make unit`, which is run between two edits; a test that sets a number of its own keeps it.
+settings.register_profile("unit", settings.get_profile("debloat"), max_examples=20)
 settings.load_profile("debloat")
 
 ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
@@ -43,6 +47,12 @@ def _own_state() -> Iterator[None]:
         for name in ("SOURCE_DATE_EPOCH", "DOCKER_BUILDKIT", "NO_COLOR", "FORCE_COLOR"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture: what a test may download is said by its marker."""
+    network.allow(item.get_closest_marker("network") is not None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -184,6 +184,7 @@ def test_ownership_of_many_files_is_quick(count: int) -> None:
     assert sum(map(bool, owners)) > count
 
 
+@pytest.mark.network
 def test_real_packages_are_owned_file_by_file() -> None:
     world = debs.deb_world("dash", "libc6", "tzdata")
     db = world.packages

@@ -182,6 +182,7 @@ def test_many_reads_in_one_request(tree: Path) -> None:
     assert read_answers(serve(tree, request, can_mount=True), 5000) == [(0, b"x")] * 5000
 
 
+@pytest.mark.slow
 def test_deep_tree(tree: Path) -> None:
     """Deeper than descriptors are allowed at first, and paths longer than PATH_MAX."""
     deep = tree / "deep"
