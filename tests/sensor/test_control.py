@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,9 +110,8 @@ def test_await_a_port_that_opens_later(sensor: Sensor) -> None:
         s.bind(("0.0.0.0", 0))
         port = s.getsockname()[1]
         threading.Timer(0.1, s.listen).start()
-        began = time.monotonic()
-        assert control.ask(f"await {port} 10000") == f"ready {port}"
-        assert time.monotonic() - began < 5
+        # The answer comes with the port, not with the limit, which is longer than a test may take.
+        assert control.ask(f"await {port} 3600000") == f"ready {port}"
 
 
 def test_await_ends_with_the_program(sensor: Sensor, payload: Path, mechanism: str) -> None:
