@@ -175,8 +175,7 @@ def measured(reader: Reader, piece: str, last: int = LAST) -> Growth:
 
 
 def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
-    less, more = (min(column) for column in zip(*pairs, strict=True))
-    return more / max(less, 1e-9)
+    return min(more for _, more in pairs) / max(min(less for less, _ in pairs), 1e-9)
 
 
 def _seconds(reader: Reader, piece: str, size: int) -> float:

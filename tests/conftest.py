@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,7 +26,7 @@ settings.load_profile("debloat")
 ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
 """Where tests lie, the last to run first: what is cheap fails before what is dear begins."""
 
-NOT_IGNORED = {
+NOT_IGNORED: dict[int, Callable[[int, FrameType | None], Any] | signal.Handlers] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGQUIT: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,

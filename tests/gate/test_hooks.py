@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -298,7 +298,7 @@ def test_any_dockerignore_can_be_read(pattern: str, parts: list[str]) -> None:
 # ------------------------------------------------------------------------------------------ what pipelines read
 
 
-def yaml(path: Path) -> list[object]:
+def yaml(path: Path) -> list[Any]:
     parser = pytest.importorskip("yaml")
     return list(parser.safe_load_all(path.read_text()))
 
@@ -309,10 +309,10 @@ def test_the_manifest_for_pre_commit_is_valid() -> None:
         [sys.executable, "-m", "pre_commit", "validate-manifest", str(ROOT / ".pre-commit-hooks.yaml")], check=False
     )
     assert done.returncode == 0
-    ((hook,),) = yaml(ROOT / ".pre-commit-hooks.yaml")  # type: ignore[misc]
-    assert hook["stages"] == ["pre-push"]  # type: ignore[index]
-    assert hook["pass_filenames"] is False  # type: ignore[index]
-    assert hook["language"] == "python"  # type: ignore[index]
+    ((hook,),) = yaml(ROOT / ".pre-commit-hooks.yaml")
+    assert hook["stages"] == ["pre-push"]
+    assert hook["pass_filenames"] is False
+    assert hook["language"] == "python"
 
 
 def test_the_action_is_valid_and_pastes_no_input_into_its_scripts() -> None:

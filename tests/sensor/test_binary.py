@@ -145,7 +145,7 @@ WARNINGS = (
 def test_no_warnings(compiler: str, tmp_path: Path) -> None:
     if not shutil.which(compiler):
         pytest.skip(f"no {compiler}")
-    command = [compiler, *FLAGS, *WARNINGS, "-Werror", "-o", tmp_path / "sensor", SOURCE]
+    command = [compiler, *FLAGS, *WARNINGS, "-Werror", "-o", str(tmp_path / "sensor"), str(SOURCE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -35,7 +35,7 @@ class Control:
 
 @contextlib.contextmanager
 def controlled(sensor: Sensor, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[Control]:
-    argv = [*prefix, sensor.path, "control", "--dir", sensor.traces, *options]
+    argv: list[str | Path] = [*prefix, sensor.path, "control", "--dir", sensor.traces, *options]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         watchdog = threading.Timer(TIMEOUT, process.kill)
         watchdog.start()
@@ -56,7 +56,7 @@ def running(sensor: Sensor, mechanism: str, *program: str) -> Iterator[subproces
 
 
 def test_unknown_and_quit(sensor: Sensor) -> None:
-    argv = [sensor.path, "control", "--dir", sensor.traces]
+    argv: list[str | Path] = [sensor.path, "control", "--dir", sensor.traces]
     done = subprocess.run(
         argv, input=b"what\nmark\nawait x\nquit\nlisten\n", capture_output=True, timeout=TIMEOUT, check=True
     )
