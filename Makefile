@@ -31,6 +31,13 @@ fuzz: setup
 		echo "seed $$seed" && $(PYTEST) $(PARALLEL) -q -m "hypothesis and not engine" --hypothesis-seed=$$seed || exit 1; \
 	done
 
+# Of the package by the tests without an engine: lines and branches, those in other processes too.
+coverage: setup
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q $(PARALLEL) -m "not engine"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -46,4 +53,4 @@ wheel: setup
 	@$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) build dist debloat/sensor/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist debloat/sensor/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
