@@ -88,7 +88,7 @@ def test_each_part_includes_what_it_needs(part: str) -> None:
         "-Wno-unused",
         "-fsyntax-only",
         "-include",
-        SOURCE.parent / part,
+        str(SOURCE.parent / part),
         "-x",
         "c",
         "/dev/null",
