@@ -42,13 +42,15 @@ def _own_state() -> Iterator[None]:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, default)
     # A runner that cancels sends SIGTERM, which would end Python with the containers of a test still there.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", directory)
         patch.setenv("XDG_CACHE_HOME", directory)
         for name in ("SOURCE_DATE_EPOCH", "DOCKER_BUILDKIT", "NO_COLOR", "FORCE_COLOR"):
             patch.delenv(name, raising=False)
         yield
+    # A test worker that is slow to end is sent one as well.
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.hookimpl(tryfirst=True)
