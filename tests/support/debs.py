@@ -3,8 +3,9 @@
     root = fetch("libc6", "tzdata")      # a directory: the packages unpacked together, with a dpkg database
     world = deb_world("libc6", "tzdata") # the same as a World
 
-Packages come from the host's own archive (`apt-get download`) once and are cached outside the checkout, in
-`$DEBLOAT_TEST_CACHE` or `~/.cache/debloat-tests`. Maintainer scripts do not run, so what they generate is missing.
+Packages come from the host's own archive (`apt-get download`) once and are cached outside the checkout
+(tests/support/network.py); tests that use them are marked `network`. Maintainer scripts do not run, so what they
+generate is missing.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from debloat.core.model import Entry, ImageConfig, Kind, Level, Policy, Trace
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
+from tests.support import network
+from tests.support.network import CACHE
 
-CACHE = Path(os.environ.get("DEBLOAT_TEST_CACHE") or Path.home() / ".cache" / "debloat-tests")
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 NOTHING_TRACED = Trace()
 
@@ -63,6 +65,7 @@ def _bookworm() -> bool:
 
 def fetch(*names: str) -> Path:
     """The packages unpacked together into one cached root, /usr merged, with `status`, `.list` and `.md5sums`."""
+    network.require("a Debian package")
     debs = sorted(deb(name) for name in set(names))
     key = hashlib.sha256("\n".join(d.name for d in debs).encode()).hexdigest()[:16]
     root = CACHE / "roots" / key
@@ -166,5 +169,6 @@ def deb_world(
     level: Level = Level.SAFE,
 ) -> World:
     """A world in which exactly these packages are installed, with `extra` entries on top."""
+    network.require("a Debian package")
     tree, packages = _parts(tuple(sorted(set(names))), tuple(sorted((extra or {}).items())))
     return World(tree, packages, ImageConfig(config or {}), trace, Policy(level))

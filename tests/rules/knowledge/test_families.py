@@ -44,6 +44,7 @@ def closed(world: World, start: str | None) -> Mapping[str, Any]:
     return close(world, RULES, [Want(start, "seed", "probe:test")] if start else []).evidence
 
 
+@pytest.mark.network
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["family"])
 def test_real_packages(case: Mapping[str, Any]) -> None:
     family = BY_NAME[case["family"]]

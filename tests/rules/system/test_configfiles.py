@@ -131,6 +131,7 @@ def test_scripts_of_logrotate() -> None:
     assert kept("/etc/logrotate.d/served", text) == ["/usr/bin/check", "/usr/bin/feed"]
 
 
+@pytest.mark.network
 def test_debian_s_own_logrotate_script() -> None:
     world = deb_world("rsyslog", "logrotate")
     found = trees.closed(world, configfiles.RULES, "/etc/logrotate.d/rsyslog")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from debloat.core.model import Level
 from debloat.rules.system import glibc
 from tests.support.elves import library, needs_compiler, versioned
-from tests.support.trees import closed, paths, rules_for, world
+from tests.support.trees import Table, closed, paths, rules_for, world
 
 LIB = "/usr/lib/x86_64-linux-gnu"
 
@@ -108,7 +108,7 @@ def test_safe_adds_databases_and_the_unwinder() -> None:
 
 @needs_compiler
 def test_cache_with_the_loader_only() -> None:
-    table = {
+    table: Table = {
         "/lib64/ld-linux-x86-64.so.2": library("ld-linux-x86-64.so.2"),
         "/etc/ld.so.cache": "x",
         "/ldata": "ld.so.1",
@@ -119,7 +119,7 @@ def test_cache_with_the_loader_only() -> None:
 
 
 def test_configuration_with_ldconfig_only() -> None:
-    table = {
+    table: Table = {
         "/sbin/ldconfig": ("0755", b"x"),
         "/etc/ld.so.conf": "include",
         "/etc/ld.so.conf.d/a.conf": "/a",
