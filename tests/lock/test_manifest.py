@@ -20,14 +20,17 @@ from tests.support.trees import Table, tree
 
 CONFIG = ImageConfig({"Cmd": ["/srv/app"], "WorkingDir": "/srv", "ExposedPorts": {"80/tcp": {}}, "User": "app"})
 IMAGE = Image("shop:1", "sha256:" + "1" * 64, "linux", "amd64", "", "2024-01-01T00:00:00Z", CONFIG)
-OWNED = {"tool": ["/usr/bin/tool", "/usr/share/tool/1.0/data", "/usr/share/tool/unused"], "idle": ["/usr/bin/idle"]}
+OWNED = {
+    "tool": ["/usr/share/doc/tool", "/usr/bin/tool", "/usr/share/tool/1.0/data", "/usr/share/tool/unused"],
+    "idle": ["/usr/bin/idle"],
+}
 TABLE: Table = {
     "/srv/app": ("0755", "application"),
     "/srv/own": "data of the application",
     "/etc/passwd": "app:x:1:1::/srv:/bin/sh\n",
     "/tmp/": "",
     "/bin": "-> usr/bin",
-    **{path: path for paths in OWNED.values() for path in paths},
+    **{path: path for paths in OWNED.values() for path in paths if "doc" not in path},
 }
 TRACE = Trace(
     frozenset(
