@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from debloat.core.model import Level
 from debloat.rules.system import glibc
+from tests.support.archive import RELEASES
+from tests.support.debs import deb_world
 from tests.support.elves import library, needs_compiler, versioned
 from tests.support.trees import Table, closed, paths, rules_for, world
 
@@ -76,6 +78,19 @@ def test_the_time_zone_that_the_image_sets(localtime: str, follows: list[str]) -
     there = world({**image("GLIBC_2.34"), **zones, "/etc/localtime": localtime})
     found = paths(closed(there, [glibc.LocalTime()], f"{LIB}/libc.so.6"))
     assert [path for path in found if not path.startswith(LIB)] == follows
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_glibc_of_each_release(release: str) -> None:
+    extra = {
+        "/etc/localtime": "-> /usr/share/zoneinfo/Europe/Berlin",
+        "/etc/nsswitch.conf": "passwd: files compat\n",
+        "/etc/passwd": "",
+    }
+    there = deb_world("libc6", "tzdata", "libgcc-s1", extra=extra, release=release)
+    found = set(paths(closed(there, glibc.RULES, f"{LIB}/libc.so.6")))
+    assert {*extra, f"{LIB}/libnss_compat.so.2", f"{LIB}/libgcc_s.so.1"} <= found
+    assert (f"{LIB}/libnss_files.so.2" in found) is (release == "bullseye")
 
 
 @needs_compiler
