@@ -17,7 +17,7 @@ settings.register_profile(
 )
 settings.load_profile("debloat")
 
-ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
+ORDER = ("tests/integration/test_fixtures.py", "tests/engines/", "tests/integration/", "tests/sensor/", "tests/")
 """Where tests lie, the last to run first: what is cheap fails before what is dear begins."""
 
 NOT_IGNORED = {
