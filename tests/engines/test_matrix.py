@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 
 import docker.errors
 import pytest
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)
 RUNS = 2
 
 IMAGES: dict[str, dict[str, set[tuple[str, str, str]]]] = {}
-"""Fixture, engine: layer digest, configuration digest and lock of each run."""
+"""Fixture, engine: layer digest, configuration digest and identity of the original of each run."""
 
 
 def remove(engine: Engine, image: str) -> None:
@@ -48,7 +49,10 @@ def nothing_left(engine: Engine) -> None:
 
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
-    """The same layer, configuration and lock, twice on each; and the result does what it was trained with."""
+    """The same layer and configuration, twice on each; and the result does what it was trained with.
+
+    Locks hold the trace too, and in which probe a worker first reads a file is up to the clock.
+    """
     image, target = engine.have(fixture), f"debloat-matrix/{fixture}:slim"
     found = IMAGES.setdefault(fixture, {}).setdefault(engine.setup.name, set())
     lock, report = engine.here / f"{fixture}.lock", engine.here / f"{fixture}.json"
@@ -58,11 +62,12 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
             out = engine.debloat(*argv, directory=fixtures.FIXTURES / fixture)
             assert out == f"{target}\n"
             made = json.loads(report.read_bytes())
-            found.add((made["layer"], made["result_id"], lock.read_text()))
+            (identity,) = (line for line in lock.read_text().splitlines() if line.startswith("id\t"))
+            found.add((made["layer"], made["result_id"], identity))
         with engine.chosen(fixtures.FIXTURES / fixture):
-            wanted = fixtures.load(fixture)
-            results = fixtures.run_checks(target, wanted)
-        broken = [r.name for r, c in zip(results, wanted.checks, strict=True) if c.trained and not r.passed]
+            whole = fixtures.load(fixture)
+            trained = replace(whole, checks=tuple(c for c in whole.checks if c.trained))
+            broken = [f"{r.name}: {r.detail}" for r in fixtures.run_checks(target, trained) if not r.passed]
         assert not broken
     finally:
         remove(engine, target)
@@ -70,7 +75,7 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
     assert len(found) == 1, "two runs on one engine differ"
     everywhere = {name: seen for name, seen in IMAGES[fixture].items() if seen != found}
     assert not everywhere, f"other than on {', '.join(sorted(everywhere))}"
-    table.note(f"layer, configuration and lock of `{fixture}` as on the others", engine.setup.name)
+    table.note(f"layer and configuration of `{fixture}` as on the others", engine.setup.name)
 
 
 # ------------------------------------------------------------------------------------------------------------ the verbs
