@@ -131,7 +131,7 @@ class Result:
     output: str | None = option(
         "--output",
         metavar="FILE.tar",
-        text="Write the image as an archive for `docker load`; oci-archive:FILE.tar is an OCI layout.",
+        text="Write the image as an archive for `docker load`; oci-archive:FILE.tar for OCI layouts.",
     )
     json: str | None = option(
         "--json",
@@ -229,7 +229,9 @@ class Apply:
         "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
     )
     update_lock: bool = option("--update-lock", text="Write the lock again, as the result is now.")
-    output: str | None = option("--output", metavar="FILE.tar", text="Write the image as an archive too, as `slim` does.")
+    output: str | None = option(
+        "--output", metavar="FILE.tar", text="Write the image as an archive too, as `slim` does."
+    )
     json: str | None = option(
         "--json", metavar="FILE", text="Write the outcome as JSON, with --dry-run the plan; - is stdout."
     )

@@ -180,8 +180,8 @@ class Engine(Protocol):
     def export(self, container: str) -> Iterator[bytes]:
         """The root file system of a container as a tar stream."""
 
-    def load(self, tar: Iterable[bytes]) -> None:
-        """Load a `docker save` archive."""
+    def load(self, tar: Iterable[bytes], name: str) -> None:
+        """Load an archive as `docker save` writes it, which holds an image of that name."""
 
     def tag(self, image: str, reference: str) -> None: ...
 

@@ -54,7 +54,7 @@ def connect() -> DockerEngine:
         forward.close()
         raise EngineUnavailable(
             f"cannot reach the container engine at {endpoint.url}: {words or error.message}",
-            f"does `docker -H {endpoint.url} version` work?",
+            f"does `DOCKER_HOST={endpoint.url} docker version` work?",
         ) from error
     except BaseException:
         forward.close()
@@ -163,7 +163,9 @@ class DockerEngine:
                 stdin_open=spec.stdin,
                 detach=not spec.stdin,
             )
-            container: str = answer["Id"]
+            container = text(answer, "Id")
+            if not container:
+                raise ValueError("a container without an Id")
         return container
 
     def _host_config(self, spec: ContainerSpec) -> dict[str, Any]:
@@ -267,13 +269,20 @@ class DockerEngine:
         with said("export the container's files"):
             yield from self._client.export(container, chunk_size=CHUNK)
 
-    def load(self, tar: Iterable[bytes]) -> None:
+    def load(self, tar: Iterable[bytes], name: str) -> None:
         with said("load the minimal image"):
             for event in self._client.load_image(tar, quiet=True):
-                if isinstance(event, dict) and event.get("error"):
+                if why := event.get("error") or mapping(event, "errorDetail").get("message"):
                     raise EngineUnavailable(
-                        f"cannot load the minimal image: {event['error']}", "is there space left for the engine's data?"
+                        f"cannot load the minimal image: {why}", "is there space left for the engine's data?"
                     )
+            try:
+                self._client.inspect_image(name)
+            except docker.errors.ImageNotFound as error:
+                raise EngineUnavailable(
+                    "cannot load the minimal image: the engine took it, and has none of that name",
+                    "see the engine's own log, then run it again",
+                ) from error
 
     def tag(self, image: str, reference: str) -> None:
         repository, tag = split_reference(reference)
@@ -300,7 +309,7 @@ class DockerEngine:
     def changes(self, container: str) -> frozenset[str]:
         with said("ask what is new in the container"):
             rows = self._client.diff(container) or ()
-            return frozenset(row["Path"] for row in rows if row["Kind"] == _ADDED)
+            return frozenset(text(row, "Path") for row in rows if row["Kind"] == _ADDED)
 
     def close(self) -> None:
         self._client.close()

@@ -47,7 +47,7 @@ def find() -> Endpoint:
     except Exception as error:  # the library has no error of its own for a damaged file of a context
         raise EngineUnavailable(f"cannot read the docker context: {error}", "see `docker context ls`") from error
     if context is None:
-        named = f"{name!r}" if name else "that the docker configuration calls current"
+        named = f"{name!r}" if name else "that ~/.docker/config.json names"
         raise EngineUnavailable(f"cannot find the docker context {named}", "see `docker context ls`")
     return Endpoint(context.Host or DEFAULT, context.TLSConfig)
 

@@ -1,5 +1,4 @@
-"""Engines that lie: whatever an answer of the API is instead of the truth, a run ends well or in one sentence, and leaves
-nothing behind.
+"""Engines that lie: whatever an answer is instead of the truth, a run ends well or in one sentence, and leaves nothing.
 
 The command line over the real HTTP client, on a fake engine behind a socket.
 """
@@ -16,10 +15,10 @@ import pytest
 
 from debloat import sensor
 from debloat.cli.main import main
-from debloat.engine.base import PENDING_REPOSITORY
+from debloat.engine.base import PENDING_REPOSITORY, ContainerSpec
 from debloat.image.rootfs import Rootfs
 from tests.support.engine import Behaviour, FakeEngine
-from tests.support.httpengine import Broken, HttpEngine, Lie, Refused, serving
+from tests.support.httpengine import Broken, HttpEngine, Lie, Refused, inspection, serving
 from tests.support.trees import Table, tree
 
 TREE: Table = {"/usr/bin/tool": ("0755", "\x00static"), "/usr/share/tool/data": "data", "/big": "x" * 9999}
@@ -35,7 +34,9 @@ def program(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
 class Run:
     """A run of the command line on an engine of its own: how it ended, and what is left."""
 
-    def __init__(self, place: Path, *argv: str, lie: Lie | None = None, set_up: Callable[[HttpEngine], None] | None = None):
+    def __init__(
+        self, place: Path, *argv: str, lie: Lie | None = None, set_up: Callable[[HttpEngine], None] | None = None
+    ):
         self.engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, program)
         self.http = HttpEngine(self.engine)
         if lie is not None:
@@ -73,13 +74,8 @@ class Run:
         return ""
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-
-
-def test_the_truth(place: Path) -> None:
-    run = Run(place)
+def test_the_truth(tmp_path: Path) -> None:
+    run = Run(tmp_path)
     assert (run.code, run.out, run.left) == (0, f"{RESULT}\n", []), run.err
     assert {"version", "image", "history", "create", "changes", "attach", "load", "tag", "untag"} <= set(run.http.asked)
 
@@ -103,23 +99,27 @@ JSON_ROUTES = ("version", "info", "image", "history", "create", "container", "ch
 
 
 @pytest.mark.parametrize("route", JSON_ROUTES)
-def test_a_field_that_is_something_else(place: Path, route: str) -> None:
-    truth = Run(place).http.answers if route != "container" else {"container": container_answer(place)}
+def test_a_field_that_is_something_else(tmp_path: Path, route: str) -> None:
+    truth = Run(tmp_path).http.answers if route != "container" else {"container": container_answer()}
     wrong = []
-    for name, lie in lies(truth[route]):
-        run = Run(place, lie=lambda asked, answer, lie=lie: lie if asked == route else answer)  # type: ignore[misc]
+    for name, value in lies(truth[route]):
+
+        def lie(asked: str, answer: Any, value: Any = value) -> Any:
+            if asked != route:
+                return answer
+            if isinstance(value, dict) and "Id" in value and value["Id"] == truth[route]["Id"]:
+                return {**value, "Id": answer["Id"]}
+            return value
+
+        run = Run(tmp_path, lie=lie)
         if run.trouble() or run.left:
             wrong.append(f"{name}: {run.trouble()} {run.left}")
     assert not wrong, "\n".join(wrong)
 
 
-def container_answer(place: Path) -> Any:
-    from tests.support.httpengine import _inspect
-
+def container_answer() -> Any:
     engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, program)
-    from debloat.engine.base import ContainerSpec
-
-    return _inspect(HttpEngine(engine), engine.create(ContainerSpec("tool:1", "r")), {}, b"")
+    return inspection(HttpEngine(engine), engine.create(ContainerSpec("tool:1", "r")), {}, b"")
 
 
 BROKEN = {
@@ -132,7 +132,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_an_answer_that_is_none(place: Path, broken: str) -> None:
+def test_an_answer_that_is_none(tmp_path: Path, broken: str) -> None:
     def of(route: str) -> Lie:
         def lie(asked: str, answer: Any) -> Any:
             if asked == route:
@@ -143,14 +143,16 @@ def test_an_answer_that_is_none(place: Path, broken: str) -> None:
 
     wrong = []
     for route in (*JSON_ROUTES, "put", "start", "get", "logs", "load", "tag"):
-        run = Run(place, lie=of(route))
+        run = Run(tmp_path, lie=of(route))
         if run.trouble() or run.left:
             wrong.append(f"{route}: {run.trouble()} {run.left}")
     assert not wrong, "\n".join(wrong)
 
 
 LOADS: dict[str, Callable[[bytes], list[dict[str, Any]]]] = {
-    "an error at once": lambda data: [{"errorDetail": {"message": "no space left on device"}, "error": "no space left"}],
+    "an error at once": lambda data: [
+        {"errorDetail": {"message": "no space left on device"}, "error": "no space left"}
+    ],
     "an error in the middle": lambda data: [{"status": "Loading layer"}, {"error": "archive/tar: invalid tar header"}],
     "a detail alone": lambda data: [{"errorDetail": {"message": "unpack: exit status 1"}}],
     "nothing is loaded": lambda data: [{"stream": "Loaded image"}],
@@ -159,18 +161,18 @@ LOADS: dict[str, Callable[[bytes], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("load", LOADS)
-def test_an_error_in_the_middle_of_a_load(place: Path, load: str) -> None:
+def test_an_error_in_the_middle_of_a_load(tmp_path: Path, load: str) -> None:
     def set_up(http: HttpEngine) -> None:
         http.loading = LOADS[load]
 
-    run = Run(place, set_up=set_up)
+    run = Run(tmp_path, set_up=set_up)
     assert run.code == 3, run.err
     assert "cannot load the minimal image: " in run.err
     assert (run.trouble(), run.left) == ("", [])
     assert RESULT not in run.engine.names
 
 
-def test_a_load_that_is_cut_off_after_it_was_done(place: Path) -> None:
+def test_a_load_that_is_cut_off_after_it_was_done(tmp_path: Path) -> None:
     def set_up(http: HttpEngine) -> None:
         def load(data: bytes) -> list[dict[str, Any]]:
             http.engine.load([data])
@@ -178,16 +180,18 @@ def test_a_load_that_is_cut_off_after_it_was_done(place: Path) -> None:
 
         http.loading = load
 
-    run = Run(place, set_up=set_up)
+    run = Run(tmp_path, set_up=set_up)
     assert (run.code, run.trouble(), run.left) == (3, "", [])
     assert "cannot load the minimal image: unexpected EOF" in run.err
 
 
-@pytest.mark.parametrize("verb", [("inspect", "tool:1"), ("why", "tool:1", "/big"), ("sbom", "tool:1"), ("doctor",), ("gc",)])
+@pytest.mark.parametrize(
+    "verb", [("inspect", "tool:1"), ("why", "tool:1", "/big"), ("sbom", "tool:1"), ("doctor",), ("gc",)]
+)
 @pytest.mark.parametrize("route", ["version", "image", "containers", "images"])
-def test_other_verbs_say_it_too(place: Path, verb: tuple[str, ...], route: str) -> None:
+def test_other_verbs_say_it_too(tmp_path: Path, verb: tuple[str, ...], route: str) -> None:
     for value in (None, {}, [{}]):
-        run = Run(place, *verb, lie=lambda asked, answer, value=value: value if asked == route else answer)  # type: ignore[misc]
+        run = Run(tmp_path, *verb, lie=lambda asked, answer, value=value: value if asked == route else answer)  # type: ignore[misc]
         assert run.code in (0, 2, 3), run.err
         assert "Traceback" not in run.err
         assert run.left == []

@@ -80,7 +80,9 @@ def test_over_ssh(tmp_path: Path, dind: str, wanted: str) -> None:
     (tmp_path / "bin").mkdir()
     ssh = tmp_path / "bin" / "ssh"
     with relay(Path(dind.removeprefix("unix://"))) as port:
-        ssh.write_text(f'#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift 2\nDOCKER_HOST=tcp://127.0.0.1:{port} exec "$@"\n')
+        ssh.write_text(
+            f'#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift 2\nDOCKER_HOST=tcp://127.0.0.1:{port} exec "$@"\n'
+        )
         ssh.chmod(0o755)
         path = f"{ssh.parent}:{os.environ['PATH']}"
         done = debloat(tmp_path, fixtures.tag(FIXTURE), target, DOCKER_HOST="ssh://user@elsewhere", PATH=path)

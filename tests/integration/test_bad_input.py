@@ -75,7 +75,7 @@ def test_an_engine_behind_ssh_that_does_not_answer(place: Place) -> None:
     path = f"{place.here}:{os.environ['PATH']}"
     said = complaint(place.run("debian:bookworm-slim", DOCKER_HOST="ssh://user@nowhere", PATH=path), 3)
     assert "cannot reach the container engine at ssh://user@nowhere: ssh: no route to the host" in said
-    assert "docker -H ssh://user@nowhere version" in said
+    assert "DOCKER_HOST=ssh://user@nowhere docker version" in said
     (place.here / "ssh").unlink()
     said = complaint(place.run("debian:bookworm-slim", DOCKER_HOST="ssh://user@nowhere", PATH=str(place.here)), 3)
     assert "there is no ssh command here" in said

@@ -165,7 +165,7 @@ class FakeEngine:
     def changes(self, container: str) -> frozenset[str]:
         return frozenset()
 
-    def load(self, tar: Iterable[bytes]) -> None:
+    def load(self, tar: Iterable[bytes], name: str = "") -> None:
         self._call("load")
         image_id, rootfs, document, names = read_archive(b"".join(tar))
         config, layers = ImageConfig(document["config"]), tuple(document["rootfs"]["diff_ids"])

@@ -1,4 +1,4 @@
-"""Docker's API in front of the fake engine, on a socket: the HTTP client and what it makes of answers are tested as they are.
+"""Docker's API in front of the fake engine, on a socket: the HTTP client is tested as it is.
 
 What it answers can be altered on the way, so that it lies as an engine of another release, or a broken one, would.
 """
@@ -112,7 +112,9 @@ def _image(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> A
 
 
 def _history(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> Any:
-    return [{"Id": "<missing>", "Created": 1, "CreatedBy": "COPY . . # buildkit", "Size": 1, "Comment": "", "Tags": None}]
+    return [
+        {"Id": "<missing>", "Created": 1, "CreatedBy": "COPY . . # buildkit", "Size": 1, "Comment": "", "Tags": None}
+    ]
 
 
 def _create(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> Any:
@@ -126,7 +128,8 @@ def _create(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> 
     return {"Id": http.engine.create(spec), "Warnings": []}
 
 
-def _inspect(http: HttpEngine, container: str, query: dict[str, str], body: bytes) -> Any:
+def inspection(http: HttpEngine, container: str, query: dict[str, str], body: bytes) -> Any:
+    """The answer about a container."""
     state = http.engine.state(container)
     return {
         "Id": container,
@@ -206,7 +209,7 @@ _ROUTES: list[tuple[str, str, Callable[[HttpEngine, str, dict[str, str], bytes],
     ("untag", "DELETE /images/(?P<id>.+)", _untag),
     ("create", "POST /containers/create", _create),
     ("containers", "GET /containers/json", _containers),
-    ("container", "GET /containers/(?P<id>[^/]+)/json", _inspect),
+    ("container", "GET /containers/(?P<id>[^/]+)/json", inspection),
     ("put", "PUT /containers/(?P<id>[^/]+)/archive", _nothing),
     ("get", "GET /containers/(?P<id>[^/]+)/archive", _archive),
     ("start", "POST /containers/(?P<id>[^/]+)/start", _start),
