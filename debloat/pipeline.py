@@ -12,7 +12,7 @@ from debloat.core.errors import UsageError
 from debloat.core.model import Image, Trace, Want
 from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
-from debloat.core.reference import default_target, spare_original
+from debloat.core.reference import result_name, spare_original
 from debloat.core.text import count
 from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
@@ -20,7 +20,7 @@ from debloat.debian.packages import Packages
 from debloat.elf.audit import audit
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
-from debloat.image import carve
+from debloat.image.archive import archive
 from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.record.asks import Limits
@@ -72,7 +72,7 @@ def slim(
     watch = Stopwatch(progress)
     with Workspace(engine) as workspace:
         image = engine.image(reference)
-        target = target or default_target(reference)
+        target = target or result_name(image)
         spare_original(image, target)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
         with ThreadPoolExecutor(1) as pool:
@@ -133,7 +133,7 @@ def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None,
                 minimal = cut(world, image, healed, workspace.directory)
             auditing = pool.submit(audit, world.rootfs, minimal.closure, world.config)
             with progress.stage("load"):
-                workspace.load(carve.archive(minimal.config, minimal.layer, minimal.layer_file, [workspace.pending]))
+                workspace.load(archive(minimal.written, [workspace.pending]))
             verdict = Verdict()
             if judge is not None:
                 with progress.stage("verify"):

@@ -14,7 +14,7 @@ from debloat import __version__, sensor
 from debloat.core.model import Image, Level, Policy, Trace
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe, Scenario
-from debloat.core.reference import default_target, spare_original
+from debloat.core.reference import result_name, spare_original
 from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Workspace
 from debloat.footprint import Footprint, of_image
@@ -128,7 +128,7 @@ def plan_run(
 ) -> Plan:
     """The plan of making a minimal image, under the errors that the run itself would begin with."""
     image = _image(engine, reference)
-    target = target or default_target(reference)
+    target = target or result_name(image)
     spare_original(image, target)
     must_be_runnable(engine, image, recipe)
     recorder = Recorder(b"", mechanism)
@@ -150,7 +150,7 @@ def plan_apply(
     """The plan of applying a lock: what would stay, by making the cut and throwing it away."""
     with Workspace(engine) as workspace:
         image = _image(engine, reference)
-        target = target or default_target(reference)
+        target = target or result_name(image)
         spare_original(image, target)
         if recipe is not None:
             must_be_runnable(engine, image, recipe)

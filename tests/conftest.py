@@ -23,7 +23,7 @@ settings.register_profile(
 settings.register_profile("unit", settings.get_profile("debloat"), max_examples=20)
 settings.load_profile("debloat")
 
-ORDER = ("tests/integration/test_fixtures.py", "tests/integration/", "tests/sensor/", "tests/")
+ORDER = ("tests/integration/test_fixtures.py", "tests/engines/", "tests/integration/", "tests/sensor/", "tests/")
 """Where tests lie, the last to run first: what is cheap fails before what is dear begins."""
 
 NOT_IGNORED: dict[int, Callable[[int, FrameType | None], Any] | signal.Handlers] = {

@@ -19,6 +19,7 @@ from debloat.cli.settings import configuration
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.engine.workspace import written_whole
+from debloat.image.archive import destination
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
@@ -72,7 +73,7 @@ def _apply(options: Apply, engines: Engines) -> None:
         target=options.tag or "",
         recipe=_recipe(options),
         force=options.force,
-        archive=Path(options.output) if options.output else None,
+        archive=destination(options.output) if options.output else None,
     )
     _say(applied, options.verbosity.quiet)
     text = json.dumps(document(applied), indent=2)

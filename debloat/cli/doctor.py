@@ -125,6 +125,7 @@ def _empty_image(name: str, architecture: str) -> Iterator[bytes]:
 
     from debloat.core.model import Entry, Image, ImageConfig, Kind
     from debloat.image import carve
+    from debloat.image.archive import Written, archive
     from debloat.image.rootfs import MemoryContents, Rootfs
 
     rootfs = Rootfs([Entry("/", Kind.DIR, 0o755)], MemoryContents({}))
@@ -134,4 +135,4 @@ def _empty_image(name: str, architecture: str) -> Iterator[bytes]:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "layer.tar"
         path.write_bytes(out.getvalue())
-        yield from carve.archive(carve.image_config(image, layer, "debloat"), layer, path, [name])
+        yield from archive(Written(carve.image_config(image, layer, "debloat"), layer, path), [name])

@@ -129,7 +129,9 @@ class Result:
     save_trace: str | None = option("--save-trace", metavar="FILE", text="Save what was recorded.")
     lock: str | None = option("--lock", metavar="FILE", text="Write the lock, for `apply` and `check` (docs/lock.md).")
     output: str | None = option(
-        "--output", metavar="FILE.tar", text="Write the image as an archive too (docker load, OCI layout)."
+        "--output",
+        metavar="FILE.tar",
+        text="Write the image as an archive for `docker load`; oci-archive:FILE.tar for OCI layouts.",
     )
     json: str | None = option(
         "--json",
@@ -227,7 +229,9 @@ class Apply:
         "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
     )
     update_lock: bool = option("--update-lock", text="Write the lock again, as the result is now.")
-    output: str | None = option("--output", metavar="FILE.tar", text="Write the image as an archive too.")
+    output: str | None = option(
+        "--output", metavar="FILE.tar", text="Write the image as an archive too, as `slim` does."
+    )
     json: str | None = option(
         "--json", metavar="FILE", text="Write the outcome as JSON, with --dry-run the plan; - is stdout."
     )

@@ -24,9 +24,10 @@ REMEMBERED = 200
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A remembered run: the original image's id, what was recorded, the policy, what was healed."""
+    """A remembered run: the original image's identity, name and id, what was recorded, the policy, what was healed."""
 
     image: str
+    names: tuple[str, ...]
     trace: Trace
     policy: Policy
     healed: tuple[Want, ...]
@@ -39,11 +40,15 @@ def directory() -> Path:
 
 
 def remember(made: Made) -> None:
-    """Remember a run under the ids of the original and the minimal image. Best effort: a full disk spoils no result."""
+    """Remember a run under the identities of the original and the minimal image.
+
+    Best effort: a full disk spoils no result.
+    """
     policy = made.world.policy
     document = {
-        "version": 1,
-        "image": made.image.id,
+        "version": 2,
+        "image": made.image.identity,
+        "names": [made.image.id, made.image.reference],
         "policy": {
             "level": str(policy.level),
             "levels": [[glob, str(level)] for glob, level in policy.levels],
@@ -57,7 +62,7 @@ def remember(made: Made) -> None:
     }
     data = json.dumps(document).encode()
     with contextlib.suppress(OSError, UsageError):
-        for name in (made.image.id, made.minimal.id):
+        for name in (made.image.identity, made.minimal.identity):
             with written_whole(directory() / f"{name.partition(':')[2]}.json") as draft:
                 draft.write_bytes(data)
         _forget(REMEMBERED)
@@ -70,14 +75,15 @@ def _forget(keep: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def recall(image_id: str) -> Run | None:
+def recall(identity: str) -> Run | None:
     """The last run that made, or was made from, an image; None where none is remembered."""
-    path = directory() / f"{image_id.partition(':')[2]}.json"
+    path = directory() / f"{identity.partition(':')[2]}.json"
     try:
         raw = json.loads(path.read_bytes())
         policy = raw["policy"]
         return Run(
             raw["image"],
+            tuple(raw["names"]),
             trace.parse(raw["trace"].encode(), str(path)),
             Policy(
                 Level[policy["level"].upper()],

@@ -17,8 +17,9 @@ from debloat.cli.settings import recipe_of, target_of
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
+from debloat.cut import save
 from debloat.engine.workspace import must_be_writable, written_whole
-from debloat.image import carve
+from debloat.image.archive import Destination, destination
 from debloat.pipeline import Made, Sink
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
@@ -85,7 +86,8 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, str, list[T
     recipe = recipe_of(options.probes, options.policy, directory)
     result = options.result
     target = target_of(result.tag)
-    for name in (result.save_trace, result.lock, result.output, result.json, result.html):
+    archive = str(destination(result.output).path) if result.output else ""
+    for name in (result.save_trace, result.lock, archive, result.json, result.html):
         if name and not (name == "-" and name == result.json):
             must_be_writable(Path(name))
     return recipe, target, [read_trace(name) for name in result.traces]
@@ -108,8 +110,8 @@ def _sinks(result: Result) -> Iterator[Sink]:
 
         yield sink(Path(result.lock))
     if result.output:
-        archive = Path(result.output)
-        yield lambda made: _archive(made, archive)
+        to = destination(result.output)
+        yield lambda made: _archive(made, to)
 
 
 def _save(path: Path, data: bytes) -> None:
@@ -117,13 +119,9 @@ def _save(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
 
 
-def _archive(made: Made, path: Path) -> None:
-    if not made.report.result:
-        return
-    minimal = made.minimal
-    with written_whole(path) as draft, draft.open("wb") as out:
-        for piece in carve.archive(minimal.config, minimal.layer, minimal.layer_file, [made.report.result]):
-            out.write(piece)
+def _archive(made: Made, to: Destination) -> None:
+    if made.report.result:
+        save(made.minimal, made.report.result, to)
 
 
 def write_reports(report: Report, result: Result) -> None:

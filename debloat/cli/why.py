@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 from dataclasses import replace
@@ -47,7 +48,7 @@ def _sources(engine: Engine, image: Image, options: Why) -> tuple[Image, Trace, 
     asked = recipe(settings_of(Probes(), options.policy))
     if options.traces:
         return image, functools.reduce(operator.or_, map(read_trace, options.traces)), asked, ()
-    remembered = runs.recall(image.id)
+    remembered = runs.recall(image.identity)
     if remembered is None:
         raise UsageError(
             f"nothing is remembered of a run on {image.reference}",
@@ -61,8 +62,22 @@ def _sources(engine: Engine, image: Image, options: Why) -> tuple[Image, Trace, 
         drop=policy.drop + asked.policy.drop,
         keep_packages=policy.keep_packages + asked.policy.keep_packages,
     )
-    original = image if image.id == remembered.image else engine.image(remembered.image)
-    return original, remembered.trace, Recipe(policy=policy), remembered.healed
+    return _original(engine, image, remembered), remembered.trace, Recipe(policy=policy), remembered.healed
+
+
+def _original(engine: Engine, image: Image, remembered: runs.Run) -> Image:
+    """The image that a run was made from: `image` itself, or what this engine has under an id or name of the run."""
+    if image.identity == remembered.image:
+        return image
+    for known in remembered.names:
+        with contextlib.suppress(UsageError):
+            found = engine.image(known, pull=False)
+            if found.identity == remembered.image:
+                return found
+    raise UsageError(
+        f"cannot find the image that {image.reference} was made from: {remembered.names[-1]} is gone, or another now",
+        "build or pull it again; without it there is nothing to explain",
+    )
 
 
 def explain(world: World, closure: Closure, path: str) -> list[str]:

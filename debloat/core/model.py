@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from debloat.core.globs import matcher
+from debloat.core.identity import identity
 from debloat.core.platform import Platform, of_image
 
 
@@ -176,9 +177,10 @@ class ImageConfig:
 class Image:
     """An image as an engine knows it: what it is called, what it is, how it was made.
 
-    `reference` is what the user said, `id` the digest of the configuration (`sha256:...`), `repo_digest`
-    the registry's digest where one is known. `history` is the `created_by` texts, oldest first, `author` who made it,
-    `builder` the version of the engine that built it, empty where another tool did. `names` are its tags.
+    `reference` is what the user said, `id` what the engine calls it (`sha256:...`: a digest of its configuration, its
+    manifest or an index of manifests, as the engine's store has it), `layers` the digests of its layers uncompressed.
+    `history` is the `created_by` texts, oldest first, `author` who made it, `builder` the version of the engine that
+    built it, empty where another tool did. `names` are its tags.
     """
 
     reference: str
@@ -188,7 +190,7 @@ class Image:
     variant: str
     created: str
     config: ImageConfig
-    repo_digest: str = ""
+    layers: tuple[str, ...] = ()
     size: int = 0
     history: tuple[str, ...] = ()
     author: str = ""
@@ -198,6 +200,16 @@ class Image:
     @property
     def platform(self) -> Platform:
         return of_image(self.architecture, self.variant)
+
+    @property
+    def platform_name(self) -> str:
+        """As OCI writes it: `linux/amd64`, `linux/arm/v7`."""
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+    @property
+    def identity(self) -> str:
+        """What the image is, on whatever engine: `core.identity`. What is remembered of an image is found by it."""
+        return identity(self.platform_name, self.config.raw, self.layers)
 
 
 class Op(enum.StrEnum):

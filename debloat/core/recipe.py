@@ -79,6 +79,11 @@ class RunOptions:
     group_add: tuple[str, ...] = ()
     no_new_privs: bool = False
 
+    @property
+    def shares_network(self) -> bool:
+        """Whether the container has no network of its own, so that no port of it can be published."""
+        return self.network == "host" or self.network.startswith("container:")
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

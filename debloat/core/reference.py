@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tarfile
+from pathlib import Path
+
 from debloat.core.errors import UsageError
 from debloat.core.model import Image
 
@@ -36,6 +40,52 @@ def default_target(reference: str) -> str:
     head, slash, last = reference.rpartition("/")
     repository, _, tag = last.partition(":")
     return f"{head}{slash}{repository}:{tag or 'latest'}-slim"
+
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:(?:\[[0-9a-fA-F:]+\]|(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+)(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*"
+    r"(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,})?|sha256:[0-9a-f]{1,64}",
+    re.ASCII,
+)
+"""`NAME[:TAG][@DIGEST]` or an id (github.com/distribution/reference, `reference.go`)."""
+
+
+def must_be_reference(text: str) -> None:
+    """UsageError for what no image can be called, with what it is instead."""
+    if not _REFERENCE.fullmatch(text):
+        must_not_be_a_file(text)
+        raise UsageError(
+            f"{text!r} is not an image reference", "write NAME:TAG, the name in lower case, or an image's id"
+        )
+
+
+def must_not_be_a_file(text: str) -> None:
+    """UsageError where a directory to build or a file on this machine was named in place of an image."""
+    path = Path(text)
+    try:
+        if path.is_dir() and (_named_as_path(text) or (path / "Dockerfile").exists()):
+            raise UsageError(f"{text} is a directory, not an image", f"`debloat build {text}` builds and slims it")
+        if path.is_file():
+            if not tarfile.is_tarfile(path):
+                raise UsageError(f"{text} is a file, not an image", "name an image of the engine")
+            raise UsageError(
+                f"{text} is an archive, not an image of the engine",
+                f"load it (docker load -i {text}), then name what that prints",
+            )
+    except (OSError, ValueError):
+        return
+
+
+def _named_as_path(text: str) -> bool:
+    return text.startswith((".", "/", "~")) or text.endswith("/")
+
+
+def result_name(image: Image) -> str:
+    """The default name of the result of a run on an image; where an id named it, however short, by that id."""
+    reference = image.reference
+    named_by_id = re.fullmatch(r"[0-9a-f]{4,64}", reference) and image.id.startswith(f"sha256:{reference}")
+    return default_target(image.id if named_by_id else reference)
 
 
 def split_reference(reference: str) -> tuple[str, str]:

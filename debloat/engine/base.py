@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from debloat.core.model import Image, ImageConfig
+from debloat.engine.traits import DOCKER, EngineTraits
 
 RUN_LABEL = "debloat.run"
 """Label of every container that a run creates; its value is the run's id."""
@@ -31,9 +32,9 @@ class EngineInfo:
     architecture: str
     kernel: str
     storage: str
-    security: tuple[str, ...]
     endpoint: str
     local: bool
+    traits: EngineTraits = DOCKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +174,14 @@ class Engine(Protocol):
     def run(self, container: str, argv: Iterable[str], user: str = "", timeout: float = 60.0) -> ExecResult:
         """Run a command in a running container to its end; TimeoutError when it takes longer."""
 
+    def changes(self, container: str) -> frozenset[str]:
+        """Paths that a container has and its image has not: what the engine, or its program, made."""
+
     def export(self, container: str) -> Iterator[bytes]:
         """The root file system of a container as a tar stream."""
 
-    def load(self, tar: Iterable[bytes]) -> None:
-        """Load a `docker save` archive."""
+    def load(self, tar: Iterable[bytes], name: str) -> None:
+        """Load an archive as `docker save` writes it, which holds an image of that name."""
 
     def tag(self, image: str, reference: str) -> None: ...
 

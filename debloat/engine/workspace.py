@@ -110,7 +110,7 @@ class Workspace:
         with self.shielded():
             self._discard()
             self._pending = True
-            self.engine.load(tar)
+            self.engine.load(tar, self.pending)
             return self.pending
 
     def publish(self, reference: str) -> None:

@@ -26,6 +26,7 @@ from debloat.gate.judge import Drift, Subject, figures, judge
 from debloat.gate.location import NO_DOCKERFILE, Dockerfile
 from debloat.gate.rules import BY_ID, Rules, Severity
 from debloat.image import carve
+from debloat.image.archive import archive
 from debloat.image.reader import ENGINE_TOUCHED, open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.lock.apply import Cut, cut_by, replay, side
@@ -179,7 +180,7 @@ def _replayed(workspace: Workspace, done: Cut, request: Request, binary: bytes, 
     if not request.probe or request.recipe is None:
         return []
     minimal = done.minimal
-    workspace.load(carve.archive(minimal.config, minimal.layer, minimal.layer_file, [workspace.pending]))
+    workspace.load(archive(minimal.written, [workspace.pending]))
     try:
         verdict, _ = replay(workspace, done, request.recipe, binary, progress)
     except OriginalFails as error:

@@ -1,4 +1,4 @@
-"""Carving: the closure of a root file system as one deterministic layer, and the image archive around it.
+"""Carving: the closure of a root file system as one deterministic layer, and the configuration around it.
 
 The same entries, contents and configuration give the same bytes on every machine: names sorted, owners as numbers,
 no time but the files' own, PAX records only where the old header cannot say it.
@@ -14,10 +14,10 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+from debloat.core.identity import normal_config
 from debloat.core.model import Closure, Entry, Image, Kind
 from debloat.image.rootfs import Rootfs
 
@@ -220,14 +220,14 @@ def created_at(image: Image) -> str:
 
 
 def image_config(image: Image, layer: Layer, tool: str) -> bytes:
-    """The minimal image's configuration: the original's `Config` in every field, one layer, and where it came from.
+    """The minimal image's configuration: the original's in normal form, one layer, and where it came from.
 
-    The only additions are the labels that name the base.
+    The only additions are the labels that name the base: the digest by which the user named it, else its identity.
     """
-    config: dict[str, Any] = copy.deepcopy(dict(image.config.raw))
+    config: dict[str, Any] = copy.deepcopy(normal_config(image.config.raw))
     labels = dict(config.get("Labels") or {})
     labels.setdefault(BASE_NAME, image.reference)
-    labels.setdefault(BASE_DIGEST, image.repo_digest or image.id)
+    labels.setdefault(BASE_DIGEST, image.reference.partition("@")[2] or image.identity)
     config["Labels"] = labels
     created = created_at(image)
     document: dict[str, Any] = {
@@ -246,62 +246,5 @@ def image_config(image: Image, layer: Layer, tool: str) -> bytes:
 
 
 def image_id(config: bytes) -> str:
-    """The id that every engine gives an image with this configuration."""
+    """The digest of a configuration, by which Docker's classic store and Podman call an image."""
     return f"sha256:{hashlib.sha256(config).hexdigest()}"
-
-
-def archive(config: bytes, layer: Layer, layer_file: Path, names: Iterable[str]) -> Iterator[bytes]:
-    """The image as an archive that `docker load` takes and that is an OCI image layout as well."""
-    digest = image_id(config).partition(":")[2]
-    layer_digest = layer.diff_id.partition(":")[2]
-    blob, layer_blob = f"blobs/sha256/{digest}", f"blobs/sha256/{layer_digest}"
-    tags = sorted(names)
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": _descriptor("application/vnd.oci.image.config.v1+json", digest, len(config)),
-            "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar", layer_digest, layer.size)],
-            "annotations": {
-                key: value
-                for key, value in sorted(json.loads(config)["config"]["Labels"].items())
-                if key in (BASE_NAME, BASE_DIGEST)
-            },
-        }
-    )
-    manifest_digest = hashlib.sha256(manifest).hexdigest()
-    index = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [
-            {
-                **_descriptor("application/vnd.oci.image.manifest.v1+json", manifest_digest, len(manifest)),
-                "annotations": {"io.containerd.image.name": tag},
-            }
-            for tag in tags or [""]
-        ],
-    }
-    docker = [{"Config": blob, "RepoTags": tags or None, "Layers": [layer_blob]}]
-    yield from _member(blob, config)
-    yield from _member(f"blobs/sha256/{manifest_digest}", manifest)
-    yield from _member("index.json", _json(index))
-    yield from _member("manifest.json", _json(docker))
-    yield from _member("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-    yield tar_header(layer_blob.encode(), size=layer.size)
-    with layer_file.open("rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-    yield b"\0" * (-layer.size % _BLOCK) + b"\0" * (2 * _BLOCK)
-
-
-def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
-
-
-def _json(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _member(name: str, data: bytes) -> Iterator[bytes]:
-    yield tar_header(name.encode(), size=len(data))
-    yield data + b"\0" * (-len(data) % _BLOCK)

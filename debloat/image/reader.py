@@ -10,14 +10,14 @@ import io
 import os
 import tarfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Image, Kind
-from debloat.engine.base import Channel, ChannelClosed, ContainerSpec
+from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
 
@@ -221,31 +221,41 @@ _EMPTY_MOUNT_POINTS = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 _ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", SENSOR_HOME)
 
 
-def without_engine_made(entries: Iterable[Entry]) -> Iterator[Entry]:
+def without_engine_made(entries: Iterable[Entry], made: Collection[str] = ()) -> Iterator[Entry]:
     """The entries less what the engine itself puts into every container (Docker's init layer), and the sensor.
 
     They come in no order, and are not held: half a million would take hundreds of megabytes.
-    Names that it makes only where the image has none count as the image's when they have content.
+    Names that it makes only where the image has none count as the image's when they have content. `made` are more paths
+    that this container has and its image has not.
     """
 
     def stays(entry: Entry) -> bool:
-        if entry.path in _ENGINE_MADE or entry.path.startswith(SENSOR_HOME + "/"):
+        if entry.path in _ENGINE_MADE or entry.path in made or entry.path.startswith(SENSOR_HOME + "/"):
             return False
         if entry.path == "/etc/mtab":
             return entry.target != "/proc/mounts"
         return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
 
-    return _with_reproducible_times(e for e in entries if stays(e))
+    settled = {path.rpartition("/")[0] or "/" for path in made}
+    return _with_reproducible_times((e for e in entries if stays(e)), settled)
 
 
-def _with_reproducible_times(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _made_in(engine: Engine, container: str, image: Image) -> frozenset[str]:
+    """What the engine made for the image's volumes where the image has no directory for them, as of this moment.
+
+    Asked for only where it can have: some stores walk the whole image for the answer.
+    """
+    return engine.changes(container) if image.config.volumes else frozenset()
+
+
+def _with_reproducible_times(entries: Iterable[Entry], touched_too: Collection[str]) -> Iterator[Entry]:
     """The entries with times that do not depend on when and where the image is read.
 
     The init layer sets the time of the directories it writes to; they get that of the newest name in them. A layer's
     archive holds whole seconds (Docker and BuildKit write no finer ones), yet a layer lies with fractions where it was
     built: only the seconds count.
     """
-    newest = dict.fromkeys(ENGINE_TOUCHED, 0)
+    newest = dict.fromkeys((*ENGINE_TOUCHED, *touched_too), 0)
     touched = []
     for entry in entries:
         if entry.path in newest:
@@ -289,7 +299,7 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
         channel = workspace.attach(container)
         engine.start(container)
         contents = SensorContents(channel, workspace.directory / "contents")
-        return Rootfs(without_engine_made(contents.index()), contents)
+        return Rootfs(without_engine_made(contents.index(), _made_in(engine, container, image)), contents)
     except EngineUnavailable:
         return exported_rootfs(workspace, image)
 
@@ -362,10 +372,11 @@ def _entry(path: str, kind: Kind, member: tarfile.TarInfo) -> Entry:
 
 def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:
     """The same by `docker export` of a container that is never started."""
-    spec = ContainerSpec(image=image.id, run=workspace.run, entrypoint=("/none",), network="none")
+    spec = ContainerSpec(image=image.id, run=workspace.run, entrypoint=("/none",), workdir="/", network="none")
     with workspace.container(spec) as container:
         contents = ExportedContents(workspace.directory / "export", workspace.engine.export(container))
+        made = _made_in(workspace.engine, container, image)
     entries = contents.entries
     if not any(e.path == "/" for e in entries):
         entries.append(Entry("/", Kind.DIR, 0o755))
-    return Rootfs(without_engine_made(entries), contents)
+    return Rootfs(without_engine_made(entries, made), contents)

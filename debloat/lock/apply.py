@@ -17,13 +17,14 @@ from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Closure, Image, Want
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
-from debloat.core.reference import default_target, spare_original
-from debloat.cut import Minimal, carved, cut
+from debloat.core.reference import result_name, spare_original
+from debloat.cut import Minimal, carved, cut, save
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
-from debloat.image import carve
+from debloat.image.archive import Destination
+from debloat.image.archive import archive as archived
 from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.lock.compare import Diff, Side, compare
@@ -98,7 +99,7 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
             "keep one lock for each platform: `debloat lock IMAGE --lock debloat-ARCH.lock`",
         )
-    known = lock.image == image.id and lock.tool == __version__
+    known = lock.image == image.identity and lock.tool == __version__
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
         if not known:
             pool.submit(prepare, image.platform)  # while the engine starts the container
@@ -148,20 +149,19 @@ def apply(
     target: str = "",
     recipe: Recipe | None = None,
     force: bool = False,
-    archive: Path | None = None,
+    archive: Destination | None = None,
 ) -> Applied:
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven."""
     with Workspace(engine) as workspace:
         image = engine.image(reference)
-        target = target or default_target(reference)
+        target = target or result_name(image)
         spare_original(image, target)
         image = replace(image, config=engine.whole_config(image))
         binary = sensor.binary(engine.info().architecture)
         done = cut_by(workspace, image, lock, binary, progress)
         minimal = done.minimal
         with progress.stage("load"):
-            pieces = carve.archive(minimal.config, minimal.layer, minimal.layer_file, [workspace.pending])
-            workspace.load(pieces)
+            workspace.load(archived(minimal.written, [workspace.pending]))
         verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
         if recipe is not None:
             verdict, missed = replay(workspace, done, recipe, binary, progress)
@@ -169,16 +169,8 @@ def apply(
         if result:
             workspace.publish(result)
             if archive is not None:
-                _write(archive, minimal, result)
+                save(minimal, result, archive)
         return Applied(done.lock, done.diff, done.moves, done.gone, result, verdict.answers, missed, notes)
-
-
-def _write(path: Path, minimal: Minimal, name: str) -> None:
-    from debloat.engine.workspace import written_whole
-
-    with written_whole(path) as draft, draft.open("wb") as out:
-        for piece in carve.archive(minimal.config, minimal.layer, minimal.layer_file, [name]):
-            out.write(piece)
 
 
 def replay(

@@ -26,7 +26,7 @@ def lock_of(image: Image, recipe: str, world: World, minimal: Minimal, healed: t
     return Lock(
         tool=__version__,
         reference=image.reference,
-        image=image.id,
+        image=image.identity,
         platform=platform(image),
         recipe=recipe,
         layer=minimal.layer.diff_id,
@@ -43,7 +43,7 @@ def lock_of(image: Image, recipe: str, world: World, minimal: Minimal, healed: t
 
 def platform(image: Image) -> str:
     """The image's platform as OCI writes it: `linux/amd64`, `linux/arm/v7`."""
-    return "/".join(filter(None, (image.os, image.architecture, image.variant)))
+    return image.platform_name
 
 
 def packages_of(minimal: Minimal) -> tuple[LockedPackage, ...]:

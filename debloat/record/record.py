@@ -64,7 +64,7 @@ def trace_of(image: Image, exercises: list[Exercise]) -> Trace:
         prefix = f"{done.scenario.name}: " if len(exercises) > 1 else ""
         accesses |= {replace(a, probe=prefix + a.probe) if prefix else a for a in done.recorded.accesses}
     mechanisms = frozenset(c.mechanism for done in exercises for c in done.recorded.counters)
-    return Trace(frozenset(accesses), frozenset({image.id}), mechanisms)
+    return Trace(frozenset(accesses), frozenset({image.identity}), mechanisms)
 
 
 _OTHER_WORD_SIZE = {("amd64", "386"), ("arm64", "arm")}

@@ -240,7 +240,7 @@ def container_spec(
         cmd=() if recorder.recording or args is None else args,
         user="0:0" if recorder.recording else options.user,
         env=options.env,
-        ports=() if options.network.startswith("container:") else ports,
+        ports=() if options.shares_network else ports,
         volumes=options.volumes,
         anonymous=(SENSOR_HOME,),
         tmpfs=options.tmpfs,

@@ -102,7 +102,7 @@ def _moment(image: Image) -> datetime.datetime:
 
 
 def _cyclonedx(image: Image, materials: Materials) -> str:
-    bom = Bom(serial_number=uuid.uuid5(_SERIAL, image.id))
+    bom = Bom(serial_number=uuid.uuid5(_SERIAL, image.identity))
     bom.metadata.timestamp = _moment(image)
     root = Component(
         name=name(image.reference),
@@ -138,7 +138,7 @@ def _spdx(image: Image, materials: Materials) -> str:
         spdx_version="SPDX-2.3",
         spdx_id="SPDXRef-DOCUMENT",
         name=name(image.reference),
-        document_namespace=f"https://spdx.org/spdxdocs/debloat-{uuid.uuid5(_SERIAL, image.id)}",
+        document_namespace=f"https://spdx.org/spdxdocs/debloat-{uuid.uuid5(_SERIAL, image.identity)}",
         creators=[Actor(ActorType.TOOL, f"debloat-{__version__}")],
         created=_moment(image).replace(tzinfo=None),
     )

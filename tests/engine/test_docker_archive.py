@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from debloat.engine.docker import find_config
+from debloat.engine.inspection import find_config
 
 CONFIG = json.dumps({"config": {"Healthcheck": {"StartInterval": 1}, "X": 2}, "rootfs": {}}).encode()
 ID = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from debloat.engine.docker import DockerEngine, _absolute
+from debloat.engine.endpoint import Endpoint
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_an_engine_that_nothing_uses_any_more_is_given_up() -> None:
         def info(self) -> dict[str, str]:
             return {"Architecture": "x86_64", "OSType": "linux", "Driver": "overlay2"}
 
-    engine = DockerEngine(cast(Any, Client()), "unix:///x")
+    engine = DockerEngine(cast(Any, Client()), Endpoint("unix:///x"))
     assert engine.info() is engine.info()
     gone = weakref.ref(engine)
     del engine

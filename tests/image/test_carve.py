@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from debloat.core.model import Closure, Entry, Evidence, Image, ImageConfig, Kin
 from debloat.image import carve
 from debloat.image.reader import ExportedContents
 from debloat.image.rootfs import MemoryContents, Rootfs
-from tests.support.engine import read_archive
 
 SEGMENT = st.binary(min_size=1, max_size=60).filter(lambda b: not set(b) & {0, 47} and b not in (b".", b".."))
 PATH = st.lists(SEGMENT, min_size=1, max_size=4).map(lambda parts: "/" + os.fsdecode(b"/".join(parts)))
@@ -115,7 +115,7 @@ def test_every_field_of_the_configuration_survives() -> None:
     config = json.loads(carve.image_config(IMAGE, carve.Layer("sha256:" + "2" * 64, 10, 5), "debloat 1"))
     labels = config["config"].pop("Labels")
     assert config["config"] == dict(IMAGE.config.raw)
-    assert labels == {carve.BASE_NAME: "app:1", carve.BASE_DIGEST: IMAGE.id}
+    assert labels == {carve.BASE_NAME: "app:1", carve.BASE_DIGEST: IMAGE.identity}
     assert (config["variant"], config["created"]) == ("v2", "2024-01-01T00:00:00.5Z")
 
 
@@ -124,22 +124,33 @@ def test_source_date_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert carve.created_at(IMAGE) == "1970-01-02T00:00:00Z"
 
 
-def test_the_archive_is_read_back(tmp_path: Path) -> None:
-    rootfs = Rootfs([Entry("/", Kind.DIR), Entry("/f", Kind.FILE, size=2)], MemoryContents({"/f": b"ok"}))
-    kept = carve.kept_entries(rootfs, Closure({"/": (), "/f": ()}), {"/f": b"new content"})
-    with (tmp_path / "layer").open("wb") as out:
-        layer = carve.write_layer(rootfs, kept, out)
-    config = carve.image_config(IMAGE, layer, "debloat 1")
-    data = b"".join(carve.archive(config, layer, tmp_path / "layer", ["app:slim"]))
-    image_id, read, _, names = read_archive(data)
-    assert image_id == carve.image_id(config)
-    assert read.read("/f") == b"new content"
-    assert names == ["app:slim"]
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        index = json.loads(tar.extractfile("index.json").read())  # type: ignore[union-attr]
-        manifest = tar.extractfile("blobs/sha256/" + index["manifests"][0]["digest"][7:])
-        assert manifest is not None
-        assert json.loads(manifest.read())["layers"][0]["digest"] == layer.diff_id
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {
+            "Volumes": None,
+            "OnBuild": [],
+            "Entrypoint": None,
+            "User": "",
+            "WorkingDir": "",
+            "Hostname": "x",
+            "Tty": True,
+        },
+        {"Image": "sha256:1", "Domainname": "", "AttachStdout": True, "Shell": None, "ExposedPorts": {}},
+    ],
+)
+def test_what_an_engine_adds_to_a_configuration_changes_no_id(empty: dict[str, object]) -> None:
+    """One engine lists its whole structure and what it noted of the build, another leaves out what is empty."""
+    layer = carve.Layer("sha256:" + "2" * 64, 10, 5)
+    other = replace(IMAGE, id="sha256:" + "3" * 64, config=ImageConfig(empty | dict(IMAGE.config.raw)))
+    assert carve.image_config(other, layer, "debloat 1") == carve.image_config(IMAGE, layer, "debloat 1")
+
+
+def test_the_base_is_named_as_the_user_pinned_it() -> None:
+    digest = "sha256:" + "4" * 64
+    layer = carve.Layer("sha256:" + "2" * 64, 10, 5)
+    config = json.loads(carve.image_config(replace(IMAGE, reference=f"app@{digest}"), layer, "debloat 1"))
+    assert config["config"]["Labels"][carve.BASE_DIGEST] == digest
 
 
 def test_the_same_bytes_in_another_process() -> None:

@@ -66,6 +66,24 @@ def test_what_the_engine_put_there_is_not_the_image() -> None:
     assert [e.path for e in without_engine_made(listed)] == ["/.debloated", "/etc/hostname"]
 
 
+def test_what_the_engine_made_for_a_volume_is_not_the_image_either() -> None:
+    """Nor is the time of the directory that it was made in."""
+
+    def listed(now: int) -> list[Entry]:
+        return [
+            Entry("/srv", Kind.DIR, mtime=now),
+            Entry("/srv/app", Kind.FILE, mtime=5 * 10**9),
+            Entry("/srv/data", Kind.DIR, mtime=now),
+            Entry("/srv/data/deep", Kind.DIR, mtime=now),
+            Entry("/opt", Kind.DIR, mtime=7 * 10**9),
+        ]
+
+    made = {"/srv/data", "/srv/data/deep"}
+    now, later = (list(without_engine_made(listed(moment * 10**9), made)) for moment in (100, 200))
+    assert now == later
+    assert {e.path: e.mtime // 10**9 for e in now} == {"/srv": 5, "/srv/app": 5, "/opt": 7}
+
+
 def test_a_damaged_number() -> None:
     with pytest.raises(SensorUnavailable):
         IndexParser().feed(b"f x 0 0 0 0 1 1 1 0 0 0\0/a\0\0")

@@ -42,9 +42,48 @@ def test_a_name_that_no_image_can_have(place: Place, reference: str) -> None:
     assert "\x1b" not in said
 
 
+def test_what_is_no_image_but_a_directory_or_an_archive(place: Place) -> None:
+    """It is said what it is, before any registry is asked for it."""
+    (place.here / "app").mkdir()
+    (place.here / "app" / "Dockerfile").write_text("FROM scratch\n")
+    (place.here / "image.tar").write_bytes(tar({}))
+    (place.here / "notes.txt").write_text("words")
+    for named, what, hint in (
+        (".", ". is a directory, not an image", "debloat build ."),
+        ("app", "app is a directory, not an image", "debloat build app"),
+        (f"{place.here}/app/", "is a directory, not an image", "debloat build"),
+        ("image.tar", "image.tar is an archive, not an image of the engine", "docker load -i image.tar"),
+        ("./image.tar", "./image.tar is an archive, not an image of the engine", "docker load -i ./image.tar"),
+        ("notes.txt", "notes.txt is a file, not an image", "name an image"),
+    ):
+        said = complaint(place.debloat(named), 2)
+        assert what in said
+        assert hint in said
+
+
+@pytest.mark.parametrize("given", [{}, {"DOCKER_CERT_PATH": "here"}])
+def test_tls_without_certificates(place: Place, given: dict[str, str]) -> None:
+    environment = {"DOCKER_HOST": "tcp://127.0.0.1:9", "DOCKER_TLS_VERIFY": "1", "HOME": str(place.here), **given}
+    said = complaint(place.run("debian:bookworm-slim", **environment), 3)
+    assert "cannot use TLS for tcp://127.0.0.1:9: there is no ca.pem in" in said
+    assert "DOCKER_CERT_PATH" in said
+
+
+def test_an_engine_behind_ssh_that_does_not_answer(place: Place) -> None:
+    (place.here / "ssh").write_text("#!/bin/sh\necho 'ssh: no route to the host' >&2\nexit 255\n")
+    (place.here / "ssh").chmod(0o755)
+    path = f"{place.here}:{os.environ['PATH']}"
+    said = complaint(place.run("debian:bookworm-slim", DOCKER_HOST="ssh://user@nowhere", PATH=path), 3)
+    assert "cannot reach the container engine at ssh://user@nowhere: ssh: no route to the host" in said
+    assert "DOCKER_HOST=ssh://user@nowhere docker version" in said
+    (place.here / "ssh").unlink()
+    said = complaint(place.run("debian:bookworm-slim", DOCKER_HOST="ssh://user@nowhere", PATH=str(place.here)), 3)
+    assert "there is no ssh command here" in said
+
+
 def test_an_engine_that_is_not_running(place: Place) -> None:
     said = complaint(place.run("debian:bookworm-slim", DOCKER_HOST=f"unix://{place.here}/none.sock"), 3)
-    assert "cannot reach the Docker engine at " in said
+    assert "cannot reach the container engine at " in said
     assert "hint: start it" in said
     done = place.run("doctor", DOCKER_HOST=f"unix://{place.here}/none.sock")
     assert done.code == 3

@@ -8,14 +8,16 @@ import io
 import json
 import subprocess
 import tarfile
+import time
 from typing import Any
 
 import pytest
 
-from debloat.engine.docker import find_config
+from debloat.engine.docker import connect
+from debloat.engine.inspection import find_config
 from debloat.image.carve import BASE_DIGEST, BASE_NAME
 from debloat.image.reader import exported_rootfs
-from tests.integration.harness import LABEL, Place, in_base, saved
+from tests.integration.harness import LABEL, Place, in_base, saved, until
 from tests.integration.programs import WEB, WEB_FILES
 
 pytestmark = pytest.mark.engine
@@ -68,12 +70,14 @@ def config(place: Place, image: str) -> dict[str, Any]:
 def same_configuration(place: Place, original: str, minimal: str) -> None:
     before, after = config(place, original), config(place, minimal)
     wanted = copy.deepcopy(before["Config"])
-    wanted["Labels"] |= {BASE_NAME: original, BASE_DIGEST: before["Id"]}
-    # What the classic builder notes of its own work: the container and the image of the last step.
+    wanted["Labels"] |= {BASE_NAME: original, BASE_DIGEST: connect().image(original).identity}
+    # What the classic builder notes of its own work: the container and the image of the last step. What is empty says
+    # what is missing does.
     for work in (wanted, after["Config"]):
         for key in ("Image", "Hostname"):
             work.pop(key, None)
-    assert json.dumps(after["Config"], sort_keys=True) == json.dumps(wanted, sort_keys=True)
+    wanted, found = ({k: v for k, v in work.items() if v} for work in (wanted, after["Config"]))
+    assert json.dumps(found, sort_keys=True) == json.dumps(wanted, sort_keys=True)
     for key in ("Architecture", "Os", "Variant", "OsVersion", "Created"):
         assert after.get(key) == before.get(key), key
     assert len(after["RootFS"]["Layers"]) == 1
@@ -197,6 +201,33 @@ def test_the_same_input_gives_the_same_image(shared: Place, web: str, monkeypatc
     ids = {config(shared, name)["Id"] for name in names}
     assert len(ids) == 1
     assert shared.left() == []
+
+
+def another_second() -> None:
+    begun = int(time.time())
+    until(lambda: int(time.time()) > begun, "another second")
+
+
+@pytest.mark.parametrize("volume", ["/data", "/srv/new/deep", "/var/run/of-a-link"])
+def test_a_volume_that_the_image_lacks_is_not_made_part_of_it(place: Place, volume: str) -> None:
+    """The engine makes its directory in each container anew, with the time of that moment."""
+    image = place.build(in_base(f'VOLUME ["{volume}"]', 'CMD ["ls", "-d", "/srv"]'))
+    layers = []
+    for number in range(2):
+        target = place.images.name(f"volume{number}")
+        assert place.debloat(image, "-t", target, "--keep", "/srv", "--keep", "/run").code == 0
+        layers.append(config(place, target)["RootFS"]["Layers"])
+        another_second()
+    assert layers[0] == layers[1]
+    assert not {volume, f"/run/{volume.rpartition('/')[2]}"} & set(saved(target))
+
+
+@pytest.mark.parametrize("digits", [12, 7, 64])
+def test_a_short_id_names_the_result_by_it(shared: Place, web: str, digits: int) -> None:
+    image_id = config(shared, web)["Id"].removeprefix("sha256:")
+    done = shared.debloat(image_id[:digits], "--level", "exact")
+    assert done.code == 0, done.err
+    assert done.out == f"debloat:{image_id[:12]}-slim\n"
 
 
 def test_a_reference_by_id_names_the_result_by_it(shared: Place, web: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,16 @@ def test_ports_that_are_published_elsewhere(shared: Place, web: str, monkeypatch
     seen = exact(shared, web, "--http", "/there")
     assert seen.answers["http GET http://:80/there"] == "status 200"
     assert seen.pages == {"get-plain", "get-encoded", "page_there"}
+
+
+def test_a_container_in_the_network_of_this_machine(place: Place) -> None:
+    """It publishes nothing: its service is asked where it listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    image = place.build(in_base(WEB, f"EXPOSE {port}", f'ENTRYPOINT ["server", "port", "{port}"]'), WEB_FILES)
+    seen = exact(place, image, "--network", "host", "--http", f":{port}/other")
+    assert seen.answers[f"http GET http://:{port}/other"] == "status 200"
 
 
 def test_a_container_without_a_network_is_asked_from_within(place: Place) -> None:

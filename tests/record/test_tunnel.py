@@ -63,7 +63,7 @@ class Remote:
         return cast(Channel, self.wires[-1])
 
     def info(self) -> EngineInfo:
-        return EngineInfo("Far", "1", "1.41", "linux", "amd64", "6", "memory", (), "tcp://far:2375", self._local)
+        return EngineInfo("Far", "1", "1.41", "linux", "amd64", "6", "memory", "tcp://far:2375", self._local)
 
     def state(self, container: str) -> ContainerState:
         return ContainerState(True, 0, "", 1, {"80/tcp": self._published}, addresses=("10.0.0.2", "10.1.0.2"))

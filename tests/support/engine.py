@@ -11,6 +11,7 @@ import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Entry, Image, ImageConfig, Kind
@@ -65,7 +66,9 @@ class FakeEngine:
         self._count = 0
         for number, (reference, (rootfs, config)) in enumerate(sorted(images.items())):
             image_id = f"sha256:{number:064x}"
-            image = Image(reference, image_id, "linux", "amd64", "", "2024-01-01T00:00:00Z", ImageConfig(config))
+            image = Image(
+                reference, image_id, "linux", "amd64", "", "2024-01-01T00:00:00Z", ImageConfig(config), (image_id,)
+            )
             self.images[image_id] = (rootfs, image)
             self.names[reference] = image_id
 
@@ -75,7 +78,7 @@ class FakeEngine:
             raise self.fail_on[name]
 
     def info(self) -> EngineInfo:
-        return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", (), "unix:///fake", True)
+        return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", "unix:///fake", True)
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
         self._call("image")
@@ -159,12 +162,16 @@ class FakeEngine:
     def export(self, container: str) -> Iterator[bytes]:
         raise EngineUnavailable("the fake cannot export")
 
-    def load(self, tar: Iterable[bytes]) -> None:
+    def changes(self, container: str) -> frozenset[str]:
+        return frozenset()
+
+    def load(self, tar: Iterable[bytes], name: str = "") -> None:
         self._call("load")
-        image_id, rootfs, config, names = read_archive(b"".join(tar))
+        image_id, rootfs, document, names = read_archive(b"".join(tar))
+        config, layers = ImageConfig(document["config"]), tuple(document["rootfs"]["diff_ids"])
         self.images[image_id] = (
             rootfs,
-            Image("", image_id, "linux", "amd64", "", "2024-01-01T00:00:00Z", ImageConfig(config)),
+            Image("", image_id, "linux", "amd64", "", "2024-01-01T00:00:00Z", config, layers),
         )
         self.names.update(dict.fromkeys(names, image_id))
 
@@ -240,8 +247,9 @@ def serve_index(entries: Iterable[Entry]) -> bytes:
     return bytes(out + b"\0")
 
 
-def read_archive(data: bytes) -> tuple[str, Rootfs, dict[str, object], list[str]]:
+def read_archive(data: bytes) -> tuple[str, Rootfs, dict[str, Any], list[str]]:
     """An image archive as `docker load` reads it: id, root file system, configuration, names."""
+    import hashlib
     import json
     import tempfile
     from pathlib import Path
@@ -256,9 +264,9 @@ def read_archive(data: bytes) -> tuple[str, Rootfs, dict[str, object], list[str]
         manifest = json.loads(member("manifest.json"))[0]
         config = member(manifest["Config"])
         layer = member(manifest["Layers"][0])
-    image_id = "sha256:" + manifest["Config"].rpartition("/")[2]
+    image_id = f"sha256:{hashlib.sha256(config).hexdigest()}"
     with tempfile.TemporaryDirectory() as directory:
         contents = ExportedContents(Path(directory) / "layer", [layer])
         files = {e.path: contents.read(e.path) for e in contents.entries if e.kind is Kind.FILE}
         entries = list(contents.entries)
-    return image_id, Rootfs(entries, MemoryContents(files)), json.loads(config)["config"], manifest["RepoTags"] or []
+    return image_id, Rootfs(entries, MemoryContents(files)), json.loads(config), manifest["RepoTags"] or []

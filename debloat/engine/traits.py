@@ -1,0 +1,66 @@
+"""What an engine is like: the habits in which engines differ, asked of the engine itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+KNOWS_START_INTERVAL = (1, 44)
+"""Version of the API since which `Healthcheck` has `StartInterval` (Docker Engine 25)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTraits:
+    """Habits of an engine.
+
+    `product` is whose it is, `command` its own command line, for hints. `store` is how it keeps images: `classic`
+    (Docker's graph drivers: an image's id is the digest of its configuration), `containerd` (that of a manifest
+    or an index) or `containers` (Podman's storage: as in `classic`). `api` is the version of the API that is spoken.
+    `rootless`: its containers' root is an ordinary user outside.
+    """
+
+    product: str = "docker"
+    store: str = "classic"
+    api: tuple[int, int] = (1, 41)
+    rootless: bool = False
+
+    @property
+    def command(self) -> str:
+        return self.product
+
+    @property
+    def id_is_configuration(self) -> bool:
+        """Whether an image's id is the digest of its configuration."""
+        return self.store != "containerd"
+
+    @property
+    def shows_start_interval(self) -> bool:
+        """Whether all of a health check is shown."""
+        return self.api >= KNOWS_START_INTERVAL
+
+
+DOCKER = EngineTraits()
+"""Docker Engine as it is at least."""
+
+
+def traits_of(version: Mapping[str, Any], info: Mapping[str, Any], api: str) -> EngineTraits:
+    """The traits that the answers to `/version` and `/info` tell of; what an answer lacks is as Docker had it first."""
+    components = [str(c.get("Name", "")) for c in version.get("Components") or () if isinstance(c, Mapping)]
+    podman = any(name.startswith("Podman") for name in components)
+    status = {str(row[0]): str(row[1]) for row in info.get("DriverStatus") or () if len(row or ()) == 2}
+    store = "classic"
+    if podman:
+        store = "containers"
+    elif status.get("driver-type", "").startswith("io.containerd."):
+        store = "containerd"
+    security = [str(option) for option in info.get("SecurityOptions") or ()]
+    rootless = any("name=rootless" in option for option in security) or bool(info.get("Rootless"))
+    return EngineTraits("podman" if podman else "docker", store, api_version(api), rootless)
+
+
+def api_version(text: str) -> tuple[int, int]:
+    """`1.41` as numbers; what is no version counts as the oldest that is spoken."""
+    match = re.match(r"(\d{1,4})\.(\d{1,4})", text, re.ASCII)
+    return (int(match[1]), int(match[2])) if match else (1, 24)

@@ -1,0 +1,95 @@
+"""The engines of the matrix, each started once and ended with the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+import pytest
+
+from debloat.cli.main import main
+from tests.engines.setups import HERE, SETUPS, Setup, copy_image, started
+from tests.support import fixtures
+
+FIXTURES = ("nginx", "redis", "flask", "scratch", "torture", "supervisor")
+"""A server, a database, a language, no distribution at all, every kind of file, several processes."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """An engine at work: its endpoint, a directory for what runs on it leave, and what it was given."""
+
+    setup: Setup
+    endpoint: str
+    here: Path
+    images: set[str] = field(default_factory=set)
+
+    def client(self) -> docker.APIClient:
+        return docker.APIClient(base_url=self.endpoint, version="auto", timeout=120)
+
+    def have(self, fixture: str) -> str:
+        """The image of a fixture, put into this engine where it is not yet."""
+        image = fixtures.tag(fixture)
+        if image not in self.images and self.setup != HERE:
+            copy_image(image, self.endpoint)
+        self.images.add(image)
+        return image
+
+    @contextlib.contextmanager
+    def chosen(self, directory: Path | None = None) -> Iterator[None]:
+        """This engine is the one that commands talk to; runs on it are remembered apart from those on others."""
+        with pytest.MonkeyPatch.context() as patch, contextlib.chdir(directory or self.here):
+            patch.setenv("DOCKER_HOST", self.endpoint)
+            patch.setenv("XDG_STATE_HOME", str(self.here / "state"))
+            yield
+
+    def debloat(self, *argv: str, directory: Path | None = None) -> str:
+        """The command line on this engine; what it wrote on standard output. It must end well."""
+        out, err = io.StringIO(), io.StringIO()
+        with self.chosen(directory), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(list(argv))
+        assert code == 0, f"debloat {' '.join(argv)} on {self.setup.title}: exit code {code}\n{err.getvalue()}"
+        return out.getvalue()
+
+
+class Engines:
+    """Those that have been started so far, by name."""
+
+    def __init__(self, stack: ExitStack, directory: Path) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._engines: dict[str, Engine] = {}
+
+    def get(self, setup: Setup) -> Engine:
+        if setup.name not in self._engines:
+            here = self._directory / setup.name
+            here.mkdir()
+            self._engines[setup.name] = Engine(setup, self._stack.enter_context(started(setup)), here)
+        return self._engines[setup.name]
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    for name in FIXTURES:
+        fixtures.build(name)
+    with ExitStack() as stack:
+        yield Engines(stack, tmp_path_factory.mktemp("engines"))
+
+
+@pytest.fixture(scope="session", params=SETUPS, ids=lambda setup: setup.name)
+def engine(request: pytest.FixtureRequest, engines: Engines) -> Engine:
+    setup: Setup = request.param
+    return engines.get(setup)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was seen, as the documentation has it."""
+    from tests.engines.table import SEEN, render
+
+    if SEEN:
+        terminalreporter.write_line(render())

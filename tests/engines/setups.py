@@ -1,0 +1,71 @@
+"""The engines that the matrix runs on: the one of this machine, and other releases started beside it for the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts" / "engines"
+HOME = Path(os.environ.get("DEBLOAT_ENGINES", "/var/tmp/debloat-engines"))
+"""Where the scripts keep roots and data."""
+
+START_LIMIT = 900.0
+"""Seconds for a start; the first one makes a root from Debian's archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """An engine to be had: its name in the tests, its column in the documentation, and the script that starts it.
+
+    `script` is empty for the engine that is there already. `words` are what `start NAME` is followed by.
+    """
+
+    name: str
+    title: str
+    script: str = ""
+    words: tuple[str, ...] = ()
+
+
+HERE = Setup("here", "Docker 20.10 (bookworm)")
+CI = (
+    HERE,
+    Setup("docker26", "Docker 26.1 (trixie)", "docker.sh", ("trixie", "classic")),
+    Setup("containerd26", "Docker 26.1 (trixie), containerd store", "docker.sh", ("trixie", "containerd")),
+)
+MORE = (
+    Setup("dockersid", "Docker (sid)", "docker.sh", ("sid", "classic")),
+    Setup("containerdsid", "Docker (sid), containerd store", "docker.sh", ("sid", "containerd")),
+)
+"""Run by `make engines` only: what sid has today is nobody's promise."""
+
+SETUPS = (*CI, *(MORE if os.environ.get("DEBLOAT_MORE_ENGINES") else ()))
+
+
+@contextmanager
+def started(setup: Setup, *more: str) -> Iterator[str]:
+    """The endpoint of a setup while a block runs; nothing of it is left after."""
+    if not setup.script:
+        yield os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        return
+    script = str(SCRIPTS / setup.script)
+    subprocess.run([script, "stop", setup.name], check=True, timeout=START_LIMIT)  # of a run that was killed
+    argv = [script, "start", setup.name, *setup.words, *more]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=START_LIMIT)
+    try:
+        assert done.returncode == 0, f"{setup.title} cannot be started here: {done.stderr}"
+        yield done.stdout.strip()
+    finally:
+        subprocess.run([script, "stop", setup.name], check=True, timeout=START_LIMIT)
+
+
+def copy_image(image: str, endpoint: str) -> None:
+    """Put an image of this machine's engine into another, under the same name."""
+    save = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
+    load = subprocess.run(["docker", "--host", endpoint, "load", "-q"], stdin=save.stdout, capture_output=True)
+    assert save.wait() == 0, f"cannot save {image}"
+    assert load.returncode == 0, load.stderr.decode("utf-8", "replace")

@@ -1,0 +1,238 @@
+"""Every verb on every engine, and the same image from all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+
+import docker.errors
+import pytest
+
+from debloat.engine.base import PENDING_REPOSITORY, RUN_LABEL
+from tests.engines import table
+from tests.engines.conftest import FIXTURES, Engine
+from tests.engines.setups import HERE, SETUPS
+from tests.support import fixtures
+
+pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)]
+
+RUNS = 2
+
+IMAGES: dict[str, dict[str, set[tuple[str, str, str]]]] = {}
+"""Fixture, engine: layer digest, configuration digest and identity of the original of each run."""
+
+
+def remove(engine: Engine, image: str) -> None:
+    client = engine.client()
+    try:
+        client.remove_image(image)
+    except docker.errors.ImageNotFound:
+        pass
+    finally:
+        client.close()
+
+
+def nothing_left(engine: Engine) -> None:
+    client = engine.client()
+    try:
+        mine = {"label": f"{RUN_LABEL}"}
+        labels = [c["Labels"][RUN_LABEL] for c in client.containers(all=True, filters=mine)]
+        assert not [label for label in labels if engine.setup != HERE or label.split("-")[1:2] == [str(os.getpid())]]
+        names = [n for image in client.images() for n in image.get("RepoTags") or ()]
+        assert engine.setup == HERE or not [n for n in names if n.startswith((PENDING_REPOSITORY, "<none>"))]
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("fixture", FIXTURES)
+def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
+    """The same layer and configuration, twice on each; and the result does what it was trained with.
+
+    Locks hold the trace too, and in which probe a worker first reads a file is up to the clock.
+    """
+    image, target = engine.have(fixture), f"debloat-matrix/{fixture}:slim"
+    found = IMAGES.setdefault(fixture, {}).setdefault(engine.setup.name, set())
+    lock, report = engine.here / f"{fixture}.lock", engine.here / f"{fixture}.json"
+    try:
+        for _ in range(RUNS):
+            argv = (image, "-q", "-t", target, "--lock", str(lock), "--json", str(report))
+            out = engine.debloat(*argv, directory=fixtures.FIXTURES / fixture)
+            assert out == f"{target}\n"
+            made = json.loads(report.read_bytes())
+            (identity,) = (line for line in lock.read_text().splitlines() if line.startswith("id\t"))
+            found.add((made["layer"], made["result_id"], identity))
+        with engine.chosen(fixtures.FIXTURES / fixture):
+            whole = fixtures.load(fixture)
+            trained = replace(whole, checks=tuple(c for c in whole.checks if c.trained))
+            broken = [f"{r.name}: {r.detail}" for r in fixtures.run_checks(target, trained) if not r.passed]
+        assert not broken
+    finally:
+        remove(engine, target)
+    nothing_left(engine)
+    assert len(found) == 1, "two runs on one engine differ"
+    everywhere = {name: seen for name, seen in IMAGES[fixture].items() if seen != found}
+    assert not everywhere, f"other than on {', '.join(sorted(everywhere))}"
+    table.note(f"layer and configuration of `{fixture}` as on the others", engine.setup.name)
+
+
+# ------------------------------------------------------------------------------------------------------------ the verbs
+
+FIXTURE = "nginx"
+TARGET = "debloat-matrix/verbs:slim"
+
+
+def lock_(engine: Engine, image: str) -> str:
+    engine.debloat("lock", image, "-q", "-t", TARGET, "--lock", "debloat.lock", "-c", recipe())
+    return (engine.here / "debloat.lock").read_text()
+
+
+def recipe() -> str:
+    return str(fixtures.FIXTURES / FIXTURE / "debloat.toml")
+
+
+def apply(engine: Engine, image: str) -> str:
+    """The lock of whichever engine made it first cuts the same image here, and nothing is closed anew."""
+    target = "debloat-matrix/applied:slim"
+    engine.debloat("apply", image, "-q", "--lock", "debloat.lock", "-t", target, "--json", "applied.json")
+    remove(engine, target)
+    applied = json.loads((engine.here / "applied.json").read_bytes())
+    assert applied["identical"]
+    return str(applied["layer"])
+
+
+def check(engine: Engine, image: str) -> str:
+    return engine.debloat("check", image, "--lock", "debloat.lock", "-q")
+
+
+def check_probes(engine: Engine, image: str) -> str:
+    return engine.debloat("check", image, "--lock", "debloat.lock", "--probe", "-c", recipe(), "-q")
+
+
+def why(engine: Engine, image: str) -> str:
+    assert engine.debloat("why", image, "/usr/sbin/nginx") == engine.debloat("why", TARGET, "/usr/sbin/nginx")
+    return engine.debloat("why", TARGET, "/usr/bin/perl") + engine.debloat("why", TARGET, "/usr/sbin/nginx")
+
+
+def diff(engine: Engine, image: str) -> str:
+    return engine.debloat("diff", image, TARGET, "--files", "3")
+
+
+def inspect(engine: Engine, image: str) -> str:
+    found = json.loads(engine.debloat("inspect", TARGET, "--json"))
+    found.pop("id")
+    return json.dumps(found, sort_keys=True)
+
+
+def sbom(engine: Engine, image: str) -> str:
+    texts = [engine.debloat("sbom", TARGET, "--format", form) for form in ("cyclonedx", "spdx")]
+    return str([len(json.loads(text).get("packages", [])) for text in texts])
+
+
+def record(engine: Engine, image: str) -> str:
+    engine.debloat("record", image, "-q", "-c", recipe(), "--save-trace", "one.trace")
+    return ""
+
+
+def combine(engine: Engine, image: str) -> str:
+    engine.debloat("combine", "one.trace", "one.trace", "-o", "both.trace")
+    assert json.loads((engine.here / "both.trace").read_bytes())["images"]
+    return ""
+
+
+def archives(engine: Engine, image: str) -> str:
+    """What `--output` writes is loaded by this engine, and runs."""
+    target = "debloat-matrix/archived:slim"
+    argv = (image, "-q", "-c", recipe(), "-t", target, "--level", "exact")
+    engine.debloat(*argv, "--output", "image.tar")
+    remove(engine, target)
+    docker_ = ["docker", "--host", engine.endpoint]
+    loaded = subprocess.run(
+        [*docker_, "load", "-i", engine.here / "image.tar"], capture_output=True, text=True, check=True
+    )
+    assert target in loaded.stdout
+    words = [*docker_, "run", "--rm", "--label", f"{RUN_LABEL}=matrix", "--network", "none", target, "nginx", "-v"]
+    ran = subprocess.run(words, capture_output=True, text=True)
+    assert "nginx version" in ran.stderr, ran.stderr
+    remove(engine, target)
+    return ""
+
+
+def build(engine: Engine, image: str) -> str:
+    context = engine.here / "debloat-matrix-app"
+    context.mkdir(exist_ok=True)
+    (context / "Dockerfile").write_text(f"FROM {image}\nLABEL built=here\n")
+    target = "debloat-matrix/built:slim"
+    argv = ("build", str(context), "-q", "-c", recipe(), "-t", target)
+    out = engine.debloat(*argv, "--build-option", "--network none")
+    remove(engine, target)
+    remove(engine, "debloat-matrix-app:latest")
+    assert out == f"{target}\n"
+    return ""
+
+
+def doctor(engine: Engine, image: str) -> str:
+    out = engine.debloat("doctor")
+    assert "NO " not in out
+    return ""
+
+
+def gc(engine: Engine, image: str) -> str:
+    """What a killed run left is removed, and is gone then."""
+    run = "00000000-1-1-1-abcdef"
+    client = engine.client()
+    try:
+        client.tag(image, PENDING_REPOSITORY, run)
+        container = client.create_container(image, labels={RUN_LABEL: run})["Id"]
+        out = engine.debloat("gc", "--all")
+        assert f"of run {run}" in out
+        with pytest.raises(docker.errors.NotFound):
+            client.inspect_container(container)
+        with pytest.raises(docker.errors.ImageNotFound):
+            client.inspect_image(f"{PENDING_REPOSITORY}:{run}")
+    finally:
+        client.close()
+    return ""
+
+
+VERBS: dict[str, Callable[[Engine, str], str]] = {
+    "lock": lock_,
+    "apply": apply,
+    "check": check,
+    "check --probe": check_probes,
+    "why": why,
+    "diff": diff,
+    "inspect": inspect,
+    "sbom": sbom,
+    "record": record,
+    "combine": combine,
+    "build": build,
+    "--output, docker load": archives,
+    "doctor": doctor,
+    "gc": gc,
+}
+"""What is done with the result, and what must be the same on every engine."""
+
+SAID: dict[str, dict[str, str]] = {}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
+    image = engine.have(FIXTURE)
+    said = SAID.setdefault(verb, {})
+    said[engine.setup.name] = VERBS[verb](engine, image)
+    if verb == list(VERBS)[-1]:
+        remove(engine, TARGET)
+    nothing_left(engine)
+    assert len(set(said.values())) == 1, said
+    table.note(f"`{verb}`", engine.setup.name)
+
+
+def test_the_documented_table_is_what_was_seen() -> None:
+    missing = {s.name for s in SETUPS} ^ {engine for _, engine in table.SEEN}
+    assert not missing, f"nothing seen of {missing}"
+    if os.environ.get("DEBLOAT_WRITE_DOCS"):
+        table.write(table.render())
+    assert table.of_ci(table.documented()) == table.of_ci(table.render())
