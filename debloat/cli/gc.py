@@ -46,7 +46,7 @@ def gc(options: Gc, engines: Engines) -> None:
         else:
             shutil.rmtree(leftover.name, ignore_errors=True)
     if not options.dry_run:
-        parsed.forget()
+        parsed.clear_cache()
     click.echo(f"{count(taken, 'leftover')} {'found' if options.dry_run else 'removed'}", err=True)
     for state, number in sorted(spared.items(), key=lambda item: item[0].value):
         advice = "; --all takes them too" if state is Life.UNKNOWN else ""

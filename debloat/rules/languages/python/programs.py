@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Want
 from debloat.rules.cmdline import words_of
-from debloat.rules.commands import reached
+from debloat.rules.commands import reachable_program
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import find, layout
 from debloat.rules.languages.python.packages import units
@@ -41,7 +41,7 @@ class Subprocesses(Rule):
             unit = units(world).of_path.get(entry.path)
             idle = _NOT_FOR_LIBRARIES if unit is not None else frozenset[str]()
             for word in sorted(facts_of(world, entry.path).commands - idle):
-                path = reached(world, word, entry.path)
+                path = reachable_program(world, word, entry.path)
                 if path is not None:
                     yield self.want(path, entry.path, word)
 
@@ -123,7 +123,7 @@ class InlineCode(Rule):
             for wanted in sorted(facts(match["code"] or match["more"] or match["here"] or b"").imports):
                 for file in resolve(world, f"{world.config.workdir.rstrip('/')}/-", wanted):
                     yield self.want(file, entry.path, f"import {wanted}")
-                    for part in stdlib.parts(world, file):
+                    for part in stdlib.optional_parts(world, file):
                         yield self.want(part, entry.path, f"import {wanted}")
 
 

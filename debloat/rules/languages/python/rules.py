@@ -38,7 +38,7 @@ class StandardLibrary(Rule):
                 yield from self._interpreter(entry, world)
         elif entry.name in ("os.py", "os.pyc") and entry.path.rpartition("/")[0] in table.stdlibs:
             lib = entry.path.rpartition("/")[0]
-            for path in stdlib.whole(world, lib):
+            for path in stdlib.library_files(world, lib):
                 yield self.want(path, entry.path, "standard library")
             for path in (*stdlib.DATA, *_archives(table.environments, lib)):
                 yield self.want(path, entry.path)
@@ -113,7 +113,7 @@ class Imports(Rule):
                 return
         for file in resolve(world, path, wanted, extra):
             yield self.want(file, path, f"import {wanted}")
-            for more in stdlib.parts(world, file):
+            for more in stdlib.optional_parts(world, file):
                 yield self.want(more, path, f"import {wanted}")
 
     def _start_up(self, entry: Entry, world: World) -> Iterator[Want]:
@@ -173,7 +173,7 @@ def _site_tops(world: World) -> frozenset[str]:
 
 
 class Distributions(Rule):
-    """A distribution of which a module is used stays whole, with what it imports and declares to need.
+    """A distribution with a used module stays whole, with what it imports and declares to need.
 
     Less its tests and bytecode caches. Its metadata, which programs that look for plug-ins read of everyone, and
     start-up shims are no sign of use.
@@ -203,7 +203,7 @@ class Distributions(Rule):
                 yield self.want(env.config, entry.path, "its environment")
         for edge in neighbours(world, unit):
             yield Want(edge.target, "python.import", edge.source, edge.detail)
-            for more in stdlib.parts(world, edge.target):
+            for more in stdlib.optional_parts(world, edge.target):
                 yield Want(more, "python.import", edge.source, edge.detail)
 
 
@@ -300,7 +300,7 @@ class Requirements(Rule):
 
 
 def project_dependencies(text: str) -> list[str]:
-    """`project.dependencies` of a pyproject.toml (PEP 621), and Poetry's; [] for text that is none."""
+    """`project.dependencies` of a pyproject.toml (PEP 621), and Poetry's; [] for any other text."""
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from debloat.rules.cmdline import programs, vector
-from debloat.rules.parsed import remembered
+from debloat.rules.cmdline import programs, programs_of_argv
+from debloat.rules.parsed import cached
 
 MAX_PARSED = 1 << 20
 """Larger files are tables or generated code; the outline alone speaks for them."""
@@ -98,7 +98,7 @@ def _imports_of(plain: Any) -> frozenset[Import]:
     return frozenset(Import(int(level), str(module), tuple(map(str, names))) for level, module, names in plain)
 
 
-@remembered(
+@cached(
     lambda found: [_plain_imports(found.imports), sorted(found.words)],
     lambda plain: Outline(_imports_of(plain[0]), frozenset(map(str, plain[1]))),
 )
@@ -172,7 +172,7 @@ def _facts_of(plain: Any) -> Facts:
     return Facts(_imports_of(imports), literals, commands, paths, libraries, bool(finds_libraries), distributions)
 
 
-@remembered(_plain, _facts_of)
+@cached(_plain, _facts_of)
 def facts(data: bytes) -> Facts:
     """What the file's own grammar says; for text that does not parse (Python 2, a newer grammar) its outline's."""
     tree = None
@@ -355,7 +355,7 @@ class _Reader:
                 for value in self._values(node.elts[0]):
                     text = _text(value)
                     if text:
-                        yield from dict.fromkeys((text, *vector((text, *rest))))
+                        yield from dict.fromkeys((text, *programs_of_argv((text, *rest))))
             self._module_argument(node.elts)
             return
         text = _text(node)
