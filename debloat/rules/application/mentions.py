@@ -66,7 +66,7 @@ class SourceMentions(Rule):
             return
         own = is_application(world, entry.path)
         dotfile = own and entry.name.startswith(".") and not entry.name.endswith(_suffixes())
-        if not dotfile and not _is_source(entry, world):
+        if not dotfile and not is_source(entry, world):
             return
         data = world.rootfs.read(entry.path)
         if b"\0" in data[:1024]:
@@ -172,7 +172,8 @@ def _suffixes() -> tuple[str, ...]:
     return tuple(suffix for language in languages.known() if not language.compiled for suffix in language.suffixes)
 
 
-def _is_source(entry: Entry, world: World) -> bool:
+def is_source(entry: Entry, world: World) -> bool:
+    """Whether a file is source code, by its name or by its `#!` line: of any language but the shells."""
     if entry.name.endswith(_suffixes()) or any(entry.name in language.file_names for language in languages.known()):
         return True
     head = script_head(entry, world)

@@ -98,7 +98,7 @@ class ConfigNames(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not _is_configuration(entry, world):
+        if not is_configuration(entry, world):
             return
         text = world.rootfs.text(entry.path)
         if "\0" in text or is_shell(entry.path, text[:512].encode("utf-8", "surrogateescape")):
@@ -217,7 +217,8 @@ def plain(value: str) -> str:
     return quoted[1].replace('\\"', '"') if quoted[1] is not None else quoted[2]
 
 
-def _is_configuration(entry: Entry, world: World) -> bool:
+def is_configuration(entry: Entry, world: World) -> bool:
+    """Whether a file is the image's own configuration, by its place or its name."""
     path = entry.path
     if not entry.is_file or not 0 < entry.size <= MAX_SIZE or entry.executable:
         return False

@@ -37,6 +37,13 @@ def is_source(entry: Entry, world: World) -> bool:
     return is_script_of(LANGUAGE, script_head(entry, world))
 
 
+@derived
+def site_tops(world: World) -> frozenset[str]:
+    """The names of all modules in the directories of installed packages."""
+    sites = layout(world).sites
+    return frozenset(name.partition(".")[0] for site in sites for name in world.rootfs.names(site))
+
+
 @derived_by
 def outline_of(world: World, path: str) -> Outline:
     """The outline of a source file."""

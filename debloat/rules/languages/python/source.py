@@ -63,9 +63,9 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 _DYNAMIC = re.compile(
-    rb"""(?:import_module|__import__|run_module|find_spec|import_string|resolve_name)\(\s{0,80}["'](\.{0,9})([\w.]{1,200})["':]"""
+    rb"""(?:\b(?:\w{0,20}_)?import(?:_\w{1,30})?|run_module|find_spec|resolve_name)\(\s{0,80}["'](\.{0,9})([\w.]{1,200})["':]"""
 )
-_DYNAMIC_WORDS = (b"import_module", b"__import__", b"run_module", b"find_spec", b"import_string", b"resolve_name")
+_DYNAMIC_WORDS = (b"import_", b"_import(", b"run_module", b"find_spec", b"resolve_name")
 _LITERAL = re.compile(rb"""["']([A-Za-z_]\w{0,99}(?:\.\w{1,99}){0,15})["']""")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 
@@ -218,7 +218,8 @@ _SONAME = re.compile(r"lib[\w.+-]{1,80}\.so(?:\.\d+)*")
 _PINNED = re.compile(r"([A-Za-z0-9][\w.-]{0,100})==[\w.+!-]{1,100}")
 """How a console script names its own distribution to load_entry_point."""
 
-_IMPORTERS = frozenset({"import_module", "__import__", "run_module", "find_spec", "import_string", "resolve_name"})
+_IMPORTER = re.compile(r"(?:\w*_)?import(?:_\w+)?|run_module|find_spec|resolve_name")
+"""Functions that take a module's name: importlib's, and others' around it (`try_import`)."""
 _RESOURCES = frozenset(
     {"files", "get_data", "read_text", "read_binary", "open_text", "open_binary", "path", "contents"}
 )
@@ -299,7 +300,7 @@ class _Reader:
         first = _text(call.args[0]) if call.args else None
         if whole in ("sys.path.append", "sys.path.insert"):
             self._paths |= {text for arg in call.args if (text := _text(arg)) and text.startswith("/")}
-        elif name in _IMPORTERS and first is not None:
+        elif first is not None and _IMPORTER.fullmatch(name):
             self._add_dynamic(first, call)
         elif name in _LOADERS:
             names = {text for arg in call.args if (text := _text(arg)) and "/" not in text}
