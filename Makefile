@@ -1,29 +1,46 @@
 # Two commands: `make demo` shows the tool at work, `make test` passes all tests. Both set up what they need.
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+# Tests without an engine share nothing but the processors.
+PARALLEL := -n auto --maxprocesses 4
 
-.PHONY: setup engine demo test unit fuzz lint bench wheel clean
+.PHONY: setup engine demo test unit fuzz coverage lint bench wheel clean
 
 setup:
 	@scripts/setup.sh
 
-engine: setup
-	@scripts/engine.sh
+# Base images that tests and benchmarks start from; a fixture that needs another has it made.
+SUITES := bookworm trixie
 
+engine: setup
+	@scripts/engine.sh $(SUITES)
+
+demo: SUITES := trixie
 demo: engine
 	@scripts/demo.sh
 
+# Everything, cheap tests first: the last line of either run says how it ended, and the second follows on success only.
 test: engine lint
-	@$(BIN)/python -m pytest -p no:randomly --durations=15
+	@$(PYTEST) $(PARALLEL) -m "not engine" --durations=15
+	@$(PYTEST) -m engine --durations=15
 
+# Between two edits: no engine, no network, two minutes at most on two processors.
 unit: setup
-	@$(BIN)/python -m pytest -m "not engine"
+	@$(PYTEST) $(PARALLEL) -m "not engine and not network and not slow" --hypothesis-profile=unit
 
 # Property tests and fuzzers from other starting points than CI, which takes the same one each time.
 fuzz: setup
 	@for seed in $${SEEDS:-1 2 3 4 5 6 7 8 9 10}; do \
-		echo "seed $$seed" && $(BIN)/python -m pytest -q -m "hypothesis and not engine" --hypothesis-seed=$$seed || exit 1; \
+		echo "seed $$seed" && $(PYTEST) $(PARALLEL) -q -m "hypothesis and not engine" --hypothesis-seed=$$seed || exit 1; \
 	done
+
+# Of the package by the tests without an engine: lines and branches, those in other processes too.
+coverage: setup
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q $(PARALLEL) -m "not engine"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -40,4 +57,4 @@ wheel: setup
 	@$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) build dist debloat/sensor/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist debloat/sensor/bin .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

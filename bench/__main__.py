@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import compare, cost, docs, generality, growth, imports, overhead, store
+from bench import compare, cost, docs, generality, growth, hostile, imports, overhead, store
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth", "import")
+SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile")
 
 
 def say(text: str) -> None:
@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--large", action="store_true", help="15 GB too")
     one.add_argument("--keep", action="store_true", help="leave the images for the next time")
     add("import", _import, "what loading the command line costs")
+    one = add("hostile", _hostile, "how the time of what reads untrusted bytes grows with them; needs no engine")
+    one.add_argument("only", nargs="*", help="readers whose name holds one of these")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -121,6 +123,11 @@ def _import(given: argparse.Namespace) -> int:
     return _shown(result, imports.summary, imports.bars(result), given.save)
 
 
+def _hostile(given: argparse.Namespace) -> int:
+    result = hostile.run(say, only=getattr(given, "only", ()))
+    return _shown(result, hostile.summary, hostile.bars(result), given.save)
+
+
 def _shown(
     result: dict[str, Any], summary: Callable[..., str], bars: list[tuple[str, float, float]], save: bool
 ) -> int:
@@ -158,7 +165,7 @@ def _all(given: argparse.Namespace) -> int:
     """Everything that a machine does in about an hour, against the committed results."""
     given.fixture, given.level, given.table, given.again, given.stale = [], None, False, False, False
     given.fresh = []
-    for subject in (_generality, _cost, _overhead, _growth, _import):
+    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile):
         subject(given)
     return _compare(given)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bench import hostile
 from bench.stats import share
 
 
@@ -95,10 +96,16 @@ def _import(result: dict[str, Any]) -> Iterator[Figure]:
     yield Figure("loading the command line over click", result["ratio"]["median"], 0.1)
 
 
+def _hostile(result: dict[str, Any]) -> Iterator[Figure]:
+    for row in hostile.worst(result):
+        yield Figure(f"{row['reader']}: growth", row["ratio"], 0.25)
+
+
 FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "generality": _generality,
     "cost": _cost,
     "overhead": _overhead,
     "growth": _growth,
     "import": _import,
+    "hostile": _hostile,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cost, generality, growth, imports, overhead, plots, store
+from bench import cost, generality, growth, hostile, imports, overhead, plots, store
 
 PAGES = (store.ROOT / "docs" / "generality.md", store.ROOT / "docs" / "performance.md")
 
@@ -18,6 +18,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "overhead": lambda result: overhead.summary(result, markdown=True),
     "growth": lambda result: growth.summary(result, markdown=True),
     "import": lambda result: imports.summary(result, markdown=True),
+    "hostile": lambda result: hostile.summary(result, markdown=True),
 }
 
 

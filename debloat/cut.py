@@ -18,6 +18,7 @@ from debloat.image import carve
 from debloat.image.archive import Destination, Written, archive
 from debloat.image.rootfs import Rootfs
 from debloat.rules import all_rules
+from debloat.rules.application.shipped import closing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def save(minimal: Minimal, name: str, to: Destination) -> None:
 
 def cut(world: World, image: Image, healed: tuple[Want, ...], directory: Path) -> Minimal:
     """Close over the trace and what was healed, and carve what stays into a layer in `directory`."""
-    return carved(world.rootfs, world.packages, image, close(world, all_rules(), healed), directory)
+    return carved(world.rootfs, world.packages, image, close(closing(world), all_rules(), healed), directory)
 
 
 def carved(rootfs: Rootfs, packages: Packages, image: Image, closure: Closure, directory: Path) -> Minimal:

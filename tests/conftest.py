@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support import network
 
 # How long an example takes says how busy the machine is, and nothing of the code. CI takes the same examples each time,
 # so that a change is judged by what it changes; `make fuzz` looks for more.
 settings.register_profile(
     "debloat", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
 )
+# For `make unit`, which is run between two edits; a test that sets a number of its own keeps it.
+settings.register_profile("unit", settings.get_profile("debloat"), max_examples=20)
 settings.load_profile("debloat")
 
 ORDER = ("tests/integration/test_fixtures.py", "tests/engines/", "tests/integration/", "tests/sensor/", "tests/")
 """Where tests lie, the last to run first: what is cheap fails before what is dear begins."""
 
-NOT_IGNORED = {
+NOT_IGNORED: dict[int, Callable[[int, FrameType | None], Any] | signal.Handlers] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGQUIT: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
@@ -36,13 +42,21 @@ def _own_state() -> Iterator[None]:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, default)
     # A runner that cancels sends SIGTERM, which would end Python with the containers of a test still there.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", directory)
         patch.setenv("XDG_CACHE_HOME", directory)
         for name in ("SOURCE_DATE_EPOCH", "DOCKER_BUILDKIT", "NO_COLOR", "FORCE_COLOR"):
             patch.delenv(name, raising=False)
         yield
+    # A test worker that is slow to end is sent one as well.
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture: what a test may download is said by its marker."""
+    network.allow(item.get_closest_marker("network") is not None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import tarfile
@@ -9,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench import compare, docs, generality, generated, growth, imports, plots, stats
+from bench import compare, docs, generality, generated, growth, hostile, imports, plots, stats
 from bench.heldout import lacking, used_files
 from bench.workloads import timed
+from debloat.core.errors import DebloatError
 from debloat.core.model import Access, Op
 from tests.support.trees import tree
 
@@ -196,6 +198,50 @@ def _import(ratio: float) -> dict[str, Any]:
 def test_what_got_worse(before: dict[str, Any], after: dict[str, Any], names: list[str]) -> None:
     assert [r.name for r in compare.compare(before, after)] == names
     assert compare.compare(before, copy.deepcopy(before)) == []
+
+
+# ---------------------------------------------------------------------------------- hostile
+
+
+def _pieces(*rows: tuple[str, str, float, float]) -> dict[str, Any]:
+    names = ("reader", "piece", "seconds", "ratio")
+    return {"subject": "hostile", "pieces": [{"size": 2048, **dict(zip(names, row, strict=True))} for row in rows]}
+
+
+def test_of_each_reader_the_piece_that_grows_most_counts() -> None:
+    rows = (
+        ("a", "x", 0.02, 4.1),
+        ("a", "y", 0.02, 15.9),
+        ("a", "too quick to tell", 0.0001, 99.0),
+        ("b", "z", 0.02, 4.0),
+    )
+    result = _pieces(*rows)
+    assert [row["piece"] for row in hostile.worst(result)] == ["y", "z"]
+    assert [measured <= most for _, measured, most in hostile.bars(result)] == [False, True]
+    assert "15.90" in hostile.summary(result)
+
+
+def test_reading_that_got_slower_is_a_regression() -> None:
+    before, after = _pieces(("a", "x", 0.02, 4.0)), _pieces(("a", "x", 0.02, 15.0))
+    assert [r.name for r in compare.compare(before, after)] == ["a: growth"]
+
+
+@pytest.mark.parametrize("reader", hostile.READERS, ids=lambda reader: reader.name)
+def test_every_reader_gets_a_piece_that_it_reads_to_the_end(reader: hostile.Reader) -> None:
+    """What is refused at once says nothing of the rest."""
+    read = 0
+    for piece in reader.pieces:
+        with contextlib.suppress(DebloatError, ValueError):
+            reader.read((reader.head + piece * 50).encode("latin-1"))
+            read += 1
+    assert read
+
+
+def test_a_piece_is_measured_with_a_size_and_its_multiple() -> None:
+    sizes = set[int]()
+    row = hostile.measured(hostile.Reader("any", lambda data: sizes.add(len(data) // 16), ("ab",)), "ab", last=16 << 10)
+    assert {size // 64 for size in sizes} == {2, 4, 8, 16, 64}
+    assert row.size == 16 << 10
 
 
 def test_different_subjects_are_not_compared() -> None:

@@ -11,7 +11,7 @@ import pytest
 from debloat import sensor
 from debloat.core import config
 from debloat.core.errors import UsageError
-from debloat.core.model import Level, Policy
+from debloat.core.model import Image, Level, Policy
 from debloat.core.progress import Silent
 from debloat.core.recipe import Recipe, recipe
 from debloat.engine.base import ContainerSpec
@@ -155,7 +155,12 @@ def test_an_image_that_is_not_here_is_not_pulled(monkeypatch: pytest.MonkeyPatch
     engine = shop()
     asked = []
     image = engine.image
-    monkeypatch.setattr(engine, "image", lambda reference, *, pull=True: asked.append(pull) or image(reference))
+
+    def noted(reference: str, *, pull: bool = True) -> Image:
+        asked.append(pull)
+        return image(reference)
+
+    monkeypatch.setattr(engine, "image", noted)
     plan_run(engine, "shop:1", EXACT)
     assert asked == [False]
 

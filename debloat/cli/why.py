@@ -27,6 +27,7 @@ from debloat.engine.workspace import Workspace
 from debloat.image.reader import open_rootfs
 from debloat.pipeline import world_of
 from debloat.rules import all_rules
+from debloat.rules.application.shipped import closing
 from debloat.rules.application.survey import leftover
 
 
@@ -37,7 +38,7 @@ def why(options: Why, engines: Engines) -> None:
         original, trace, asked, healed = _sources(engine, engine.image(options.image), options)
         rootfs = open_rootfs(workspace, original, sensor.binary(engine.info().architecture))
         world = world_of(original, rootfs, dpkg.read(rootfs), asked, trace)
-        closure = close(world, all_rules(), healed)
+        closure = close(closing(world), all_rules(), healed)
         for line in explain(world, closure, options.path):
             click.echo(line)
 
@@ -107,7 +108,7 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
             lines.append(f"  of {owner}, {share.kept_files} of {share.total_files} files stay")
     wider = [level for level in Level if level > world.policy.level]
     for level in wider:
-        there = close(replace(world, policy=replace(world.policy, level=level)), all_rules())
+        there = close(closing(replace(world, policy=replace(world.policy, level=level))), all_rules())
         if real in there:
             lines.append(f"  --level {level} would keep it: {there.why(real)[0][1].rule}")
             break

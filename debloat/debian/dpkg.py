@@ -8,6 +8,7 @@ the same way.
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 from array import array
@@ -136,6 +137,7 @@ class Database(Packages):
         self._more_owners: dict[int, tuple[str, ...]] = {}
         self._files: Held[str] = Held()
         self._digests: Held[tuple[str, str]] = Held()
+        self._disowned = frozenset[str]()
         self._shared, self._directories = frozenset[str](), frozenset[str]()
         self._index()
 
@@ -250,7 +252,20 @@ class Database(Packages):
         """Pairs (digest, path as the package ships it) of a package's `.md5sums`."""
         return self._digests.get(name, lambda _: control.md5sums(self.content(f"{self.records[name].info}.md5sums")))
 
+    def disowning(self, names: Iterable[str]) -> Database:
+        """The same database, in which `owners` does not know some packages."""
+        other = copy.copy(self)
+        other._disowned = self._disowned | frozenset(names)
+        return other
+
     def owners(self, path: str) -> tuple[str, ...]:
+        found = self.brought(path)
+        if self._disowned and not self._disowned.isdisjoint(found):
+            return tuple(name for name in found if name not in self._disowned)
+        return found
+
+    def brought(self, path: str) -> tuple[str, ...]:
+        """The packages that a path came with: its owners, and those that are disowned."""
         found = self.listing(path)
         if not found and path in self.alternatives:
             real = self.rootfs.resolve(path).path

@@ -20,6 +20,7 @@ MODULES = (
     "debloat.rules.application.survey",
     "debloat.rules.application.repositories",
     "debloat.rules.application.payload",
+    "debloat.rules.application.shipped",
     "debloat.rules.application.mentions",
     "debloat.rules.system.accounts",
     "debloat.rules.knowledge.families",

@@ -16,6 +16,7 @@ from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
 from debloat.rules.cmdline import programs, vector
 from debloat.rules.commands import inert, reached
+from debloat.rules.comments import Comments
 from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.language import TEXT, Calls, CommandLines, Language
 
@@ -108,21 +109,17 @@ def lines(source: bytes, reader: Reader, quotes: bool = True) -> tuple[str, ...]
 
 
 def _words(text: str, reader: Reader, quotes: bool) -> Iterator[str]:
+    comments = Comments(text, ("#", "//", "*", "/*"), but="#{")
     for match in reader.found(text):
-        if _commented(text, match.start()):
+        if comments.hold(match.start()):
             continue
         first, rest = match[1] or match[2], _further(text, match.end())
         # With further arguments no shell reads the first.
         yield from vector((first, *rest)) if rest and " " not in first else programs(first.strip(" |"))
     for pattern in reader.quotes if quotes else ():
         for match in pattern.finditer(text):
-            if not _commented(text, match.start()):
+            if not comments.hold(match.start()):
                 yield from programs(match[1])
-
-
-def _commented(text: str, at: int) -> bool:
-    line = text[text.rfind("\n", 0, at) + 1 : at].lstrip()
-    return line.startswith(("#", "//", "*", "/*")) and not line.startswith("#{")
 
 
 def _further(text: str, at: int) -> tuple[str, ...]:

@@ -280,6 +280,7 @@ def _names(root: Path) -> Iterable[tuple[str, str]]:
             yield fields["Package"], fields["Architecture"]
 
 
+@pytest.mark.network
 def test_trivy_sees_the_packages_and_files_that_are_there(minimal: Path) -> None:
     packages, files = trivy(minimal)
     assert sorted(packages) == ["base-files", "dash", "mawk", "netbase", "tzdata"]
@@ -289,12 +290,14 @@ def test_trivy_sees_the_packages_and_files_that_are_there(minimal: Path) -> None
     ]
 
 
+@pytest.mark.network
 def test_syft_sees_digests_conffiles_and_licences(minimal: Path) -> None:
     found = syft(minimal)
     assert "etc/protocols" in found["netbase"]
     assert [path for files in found.values() for path in files if not (minimal / path).exists()] == []
 
 
+@pytest.mark.network
 def test_the_digests_are_those_of_the_files(minimal: Path) -> None:
     checked = 0
     for sums in (minimal / "var/lib/dpkg/info").glob("*.md5sums"):
@@ -306,6 +309,7 @@ def test_the_digests_are_those_of_the_files(minimal: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="needs dpkg-query")
+@pytest.mark.network
 def test_dpkg_itself_reads_the_database(minimal: Path) -> None:
     def run(*command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ from debloat.core.model import ImageConfig, Level
 from debloat.elf.audit import UnmetNeed, audit
 from debloat.rules.system import elf as rules
 from tests.support.elves import LOADER, library, needs_compiler, program, versioned, workshop
-from tests.support.trees import closed, tree, world
+from tests.support.trees import Table, closed, tree, world
 
 pytestmark = needs_compiler
 
@@ -93,7 +93,7 @@ def user_of(provider: bytes) -> bytes:
 
 def test_versions() -> None:
     new, old = versioned("libv.so", "V_1", "V_2"), versioned("libv.so", "V_1")
-    files = {"/prog": user_of(new), "/usr/lib/libv.so": new, "/lib/libv.so": old, "/lib64/x": ""}
+    files: Table = {"/prog": user_of(new), "/usr/lib/libv.so": new, "/lib/libv.so": old, "/lib64/x": ""}
     rootfs = tree(files)
     assert audit(rootfs, {"/prog", "/usr/lib/libv.so"}, NO_CONFIG) == []
     found = audit(rootfs, {"/prog", "/lib/libv.so"}, NO_CONFIG)

@@ -18,8 +18,8 @@ from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Kind
 from debloat.engine.base import ChannelClosed
 from debloat.image.reader import ExportedContents, IndexParser, SensorContents, without_engine_made
-from debloat.image.rootfs import Contents, Rootfs
-from tests.support.engine import MemoryContents, ServeChannel, serve_index
+from debloat.image.rootfs import Contents, MemoryContents, Rootfs
+from tests.support.engine import ServeChannel, serve_index
 
 ENTRIES = [
     Entry("/", Kind.DIR, 0o755),

@@ -10,7 +10,7 @@ import docker
 import pytest
 
 from tests.integration.harness import Place
-from tests.support import fixtures
+from tests.support import fixtures, network
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,7 @@ class Builds:
 
     def image(self, name: str) -> str:
         """The image of a fixture, when it is there; FixtureError when it cannot be built."""
+        network.require("a fixture's image")
         return self._images[name].result()
 
     def close(self) -> None:

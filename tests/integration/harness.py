@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import docker
 import docker.errors
@@ -101,7 +101,7 @@ class Place:
 
     def run(self, *argv: str, before: tuple[str, ...] = (), **env: str) -> Done:
         """The same, waited for."""
-        process = self.start(*argv, before=before, **env)
+        process = self.start(*argv, before=before, cwd=None, **env)
         out, err = process.communicate(timeout=LIMIT)
         return Done(process.returncode, out, err)
 
@@ -269,7 +269,8 @@ def _place(
 
 def _digest(layer: tarfile.TarFile, member: tarfile.TarInfo, wanted: bool) -> str:
     content = layer.extractfile(member) if wanted else None
-    return hashlib.file_digest(content, "sha256").hexdigest() if content is not None else ""
+    # A member's file is a BufferedReader, which typeshed does not say.
+    return "" if content is None else hashlib.file_digest(cast(io.BufferedReader, content), "sha256").hexdigest()
 
 
 def _forget(tree: dict[str, Node], path: str, *, keep_root: bool = False) -> None:

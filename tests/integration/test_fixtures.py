@@ -17,7 +17,7 @@ from tests.integration.harness import Node, Place, saved
 from tests.support import fixtures
 from tests.support.fixtures import CheckResult, Fixture
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(900)]
 
 LEVELS = ("exact", "safe")
 

@@ -120,6 +120,7 @@ def test_exposed_ports_that_are_off(place: Place) -> None:
         assert f"nothing listens on the exposed port {port}" in seen.err
 
 
+@pytest.mark.network
 @pytest.mark.parametrize("fixture", ["nginx"])
 def test_a_tls_port_is_found_out(place: Place, builds: Builds, fixture: str) -> None:
     image = place.adopt(builds.image(fixture))

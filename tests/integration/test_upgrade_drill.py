@@ -71,9 +71,9 @@ def deb(directory: Path, name: str, version: str, files: dict[str, bytes | str],
         f"Package: {name}\nSource: drill\nVersion: {version}\nArchitecture: amd64\nDepends: {depends}\n"
         "Maintainer: Nobody <nobody@example.org>\nDescription: drill\n"
     )
-    path = directory / f"{name}_{version}_amd64.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, path], check=True, capture_output=True)
-    return path
+    package = directory / f"{name}_{version}_amd64.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, package], check=True, capture_output=True)
+    return package
 
 
 def compiled(directory: Path, source: str, *options: str) -> bytes:

@@ -16,18 +16,21 @@ from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, reasons, recipe_digest, whole
 from debloat.lock.seeds import carried
 from tests.support.dpkgdb import database
-from tests.support.trees import tree
+from tests.support.trees import Table, tree
 
 CONFIG = ImageConfig({"Cmd": ["/srv/app"], "WorkingDir": "/srv", "ExposedPorts": {"80/tcp": {}}, "User": "app"})
 IMAGE = Image("shop:1", "sha256:" + "1" * 64, "linux", "amd64", "", "2024-01-01T00:00:00Z", CONFIG)
-OWNED = {"tool": ["/usr/bin/tool", "/usr/share/tool/1.0/data", "/usr/share/tool/unused"], "idle": ["/usr/bin/idle"]}
-TABLE = {
+OWNED = {
+    "tool": ["/usr/share/doc/tool", "/usr/bin/tool", "/usr/share/tool/1.0/data", "/usr/share/tool/unused"],
+    "idle": ["/usr/bin/idle"],
+}
+TABLE: Table = {
     "/srv/app": ("0755", "application"),
     "/srv/own": "data of the application",
     "/etc/passwd": "app:x:1:1::/srv:/bin/sh\n",
     "/tmp/": "",
     "/bin": "-> usr/bin",
-    **{path: path for paths in OWNED.values() for path in paths},
+    **{path: path for paths in OWNED.values() for path in paths if "doc" not in path},
 }
 TRACE = Trace(
     frozenset(
@@ -43,12 +46,12 @@ TRACE = Trace(
 )
 
 
-def build(directory: Path, trace: Trace = TRACE, **changes: str) -> tuple[World, Minimal]:
+def build(directory: Path, /, **changes: str) -> tuple[World, Minimal]:
     """A build of the service; `changes` rename paths of its packages, old=new."""
     owned = {name: [changes.get(p, p) for p in paths] for name, paths in OWNED.items()}
     table = {changes.get(path, path): content for path, content in TABLE.items()}
     rootfs = tree({**database(owned), **table})
-    world = World(rootfs, dpkg.read(rootfs), CONFIG, trace)
+    world = World(rootfs, dpkg.read(rootfs), CONFIG, TRACE)
     directory.mkdir(exist_ok=True)
     return world, cut(world, IMAGE, (), directory)
 

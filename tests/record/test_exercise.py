@@ -263,7 +263,7 @@ def test_a_note_on_what_was_only_connected_to() -> None:
 def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     answers = iter(["", "68/udp", "1812/udp 1813/udp", "never asked"])
     session = Container(1)
-    session.command = lambda *words, timeout=60.0: next(answers)  # type: ignore[method-assign, assignment]
+    session.command = lambda *words, timeout=60.0: next(answers)  # type: ignore[method-assign]
     config = ImageConfig({"ExposedPorts": {"1812/udp": {}}})
     run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
     assert run._until_ready() == ""

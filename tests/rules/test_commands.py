@@ -58,6 +58,7 @@ def test_any_word_is_answered(word: str) -> None:
     assert path is None or WORLD.rootfs.is_file(path)
 
 
+@pytest.mark.network
 def test_what_every_package_may_take_for_granted() -> None:
     """awk is of no Essential package, and base-files, which is, depends on one."""
     real = deb_world("base-files", "mawk", "dash", "mosquitto", "jq")

@@ -54,7 +54,12 @@ def test_the_closure_is_the_same_cold_warm_and_absent(kept: Path) -> None:
 
 def test_a_text_is_read_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    reader = parsed.remembered(str, str)(lambda text: reads.append(text) or "found")
+
+    @parsed.remembered(str, str)
+    def reader(text: bytes) -> str:
+        reads.append(text)
+        return "found"
+
     for _ in range(2):
         with parsed.opened():
             assert reader(FILLED.encode()) == "found"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,9 +155,6 @@ def test_garbage_is_read_without_error(text: str, reader: subprocesses.Reader) -
 @pytest.mark.parametrize(
     "piece", ["system(", "open(a, '", "`a", "system('a', ", "qx(", "exec [", "\\", "system {", "popen \n"]
 )
-def test_long_input_is_read_in_time(piece: str) -> None:
-    text = (piece * (200_000 // len(piece))).encode()
+def test_what_is_said_over_and_over_is_found_as_if_it_were_said_a_few_times(piece: str) -> None:
     for reader in READERS:
-        begun = time.process_time()
-        lines(text, reader)
-        assert time.process_time() - begun < 5
+        assert lines((piece * 20_000).encode(), reader) == lines((piece * 2_000).encode(), reader)

@@ -25,8 +25,8 @@ def sensor_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def payload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("payload") / "payload"
-    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-o", path, HERE / "payload.c"]
-    subprocess.run(command, check=True, timeout=60)
+    flags = ("-O1", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
+    subprocess.run(["cc", *flags, "-o", path, HERE / "payload.c"], check=True, timeout=60)
     return path
 
 

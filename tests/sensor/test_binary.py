@@ -35,6 +35,7 @@ def test_unknown_machine() -> None:
         binary("s390x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_built_and_kept(no_prebuilt: Path, arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not debloat.sensor._compilers(machine(arch)):
@@ -48,6 +49,7 @@ def test_built_and_kept(no_prebuilt: Path, arch: str, monkeypatch: pytest.Monkey
     assert binary(arch) == data
 
 
+@pytest.mark.slow
 def test_same_source_same_binary(tmp_path: Path) -> None:
     build(machine(platform.machine()), tmp_path / "one")
     build(machine(platform.machine()), tmp_path / "two")
@@ -86,7 +88,7 @@ def test_each_part_includes_what_it_needs(part: str) -> None:
         "-Wno-unused",
         "-fsyntax-only",
         "-include",
-        SOURCE.parent / part,
+        str(SOURCE.parent / part),
         "-x",
         "c",
         "/dev/null",
@@ -126,6 +128,7 @@ def test_compiler_that_fails(no_prebuilt: Path, monkeypatch: pytest.MonkeyPatch)
     assert not list((no_prebuilt / "cache" / "debloat").iterdir())
 
 
+@pytest.mark.slow
 def test_read_only_home(no_prebuilt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     assert binary(platform.machine())[:4] == b"\x7fELF"
@@ -137,15 +140,17 @@ WARNINGS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["cc", "clang", "aarch64-linux-gnu-gcc"])
 def test_no_warnings(compiler: str, tmp_path: Path) -> None:
     if not shutil.which(compiler):
         pytest.skip(f"no {compiler}")
-    command = [compiler, *FLAGS, *WARNINGS, "-Werror", "-o", tmp_path / "sensor", SOURCE]
+    command = [compiler, *FLAGS, *WARNINGS, "-Werror", "-o", str(tmp_path / "sensor"), str(SOURCE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_doctor(arch: str, tmp_path: Path) -> None:
     name = machine(arch)

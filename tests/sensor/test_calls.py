@@ -140,7 +140,7 @@ class Case:
 
 
 def _cases() -> list[Case]:
-    cases = []
+    cases = list[Case]()
     for call in CALLS:
         for entry in ("native", "compat"):
             if (entry == "native" and not call.name) or (entry == "compat" and call.compat is None):

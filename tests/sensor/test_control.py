@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ class Control:
 
 @contextlib.contextmanager
 def controlled(sensor: Sensor, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[Control]:
-    argv = [*prefix, sensor.path, "control", "--dir", sensor.traces, *options]
+    argv: list[str | Path] = [*prefix, sensor.path, "control", "--dir", sensor.traces, *options]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         watchdog = threading.Timer(TIMEOUT, process.kill)
         watchdog.start()
@@ -57,7 +56,7 @@ def running(sensor: Sensor, mechanism: str, *program: str) -> Iterator[subproces
 
 
 def test_unknown_and_quit(sensor: Sensor) -> None:
-    argv = [sensor.path, "control", "--dir", sensor.traces]
+    argv: list[str | Path] = [sensor.path, "control", "--dir", sensor.traces]
     done = subprocess.run(
         argv, input=b"what\nmark\nawait x\nquit\nlisten\n", capture_output=True, timeout=TIMEOUT, check=True
     )
@@ -111,9 +110,8 @@ def test_await_a_port_that_opens_later(sensor: Sensor) -> None:
         s.bind(("0.0.0.0", 0))
         port = s.getsockname()[1]
         threading.Timer(0.1, s.listen).start()
-        began = time.monotonic()
-        assert control.ask(f"await {port} 10000") == f"ready {port}"
-        assert time.monotonic() - began < 5
+        # The answer comes with the port, not with the limit, which is longer than a test may take.
+        assert control.ask(f"await {port} 3600000") == f"ready {port}"
 
 
 def test_await_ends_with_the_program(sensor: Sensor, payload: Path, mechanism: str) -> None:

@@ -16,6 +16,8 @@ import pytest
 from debloat.sensor import SOURCE, binary, source_hash
 
 PROJECT = SOURCE.parents[3]
+pytestmark = pytest.mark.slow
+
 SOURCES = {p.relative_to(PROJECT).as_posix() for p in SOURCE.parent.rglob("*.[ch]")}
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 

@@ -93,7 +93,7 @@ def serve(tree: Path, request: bytes, can_mount: bool) -> bytes:
     """`serve` in `tree` as its root, with a file system mounted on /covered."""
     script = 'mount --bind "$0" "$0" && mount -t tmpfs none "$0/covered" && : >"$0/covered/above" && '
     keep = [] if can_mount else ["setpriv", "--bounding-set=-sys_admin", "--"]
-    argv = ["unshare", "--mount", "sh", "-c", script + 'cd "$0" && exec "$@"', tree]
+    argv: list[str | Path] = ["unshare", "--mount", "sh", "-c", script + 'cd "$0" && exec "$@"', tree]
     done = subprocess.run(
         [*argv, *keep, "chroot", tree, "/.debloat/sensor", "serve"],
         input=request,
@@ -182,6 +182,7 @@ def test_many_reads_in_one_request(tree: Path) -> None:
     assert read_answers(serve(tree, request, can_mount=True), 5000) == [(0, b"x")] * 5000
 
 
+@pytest.mark.slow
 def test_deep_tree(tree: Path) -> None:
     """Deeper than descriptors are allowed at first, and paths longer than PATH_MAX."""
     deep = tree / "deep"
@@ -203,7 +204,7 @@ def test_deep_tree(tree: Path) -> None:
 
 def test_requests_that_break_the_protocol_end_it(tree: Path) -> None:
     for request in (b"what\n", b"read x\n", b"read 2\n/a/small\0"):
-        argv = ["unshare", "--mount", "chroot", tree, "/.debloat/sensor", "serve"]
+        argv: list[str | Path] = ["unshare", "--mount", "chroot", tree, "/.debloat/sensor", "serve"]
         done = subprocess.run(argv, input=request, capture_output=True, timeout=TIMEOUT, check=False)
         assert done.returncode == 125
         assert done.stderr.startswith(b"sensor: ")

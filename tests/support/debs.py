@@ -2,9 +2,11 @@
 
     root = fetch("libc6", "tzdata")      # a directory: the packages unpacked together, with a dpkg database
     world = deb_world("libc6", "tzdata") # the same as a World
+    world = deb_world("libc6", "tzdata", release="trixie")
 
-Packages come from the host's own archive (`apt-get download`) once and are cached outside the checkout, in
-`$DEBLOAT_TEST_CACHE` or `~/.cache/debloat-tests`. Maintainer scripts do not run, so what they generate is missing.
+Packages come from Debian's archive once and are cached outside the checkout (`archive.py`); tests that use
+them are marked `network`. Maintainer scripts do not
+run, so what they generate is missing.
 """
 
 from __future__ import annotations
@@ -25,46 +27,39 @@ from debloat.core.model import Entry, ImageConfig, Kind, Level, Policy, Trace
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
+from tests.support import archive, network
+from tests.support.network import CACHE
 
-CACHE = Path(os.environ.get("DEBLOAT_TEST_CACHE") or Path.home() / ".cache" / "debloat-tests")
+DEFAULT = "bookworm"
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 NOTHING_TRACED = Trace()
 
 
-def deb(name: str) -> Path:
-    """The .deb of a package, downloaded once; the test is skipped where the host cannot."""
-    pool = CACHE / "debs"
-    known = sorted(pool.glob(f"{name}_*.deb"))
-    if known:
-        return known[-1]
-    if not _bookworm():
-        pytest.skip("needs the package archive of Debian 12 on amd64")
-    pool.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as tmp:
-        os.chmod(tmp, 0o755)
-        command = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", name]
-        done = subprocess.run(command, cwd=tmp, capture_output=True, text=True, check=False)
-        found = sorted(Path(tmp).glob("*.deb"))
-        if done.returncode or not found:
-            pytest.skip(f"cannot download {name}: {done.stderr.strip()[:200]}")
-        return found[0].rename(pool / found[0].name)
+def deb(name: str, release: str = DEFAULT) -> Path:
+    """The .deb of a package of a release, downloaded once; the test is skipped where the host cannot."""
+    return _debs([name], release)[0]
 
 
-@functools.cache
-def _bookworm() -> bool:
-    """Whether the host is a Debian 12 on amd64: the cases name files of its packages."""
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        return False
-    asked = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=False)
-    release = Path("/etc/os-release")
-    text = release.read_text() if release.exists() else ""
-    return asked.stdout.strip() == "amd64" and "ID=debian\n" in text and 'VERSION_ID="12"' in text
+def _debs(names: Iterable[str], release: str) -> list[Path]:
+    pool = CACHE / "debs" / release
+    wanted = sorted(set(names))
+    network.require(f"{', '.join(wanted)} of {release}")
+    if missing := [name for name in wanted if _newest(pool, name) is None]:
+        try:
+            archive.download(release, missing, pool)
+        except archive.ArchiveError as error:
+            pytest.skip(str(error))
+    return [path for name in wanted if (path := _newest(pool, name)) is not None]
 
 
-def fetch(*names: str) -> Path:
-    """The packages unpacked together into one cached root, /usr merged, with `status`, `.list` and `.md5sums`."""
-    debs = sorted(deb(name) for name in set(names))
-    key = hashlib.sha256("\n".join(d.name for d in debs).encode()).hexdigest()[:16]
+def _newest(pool: Path, name: str) -> Path | None:
+    return max(pool.glob(f"{name}_*.deb"), default=None)
+
+
+def fetch(*names: str, release: str = DEFAULT) -> Path:
+    """A release's packages unpacked into one cached root, /usr merged, with `status`, `.list` and `.md5sums`."""
+    debs = sorted(_debs(names, release))
+    key = hashlib.sha256("\n".join([release, *(d.name for d in debs)]).encode()).hexdigest()[:16]
     root = CACHE / "roots" / key
     if root.is_dir():
         return root
@@ -153,8 +148,8 @@ def rootfs(root: Path, extra: Mapping[str, str] | None = None) -> Rootfs:
 
 
 @functools.lru_cache(maxsize=4)
-def _parts(names: tuple[str, ...], extra: tuple[tuple[str, str], ...]) -> tuple[Rootfs, Packages]:
-    tree = rootfs(fetch(*names), dict(extra))
+def _parts(release: str, names: tuple[str, ...], extra: tuple[tuple[str, str], ...]) -> tuple[Rootfs, Packages]:
+    tree = rootfs(fetch(*names, release=release), dict(extra))
     return tree, dpkg.read(tree)
 
 
@@ -164,7 +159,8 @@ def deb_world(
     config: Mapping[str, object] | None = None,
     trace: Trace = NOTHING_TRACED,
     level: Level = Level.SAFE,
+    release: str = DEFAULT,
 ) -> World:
-    """A world in which exactly these packages are installed, with `extra` entries on top."""
-    tree, packages = _parts(tuple(sorted(set(names))), tuple(sorted((extra or {}).items())))
+    """A world in which exactly these packages of a release are installed, with `extra` entries on top."""
+    tree, packages = _parts(release, tuple(sorted(set(names))), tuple(sorted((extra or {}).items())))
     return World(tree, packages, ImageConfig(config or {}), trace, Policy(level))

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,12 +74,12 @@ def elf(
     return output.read_bytes()
 
 
-def program(**how: object) -> bytes:
-    return elf("program", **how)  # type: ignore[arg-type]
+def program(**how: Any) -> bytes:
+    return elf("program", **how)
 
 
-def library(name: str, **how: object) -> bytes:
-    return elf("library", name, **how)  # type: ignore[arg-type]
+def library(name: str, **how: Any) -> bytes:
+    return elf("library", name, **how)
 
 
 def versioned(soname: str, *versions: str) -> bytes:

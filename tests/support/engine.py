@@ -229,6 +229,8 @@ class ServeChannel:
     def errors(self) -> bytes:
         return b""
 
+    def end(self) -> None: ...
+
     def close(self) -> None: ...
 
 

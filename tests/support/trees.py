@@ -9,6 +9,7 @@ metadata. Parent directories come by themselves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from debloat.closure import Rule, World, close
 from debloat.core.model import Closure, Entry, ImageConfig, Kind, Level, Policy, Trace, Want
@@ -18,7 +19,8 @@ from debloat.image.rootfs import MemoryContents, Rootfs
 
 NOTHING_TRACED = Trace()
 
-Table = Mapping[str, "str | bytes | tuple[str, str | bytes]"]
+Table = Mapping[str, Sequence[Any]]
+"""A text, bytes, or a pair of metadata and one of them; a type checker joins these to a sequence in a literal."""
 
 
 def tree(table: Table) -> Rootfs:

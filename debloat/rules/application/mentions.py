@@ -7,7 +7,7 @@ at all, a literal that is the name of a program. Interpreters, and what builds a
 mere mention.
 
 Packages of pip, npm and gem are others' code, which names what it could do: of a mention there the Essential programs
-follow alone. What belongs to a Debian package depends on what it needs.
+follow alone. A Debian package depends on what it needs: of a mention there the programs of its Depends follow.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from debloat.closure import Rule, World, derived
+from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.core.shells import SHELLS
 from debloat.rules import languages
 from debloat.rules.application.survey import is_application
-from debloat.rules.commands import SYSTEM_PATH
+from debloat.rules.commands import SYSTEM_PATH, depended
 from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED, STORES
@@ -59,7 +59,10 @@ class SourceMentions(Rule):
     level: ClassVar[Level] = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
+        if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
+            return
+        if owners := world.packages.owners(entry.path):
+            yield from self._of_package(entry, owners, world)
             return
         own = is_application(world, entry.path)
         dotfile = own and entry.name.startswith(".") and not entry.name.endswith(_suffixes())
@@ -74,6 +77,13 @@ class SourceMentions(Rule):
             path, essential = _programs(world)[word]
             if own or essential:
                 yield self.want(path, entry.path, f"mentions {word}")
+
+    def _of_package(self, entry: Entry, owners: tuple[str, ...], world: World) -> Iterator[Want]:
+        """The programs of what a library's package depends on, in its sources: that is what it depends on them for."""
+        if not entry.name.endswith(_suffixes()) or not _needs(world, owners):
+            return
+        for word in sorted(_names(world.rootfs.read(entry.path), dotfile=False) & _needs(world, owners).keys()):
+            yield self.want(_needs(world, owners)[word], entry.path, f"mentions {word}")
 
     def _path(self, world: World, path: str, source: str, own: bool) -> Iterator[Want]:
         entry = world.rootfs.lookup(path)
@@ -131,6 +141,18 @@ def _programs(world: World) -> dict[str, tuple[str, bool]]:
                 owners = (world.packages.get(owner) for owner in world.packages.owners(entry.path))
                 essential = any(owner is not None and owner.essential for owner in owners)
                 found[name] = (f"{directory.rstrip('/')}/{name}", essential)
+    return found
+
+
+@derived_by
+def _needs(world: World, owners: tuple[str, ...]) -> dict[str, str]:
+    """The programs of the packages that some packages depend on by name, Essential ones left out: name -> path."""
+    names = depended(world, owners) - frozenset(owners)
+    found: dict[str, str] = {}
+    for word, (path, essential) in _programs(world).items():
+        real = world.rootfs.resolve(path).path or path
+        if not essential and not names.isdisjoint(world.packages.owners(real)):
+            found[word] = path
     return found
 
 

@@ -29,7 +29,7 @@ CALLS, CONTAINS = 4 << 20, 64 << 20
 MERGED = ("/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/")
 """Directories that are links into /usr where it is merged, and hold the same files where it is not."""
 
-_LISTS = ("when", "except", "env", "exists", "unless", "calls", "contains", "keep", "less", "debian")
+_LISTS = ("when", "except", "env", "exists", "unless", "calls", "contains", "keep", "less")
 _TEXTS = ("name", "why", "source", "level")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _VARIABLES = frozenset({"multiarch", "dir", "locale", "tz", "term", *"123456789"})
@@ -57,7 +57,6 @@ class Family:
     contains: tuple[bytes, ...] = ()
     less: tuple[str, ...] = ()
     level: Level = Level.SAFE
-    debian: tuple[str, ...] = ()
 
 
 def parse(text: str) -> tuple[Family, ...]:
@@ -83,7 +82,7 @@ def _family(table: Mapping[str, Any]) -> Family:
         lists = key in _LISTS and isinstance(value, list) and value and all(v and isinstance(v, str) for v in value)
         if not texts and not lists:
             raise FamilyError(f"{name}: {key} is unknown, empty or of the wrong type")
-    if missing := [key for key in ("name", "why", "source", "keep", "debian") if key not in table]:
+    if missing := [key for key in ("name", "why", "source", "keep") if key not in table]:
         raise FamilyError(f"{name}: without {', '.join(missing)}")
     if not _NAME.fullmatch(name) or not {"when", "env"} & table.keys():
         raise FamilyError(f"{name}: needs a lower-case name, and `when` or `env`")

@@ -12,7 +12,9 @@ than the package's circle.
 
 from __future__ import annotations
 
+import itertools
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World, derived
@@ -22,6 +24,7 @@ from debloat.rules.application.survey import survey
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import inert, on_path, reached
 from debloat.rules.knowledge.plugins import SHARED
+from debloat.rules.language import TEXT
 from debloat.rules.languages.shell.rules import DEPENDENCIES, is_shell
 from debloat.rules.programs import BUILD_TIME
 
@@ -59,6 +62,26 @@ _ITEM = re.compile(r"[ \t]*-[ \t]+(\S.*)")
 _QUOTED = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'")
 _PROCESS = re.compile(r"[\w-]+:[ \t]*(\S.*)")
 
+_DASH_C = re.compile(
+    rf"[\"']-\w{{0,4}}c[\"']\s{{0,99}}(?:,|\}}\s{{0,99}},\s{{0,99}}\{{[^{{}}]{{0,200}}:)\s{{0,99}}{TEXT}"
+)
+"""A shell's line in a list of arguments, or in a list of objects that each hold one."""
+_DASH_C_ITEMS = re.compile(r"^[ \t]*-[ \t]+[\"']?-\w{0,4}c[\"']?[ \t]*\n[ \t]*-[ \t]+([^\s|>].*)", re.MULTILINE)
+_SCALAR = re.compile(
+    r"^([ ]*)(?:- +)?[\w.-]*(?:command|cmd|exec|script|run|hook|job|start|stop|args)s?: +[|>][+-]?\d?[ ]*\n"
+    r"((?:\1[ ]+.*\n|[ ]*\n){1,200})",
+    re.MULTILINE,
+)
+"""A script in a block of YAML (YAML 1.2, 8.1)."""
+
+GIT = re.compile(r".*/(?:\.?gitconfig|\.git/config|git/config)")
+_GIT_COMMAND = re.compile(
+    r"\s*(clean|smudge|process|textconv|driver|external|command|cmd|sshcommand|program|helper|editor|pager|packobjectshook)"
+    r"\s*=\s*(\S.*)",
+    re.IGNORECASE,
+)
+"""Variables of git-config(1) and gitattributes(5) that hold command lines."""
+
 _CRONTAB = re.compile(r"/etc/crontab|/etc/cron\.d/[\w-]+|/var/spool/cron/(?:crontabs/)?[^/]+")
 _OWN_CRONTAB = re.compile(r".*/[\w.-]*cron(?:tab)?(?:\.txt)?|.*\.cron")
 _JOB = re.compile(r"\s*(?:@\w+|(?:[\w*/,-]+\s+){4}[\w*/,-]+)\s+(.+)")
@@ -85,7 +108,12 @@ class ConfigNames(Rule):
         for path, number in named.items() if len(named) <= MAX_NAMED else ():
             if _may_follow(path, world):
                 yield self.want(path, entry.path, f"named in line {number}")
-        words = processes(lines) if entry.name == "Procfile" else commands(lines)
+        if entry.name == "Procfile":
+            words = processes(lines)
+        elif GIT.fullmatch(entry.path):
+            words = git_commands(lines)
+        else:
+            words = itertools.chain(commands(lines), shell_lines(text))
         for word, number in {word: number for number, word in words}.items():
             found = on_path(world, word)
             if found is not None and found.rpartition("/")[2] not in BUILD_TIME:
@@ -142,6 +170,29 @@ def commands(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
             yield from ((number, word) for word in programs(plain(value)))
         # A list below a key: `command:` and then `- sort`.
         listed = line.rstrip().endswith(":") and _COMMAND.search(f"{line.rstrip()} -") is not None
+
+
+def git_commands(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The words that run programs in a git-config(1), with their lines; `helper = x` runs git-credential-x."""
+    for number, line in lines:
+        if match := _GIT_COMMAND.fullmatch(line):
+            value = plain(match[2])
+            yield from ((number, word) for word in programs(value.removeprefix("!")))
+            if match[1].lower() == "helper" and value[:1] not in ("!", "/"):
+                yield number, f"git-credential-{value.partition(' ')[0]}"
+
+
+def shell_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The words that run programs in what a shell is given, with their lines: `["-c", "a | b"]` and YAML's blocks."""
+    for pattern in (_DASH_C, _DASH_C_ITEMS, _SCALAR):
+        for match in pattern.finditer(text):
+            number = text.count("\n", 0, match.start()) + 1
+            line = match[2] if pattern is _SCALAR else next(group for group in match.groups() if group is not None)
+            if pattern is _DASH_C_ITEMS:
+                line = plain(line)
+            elif pattern is _DASH_C:
+                line = re.sub(r"\\([\"'\\])", r"\1", line)
+            yield from ((number, word) for word in programs(textwrap.dedent(line)))
 
 
 def _values(line: str, listed: bool) -> Iterator[str]:

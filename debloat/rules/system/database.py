@@ -39,7 +39,7 @@ class DebianDatabase(Rule):
             for name in _by_anchor(world).get(entry.path, ()):
                 yield from self._of_package(database, name, entry.path)
         elif counts(entry):
-            for name in database.owners(entry.path):
+            for name in database.brought(entry.path):
                 yield self.want(_anchor(database, name), entry.path, f"the package database's entry of {name}")
             group = database.alternatives.get(entry.path) if entry.is_symlink else None
             if group:

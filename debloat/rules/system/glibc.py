@@ -133,7 +133,7 @@ class LocalTime(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        zone = world.rootfs.resolve(LOCALTIME).path if entry.name == LIBC else None
+        zone = world.rootfs.resolve(LOCALTIME).path if entry.name.startswith("libc") else None
         if zone is not None and zone.rpartition("/")[2] not in UNIVERSAL and _libc(entry, world) is not None:
             yield self.want(LOCALTIME, entry.path, zone)
 

@@ -10,6 +10,7 @@ from debloat.closure import close
 from debloat.core.model import Level, Want
 from debloat.rules.application.mentions import MAX_DIRECTORY, RULES, _names, _paths
 from tests.support import trees
+from tests.support.dpkgdb import debian_world
 
 ELF = ("0755", "\x7fELF")
 SYSTEM: trees.Table = {
@@ -95,3 +96,13 @@ def test_exact_keeps_what_was_touched() -> None:
 def test_no_source_is_an_error(data: bytes, dotfile: bool) -> None:
     assert all("/" in path for path in _paths(data, dotfile))
     assert all("/" not in name for name in _names(data, dotfile))
+
+
+@pytest.mark.parametrize(("depends", "kept"), [("tools", "/usr/bin/pdftoppm"), ("other", "/usr/bin/factor")])
+def test_a_package_names_the_programs_that_it_depends_on(depends: str, kept: str) -> None:
+    module = "/usr/lib/python3/dist-packages/pages.py"
+    source = "import subprocess\nclass P: tool = 'pdftoppm'\nOTHER = 'factor', 'perl'\nsubprocess.run(P.tool)\n"
+    packages = {"pages": [module], "tools": ["/usr/bin/pdftoppm", "/usr/bin/perl"], "other": ["/usr/bin/factor"]}
+    world = debian_world({**SYSTEM, module: source}, packages, fields={"pages": {"Depends": depends}})
+    found = [p for p in trees.paths(close(world, RULES, [Want(module, "seed", "probe:x")])) if p != module]
+    assert found == [kept]

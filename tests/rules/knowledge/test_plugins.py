@@ -247,6 +247,7 @@ def test_large_private_data_follows_a_program_that_the_dockerfile_asks_for(asked
 # Real packages
 
 
+@pytest.mark.network
 def test_sasl_mechanisms_follow_the_one_that_was_loaded() -> None:
     used = Access(f"{LIB}/sasl2/libplain.so", Op.OPEN, "r", "p", "/usr/bin/ldapsearch")
     world = deb_world("libsasl2-2", "libsasl2-modules", "libsasl2-modules-db", trace=Trace(frozenset({used})))
@@ -255,6 +256,7 @@ def test_sasl_mechanisms_follow_the_one_that_was_loaded() -> None:
     assert f"{LIB}/sasl2/libsasldb.so.2.0.25" not in closure, "of another package"
 
 
+@pytest.mark.network
 def test_a_library_that_comes_through_runpath_is_no_plugin() -> None:
     program = Access("/usr/bin/sudo", Op.EXEC, "-", "p", "/usr/bin/sudo")
     linked = Access("/usr/libexec/sudo/libsudo_util.so.0", Op.OPEN, "r", "p", "/usr/bin/sudo")
@@ -264,6 +266,7 @@ def test_a_library_that_comes_through_runpath_is_no_plugin() -> None:
         assert ("/usr/libexec/sudo/system_group.so" in closure) is follows
 
 
+@pytest.mark.network
 @pytest.mark.parametrize(
     ("package", "program", "private", "other"),
     [

@@ -104,12 +104,14 @@ def test_a_document_brings_no_directories() -> None:
 # Real packages
 
 
+@pytest.mark.network
 def test_a_broker_and_its_clients() -> None:
     run = Access("/usr/sbin/mosquitto", Op.EXEC, "-", "p", "/usr/sbin/mosquitto")
     closure = close(deb_world("mosquitto", "mosquitto-clients", trace=Trace(frozenset({run}))), RULES)
     assert {"/usr/bin/mosquitto_passwd", "/usr/bin/mosquitto_rr"} <= closure.evidence.keys()
 
 
+@pytest.mark.network
 def test_essential_programs_bring_no_others() -> None:
     run = Access("/usr/bin/ls", Op.EXEC, "-", "p", "/usr/bin/ls")
     closure = close(deb_world("coreutils", trace=Trace(frozenset({run}))), RULES)

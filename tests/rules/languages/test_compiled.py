@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,7 +156,6 @@ def test_garbage_is_read_without_error(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("piece", [b"/etc/", b"/usr/bin/gm", b"/etc/a\0", b"/usr/share/zoneinfo/"])
-def test_long_input_is_read_in_time(piece: bytes) -> None:
-    begun = time.process_time()
-    list(compiled.paths(piece * (400_000 // len(piece)), trees.world(IMAGE)))
-    assert time.process_time() - begun < 5
+def test_what_is_said_over_and_over_is_found_as_if_it_were_said_a_few_times(piece: bytes) -> None:
+    world = trees.world(IMAGE)
+    assert set(compiled.paths(piece * 20_000, world)) == set(compiled.paths(piece * 2_000, world))

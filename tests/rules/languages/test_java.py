@@ -139,6 +139,7 @@ PACKAGES = (
 )
 
 
+@pytest.mark.network
 def test_a_real_runtime_works_from_what_is_kept(tmp_path: Path) -> None:
     home = "/usr/lib/jvm/java-17-openjdk-amd64"
     world = deb_world(*PACKAGES)

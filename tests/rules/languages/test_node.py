@@ -19,9 +19,10 @@ from debloat.debian import dpkg
 from debloat.rules.languages.node.packages import bare, manifest, needs
 from debloat.rules.languages.node.rules import RULES
 from debloat.rules.languages.node.source import MAX_PARSED, references, specifiers
+from tests.support import network
 from tests.support.chroots import kept as kept_really
 from tests.support.chroots import run
-from tests.support.debs import CACHE, fetch
+from tests.support.debs import fetch
 from tests.support.hosttree import host_rootfs
 from tests.support.trees import Table, closed, paths, rules_for, tree, world
 
@@ -387,7 +388,8 @@ const server = app.listen(0, '127.0.0.1', async () => {
 
 def installed(*names: str) -> Path:
     """An application's directory with npm packages installed; cached outside of the checkout."""
-    target = CACHE / "npm" / "-".join(names)
+    network.require("an npm package")
+    target = network.CACHE / "npm" / "-".join(names)
     if not target.is_dir():
         if shutil.which("npm") is None:
             pytest.skip("needs npm")
@@ -402,6 +404,7 @@ def installed(*names: str) -> Path:
     return target
 
 
+@pytest.mark.network
 def test_express_application_on_debians_node(tmp_path: Path) -> None:
     source = installed("express@4", "ejs@3", "lodash@4", "typescript@5")
     root = tmp_path / "full"

@@ -249,6 +249,7 @@ use Time::Local; use Digest::SHA 'sha1_hex'; use JSON::PP; print sha1_hex('a'), 
 """
 
 
+@pytest.mark.network
 def test_real_perl_runs_from_what_is_kept(tmp_path: Path) -> None:
     world = deb_world(*PERL, extra={"/app/core.pl": CORE})
     closure = chroots.kept(world, perl.RULES, "/usr/bin/perl", "/app/core.pl")
@@ -280,6 +281,7 @@ __DATA__
 }
 
 
+@pytest.mark.network
 def test_real_frameworks_run_from_what_is_kept(tmp_path: Path) -> None:
     world = deb_world(*WEB, extra=APPS)
     closure = chroots.kept(world, perl.RULES, "/usr/bin/perl", "/usr/bin/plackup", *APPS)

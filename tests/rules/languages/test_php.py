@@ -180,6 +180,7 @@ echo json_encode([extension_loaded('sqlite3'), extension_loaded('xsl'), class_ex
 """
 
 
+@pytest.mark.network
 def test_real_php_runs_from_what_is_kept(tmp_path: Path) -> None:
     # The maintainer scripts' work: phpenmod makes a link per SAPI and module.
     enabled = {"10-opcache": "zend_extension=opcache.so", "20-mbstring": "extension=mbstring.so"}

@@ -15,9 +15,12 @@ from debloat.closure import World
 from debloat.core.model import ImageConfig
 from debloat.debian import dpkg
 from debloat.rules.languages.python import programs, rules
+from tests.support import network
 from tests.support.chroots import kept, run, size
-from tests.support.debs import CACHE, deb_world, fetch
+from tests.support.debs import deb_world, fetch
 from tests.support.hosttree import host_rootfs
+
+pytestmark = pytest.mark.network
 
 RULES = (*rules.RULES, *programs.RULES)
 
@@ -120,7 +123,8 @@ def test_gunicorns_script_names_its_distribution(tmp_path: Path) -> None:
 
 def wheels(*names: str) -> Path:
     """A site directory with wheels for Python 3.11 as pip installs them; cached outside of the checkout."""
-    target = CACHE / "wheels" / "-".join(names)
+    network.require("a wheel")
+    target = network.CACHE / "wheels" / "-".join(names)
     if not target.is_dir():
         building = target.with_name(f"{target.name}.{os.getpid()}")
         command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", str(building)]

@@ -236,6 +236,7 @@ puts Rack::Handler.get('webrick')
 """
 
 
+@pytest.mark.network
 def test_real_ruby_runs_from_what_is_kept(tmp_path: Path) -> None:
     world = deb_world(*PACKAGES, extra={"/app/script.rb": SCRIPT, "/app/app.rb": APP})
     closure = chroots.kept(world, ruby.RULES, "/usr/bin/ruby3.1", "/app/script.rb", "/app/app.rb")

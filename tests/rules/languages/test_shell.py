@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from debloat.core.model import Access, Op, Trace
 from debloat.debian.packages import Package
 from debloat.rules.languages.shell import rules as shell
 from debloat.rules.languages.shell import source as shellparse
+from debloat.rules.languages.shell import tokens
+from debloat.rules.languages.shell.evaluate import MAX_BRACES, braces
 from tests.support import trees
 from tests.support.trees import Table
 
@@ -56,6 +60,16 @@ CASES = [
     ("a default", "${JAVA:-java} -jar x", ["java"]),
     ("an assigning default", ": ${JAVA:=java}; exec $JAVA", ["java"]),
     ("an array", 'c=(mysqld --x); "${c[@]}"', ["mysqld"]),
+    ("a command behind a here-document", "cat <<A; jq .\nbody\nA\nnginx", ["cat", "jq", "nginx"]),
+    ("a pipe behind one", "cat <<A | jq .\nsed\nA\nid", ["cat", "id", "jq"]),
+    ("a function that is a loop", "f() for i in a; do jq $i; done\nid x", ["id", "jq"]),
+    (
+        "what is broken hides nothing",
+        "if x; then jq; fi fi\nid (a; sed p)\ncase a in tee) cat;; esac",
+        ["cat", "id", "jq", "sed"],
+    ),
+    ("backquotes in a default", "x=${A:-`jq .`}; nginx ${B:=`id -u`}", ["id", "jq", "nginx"]),
+    ("quoted braces", "echo '{jq,nginx}' \"{a,b}\"", []),
     ("a table of commands", 'declare -A p=([a]=jq ["b c"]=sed); ${p[$1]} -c', ["jq", "sed"]),
     ("a table that grows", 'p[a]=jq; p+=([b]=sed); "${p[$1]}" -c', ["jq", "sed"]),
     ("a loop over an array", 'a=(jq sed); for c in "${a[@]}"; do $c x; done', ["jq", "sed"]),
@@ -329,3 +343,55 @@ def test_a_file_that_a_shell_read_while_recorded() -> None:
     for trace, kept in ((Trace(opened), True), (Trace(), False)):
         found = trees.closed(trees.world(table, trace=trace), shell.RULES, "/app/jobs.txt").evidence
         assert ("/usr/bin/jq" in found) is kept
+
+
+@pytest.mark.parametrize("word", ["{/usr,}/lib{/*,}/x.so", "/usr/lib/{x,y}.so", "/usr/{lib,{lib64,lib32}/a}/x.so"])
+def test_braces_in_paths(word: str) -> None:
+    table = {"/usr/lib/x.so": "x", "/usr/lib/m/x.so": "x", "/usr/lib/y.so": "x", "/usr/lib/z.so": "x"}
+    root = trees.world(_table(f'export LD_PRELOAD="$(echo {word})"\n', table))
+    found = trees.paths(trees.closed(root, shell.RULES, "/app/run.sh"), "/usr/lib/")
+    assert "/usr/lib/x.so" in found
+    assert ("/usr/lib/m/x.so" in found) is ("*" in word)
+    assert "/usr/lib/z.so" not in found
+
+
+@given(st.lists(st.sampled_from(["{", "}", ",", "a", "/", "$", "\\", "*"]), max_size=24))
+def test_braces_as_bash_expands_them(parts: list[str]) -> None:
+    text = "".join(parts)
+    if "\\" not in text and "$" not in text and "*" not in text and text.count("{") == text.count("}") <= 2:
+        ran = subprocess.run(
+            ["/bin/bash", "-fc", f"printf '%s\\n' x{text}"], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        assert braces(f"x{text}") == ran
+    assert 1 <= len(braces(text)) <= MAX_BRACES + 1 + text.count(",")
+
+
+@given(st.text("ab;|&()<>'\"`$#{}\\\n \t", max_size=80))
+def test_tokens_of_garbage(text: str) -> None:
+    lines = [line for line, _ in tokens.pieces(text)]
+    assert all(1 <= line <= text.count("\n") + 1 for line in lines)
+    assert lines == sorted(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("cat <<A <<-'B' >x; jq\nsed\nA\n\ttee\n\tB\nid", [(1, "cat     >x"), (1, "jq"), (6, "id")]),
+        ("a 2>&1 && b &>x & c", [(1, "a 2>&1"), (1, "b &>x"), (1, "c")]),
+        (
+            'f() { a; }\ncase x in y|z) b;; esac # no\n(c "$(d; e)")',
+            [(1, "a"), (2, "b"), (3, 'c "$(d; e)"')],
+        ),
+        ("if a; then b 'x;\ny'; fi\nfor i in 1; do ! c; done", [(1, "a"), (1, "b 'x;\ny'"), (3, "c")]),
+    ],
+)
+def test_tokens(text: str, want: list[tuple[int, str]]) -> None:
+    assert list(tokens.pieces(text)) == want
+
+
+@given(
+    st.lists(st.sampled_from(["jq .", "id -u", "sed p", "x=1 tee y"]), max_size=8),
+    st.sampled_from([";", "\n", "&&", "|"]),
+)
+def test_tokens_of_lists(commands: list[str], between: str) -> None:
+    assert [piece for _, piece in tokens.pieces(f" {between} ".join(commands))] == commands

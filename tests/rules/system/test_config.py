@@ -12,7 +12,13 @@ from tests.support.trees import Table, closed, paths, rules_for, world
 
 RUN = ("0755", b"x")
 
-SYSTEM = {"/usr/bin/sh": RUN, "/usr/bin/bash": RUN, "/usr/bin/curl": RUN, "/usr/bin/tool": RUN, "/bin": "-> usr/bin"}
+SYSTEM: Table = {
+    "/usr/bin/sh": RUN,
+    "/usr/bin/bash": RUN,
+    "/usr/bin/curl": RUN,
+    "/usr/bin/tool": RUN,
+    "/bin": "-> usr/bin",
+}
 
 
 def kept(table: Table, **config: object) -> list[str]:
@@ -94,7 +100,7 @@ def test_working_directory_and_volumes_without_their_contents() -> None:
 
 
 def test_what_every_container_has() -> None:
-    table = {
+    table: Table = {
         "/tmp/": ("1777", ""),
         "/tmp/left": "",
         "/var/run": "-> /run",

@@ -131,6 +131,7 @@ def test_scripts_of_logrotate() -> None:
     assert kept("/etc/logrotate.d/served", text) == ["/usr/bin/check", "/usr/bin/feed"]
 
 
+@pytest.mark.network
 def test_debian_s_own_logrotate_script() -> None:
     world = deb_world("rsyslog", "logrotate")
     found = trees.closed(world, configfiles.RULES, "/etc/logrotate.d/rsyslog")
@@ -161,3 +162,29 @@ def test_long_input_is_read(piece: str) -> None:
     text = piece * (configfiles.MAX_SIZE // len(piece))
     assert {number for number, _ in commands([(1, text)])} <= {1}
     assert len(list(jobs(text, with_user=True))) <= 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("/app/hooks.json", '[{"hook": "sh", "args": ["-c", "check \\"x\\" | jq ."]}]', ["check", "jq", "sh"]),
+        ("/app/hooks.json", '{"args": [\n  "-ec",\n  "check | jq ."\n]}', ["check", "jq"]),
+        ("/app/hooks.json", '{"args": [{"name": "-c"}, {"from": "text", "name": "check | jq"}]}', ["check", "jq"]),
+        ("/app/hooks.yaml", "- what: x\n  args:\n    - -c\n    - check | jq .\n", ["check", "jq"]),
+        ("/app/hooks.yaml", "- args: ['-c', 'check | jq .']\n", ["check", "jq"]),
+        ("/app/hooks.yaml", "job:\n  script: |\n    check x\n\n    jq .\n  other: feed\n", ["check", "jq"]),
+        ("/app/hooks.yaml", "about: |\n  check x\n  jq .\n", []),
+        ("/app/hooks.json", '{"args": ["-c", "-d", "x"], "text": "check"}', []),
+        ("/etc/haproxy/haproxy.cfg", "program feeder\n    command /usr/bin/feed -x\n    option y\n", ["feed"]),
+        ("/etc/gitconfig", '[filter "x"]\n\tclean = check -- %f\n\tsmudge = feed\n', ["check", "feed"]),
+        ("/etc/gitconfig", "[core]\n\tsshCommand = check -i /k\n[alias]\n\tx = feed\n", ["check"]),
+        ("/etc/gitconfig", "[credential]\n\thelper = !check | jq\n[diff]\n\texternal=feed", ["check", "feed", "jq"]),
+    ],
+)
+def test_command_lines_in_structures(path: str, text: str, expected: list[str]) -> None:
+    assert [p.rpartition("/")[2] for p in kept(path, text)] == expected
+
+
+@given(st.text("-c\"' ,[]{}:|\n\\abc", max_size=80))
+def test_structures_of_garbage(text: str) -> None:
+    assert all(1 <= number <= text.count("\n") + 1 for number, _ in configfiles.shell_lines(text))

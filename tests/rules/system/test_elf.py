@@ -30,14 +30,14 @@ def kept(table: Table, *seeds: str, env: tuple[str, ...] = (), trace: Trace | No
 
 
 def test_interpreter_with_the_links_to_it() -> None:
-    table = {"/prog": program(), "/lib64": "-> usr/lib64", f"/usr{LOADER}": b"", "/usr/lib64/other": b""}
+    table: Table = {"/prog": program(), "/lib64": "-> usr/lib64", f"/usr{LOADER}": b"", "/usr/lib64/other": b""}
     closure = kept(table, "/prog")
     assert paths(closure) == ["/lib64", "/prog", f"/usr{LOADER}"]
     assert list(rules_for(closure, f"/usr{LOADER}")) == ["elf.interpreter"]
 
 
 def test_a_library_needs_no_interpreter_and_text_needs_nothing() -> None:
-    table = {"/liba.so": library("liba.so"), "/text": "liba.so libb.so" * 10, LOADER: b"", f"{LIB}/libb.so": b""}
+    table: Table = {"/liba.so": library("liba.so"), "/text": "liba.so libb.so" * 10, LOADER: b"", f"{LIB}/libb.so": b""}
     assert paths(kept(table, "/liba.so", "/text")) == ["/liba.so", "/text"]
 
 
@@ -52,7 +52,7 @@ def test_needed_libraries_of_libraries() -> None:
 
 
 def test_a_file_that_only_has_the_name_is_no_library() -> None:
-    table = {
+    table: Table = {
         "/prog": program(needs=("liba.so", "libb.so")),
         "/usr/lib/liba.so": "INPUT(-la)",
         "/usr/lib/libb.so/": "",
@@ -66,7 +66,7 @@ def test_a_library_in_a_directory_of_its_own_is_not_found_by_name() -> None:
 
 
 def test_without_a_cache_the_directories_of_ldconfig_come_last() -> None:
-    table = {
+    table: Table = {
         "/prog": program(needs=("liba.so", "libb.so")),
         "/etc/ld.so.conf": "/opt/lib\n",
         "/opt/lib/liba.so": library("liba.so"),
@@ -94,7 +94,7 @@ def test_a_library_that_is_a_program_with_its_own_rpath() -> None:
 
 
 def test_a_setuid_program_does_not_look_into_ld_library_path() -> None:
-    table = {
+    table: Table = {
         "/prog": ("4755", program(needs=("liba.so",))),
         "/env/liba.so": library("liba.so", needs=("libb.so",)),
         "/env/libb.so": library("libb.so"),
@@ -102,7 +102,7 @@ def test_a_setuid_program_does_not_look_into_ld_library_path() -> None:
         "/usr/lib/libb.so": library("libb.so"),
     }
     assert {"/usr/lib/liba.so", "/usr/lib/libb.so"} <= set(kept(table, "/prog", env=("LD_LIBRARY_PATH=/env",)).evidence)
-    plain = {**table, "/prog": ("0755", program(needs=("liba.so",)))}
+    plain: Table = {**table, "/prog": ("0755", program(needs=("liba.so",)))}
     assert "/usr/lib/liba.so" not in kept(plain, "/prog", env=("LD_LIBRARY_PATH=/env",))
 
 
@@ -152,7 +152,7 @@ def test_a_plug_in_of_another_program_or_with_its_own_runpath_does_not() -> None
 
 
 def test_preloads() -> None:
-    table = {
+    table: Table = {
         "/prog": program(),
         "/static": program(flags=("-static",)),
         "/etc/ld.so.preload": "/opt/libp.so # /opt/libn.so\n",
@@ -202,7 +202,7 @@ def test_names_in_a_programs_text_are_not_guessed() -> None:
 
 
 def test_origin_of_a_kept_link() -> None:
-    table = {
+    table: Table = {
         "/plugins/p.so": "-> ../store/p.so",
         "/store/p.so": library("p.so", needs=("liba.so",), runpath="$ORIGIN/lib"),
         "/plugins/lib/liba.so": library("liba.so"),

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from debloat.core.model import Level
 from debloat.rules.system import glibc
+from tests.support.archive import RELEASES
+from tests.support.debs import deb_world
 from tests.support.elves import library, needs_compiler, versioned
-from tests.support.trees import closed, paths, rules_for, world
+from tests.support.trees import Table, closed, paths, rules_for, world
 
 LIB = "/usr/lib/x86_64-linux-gnu"
 
@@ -78,6 +80,19 @@ def test_the_time_zone_that_the_image_sets(localtime: str, follows: list[str]) -
     assert [path for path in found if not path.startswith(LIB)] == follows
 
 
+@pytest.mark.parametrize("release", RELEASES)
+def test_glibc_of_each_release(release: str) -> None:
+    extra = {
+        "/etc/localtime": "-> /usr/share/zoneinfo/Europe/Berlin",
+        "/etc/nsswitch.conf": "passwd: files compat\n",
+        "/etc/passwd": "",
+    }
+    there = deb_world("libc6", "tzdata", "libgcc-s1", extra=extra, release=release)
+    found = set(paths(closed(there, glibc.RULES, f"{LIB}/libc.so.6")))
+    assert {*extra, f"{LIB}/libnss_compat.so.2", f"{LIB}/libgcc_s.so.1"} <= found
+    assert (f"{LIB}/libnss_files.so.2" in found) is (release == "bullseye")
+
+
 @needs_compiler
 def test_before_glibc_2_34_files_and_dns_are_modules() -> None:
     closure = closed(world(image("GLIBC_2.2.5"), level=Level.EXACT), glibc.RULES, f"{LIB}/libc.so.6")
@@ -108,7 +123,7 @@ def test_safe_adds_databases_and_the_unwinder() -> None:
 
 @needs_compiler
 def test_cache_with_the_loader_only() -> None:
-    table = {
+    table: Table = {
         "/lib64/ld-linux-x86-64.so.2": library("ld-linux-x86-64.so.2"),
         "/etc/ld.so.cache": "x",
         "/ldata": "ld.so.1",
@@ -119,7 +134,7 @@ def test_cache_with_the_loader_only() -> None:
 
 
 def test_configuration_with_ldconfig_only() -> None:
-    table = {
+    table: Table = {
         "/sbin/ldconfig": ("0755", b"x"),
         "/etc/ld.so.conf": "include",
         "/etc/ld.so.conf.d/a.conf": "/a",

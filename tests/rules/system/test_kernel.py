@@ -19,12 +19,18 @@ def kept(table: Table, *seeds: str) -> list[str]:
 
 
 def test_interpreter_and_the_links_to_it() -> None:
-    table = {"/run": script("#!/bin/sh -e"), "/bin": "-> usr/bin", "/usr/bin/sh": "-> dash", "/usr/bin/dash": SH}
+    table: Table = {"/run": script("#!/bin/sh -e"), "/bin": "-> usr/bin", "/usr/bin/sh": "-> dash", "/usr/bin/dash": SH}
     assert kept(table, "/run") == ["/bin", "/run", "/usr/bin/dash", "/usr/bin/sh"]
 
 
 def test_chain_of_scripts() -> None:
-    table = {"/a": script("#!/b x"), "/b": script("#!/c"), "/c": script("#!/bin/sh"), "/bin/sh": SH, "/bin/bash": SH}
+    table: Table = {
+        "/a": script("#!/b x"),
+        "/b": script("#!/c"),
+        "/c": script("#!/bin/sh"),
+        "/bin/sh": SH,
+        "/bin/bash": SH,
+    }
     assert kept(table, "/a") == ["/a", "/b", "/bin/sh", "/c"]
 
 
@@ -33,7 +39,7 @@ def test_a_script_that_is_its_own_interpreter_ends() -> None:
 
 
 def test_env_through_the_images_path() -> None:
-    table = {
+    table: Table = {
         "/run": script("#!/usr/bin/env tool"),
         "/usr/bin/env": SH,
         "/opt/bin/tool": ("0644", b"not executable"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from debloat.closure import World
 from debloat.core.model import Level, Policy
 from debloat.debian.documentation import is_documentation
@@ -98,6 +100,7 @@ def test_links_of_merged_usr_make_no_package_whole() -> None:
     assert "/usr/bin/b" not in closure
 
 
+@pytest.mark.network
 def test_real_packages_are_whole_with_their_libraries() -> None:
     real = debs.deb_world("dash", "libc6", "libgcc-s1", "gcc-12-base", "debianutils", "mawk", level=Level.PACKAGE)
     closure = closed(real, [WholePackage(), DebianDatabase()], "/usr/bin/dash")

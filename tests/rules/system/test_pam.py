@@ -74,6 +74,7 @@ def test_garbage_is_read_without_error(text: str) -> None:
     assert all(name for name in (*modules(text), *files(text)))
 
 
+@pytest.mark.network
 def test_debian_s_stacks() -> None:
     extra = {
         "/etc/pam.d/common-auth": "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\n",

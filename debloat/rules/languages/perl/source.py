@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.rules.comments import Comments
 from debloat.rules.parsed import remembered
 
 MAX_SOURCE = 4 << 20
@@ -153,7 +154,8 @@ def _code(text: str) -> str:
         at = start + 1
         if text[start + 2 : start + 3].isalpha():
             cut = text.find("\n=cut", start)
-            at = len(text) if cut < 0 else (text.find("\n", cut + 1) if "\n" in text[cut + 1 :] else len(text))
+            end = text.find("\n", cut + 1) if cut >= 0 else -1
+            at = end if end >= 0 else len(text)
             out.append("\n" * text.count("\n", start + 1, at))
     out.append(text[at:])
     text = "".join(out)[1:]
@@ -166,18 +168,14 @@ def _code(text: str) -> str:
 
 def _at(text: str, words: Iterable[str], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
     """Matches of `pattern`, which begin with one of the words, outside of comments. Finding words is fast."""
+    comments = Comments(text, ("#",), inner="; #")
     for word in words:
         at = text.find(word)
         while at >= 0:
             match = pattern.match(text, at)
-            if match and not _commented(text, at):
+            if match and not comments.hold(at):
                 yield match
             at = text.find(word, at + 1)
-
-
-def _commented(text: str, at: int) -> bool:
-    before = text[text.rfind("\n", 0, at) + 1 : at].lstrip()
-    return before.startswith("#") or "; #" in before
 
 
 def _modules(text: str) -> Iterator[tuple[int, str]]:

@@ -19,6 +19,8 @@ UNKNOWN = "\0"
 """Stands in a value for a part that cannot be told; no path holds it."""
 
 MAX_VALUES = 8
+MAX_BRACES = 64
+"""Words that brace expansion makes of one."""
 MAX_NESTED = 4
 MAX_LOOKUPS = 12
 
@@ -154,6 +156,8 @@ PROGRAM_OPTIONS = {
 }
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
+_BRACES = re.compile(r"(?<![$\\])\{([^{},\s]*(?:,[^{},\s]*)+)\}")
+"""Innermost braces with a list in them."""
 _KEY = re.compile(r"^\[[^]]*\]\+?=")
 """The key of an array's element: `([gz]=gzip [xz]=xz)`."""
 
@@ -349,6 +353,8 @@ class Evaluator:
         for part in word.parts:
             options = self._part(part)
             found = [a + b for a in found for b in options][:MAX_VALUES]
+        if not word.quoted and any("{" in value for value in found):
+            found = [one for value in found for one in braces(value)][:MAX_BRACES]
         return list(dict.fromkeys(found))
 
     def _part(self, part: str | Var | Sub) -> list[str]:
@@ -416,6 +422,19 @@ class Evaluator:
 
     def _located(self, word: Word) -> list[str]:
         return [posixpath.normpath(v) if v.startswith("/") else v for v in self.values(word)]
+
+
+def braces(text: str) -> list[str]:
+    """What brace expansion makes of a word: `{/usr,}/lib` is `/usr/lib` and `/lib` (bash(1)); at most some."""
+    done, todo = list[str](), [text]
+    while todo and len(done) + len(todo) <= MAX_BRACES:
+        text = todo.pop(0)
+        match = _BRACES.search(text)
+        if match is None:
+            done.append(text)
+        else:
+            todo[:0] = [text[: match.start()] + part + text[match.end() :] for part in match[1].split(",")]
+    return [*done, *todo]
 
 
 def unwrap(wrapper: Wrapper, args: Iterable[str]) -> list[str]:

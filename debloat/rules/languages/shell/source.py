@@ -7,9 +7,12 @@ result keeps every branch, since which one runs is not known, and nothing is eva
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from debloat.rules.languages.shell import tokens
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -91,6 +94,9 @@ _DEFAULTS = frozenset((":-", ":=", "-", "=", ":+", "+"))
 _HARMLESS = frozenset((":?", "?"))
 
 
+_BACKQUOTED = re.compile(r"(?<!\\)`([^`\n]+)`")
+
+
 _LETTERS = bytes(byte if byte < 0x80 else ord("x") for byte in range(256))
 """What the grammar gets to see: to a shell all bytes beyond ASCII are parts of words, and tree-sitter-bash 0.25 looks
 characters up in a table that ends before U+10FFFF. The words themselves are cut from the source."""
@@ -102,7 +108,10 @@ def parse(source: bytes) -> Script:
     if len(source) > MAX_SCRIPT or b"\0" in source[:4096]:
         return EMPTY
     reader = _Reader(source)
-    reader.walk(_parser().parse(source.translate(_LETTERS)).root_node, 0)
+    root = _parser().parse(source.translate(_LETTERS)).root_node
+    reader.walk(root, 0)
+    if root.has_error and len(source) <= tokens.MAX_SCRIPT:
+        reader.again()
     return Script(tuple(reader.commands), tuple(reader.assignments), tuple(reader.values), frozenset(reader.functions))
 
 
@@ -125,6 +134,21 @@ class _Reader:
         self.assignments: list[tuple[str, tuple[Word, ...]]] = []
         self.values: list[tuple[int, Word]] = []
         self.functions: set[str] = set()
+
+    def again(self) -> None:
+        """Read the script by its tokens, for what the grammar does not get through; what it knows is not read twice."""
+        known = {command.words for command in self.commands}
+        for line, piece in tokens.pieces(self._source.decode("utf-8", "surrogateescape")):
+            self._part(piece, line, known)
+
+    def _part(self, text: str, line: int, known: Collection[tuple[Word, ...]] = ()) -> None:
+        """Read a text by itself: a piece of the script that begins at a line."""
+        inner = _Reader(text.encode("utf-8", "surrogateescape"))
+        inner.walk(_parser().parse(inner._source.translate(_LETTERS)).root_node, 0)
+        for command in inner.commands:
+            if command.words not in known:
+                self.commands.append(replace(command, line=command.line + line - 1))
+        self.assignments += (found for found in inner.assignments if found not in self.assignments)
 
     def walk(self, node: Node, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -181,6 +205,10 @@ class _Reader:
             else:
                 if child.type == "expansion":
                     self._assigning(child, depth)
+                elif node.type == "expansion" and not child.named_children and "`" in (text := self._text(child)):
+                    # To the grammar backquotes in a default are letters.
+                    for inner in _BACKQUOTED.findall(text):
+                        self._part(inner, _line(child))
                 self._inside(child, depth + 1)
 
     def _assigning(self, node: Node, depth: int) -> None:

@@ -1,0 +1,83 @@
+"""The simple commands of a script by its tokens alone: for scripts that the grammar does not get through.
+
+What a shell takes and tree-sitter's grammar does not (`cat <<A; tool`, `f() for ...`) leaves the rest of the script
+unread or misread. Quotes, substitutions, comments and here-documents are told apart here, the nesting of compound
+commands is not; each piece is then read by the grammar by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+MAX_SCRIPT = 256 << 10
+"""Larger scripts are read by the grammar alone."""
+
+_LEADING = re.compile(r"(?:(?:if|then|elif|else|do|while|until|time|!|\{|\})(?=\s|$)\s*)+")
+_DROPPED = re.compile(r"(?:for|select|case|function|in|done|fi|esac|;)(?=\s|$)")
+_HEREDOC = re.compile(r"<<(-?)[ \t]*(?:'([^'\n]+)'|\"([^\"\n]+)\"|\\?([\w.-]+))")
+_QUOTED = re.compile(
+    r"'[^']*'|\"(?:\\.|\$\((?:[^()]|\([^()]*\))*\)|[^\"\\])*\"|`(?:\\.|[^`\\])*`|\\.|\$\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*\}",
+    re.DOTALL,
+)
+_REDIRECTS = re.compile(r"[<>]&|.?&>", re.DOTALL)
+_PLAIN = re.compile(r"[^'\"`\\$#<>;&|()\n]+")
+
+
+def pieces(text: str) -> Iterator[tuple[int, str]]:
+    """The simple commands of a script, as texts without their here-documents, each with its line."""
+    start, at, line, depth, nested = 0, 0, 1, 0, 0
+    here: list[tuple[str, bool]] = []
+    length = len(text)
+    while at < length:
+        if (match := _PLAIN.match(text, at)) or (match := _QUOTED.match(text, at)):
+            at = match.end()
+            continue
+        char = text[at]
+        if char == "#" and (at == 0 or text[at - 1] in " \t\n;&|("):
+            yield from _piece(text, start, at, line)
+            end = text.find("\n", at)
+            at = length if end < 0 else end
+            line += text.count("\n", start, at)
+            start = at
+        elif match := _HEREDOC.match(text, at):
+            here.append((match[2] or match[3] or match[4], match[1] == "-"))
+            at = match.end()
+        elif char == "(" and (nested or (at and text[at - 1] in "$<>")):
+            nested, at = nested + 1, at + 1
+        elif char == ")" and nested:
+            nested, at = nested - 1, at + 1
+        elif nested or char not in ";&|()\n" or (char == "&" and _REDIRECTS.match(text, max(0, at - 1))):
+            at += 1
+        else:
+            function = char == "(" and text[at + 1 :].lstrip(" \t")[:1] == ")"
+            pattern = char == ")" and not depth
+            if not function and not pattern:
+                yield from _piece(text, start, at, line)
+            depth = max(0, depth + (char == "(") - (char == ")"))
+            at += 1
+            if char == "\n" and here:
+                at = _skip(text, at, here)
+                here = []
+            line += text.count("\n", start, at)
+            start = at
+    yield from _piece(text, start, length, line)
+
+
+def _piece(text: str, start: int, end: int, line: int) -> Iterator[tuple[int, str]]:
+    piece = text[start:end]
+    line += piece[: len(piece) - len(piece.lstrip())].count("\n")
+    piece = _LEADING.sub("", piece.strip(), count=1) if _LEADING.match(piece.strip()) else piece.strip()
+    if piece and not _DROPPED.match(piece):
+        yield line, _HEREDOC.sub(" ", piece)
+
+
+def _skip(text: str, at: int, here: list[tuple[str, bool]]) -> int:
+    """Where the bodies of here-documents end that begin at a place."""
+    for mark, tabs in here:
+        end = ("\\t*" if tabs else "") + re.escape(mark)
+        found = re.compile(f"^{end}$", re.MULTILINE).search(text, at)
+        if found is None:
+            return len(text)
+        at = min(found.end() + 1, len(text))
+    return at
