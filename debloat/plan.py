@@ -135,7 +135,7 @@ def plan_run(
     stages = [("record", False), *([("verify", True)] if verify else [])]
     return replace(
         _of(image, target, recipe.policy),
-        containers=(_reading(), *_containers(image, recipe, recorder, stages)),
+        containers=(_reading(engine), *_containers(image, recipe, recorder, stages)),
         probes=tuple(_probes(image, recipe)),
         ready=recipe.ready,
         timeout=recipe.timeout,
@@ -155,7 +155,7 @@ def plan_apply(
         if recipe is not None:
             must_be_runnable(engine, image, recipe)
         done = cut_by(workspace, image, lock, sensor.binary(engine.info().architecture), progress)
-        plan = replace(_of(image, target, lock.policy), cut=_cut(done), containers=(_reading(),))
+        plan = replace(_of(image, target, lock.policy), cut=_cut(done), containers=(_reading(engine),))
     if recipe is None:
         return plan
     return replace(
@@ -180,8 +180,8 @@ def _of(image: Image, target: str, policy: Policy) -> Plan:
     return Plan("", f"debloat {__version__}", image.reference, image.id, platform(image), image.size, target, policy)
 
 
-def _reading() -> PlannedContainer:
-    return PlannedContainer("read", "", False, (), "0:0", reading_spec("", ""))
+def _reading(engine: Engine) -> PlannedContainer:
+    return PlannedContainer("read", "", False, (), "0:0", reading_spec("", "", engine.info().traits))
 
 
 def _containers(

@@ -39,7 +39,11 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A container to be created. Ports are published on 127.0.0.1 only, at ports that the engine picks."""
+    """A container to be created. Ports are published on 127.0.0.1 only, at ports that the engine picks.
+
+    `image_at` is where the image is mounted as well, as it is (only where `EngineTraits.mounts_images`). Such a
+    container reads an image and does nothing else: it has no ports, volumes, variables or options of a user's.
+    """
 
     image: str
     run: str
@@ -61,6 +65,7 @@ class ContainerSpec:
     init: bool = False
     stdin: bool = False
     logs: bool = True
+    image_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import docker
@@ -16,6 +17,7 @@ from docker.types import LogConfig
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
 from debloat.core.reference import must_be_reference, must_not_be_a_file, split_reference
+from debloat.engine import libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     RUN_LABEL,
@@ -26,7 +28,7 @@ from debloat.engine.base import (
     ExecResult,
     Leftover,
 )
-from debloat.engine.client import open_client, said
+from debloat.engine.client import Client, open_client, said
 from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import config_of, find_config, image_of, mapping, number, text
 from debloat.engine.ssh import Forward
@@ -64,7 +66,7 @@ def connect() -> DockerEngine:
 class DockerEngine:
     """`Engine` over docker-py's low-level client."""
 
-    def __init__(self, client: docker.APIClient, endpoint: Endpoint, forward: Forward | None = None) -> None:
+    def __init__(self, client: Client, endpoint: Endpoint, forward: Forward | None = None) -> None:
         self._client = client
         self._endpoint = endpoint
         self._forward = forward
@@ -112,7 +114,14 @@ class DockerEngine:
                 if error.response is not None and error.response.status_code == 400:
                     raise UsageError(f"{reference!r} is not an image reference: {error.explanation}") from error
                 raise
-            return image_of(reference, raw, self._client.history(raw["Id"]))
+            image = image_of(reference, raw, self._client.history(raw["Id"]))
+        return replace(image, config=self._unhidden(image)) if self.info().traits.hides_configuration else image
+
+    def _unhidden(self, image: Image) -> ImageConfig:
+        """The configuration of an image on an engine whose answers leave fields out of it."""
+        with said(f"read the configuration of {image.reference}"):
+            shown = config_of(libpod.shown_configuration(self._client, image))
+        return self._archived_config(image, shown) if libpod.hides(image, shown.raw) else shown
 
     def whole_config(self, image: Image) -> ImageConfig:
         """What the engine shows, unless it may have left something out: then what lies in the image's archive.
@@ -122,15 +131,21 @@ class DockerEngine:
         StartInterval, which engines before API 1.44 drop), or where it is small.
         """
         info = self.info()
+        if info.traits.hides_configuration:
+            return image.config  # whole already
         whole = info.traits.shows_start_interval or image.builder == info.version
         if whole or not info.traits.id_is_configuration or not (image.config.healthcheck or image.size <= SMALL):
             return image.config
+        return self._archived_config(image, image.config)
+
+    def _archived_config(self, image: Image, shown: ImageConfig) -> ImageConfig:
+        """The configuration as it lies in the image's archive, or `shown` where that cannot be had."""
         try:
             with said(f"read the configuration of {image.reference}"):
                 config = find_config(self._client.get_image(image.id, chunk_size=CHUNK), image.id)
-                return image.config if config is None else config_of(config)
+                return shown if config is None else config_of(config)
         except EngineUnavailable:
-            return image.config
+            return shown
 
     def _pull(self, reference: str) -> dict[str, Any]:
         must_not_be_a_file(reference)
@@ -148,6 +163,8 @@ class DockerEngine:
 
     def create(self, spec: ContainerSpec) -> str:
         with said(f"create a container of {spec.image}", (400, 404)):
+            if spec.image_at:
+                return libpod.create(self._client, spec)
             answer = self._client.create_container(
                 image=spec.image,
                 command=list(spec.cmd) or None,

@@ -36,6 +36,16 @@ class EngineTraits:
         return self.store != "containerd"
 
     @property
+    def hides_configuration(self) -> bool:
+        """Whether what it answers of an image lacks HEALTHCHECK, SHELL and ONBUILD, as Podman's answers do."""
+        return self.store == "containers"
+
+    @property
+    def mounts_images(self) -> bool:
+        """Whether a container can have an image mounted as it is, untouched by what the engine puts into containers."""
+        return self.store == "containers"
+
+    @property
     def shows_start_interval(self) -> bool:
         """Whether all of a health check is shown."""
         return self.api >= KNOWS_START_INTERVAL

@@ -18,6 +18,7 @@ from typing import BinaryIO
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Image, Kind
 from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, Engine
+from debloat.engine.traits import DOCKER, EngineTraits
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
 
@@ -218,6 +219,8 @@ class IndexParser:
 
 
 _EMPTY_MOUNT_POINTS = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+_MOUNT_POINTS = ("/dev", "/etc", "/proc", "/sys")
+_STORE_ROOT = 0o555
 _ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", SENSOR_HOME)
 
 
@@ -238,6 +241,21 @@ def without_engine_made(entries: Iterable[Entry], made: Collection[str] = ()) ->
 
     settled = {path.rpartition("/")[0] or "/" for path in made}
     return _with_reproducible_times((e for e in entries if stays(e)), settled)
+
+
+def as_containers_see(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries of an image that is mounted, as those of a container in which the engine has made nothing.
+
+    The store makes a root directory of its own, 0555, where no layer has one (`defaultPerms` of containers/storage),
+    and Docker's one of 0755. Every engine gives a container the directories that the kernel's file systems go on.
+    """
+    absent = dict.fromkeys(_MOUNT_POINTS)
+    for entry in entries:
+        absent.pop(entry.path, None)
+        if entry.path == "/" and entry.mode == _STORE_ROOT:
+            entry = replace(entry, mode=0o755)
+        yield entry
+    yield from (Entry(path, Kind.DIR, 0o755) for path in absent)
 
 
 def _made_in(engine: Engine, container: str, image: Image) -> frozenset[str]:
@@ -274,12 +292,13 @@ def _at_second(entry: Entry, mtime: int) -> Entry:
     return entry if mtime == entry.mtime else replace(entry, mtime=mtime)
 
 
-def reading_spec(image: str, run: str) -> ContainerSpec:
+def reading_spec(image: str, run: str, traits: EngineTraits = DOCKER) -> ContainerSpec:
     """The container that an image is read in: the sensor alone runs in it."""
+    mounted = (f"{SENSOR_HOME}/root",) if traits.mounts_images else ()
     return ContainerSpec(
         image=image,
         run=run,
-        entrypoint=(SENSOR, "serve"),
+        entrypoint=(SENSOR, "serve", *mounted),
         user="0:0",
         workdir="/",
         network="none",
@@ -287,20 +306,27 @@ def reading_spec(image: str, run: str) -> ContainerSpec:
         cap_add=("SYS_ADMIN", "DAC_READ_SEARCH"),
         stdin=True,
         logs=False,
+        image_at="".join(mounted),
     )
 
 
 def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
     """The root file system of an image, contents on demand, for as long as the workspace is open."""
     engine = workspace.engine
-    container = workspace.create(reading_spec(image.id, workspace.run))
+    spec = reading_spec(image.id, workspace.run, engine.info().traits)
+    container = workspace.create(spec)
     try:
         engine.put(container, SENSOR_HOME, sensor_tar(sensor))
         channel = workspace.attach(container)
         engine.start(container)
         contents = SensorContents(channel, workspace.directory / "contents")
-        return Rootfs(without_engine_made(contents.index(), _made_in(engine, container, image)), contents)
+        entries = contents.index()
+        if spec.image_at:
+            return Rootfs(without_engine_made(as_containers_see(entries)), contents)
+        return Rootfs(without_engine_made(entries, _made_in(engine, container, image)), contents)
     except EngineUnavailable:
+        if spec.image_at:
+            raise  # what such engines export of a container that never ran is not the image
         return exported_rootfs(workspace, image)
 
 

@@ -34,12 +34,14 @@ __attribute__((noreturn, used)) void start(long *stack)
         code = control(argc - 2, argv + 2);
     else if (argc == 4 && equal(argv[1], "relay"))
         code = relay(argv[2], argv[3]);
-    else if (argc == 2 && equal(argv[1], "serve"))
-        code = serve();
+    else if ((argc == 2 || argc == 3) && equal(argv[1], "serve"))
+        code = serve(argv[2]); /* argv ends in NULL */
     else if (argc == 2 && equal(argv[1], "doctor"))
         code = doctor();
     else
-        say(2, "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT | serve | doctor",
+        say(2,
+            "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT | serve [ROOT] | "
+            "doctor",
             NULL);
     exit_process(code);
 }

@@ -208,11 +208,15 @@ static void serve_file(const char *path)
     flush(64 * PAGE);
 }
 
-static int serve(void)
+/* `root`: where the image is mounted, or NULL for the root of this process. */
+static int serve(const char *root)
 {
     struct input in = {0};
     struct buffer paths = {0};
-    enter_pristine_root();
+    if (!root)
+        enter_pristine_root();
+    else if (sys1(SYS_chroot, root) < 0 || sys1(SYS_chdir, "/") < 0)
+        die("cannot enter ", root);
     for (char *request; (request = next_text(&in, '\n'));) {
         char *argument = split_at(request, ' ');
         if (equal(request, "quit"))
