@@ -16,7 +16,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.rules.application.mentions import MAX_SOURCE, is_source
 from debloat.rules.application.survey import is_application
-from debloat.rules.commands import depended
+from debloat.rules.commands import with_dependencies
 from debloat.rules.interpreters import HEAD
 from debloat.rules.languages.compiled.literals import loaded
 from debloat.rules.languages.java.packages import classes_of
@@ -47,7 +47,7 @@ class NamedLibraries(Rule):
         if not entry.is_file or entry.size < 8:
             return
         owners = world.packages.owners(entry.path)
-        circle = depended(world, owners) if owners else None
+        circle = with_dependencies(world, owners) if owners else None
         for name in sorted(set(_names(entry, world, bool(owners)))):
             for path in _libraries(world).get(name, ()):
                 real = world.rootfs.resolve(path).path or path
