@@ -116,7 +116,7 @@ class Imports(Rule):
                 return
         for file in resolve(world, path, wanted, extra):
             yield self.want(file, path, f"import {wanted}")
-            for more in stdlib.optional_parts(world, file):
+            for more in stdlib.optional_parts(world, file, library=path in units(world).of_path):
                 yield self.want(more, path, f"import {wanted}")
 
     def _start_up(self, entry: Entry, world: World) -> Iterator[Want]:
@@ -216,7 +216,7 @@ class Distributions(Rule):
                 yield self.want(env.config, entry.path, "its environment")
         for edge in neighbours(world, unit):
             yield Want(edge.target, "python.import", edge.source, edge.detail)
-            for more in stdlib.optional_parts(world, edge.target):
+            for more in stdlib.optional_parts(world, edge.target, library=True):
                 yield Want(more, "python.import", edge.source, edge.detail)
 
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from debloat.closure import World
 from debloat.core.shells import POSIX_SHELLS
 from debloat.rules.languages.shell.source import Command, Script, Sub, Var, Word, parse
+from debloat.rules.languages.shell.tokens import MAX_BRACES, braces
 
 UNKNOWN = "\0"
 """Stands in a value for an unknown part; no path holds it."""
 
 MAX_VALUES = 8
-MAX_BRACES = 64
-"""Words that brace expansion makes of one."""
 MAX_NESTED = 4
 MAX_LOOKUPS = 12
 
@@ -156,8 +155,6 @@ PROGRAM_OPTIONS = {
 }
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_BRACES = re.compile(r"(?<![$\\])\{([^{},\s]*(?:,[^{},\s]*)+)\}")
-"""Innermost braces with a list in them."""
 _KEY = re.compile(r"^\[[^]]*\]\+?=")
 """The key of an array's element: `([gz]=gzip [xz]=xz)`."""
 
@@ -422,19 +419,6 @@ class Evaluator:
 
     def _located(self, word: Word) -> list[str]:
         return [posixpath.normpath(v) if v.startswith("/") else v for v in self.values(word)]
-
-
-def braces(text: str) -> list[str]:
-    """What brace expansion makes of a word: `{/usr,}/lib` is `/usr/lib` and `/lib` (bash(1)); at most some."""
-    done, todo = list[str](), [text]
-    while todo and len(done) + len(todo) <= MAX_BRACES:
-        text = todo.pop(0)
-        match = _BRACES.search(text)
-        if match is None:
-            done.append(text)
-        else:
-            todo[:0] = [text[: match.start()] + part + text[match.end() :] for part in match[1].split(",")]
-    return [*done, *todo]
 
 
 def unwrap(wrapper: Wrapper, args: Iterable[str]) -> list[str]:
