@@ -7,9 +7,13 @@ BIN := $(VENV)/bin
 setup:
 	@scripts/setup.sh
 
-engine: setup
-	@scripts/engine.sh
+# Base images that tests and benchmarks start from; a fixture that needs another has it made.
+SUITES := bookworm trixie
 
+engine: setup
+	@scripts/engine.sh $(SUITES)
+
+demo: SUITES := trixie
 demo: engine
 	@scripts/demo.sh
 

@@ -5,9 +5,14 @@ cd "$(dirname "$0")/.."
 image=debloat-demo:latest
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 
-say "1. A sample service: nginx from Debian's packages, built from fixtures/nginx/Dockerfile"
-DOCKER_BUILDKIT=0 docker build --quiet --network host -t "$image" fixtures/nginx >/dev/null 2>&1 ||
-    docker build --quiet --network host -t "$image" fixtures/nginx >/dev/null
+# $1: whether BuildKit is to be used.
+build() {
+    sed 's/^FROM debian:[a-z]*-slim/FROM debian:trixie-slim/' fixtures/nginx/Dockerfile |
+        DOCKER_BUILDKIT=$1 docker build --quiet --network host -t "$image" -f - fixtures/nginx >/dev/null
+}
+
+say "1. A sample service: nginx from Debian 13's packages, built from fixtures/nginx/Dockerfile"
+build 0 2>/dev/null || build 1
 
 say "2. debloat $image --http :80/"
 result=$(.venv/bin/debloat "$image" --http :80/)

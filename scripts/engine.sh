@@ -1,5 +1,6 @@
 #!/bin/sh
-# Sees to a Docker engine and the base image. Where an engine answers, nothing is installed or started.
+# Sees to a Docker engine and the base images of the Debian suites that are given (scripts/bootstrap-base.sh).
+# Where an engine answers, nothing is installed or started.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -36,4 +37,4 @@ if ! command -v docker >/dev/null || ! answers; then
         done
     fi
 fi
-scripts/bootstrap-base.sh
+scripts/bootstrap-base.sh "$@"

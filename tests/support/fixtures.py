@@ -212,6 +212,12 @@ def tag(name: str) -> str:
     return f"debloat-fixture/{name}:latest"
 
 
+def suites(directory: Path) -> list[str]:
+    """The suites of Debian whose slim images the Dockerfile of a directory begins with, sorted."""
+    text = (directory / "Dockerfile").read_text("utf-8")
+    return sorted(set(re.findall(r"^FROM debian:([a-z]+)-slim", text, re.MULTILINE)))
+
+
 def build(name: str) -> str:
     """Build a fixture's image, after its `prepare` if it has one, and return the tag.
 
@@ -220,7 +226,7 @@ def build(name: str) -> str:
     directory = FIXTURES / name
     if not (directory / "Dockerfile").exists():
         raise FixtureError(f"no such fixture: {name}")
-    _step([str(BASE_SCRIPT)], ROOT, "make the base image")
+    _step([str(BASE_SCRIPT), *suites(directory)], ROOT, "make the base image")
     prepare = directory / "prepare"
     if prepare.exists():
         _step([str(prepare)], directory, f"prepare {name}")
