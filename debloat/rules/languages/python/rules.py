@@ -10,7 +10,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
-from debloat.rules.languages.python.packages import Unit, normalised, requirements, units
+from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.reach import (
     facts_of,
     foreign_tool,
@@ -19,6 +19,7 @@ from debloat.rules.languages.python.reach import (
     neighbours,
     resolve,
 )
+from debloat.rules.languages.python.requirements import normalised, requirements
 from debloat.rules.languages.python.source import Import, facts
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
