@@ -17,7 +17,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import elf_facts
 from debloat.rules import languages
-from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.application.build import asked_packages
 from debloat.rules.commands import depended
 from debloat.rules.interpreters import shebang
 from debloat.rules.knowledge.families import chosen, left_out
@@ -135,7 +135,7 @@ class PrivateDirectories(Rule):
         unwanted = left_out(world)
         for program in sorted(ran(world)):
             for owner in world.packages.owners(program):
-                most = MOST_ASKED if owner in _asked(world) else MOST_BYTES
+                most = MOST_ASKED if owner in asked_packages(world) else MOST_BYTES
                 for package in (owner, *companions(owner, world)):
                     for entry in _affordable(tuple(_private(program, owner, package, world)), most):
                         if package == owner or not unwanted(entry.path):
@@ -304,14 +304,8 @@ def siblings(owner: str, world: World) -> tuple[str, ...]:
 
 def companions(owner: str, world: World) -> tuple[str, ...]:
     """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
-    asked = _asked(world)
+    asked = sorted(asked_packages(world))
     return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
-
-
-@derived
-def _asked(world: World) -> tuple[str, ...]:
-    bare = installed_packages(world.history)
-    return tuple(sorted({name for word in bare for name in world.packages.providers(word)}))
 
 
 @derived

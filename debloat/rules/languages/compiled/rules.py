@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
 from debloat.rules import languages
-from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.application.build import asked_packages
 from debloat.rules.application.survey import MANY, is_application
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import circle, on_path
@@ -193,13 +193,12 @@ def _names(world: World, directory: str) -> frozenset[str]:
 def _asked_for(world: World) -> dict[str, str]:
     """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
     asked = set[str]()
-    for bare in installed_packages(world.history):
-        for name in world.packages.providers(bare):
-            package = world.packages.get(name)
-            own = any(p.startswith(DIRECTORIES) for p in world.packages.files(name))
-            asked.add(name)
-            if package is not None and not own:
-                asked |= {p for options in package.depends for o in options for p in world.packages.providers(o)}
+    for name in asked_packages(world):
+        package = world.packages.get(name)
+        own = any(p.startswith(DIRECTORIES) for p in world.packages.files(name))
+        asked.add(name)
+        if package is not None and not own:
+            asked |= {p for options in package.depends for o in options for p in world.packages.providers(o)}
     found = {}
     for directory in reversed(world.config.path):
         for name in world.rootfs.names(directory) if world.rootfs.is_dir(directory) else ():
