@@ -37,6 +37,9 @@ KEYWORDS = frozenset(
 MAX_TARGETS = 8
 """Words at the end of a COPY that are tried as one path with blanks."""
 
+MAX_ARGUMENTS = 256
+"""Build arguments that are looked behind for a command."""
+
 _BUILDKIT = "# buildkit"
 _NOP = "#(nop)"
 _OPTIONS = re.compile(r"(?:--[a-z][a-z-]*(?:=\S*)?\s+)*")
@@ -148,7 +151,10 @@ def _after_arguments(text: str, given: str, variables: Mapping[str, str]) -> str
     """The command behind build arguments where no shell stands between them: the exec form."""
     if text != given:
         return text
-    while match := _NAME.match(text):
+    for _ in range(MAX_ARGUMENTS):
+        match = _NAME.match(text)
+        if match is None:
+            break
         value = variables.get(match[1], "")
         rest = text[match.end() :]
         known = value and rest.startswith(f"{value} ")

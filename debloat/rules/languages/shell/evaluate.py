@@ -190,7 +190,7 @@ class Evaluator:
         most: int = MAX_VALUES,
     ) -> None:
         self._script = script
-        self._config = config
+        self._config, self._env = config, config.env
         self._path = path
         self._most = most
         self._depth: int = outer._depth + 1 if outer else 0
@@ -398,7 +398,7 @@ class Evaluator:
         self._busy.discard(name)
         if name == "PWD" and not found:
             found.append(self._config.workdir)
-        env = self._config.env.get(name)
+        env = self._env.get(name)
         self._known[name] = found if env is None else [*found, env]
         return self._known[name]
 

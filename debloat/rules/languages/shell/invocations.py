@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
 
@@ -24,6 +25,10 @@ MAX_NESTED = 4
 MAX_VALUES = 128
 """Values of a word: a loop over a list of packages gives its variable as many."""
 
+MAX_WORDS = 4096
+MAX_VECTORS = 4096
+"""Words of a vector, vectors of a script: no build has as many."""
+
 Vector = tuple[str, ...]
 
 
@@ -35,7 +40,7 @@ def invocations(script: str, variables: Iterable[tuple[str, str]] = ()) -> Itera
     itself only the name is left; `xargs` adds the words of its here-document.
     """
     config = ImageConfig({"Env": [f"{name}={value}" for name, value in variables]})
-    yield from _script(script, config, None, 0)
+    yield from itertools.islice(_script(script, config, None, 0), MAX_VECTORS)
 
 
 def _script(text: str, config: ImageConfig, outer: Evaluator | None, depth: int) -> Iterator[Vector]:
@@ -45,7 +50,8 @@ def _script(text: str, config: ImageConfig, outer: Evaluator | None, depth: int)
     script = parse(text.replace(UNKNOWN, "$_").encode("utf-8", "surrogateescape"))
     evaluator = Evaluator(script, config, outer=outer, most=MAX_VALUES)
     for command in script.commands:
-        rest = tuple(value for word in command.words[1:] for value in _split(word, evaluator))
+        values = (value for word in command.words[1:] for value in _split(word, evaluator))
+        rest = tuple(itertools.islice(values, MAX_WORDS))
         for head in evaluator.values(command.words[0]):
             vector = (*(head.split() if command.words[0].literal is None else (head,)), *rest)
             for found, line in _unwrapped(vector, command.stdin, 0):
