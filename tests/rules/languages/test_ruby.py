@@ -89,6 +89,7 @@ CASES = [
     ("a path object", "require Pathname.new(__FILE__).dirname.join('lib', 'other').to_s", [OTHER]),
     ("a path object divided", "require (Pathname(__dir__) / 'lib/other').expand_path", [OTHER]),
     ("a directory in a constant", "ROOT = File.expand_path('..', __FILE__)\nrequire \"#{ROOT}/lib/other\"", [OTHER]),
+    ("a path object in a constant", "ROOT = Pathname.new(__dir__)\nrequire ROOT.join('lib').join('other')", [OTHER]),
     ("a variable", "name = 'json'; require name", [f"{LIB}/json.rb"]),
     ("one or another", "require(x ? 'json' : 'json/ext')", [f"{LIB}/json.rb", f"{LIB}/json/ext.rb"]),
     ("a loop over words", "%w[json json/ext].each { |f| require f }", [f"{LIB}/json.rb", f"{LIB}/json/ext.rb"]),

@@ -12,8 +12,9 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from debloat.rules.expressions import UNKNOWN, normal
-from debloat.rules.languages.ruby.values import Values, arguments, text_of, tree
+from debloat.rules.languages.ruby.values import Values, arguments
 from debloat.rules.parsed import remembered
+from debloat.rules.syntax import text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -97,11 +98,10 @@ def _loads(code: bytes, start: int) -> bool:
 )
 def _parsed(code: bytes) -> Facts:
     found = _Found()
-    root = tree(code)
-    values = Values(root)
+    values = Values(code)
     for call, name in values.pairs(_QUERY, "call", "name"):
         found.call(call, text_of(name), values)
-    if root.has_error:
+    if values.root.has_error:
         # The grammar lost its way: whole lines that load something are plain enough.
         plain = _plain(code)
         found.features += plain.features
@@ -213,7 +213,7 @@ def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:
 
 def _wanted(gemfile: str) -> Iterator[str]:
     """The gems of a Gemfile outside of idle groups."""
-    values = Values(tree(gemfile.encode("utf-8", "surrogateescape")))
+    values = Values(gemfile.encode("utf-8", "surrogateescape"))
     for call, _ in values.pairs('((call method: (identifier) @name) @call (#eq? @name "gem"))', "call", "name"):
         given = arguments(call)
         if given and not _idle(given[1:]) and not any(_idle_block(node) for node in values.around(call)):
