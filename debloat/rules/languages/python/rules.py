@@ -11,7 +11,7 @@ from debloat.core.model import Entry, Want
 from debloat.rules.application.survey import is_application
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
-from debloat.rules.languages.python.packages import Unit, normalised, requirements, units
+from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.reach import (
     DEVELOPMENT,
     facts_of,
@@ -22,6 +22,7 @@ from debloat.rules.languages.python.reach import (
     resolve,
     site_tops,
 )
+from debloat.rules.languages.python.requirements import normalised, requirements
 from debloat.rules.languages.python.source import Import, facts
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.core.model import ImageConfig
 from debloat.core.shells import POSIX_SHELLS
 from debloat.rules.languages.shell.source import Command, Script, Sub, Var, Word, parse
 from debloat.rules.languages.shell.tokens import MAX_BRACES, braces
@@ -174,13 +174,22 @@ class Use:
 class Evaluator:
     """Uses of one script; `path` is the file it is in, empty for a line of the image's configuration.
 
-    `outer` is the script that sources this one, or holds it as a string: its functions and variables are known here.
+    `config` gives the environment and the working directory. `outer` is the script that sources this one, or holds it
+    as a string: its functions and variables are known here. `most` bounds the values of a word.
     """
 
-    def __init__(self, script: Script, world: World, path: str, outer: Evaluator | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        config: ImageConfig,
+        path: str = "",
+        outer: Evaluator | None = None,
+        most: int = MAX_VALUES,
+    ) -> None:
         self._script = script
-        self._world = world
+        self._config, self._env = config, config.env
         self._path = path
+        self._most = most
         self._depth: int = outer._depth + 1 if outer else 0
         self._functions: frozenset[str] = script.functions | (outer._functions if outer else frozenset())
         self._assigned: dict[str, list[tuple[Word, ...]]] = (
@@ -191,7 +200,7 @@ class Evaluator:
         self._known: dict[str, list[str]] = {}
         self._busy: set[str] = set()
         here = (posixpath.dirname(path),) if path else ()
-        self.directories: tuple[str, ...] = (world.config.workdir, *here)
+        self.directories: tuple[str, ...] = (config.workdir, *here)
         """Where relative paths are looked up: the working directory, then the script's own."""
 
     def absorb(self, script: Script) -> None:
@@ -339,17 +348,17 @@ class Evaluator:
         """A command line in a string, read by a shell of its own."""
         if self._depth < MAX_NESTED and text.strip(UNKNOWN + " "):
             source = text.replace(UNKNOWN, "$_").encode("utf-8", "surrogateescape")
-            for use in Evaluator(parse(source), self._world, self._path, self).uses():
+            for use in Evaluator(parse(source), self._config, self._path, self, self._most).uses():
                 yield Use(use.kind, use.value, line)
 
     # -- values
 
     def values(self, word: Word) -> list[str]:
-        """Every value that a word may have, at most `MAX_VALUES`, in source order; unknown parts are `UNKNOWN`."""
+        """Every value that a word may have, at most as many as asked for, in source order; unknown parts are `UNKNOWN`."""
         found = [""]
         for part in word.parts:
             options = self._part(part)
-            found = [a + b for a in found for b in options][:MAX_VALUES]
+            found = [a + b for a in found for b in options][: self._most]
         if not word.quoted and any("{" in value for value in found):
             found = [one for value in found for one in braces(value)][:MAX_BRACES]
         return list(dict.fromkeys(found))
@@ -372,7 +381,7 @@ class Evaluator:
             if var.name.isdigit():
                 # Whoever calls may give another word.
                 found.append(UNKNOWN)
-        return list(dict.fromkeys(found))[:MAX_VALUES]
+        return list(dict.fromkeys(found))[: self._most]
 
     def _assigned_values(self, name: str) -> list[str]:
         """The values that are assigned to a variable; one that is defined by itself adds none by that."""
@@ -382,11 +391,11 @@ class Evaluator:
         if name in self._busy or len(self._busy) > MAX_NESTED:
             return []
         self._busy.add(name)
-        found = [v for words in self._assigned.get(name, ())[:MAX_VALUES] for v in self._joined(words)]
+        found = [v for words in self._assigned.get(name, ())[: self._most] for v in self._joined(words)]
         self._busy.discard(name)
         if name == "PWD" and not found:
-            found.append(self._world.config.workdir)
-        env = self._world.config.env.get(name)
+            found.append(self._config.workdir)
+        env = self._env.get(name)
         self._known[name] = found if env is None else [*found, env]
         return self._known[name]
 
@@ -405,7 +414,7 @@ class Evaluator:
         name = last.words[0].literal or ""
         if name == "pwd":
             changes = [c for c in sub.commands[:-1] if c.words[0].literal == "cd" and len(c.words) > 1]
-            return self._located(changes[-1].words[-1]) if changes else [self._world.config.workdir]
+            return self._located(changes[-1].words[-1]) if changes else [self._config.workdir]
         operands = [w for w in last.words[1:] if not (w.literal or "").startswith("-")]
         if not operands:
             return []

@@ -84,7 +84,7 @@ class _Reading:
     def wants(self, source: bytes, path: str, outer: Evaluator | None = None, depth: int = 0) -> Iterator[Want]:
         """Claims of a script; `path` is the file it is in, or a root such as `config:Cmd`."""
         script = shellparse.parse(source)
-        evaluator = Evaluator(script, self.scope.world, path if path.startswith("/") else "", outer)
+        evaluator = Evaluator(script, self.scope.world.config, path if path.startswith("/") else "", outer)
         for use in evaluator.uses():
             if use.kind == "command":
                 yield from self._command(use, path, evaluator)
