@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from debloat.rules.languages.python.requirements import requested
-from debloat.rules.languages.shell.evaluate import NON_READERS, UNKNOWN, names
+from debloat.rules.languages.shell.evaluate import NON_READERS, UNKNOWN
+from debloat.rules.languages.shell.wrappers import names
 
 MAX_WORD = 1024
 """Characters of a name with all that is written behind it; longer words name nothing."""

@@ -7,17 +7,9 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from debloat.core.model import ImageConfig
-from debloat.rules.languages.shell.evaluate import (
-    LINE_TAKERS,
-    LOOKUPS,
-    PROGRAM_OPTIONS,
-    SHELLS,
-    UNKNOWN,
-    WRAPPERS,
-    Evaluator,
-    unwrap,
-)
+from debloat.rules.languages.shell.evaluate import LINE_TAKERS, LOOKUPS, PROGRAM_OPTIONS, SHELLS, UNKNOWN, Evaluator
 from debloat.rules.languages.shell.source import Word, parse
+from debloat.rules.languages.shell.wrappers import WRAPPERS, unwrap
 
 MAX_NESTED = 4
 """Shells within shells, and wrappers around wrappers, that are looked into."""
