@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,8 @@ from debloat.cli.plan import built_first, show
 from debloat.cli.slim import plan, slim
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.signals import hold_back
+from debloat.engine.base import PENDING_REPOSITORY, Engine
+from debloat.engine.run_id import new_run
 
 _GRACE = 10.0
 """Seconds that the docker CLI may take to call a build off."""
@@ -40,14 +43,42 @@ def build(options: Build, engines: Engines) -> None:
     if result.dry_run:
         show(built_first(plan(main_job, engines, directory), ("docker", *words)), result.json)
         return
-    _build([docker, *words])
+    mark = f"{PENDING_REPOSITORY}:{new_run()}"
+    _build([docker, *command_line(options, original, mark, *_loading(docker))])
+    try:
+        _must_have_been_built(engines.connect(), original, mark)
+    finally:
+        engines.connect().untag(mark)
     slim(main_job, engines, directory)
 
 
-def command_line(options: Build, name: str) -> list[str]:
-    """What `docker` is called with to build an image under a name."""
+def _must_have_been_built(engine: Engine, name: str, mark: str) -> None:
+    """UsageError unless the engine has under `name` what this build called `mark`, and not what an older one left."""
+    try:
+        built = engine.image(mark, pull=False)
+    except UsageError as error:
+        raise UsageError(
+            "docker build ended well, but the engine has not got the image: its builder keeps or sends it elsewhere",
+            "build with the engine's own builder (`docker buildx use default`), or pass --build-option --load",
+        ) from error
+    if engine.image(name, pull=False).id != built.id:
+        raise EngineUnavailable(
+            f"{name} is another image than was just built", "something else builds it; run it again"
+        )
+
+
+def _loading(docker: str) -> tuple[str, ...]:
+    """`--load` where the build command knows it: a builder of its own keeps what it builds to itself otherwise."""
+    with tempfile.TemporaryFile() as usage:
+        _call([docker, "build", "--help"], subprocess.DEVNULL, usage)
+        usage.seek(0)
+        return ("--load",) if re.search(rb"^\s*--load\b", usage.read(), re.MULTILINE) else ()
+
+
+def command_line(options: Build, name: str, mark: str = "", *more: str) -> list[str]:
+    """What `docker` is called with to build an image under a name, and under another one that nothing else has."""
     # A classic builder leaves the container of a step that failed; BuildKit takes the option and needs it not.
-    argv = ["build", "--force-rm", "-t", name]
+    argv = ["build", "--force-rm", "-t", name, *(("-t", mark) if mark else ()), *more]
     for flag, values in (
         ("-f", [options.dockerfile] if options.dockerfile else []),
         ("--build-arg", options.build_args),
@@ -88,12 +119,12 @@ def _build(argv: list[str]) -> None:
         raise UsageError("docker build failed; its output is above", "does `docker build` of this directory work?")
 
 
-def _call(argv: list[str], errors: IO[bytes] | int, **environment: str) -> int:
+def _call(argv: list[str], errors: IO[bytes] | int, output: IO[bytes] | int = 2, **environment: str) -> int:
     """Run a command to its end, and end it when this process is to end: a build would go on without anyone."""
     release, process = hold_back(), None
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=2, stderr=errors, env={**os.environ, **environment}
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, env={**os.environ, **environment}
         )
         release()
         return process.wait()

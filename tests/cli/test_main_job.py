@@ -6,10 +6,13 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from debloat.core.errors import EngineUnavailable
+from debloat.core.model import Image
+from debloat.engine.base import PENDING_REPOSITORY
 from tests.support.cli import CommandLine, fails, shop, shows_what_is_gone
 from tests.support.engine import FakeEngine
 
@@ -162,20 +165,37 @@ def test_lock_of_what_differs_leaves_the_old_lock(lines: Lines, here: Path) -> N
 # ------------------------------------------------------------------------------------------ build
 
 DOCKER = """#!/bin/sh
+case "$*" in *--help) printf '%s\\n' 'Usage:  docker build' '      --label list' '      {option}'; exit;; esac
 printf '%s\\n' "$@" > "$0.argv"
 echo building >&2
+while [ $# -gt 0 ] && {builds}; do [ "$1" != -t ] || echo "$2" >> "$0.tags"; shift; done
 exit {code}
 """
 
 
-@pytest.fixture
-def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Path]:
-    """Puts a docker command that only notes its arguments before all others."""
+class PutDocker(Protocol):
+    def __call__(self, code: int = 0, builds: str = "true", option: str = "--pull") -> Path: ...
 
-    def put(code: int = 0) -> Path:
+
+@pytest.fixture
+def docker(debloat: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutDocker:
+    """Puts a docker command before all others that notes its arguments, and tells the engine the names it has built."""
+    engine = debloat.engine
+    image = engine.image
+
+    def built(reference: str, *, pull: bool = True) -> Image:
+        tags = tmp_path / "bin" / "docker.tags"
+        for tag in tags.read_text().splitlines() if tags.exists() else ():
+            engine.names[tag] = engine.names["shop:1"]
+        tags.unlink(missing_ok=True)
+        return image(reference, pull=pull)
+
+    monkeypatch.setattr(engine, "image", built)
+
+    def put(code: int = 0, builds: str = "true", option: str = "--pull") -> Path:
         path = tmp_path / "bin" / "docker"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(DOCKER.format(code=code))
+        path.write_text(DOCKER.format(code=code, builds=builds, option=option))
         path.chmod(0o755)
         monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
         return path.with_name("docker.argv")
@@ -183,9 +203,16 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], P
     return put
 
 
+def words(argv: Path) -> list[str]:
+    """What the docker command was called with, less the name that stands for this build alone."""
+    found = argv.read_text().split("\n")[:-1]
+    at = next(i for i, word in enumerate(found) if word.startswith(f"{PENDING_REPOSITORY}:"))
+    return found[: at - 1] + found[at + 1 :]
+
+
 @pytest.fixture
 def context(here: Path, debloat: CommandLine) -> Path:
-    """A build context, whose image the engine has: the docker command does not build it."""
+    """A build context, of which the engine has an older image."""
     debloat.engine.names["web-shop:latest"] = debloat.engine.names["shop:1"]
     path = here / "Web Shop"
     path.mkdir()
@@ -193,26 +220,46 @@ def context(here: Path, debloat: CommandLine) -> Path:
     return path
 
 
-def test_build_makes_the_minimal_image(debloat: CommandLine, context: Path, docker: Callable[[int], Path]) -> None:
+def test_build_makes_the_minimal_image(debloat: CommandLine, context: Path, docker: PutDocker) -> None:
     argv = docker(0)
     done = debloat(
         "build", str(context), "-q", "--build-arg", "A=1", "--target", "s", "--build-option", "--network none"
     )
     assert (done.code, done.out) == (0, "web-shop:slim\n")
-    assert argv.read_text().split("\n")[:-1] == [
+    assert words(argv) == [
         *("build", "--force-rm", "-t", "web-shop:latest", "--build-arg", "A=1", "--target", "s"),
         *("--network", "none", str(context)),
     ]
     assert "/usr/bin/spare" not in kept(debloat, "web-shop:slim")
 
+    assert not [name for name in debloat.engine.names if name.startswith(PENDING_REPOSITORY)]
 
-def test_build_with_another_name_and_file(debloat: CommandLine, context: Path, docker: Callable[[int], Path]) -> None:
+
+def test_a_builder_of_its_own_hands_over_what_it_builds(debloat: CommandLine, context: Path, docker: PutDocker) -> None:
+    argv = docker(option="--load                Shorthand for --output=type=docker")
+    assert debloat("build", str(context), "-q").out == "web-shop:slim\n"
+    assert "--load" in words(argv)
+
+
+def test_an_older_image_is_not_taken_for_the_one_that_was_built(
+    debloat: CommandLine, context: Path, docker: PutDocker
+) -> None:
+    """A builder that ends well and keeps its image to itself leaves the engine with what it had."""
+    docker(builds="false")
+    done = debloat("build", str(context), "-q")
+    assert (done.code, done.out) == (2, "")
+    assert "the engine has not got the image" in done.complaint
+    assert "--build-option --load" in done.complaint
+    assert "web-shop:slim" not in debloat.engine.names
+
+
+def test_build_with_another_name_and_file(debloat: CommandLine, context: Path, docker: PutDocker) -> None:
     argv = docker(0)
     assert debloat("build", str(context), "-q", "-f", "other.Dockerfile", "-t", "small:2").out == "small:2\n"
     assert "-f\nother.Dockerfile\n" in argv.read_text()
 
 
-def test_a_build_that_fails_ends_with_2(debloat: CommandLine, context: Path, docker: Callable[[int], Path]) -> None:
+def test_a_build_that_fails_ends_with_2(debloat: CommandLine, context: Path, docker: PutDocker) -> None:
     docker(1)
     done = debloat("build", str(context))
     assert done.code == 2

@@ -23,7 +23,8 @@ UNKNOWN = "\N{HORIZONTAL ELLIPSIS}"
 OTHERS: Mapping[str, frozenset[str]] = {
     "apt-get": frozenset({"--no-install-recommends"}),
     "chown": frozenset({"-R"}),
-    "docker build": frozenset({"-t", "--platform"}),
+    "docker build": frozenset({"-t", "--load", "--platform"}),
+    "docker buildx": frozenset(),
     "docker context": frozenset(),
     "docker exec": frozenset(),
     "docker export": frozenset(),
