@@ -17,7 +17,7 @@
 set -eu
 
 HOME_DIR=${DEBLOAT_ENGINES:-/var/tmp/debloat-engines}
-PACKAGES=docker.io,docker-cli,iptables,ca-certificates,iproute2
+PACKAGES=docker.io,docker-cli,docker-buildx,skopeo,iptables,ca-certificates,iproute2
 START_LIMIT=120
 STOP_LIMIT=30
 
@@ -39,9 +39,9 @@ make_root() {
     if [ ! -d "$root" ]; then
         command -v mmdebstrap >/dev/null 2>&1 || fail "mmdebstrap is missing" "apt-get install mmdebstrap"
         say "making a root of $suite with Docker Engine"
-        # Until trixie the command is part of docker.io.
+        # Until trixie the command is part of docker.io, and buildx is no package of its own.
         include=$PACKAGES
-        [ "$suite" != bookworm ] || include=$(printf %s "$PACKAGES" | sed 's/,docker-cli//')
+        [ "$suite" != bookworm ] || include=$(printf %s "$PACKAGES" | sed 's/,docker-cli,docker-buildx//')
         # An archive that keeps a suite as it was has a Release file that has expired.
         mmdebstrap --quiet --variant=minbase --include="$include" --aptopt='Acquire::Check-Valid-Until "false"' \
             "$suite" "$root.new" ${DEBLOAT_MIRROR:+"$DEBLOAT_MIRROR"} >"$root.log" 2>&1 || {
