@@ -22,9 +22,15 @@ INITS = frozenset({"tini", "dumb-init", "catatonit", "docker-init"})
 _INTERACTIVE = frozenset({"-l", "--login", "-i", "-li", "-il"})
 
 
-def is_bare_shell(command: Sequence[str]) -> bool:
-    """Whether a container's command, ENTRYPOINT and CMD together, is a shell that is given nothing to run."""
+def behind_inits(command: Sequence[str]) -> list[str]:
+    """A container's command without the inits in front of it."""
     words = list(command)
     while words and posixpath.basename(words[0]) in INITS:
         words = [word for word in words[1:] if word != "--"]
+    return words
+
+
+def is_bare_shell(command: Sequence[str]) -> bool:
+    """Whether a container's command, ENTRYPOINT and CMD together, is a shell that is given nothing to run."""
+    words = behind_inits(command)
     return bool(words) and posixpath.basename(words[0]) in SHELLS and _INTERACTIVE.issuperset(words[1:])

@@ -22,6 +22,7 @@ MODULES = (
     "debloat.rules.application.payload",
     "debloat.rules.application.shipped",
     "debloat.rules.application.mentions",
+    "debloat.rules.application.bare",
     "debloat.rules.system.accounts",
     "debloat.rules.knowledge.families",
     "debloat.rules.knowledge.plugins",

@@ -128,6 +128,11 @@ def interpreter(head: bytes) -> tuple[str, str]:
     return "", ""
 
 
+def named(program: str) -> str:
+    """The language whose interpreter has this name; "" where none has."""
+    return next((language for language, whole, _ in _interpreters() if whole.fullmatch(program)), "")
+
+
 def _name(word: str) -> str:
     return word.rpartition("/")[2].rstrip("\r")
 

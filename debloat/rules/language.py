@@ -159,6 +159,8 @@ class Language:
         Suffix of a package's archive -> whether the package that a file's name tells is installed in that version.
     scripts_outside
         The real paths of files that packages put outside of their own directories.
+    library
+        Globs of the standard library and the language's own tools: whole where the image is an interpreter and no more.
     rules
         Modules beside the record that export `RULES`.
     """
@@ -184,6 +186,7 @@ class Language:
     leftovers: Leftovers = Leftovers()
     archives: Mapping[str, Callable[[World, str], bool]] = field(default_factory=lambda: MappingProxyType({}))
     scripts_outside: Callable[[World], Iterable[str]] | None = None
+    library: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
 
     def handed(self) -> str:

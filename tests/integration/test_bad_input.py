@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,12 @@ def test_what_is_no_image_but_a_directory_or_an_archive(place: Place) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"DOCKER_CERT_PATH": "here"}])
 def test_tls_without_certificates(place: Place, given: dict[str, str]) -> None:
-    environment = {"DOCKER_HOST": "tcp://127.0.0.1:9", "DOCKER_TLS_VERIFY": "1", "HOME": str(place.here), **given}
+    environment: dict[str, Any] = {
+        "DOCKER_HOST": "tcp://127.0.0.1:9",
+        "DOCKER_TLS_VERIFY": "1",
+        "HOME": str(place.here),
+        **given,
+    }
     said = complaint(place.run("debian:bookworm-slim", **environment), 3)
     assert "cannot use TLS for tcp://127.0.0.1:9: there is no ca.pem in" in said
     assert "DOCKER_CERT_PATH" in said

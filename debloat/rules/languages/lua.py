@@ -16,4 +16,5 @@ LANGUAGE = Language(
         suffixes=(".conf", ".cfg"),
     ),
     configures=(".lua",),
+    library=("/usr/share/lua/**", "/usr/lib/*/lua/**", "/usr/local/share/lua/**", "/usr/local/lib/lua/**"),
 )

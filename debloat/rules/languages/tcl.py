@@ -11,6 +11,7 @@ LANGUAGE = Language(
     # tclsh(1): `exec tclsh "$0" "$@"`.
     polyglot=True,
     shell_words=("tclsh",),
+    library=("/usr/share/tcltk/**", "/usr/lib/tcltk/**", "/usr/lib/*/tcltk/**"),
     command_lines=CommandLines(
         # exec(3tcl), open(3tcl): a pipeline of bare words.
         (b"exec", b"|", b"auto_execok"),

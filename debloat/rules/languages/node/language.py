@@ -33,5 +33,6 @@ LANGUAGE = Language(
         credentials=(".npmrc",),
         build_marks=("binding.gyp",),
     ),
+    library=("/usr/share/nodejs/**", "/usr/share/node_modules/**"),
     rules=("rules",),
 )

@@ -41,5 +41,9 @@ LANGUAGE = Language(
     stores=(in_library(r"perl[\w.-]*"), "/etc/perl"),
     package_managers=("cpan",),
     leftovers=Leftovers(caches=(".cpan", ".cpanm")),
+    library=(
+        *("/usr/share/perl/*/**", "/usr/lib/*/perl/*/**", "/usr/lib/*/perl-base/**"),
+        *("/usr/local/lib/perl5/*/**", "/etc/perl/**"),
+    ),
     rules=("rules",),
 )

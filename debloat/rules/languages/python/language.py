@@ -75,5 +75,9 @@ LANGUAGE = Language(
     ),
     archives={".whl": _wheel_is_installed},
     scripts_outside=_scripts_outside,
+    library=(
+        *("/usr/lib/python3*/**", "/usr/local/lib/python3*/**"),
+        *("/usr/bin/pydoc3*", "/usr/local/bin/pydoc3*", "/usr/bin/pdb3*"),
+    ),
     rules=("rules", "programs"),
 )

@@ -45,6 +45,7 @@ that bring libraries for little (libdb, NIS with Kerberos behind it, Tcl/Tk)."""
 NEEDS = {
     "dbm": ("_dbm", "_gdbm"),
     "idlelib": ("tkinter", "_tkinter"),
+    "pydoc": ("pydoc_data",),
     "shelve": ("_dbm", "_gdbm"),
     "tkinter": ("_tkinter",),
     "turtle": ("tkinter", "_tkinter"),

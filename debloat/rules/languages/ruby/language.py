@@ -79,5 +79,10 @@ LANGUAGE = Language(
     leftovers=Leftovers(caches=(".sass-cache",)),
     archives={".gem": _gem_is_installed},
     scripts_outside=_scripts_outside,
+    library=(
+        *("/usr/lib/ruby/**", "/usr/lib/*/ruby/**", "/usr/share/ruby*/**", "/usr/local/lib/ruby/**"),
+        *(f"/usr/{local}bin/{name}*" for local in ("", "local/") for name in ("irb", "erb", "gem", "rake", "bundle")),
+        *("/var/lib/gems/*/**", "/usr/share/rubygems-integration/**"),
+    ),
     rules=("rules",),
 )

@@ -72,16 +72,17 @@ class RubyRequire(Rule):
         if not self._is_ruby(entry, world):
             return
         known = library(world)
-        if _standard(entry.path, known) and not _tool(entry.path, known):
+        added = "/vendor_ruby/" in entry.path or "/site_ruby/" in entry.path
+        if _standard(entry.path, known) and not added and not _tool(entry.path, known):
             return
         facts = parse(world.rootfs.read(entry.path))
         here = posixpath.dirname(entry.path)
         inside = _tool(entry.path, known)
-        text = world.rootfs.read(entry.path).split(b"\n") if inside else []
+        text = world.rootfs.read(entry.path).split(b"\n") if inside or added else []
         for line, name in facts.features:
             # One tool requires another for commands of its own: gem the documentation's, bundle a console. The console
             # cannot do without what it requires when it is loaded, which is rdoc.
-            within = inside and not ("/irb" in entry.path and text[line - 1].startswith(b"require"))
+            within = (inside or added) and not ("/irb" in entry.path and text[line - 1].startswith(b"require"))
             if not (within and name.split("/")[0] in (*TOOLS, "rake")):
                 for path in self._feature(name, here, known, world):
                     yield self.want(path, entry.path, f'require "{name}", line {line}')
