@@ -72,7 +72,7 @@ def said(what: str, usage: tuple[int, ...] = ()) -> Iterator[None]:
                 f"cannot {what}: {text}", "see what was named on the command line or in debloat.toml"
             ) from error
         if "no space left" in text:
-            hint = "free space where the engine keeps its data (`docker system df`), then run it again"
+            hint = "free space where the engine keeps its data, then run it again"
         elif "No such container" in text or "marked for removal" in text:
             hint = "something else removed it; run the same again"
         raise EngineUnavailable(f"cannot {what}: {text}", hint) from error
