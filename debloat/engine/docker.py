@@ -44,8 +44,21 @@ _ADDED = 1
 
 
 def connect() -> DockerEngine:
-    """The engine that `DOCKER_HOST`, `DOCKER_CONTEXT` or the current context names, as the docker CLI finds it."""
-    endpoint = find()
+    """The engine that `DOCKER_HOST`, `DOCKER_CONTEXT` or the current context names, as the docker CLI finds it.
+
+    Where none does and Docker does not answer: Podman, where one listens.
+    """
+    first, *others = find()
+    try:
+        return _connect(first)
+    except EngineUnavailable:
+        for endpoint in others:
+            with contextlib.suppress(EngineUnavailable):
+                return _connect(endpoint)
+        raise
+
+
+def _connect(endpoint: Endpoint) -> DockerEngine:
     if endpoint.scheme != "ssh":
         return DockerEngine(open_client(endpoint, endpoint.url), endpoint)
     forward = Forward(endpoint.url)
