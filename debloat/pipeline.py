@@ -12,7 +12,7 @@ from debloat.core.errors import UsageError
 from debloat.core.model import Image, Trace, Want
 from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
-from debloat.core.reference import result_name, spare_original
+from debloat.core.reference import result_name
 from debloat.core.text import count
 from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
@@ -65,15 +65,14 @@ def slim(
     force: bool = False,
     sinks: Iterable[Sink] = (),
 ) -> Report:
-    """Make the minimal image of `reference`, prove it, and tag it `target` (default: `default_target`).
+    """Make the minimal image of `reference`, prove it, and tag it `target` (default: `result_name`).
 
     Without proof there is no tag, unless `force`; the report then says what differs. `progress` follows the run.
     """
     watch = Stopwatch(progress)
     with Workspace(engine) as workspace:
         image = engine.image(reference)
-        target = target or result_name(image)
-        spare_original(image, target)
+        target = result_name(image, target, engine.info().traits.registry)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
         with ThreadPoolExecutor(1) as pool:
             whole = pool.submit(engine.whole_config, image)

@@ -14,7 +14,7 @@ from debloat import __version__, sensor
 from debloat.core.model import Image, Level, Policy, Trace
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe, Scenario
-from debloat.core.reference import result_name, spare_original
+from debloat.core.reference import result_name
 from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Workspace
 from debloat.footprint import Footprint, of_image
@@ -128,8 +128,7 @@ def plan_run(
 ) -> Plan:
     """The plan of making a minimal image, under the errors that the run itself would begin with."""
     image = _image(engine, reference)
-    target = target or result_name(image)
-    spare_original(image, target)
+    target = result_name(image, target, engine.info().traits.registry)
     must_be_runnable(engine, image, recipe)
     recorder = Recorder(b"", mechanism)
     stages = [("record", False), *([("verify", True)] if verify else [])]
@@ -150,8 +149,7 @@ def plan_apply(
     """The plan of applying a lock: what would stay, by making the cut and throwing it away."""
     with Workspace(engine) as workspace:
         image = _image(engine, reference)
-        target = target or result_name(image)
-        spare_original(image, target)
+        target = result_name(image, target, engine.info().traits.registry)
         if recipe is not None:
             must_be_runnable(engine, image, recipe)
         done = cut_by(workspace, image, lock, sensor.binary(engine.info().architecture), progress)

@@ -13,7 +13,7 @@ from debloat.core.errors import EngineUnavailable, OriginalFails, UsageError
 from debloat.core.model import Level, Policy
 from debloat.core.progress import Progress, Silent
 from debloat.core.recipe import Recipe, Scenario
-from debloat.core.reference import default_target, full_name
+from debloat.core.reference import default_target, full_name, result_name
 from debloat.image.rootfs import Rootfs
 from debloat.pipeline import slim
 from debloat.result import Report
@@ -214,3 +214,30 @@ def test_the_result_takes_no_name_from_the_original(target: str) -> None:
 )
 def test_full_names(reference: str, full: str) -> None:
     assert full_name(reference) == full
+
+
+@pytest.mark.parametrize(
+    ("reference", "asked", "registry", "name"),
+    [
+        ("shop", "", "", "shop:latest-slim"),
+        ("shop", "", "localhost", "localhost/shop:latest-slim"),
+        ("localhost/shop:1", "", "localhost", "localhost/shop:1-slim"),
+        ("docker.io/library/shop:1", "", "localhost", "docker.io/library/shop:1-slim"),
+        ("shop:1", "team/shop:min", "localhost", "localhost/team/shop:min"),
+        ("shop:1", "reg:5000/shop:min", "localhost", "reg:5000/shop:min"),
+        ("shop:1", "reg:5000", "localhost", "localhost/reg:5000"),
+        ("0000", "", "localhost", "localhost/debloat:000000000000-slim"),
+    ],
+)
+def test_the_name_of_a_result(reference: str, asked: str, registry: str, name: str) -> None:
+    image = replace(FakeEngine({"x:1": (tree(TREE), CONFIG)}, reads_data).image("x:1"), reference=reference)
+    assert result_name(image, asked, registry) == name
+
+
+def test_a_result_that_would_get_the_original_name_of_another_registry() -> None:
+    """Podman calls what was made here `localhost/shop:1`, and takes `shop:1` for it."""
+    image = replace(
+        FakeEngine({"shop:1": (tree(TREE), CONFIG)}, reads_data).image("shop:1"), names=("localhost/shop:1",)
+    )
+    with pytest.raises(UsageError, match="the original's name"):
+        result_name(image, "shop:1", "localhost")

@@ -59,8 +59,9 @@ def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan
 def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
     recipe, target, traces = _checked(options, directory)
     result, quiet = options.result, options.verbosity.quiet
+    engine = engines.connect()
     report = pipeline.slim(
-        engines.connect(),
+        engine,
         options.image,
         recipe,
         TerminalProgress(quiet, options.verbosity.verbose),
@@ -72,7 +73,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         sinks=list(_sinks(result)),
     )
     write_reports(report, result)
-    summary(report, quiet)
+    summary(report, quiet, engine.info().traits.command)
     if not report.passed:
         raise MinimalFails(
             f"the minimal image does not answer as the original does:\n{differences(report)}", verdict_hint(report)

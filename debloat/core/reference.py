@@ -22,12 +22,16 @@ def spare_original(image: Image, target: str) -> None:
 def full_name(reference: str) -> str:
     """A reference as the engine understands it: `nginx` is `docker.io/library/nginx:latest`."""
     name = reference.removeprefix("index.docker.io/").removeprefix("docker.io/")
-    host = name.partition("/")[0]
     if "/" not in name:
         name = f"docker.io/library/{name}"
-    elif not ("." in host or ":" in host or host == "localhost"):
+    elif not _names_registry(name):
         name = f"docker.io/{name}"
     return name if "@" in name or ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _names_registry(reference: str) -> bool:
+    host, slash, _ = reference.partition("/")
+    return bool(slash) and ("." in host or ":" in host or host == "localhost")
 
 
 def default_target(reference: str) -> str:
@@ -51,16 +55,16 @@ _REFERENCE = re.compile(
 """`NAME[:TAG][@DIGEST]` or an id (github.com/distribution/reference, `reference.go`)."""
 
 
-def must_be_reference(text: str) -> None:
-    """UsageError for what no image can be called, with what it is instead."""
+def must_be_reference(text: str, command: str) -> None:
+    """UsageError for what no image can be called, with what it is instead; `command` is the engine's."""
     if not _REFERENCE.fullmatch(text):
-        must_not_be_a_file(text)
+        must_not_be_a_file(text, command)
         raise UsageError(
             f"{text!r} is not an image reference", "write NAME:TAG, the name in lower case, or an image's id"
         )
 
 
-def must_not_be_a_file(text: str) -> None:
+def must_not_be_a_file(text: str, command: str) -> None:
     """UsageError where a directory to build or a file on this machine was named in place of an image."""
     path = Path(text)
     try:
@@ -71,7 +75,7 @@ def must_not_be_a_file(text: str) -> None:
                 raise UsageError(f"{text} is a file, not an image", "name an image of the engine")
             raise UsageError(
                 f"{text} is an archive, not an image of the engine",
-                f"load it (docker load -i {text}), then name what that prints",
+                f"load it (`{command} load -i {text}`), then name what that prints",
             )
     except (OSError, ValueError):
         return
@@ -81,11 +85,22 @@ def _named_as_path(text: str) -> bool:
     return text.startswith((".", "/", "~")) or text.endswith("/")
 
 
-def result_name(image: Image) -> str:
-    """The default name of the result of a run on an image; where an id named it, however short, by that id."""
+def result_name(image: Image, asked: str, registry: str) -> str:
+    """The name of the result of a run on an image: what was asked for, else the default.
+
+    That is made of the image's reference, or of its id where an id named it, however short. A name without a registry
+    gets `registry` in front, where the engine has one for such names. UsageError for the original's own name.
+    """
     reference = image.reference
     named_by_id = re.fullmatch(r"[0-9a-f]{4,64}", reference) and image.id.startswith(f"sha256:{reference}")
-    return default_target(image.id if named_by_id else reference)
+    target = qualified(asked or default_target(image.id if named_by_id else reference), registry)
+    spare_original(image, target)
+    return target
+
+
+def qualified(reference: str, registry: str) -> str:
+    """A name with `registry` in front, unless it names one itself or `registry` is empty."""
+    return f"{registry}/{reference}" if registry and not _names_registry(reference) else reference
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -42,7 +42,7 @@ def open_client(endpoint: Endpoint, url: str) -> Client:
         at = "its default socket" if endpoint.url == DEFAULT else endpoint.url
         raise EngineUnavailable(
             f"cannot reach the container engine at {at}: {cause(error)}",
-            "start it (systemctl start docker, or dockerd), or set DOCKER_HOST; `debloat doctor` shows what works here",
+            "start it (systemctl start docker, or systemctl --user start podman.socket), or set DOCKER_HOST",
         ) from error
 
 
@@ -72,7 +72,7 @@ def said(what: str, usage: tuple[int, ...] = ()) -> Iterator[None]:
                 f"cannot {what}: {text}", "see what was named on the command line or in debloat.toml"
             ) from error
         if "no space left" in text:
-            hint = "free space where the engine keeps its data (`docker system df`), then run it again"
+            hint = "free space where the engine keeps its data, then run it again"
         elif "No such container" in text or "marked for removal" in text:
             hint = "something else removed it; run the same again"
         raise EngineUnavailable(f"cannot {what}: {text}", hint) from error

@@ -16,7 +16,7 @@ from docker.types import LogConfig
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
-from debloat.core.reference import must_be_reference, must_not_be_a_file, split_reference
+from debloat.core.reference import must_be_reference, must_not_be_a_file, qualified, split_reference
 from debloat.engine import libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
@@ -44,8 +44,21 @@ _ADDED = 1
 
 
 def connect() -> DockerEngine:
-    """The engine that `DOCKER_HOST`, `DOCKER_CONTEXT` or the current context names, as the docker CLI finds it."""
-    endpoint = find()
+    """The engine that `DOCKER_HOST`, `DOCKER_CONTEXT` or the current context names, as the docker CLI finds it.
+
+    Where none does and Docker does not answer: Podman, where one listens.
+    """
+    first, *others = find()
+    try:
+        return _connect(first)
+    except EngineUnavailable:
+        for endpoint in others:
+            with contextlib.suppress(EngineUnavailable):
+                return _connect(endpoint)
+        raise
+
+
+def _connect(endpoint: Endpoint) -> DockerEngine:
     if endpoint.scheme != "ssh":
         return DockerEngine(open_client(endpoint, endpoint.url), endpoint)
     forward = Forward(endpoint.url)
@@ -100,14 +113,15 @@ class DockerEngine:
             )
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
-        must_be_reference(reference)
+        must_be_reference(reference, self.info().traits.command)
         with said(f"look up {reference}"):
             try:
                 raw = self._client.inspect_image(reference)
             except docker.errors.ImageNotFound as error:
                 if not pull:
                     raise UsageError(
-                        f"cannot find the image {reference}: it is not on this engine", "build it, or `docker pull` it"
+                        f"cannot find the image {reference}: it is not on this engine",
+                        f"build it, or `{self.info().traits.command} pull` it",
                     ) from error
                 raw = self._pull(reference)
             except docker.errors.APIError as error:
@@ -148,16 +162,16 @@ class DockerEngine:
             return shown
 
     def _pull(self, reference: str) -> dict[str, Any]:
-        must_not_be_a_file(reference)
+        command = self.info().traits.command
+        must_not_be_a_file(reference, command)
         try:
             self._client.pull(reference, tag=None if _has_tag(reference) else "latest")
             raw: dict[str, Any] = self._client.inspect_image(reference)
         except docker.errors.APIError as error:
-            images = f"{self.info().traits.command} images"
             raise UsageError(
                 f"cannot find the image {reference}: it is not on this engine, and pulling it failed"
                 f" ({str(error.explanation or error).strip()})",
-                f"check the spelling (`{images}`), build it first (`debloat build`), or log in to its registry",
+                f"check the spelling (`{command} images`), build it first (`debloat build`), or log in to its registry",
             ) from error
         return raw
 
@@ -315,11 +329,12 @@ class DockerEngine:
             label = f"{RUN_LABEL}={run}" if run else RUN_LABEL
             containers = self._client.containers(all=True, filters={"label": label})
             images = self._client.images(name=PENDING_REPOSITORY)
+            pending = (PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry))
             found = [_container_left(container) for container in containers or ()]
             for image in images or ():
                 for name in image.get("RepoTags") or ():
                     repository, tag = split_reference(name)
-                    if repository == PENDING_REPOSITORY and run in ("", tag):
+                    if repository in pending and run in ("", tag):
                         found.append(Leftover("image", image["Id"], tag, name))
             return tuple(sorted(found, key=lambda f: (f.kind, f.run, f.id)))
 

@@ -1,8 +1,13 @@
-"""Where the engine is, as the docker command finds it: DOCKER_HOST, DOCKER_CONTEXT, the current context, the socket."""
+"""Where the engine is, as the docker command finds it: DOCKER_HOST, DOCKER_CONTEXT, the current context, the socket.
+
+Where none of these names one and Docker does not answer, Podman may: at the sockets that its systemd units open.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,11 +40,14 @@ class Endpoint:
         return self.scheme in _SOCKETS or (self.scheme != "ssh" and urlsplit(self.url).hostname in _HERE)
 
 
-def find() -> Endpoint:
-    """The endpoint that the environment or the current context names. EngineUnavailable where that is broken."""
+def find() -> tuple[Endpoint, ...]:
+    """The endpoint that the environment or the current context names; else the sockets of this machine, in order.
+
+    EngineUnavailable where what names one is broken.
+    """
     host = os.environ.get("DOCKER_HOST")
     if host:
-        return Endpoint(host, None if host.startswith(("unix:", "ssh:")) else _tls_of_environment(host))
+        return (Endpoint(host, None if host.startswith(("unix:", "ssh:")) else _tls_of_environment(host)),)
     name = os.environ.get("DOCKER_CONTEXT")
     try:
         api = docker.context.ContextAPI
@@ -49,7 +57,18 @@ def find() -> Endpoint:
     if context is None:
         named = f"{name!r}" if name else "that ~/.docker/config.json names"
         raise EngineUnavailable(f"cannot find the docker context {named}", "see `docker context ls`")
-    return Endpoint(context.Host or DEFAULT, context.TLSConfig)
+    named_one = Endpoint(context.Host or DEFAULT, context.TLSConfig)
+    return (named_one,) if name or context.Name != "default" else (named_one, *_of_podman())
+
+
+def _of_podman() -> Iterator[Endpoint]:
+    """Podman's sockets that are there: the user's own, then root's (`podman system service`)."""
+    own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    for place in dict.fromkeys((own, "/run")):
+        path = Path(place) / "podman" / "podman.sock"
+        with contextlib.suppress(OSError):  # of another user
+            if path.is_socket():
+                yield Endpoint(f"unix://{path}")
 
 
 def _tls_of_environment(host: str) -> docker.tls.TLSConfig | None:

@@ -31,6 +31,11 @@ class EngineTraits:
         return self.product
 
     @property
+    def registry(self) -> str:
+        """What stands before the name of an image that was made here and names no registry; empty for nothing."""
+        return "localhost" if self.store == "containers" else ""
+
+    @property
     def id_is_configuration(self) -> bool:
         """Whether an image's id is the digest of its configuration."""
         return self.store != "containerd"
@@ -53,6 +58,9 @@ class EngineTraits:
 
 DOCKER = EngineTraits()
 """Docker Engine as it is at least."""
+
+PODMAN = EngineTraits("podman", "containers")
+"""Podman, run by root."""
 
 
 def traits_of(version: Mapping[str, Any], info: Mapping[str, Any], api: str) -> EngineTraits:

@@ -17,7 +17,7 @@ from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Closure, Image, Want
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
-from debloat.core.reference import result_name, spare_original
+from debloat.core.reference import result_name
 from debloat.cut import Minimal, carved, cut, save
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
@@ -154,8 +154,7 @@ def apply(
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven."""
     with Workspace(engine) as workspace:
         image = engine.image(reference)
-        target = target or result_name(image)
-        spare_original(image, target)
+        target = result_name(image, target, engine.info().traits.registry)
         image = replace(image, config=engine.whole_config(image))
         binary = sensor.binary(engine.info().architecture)
         done = cut_by(workspace, image, lock, binary, progress)

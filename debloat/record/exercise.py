@@ -68,7 +68,6 @@ JOINS = 3.0
 """Seconds within which a further port of a service comes up, once one has."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
-_START_HINT = "does `docker run` of it work? set what it needs with -e, -v or --network, or `ready` in debloat.toml"
 _PORT_HINT = "EXPOSE the port that it serves, name it (`--http :PORT/`), or let the service listen on 0.0.0.0"
 
 
@@ -168,7 +167,9 @@ class _Run:
         if trouble and asked is None:
             if self._session.state().running and self._elsewhere():
                 raise ListensElsewhere(trouble, _PORT_HINT)
-            raise OriginalFails(trouble, _START_HINT)
+            command = self._session.engine.info().traits.command
+            needs = "set what it needs with -e, -v or --network, or `ready` in debloat.toml"
+            raise OriginalFails(trouble, f"does `{command} run` of it work? {needs}")
         results: list[ProbeResult] = []
         for ask in asked if asked is not None else self._first_asks():
             self._session.mark(ask.name)

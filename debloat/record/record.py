@@ -78,7 +78,7 @@ def must_be_runnable(engine: Engine, image: Image, recipe: Recipe) -> None:
     if image.architecture and pair[0] != pair[1] and pair not in _OTHER_WORD_SIZE:
         raise UsageError(
             f"{image.reference} is for {image.os}/{image.architecture}, and this engine runs {here.os}/{pair[0]}",
-            f"build it for {here.os}/{pair[0]} (`docker build --platform`), or run debloat where such images run",
+            f"build it for {here.os}/{pair[0]} (`{here.traits.command} build --platform`), or go where such images run",
         )
     config = image.config
     if any(not (config.entrypoint or (config.cmd if s.args is None else s.args)) for s in recipe.scenarios):

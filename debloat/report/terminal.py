@@ -103,16 +103,16 @@ def _stage_line(stage: str, seconds: float) -> str:
     return f"  {stage:<{_LABEL}} {seconds:7.1f} s"
 
 
-def summary(report: Report, quiet: bool = False) -> None:
-    """Print the summary of a finished run."""
+def summary(report: Report, quiet: bool = False, command: str = "docker") -> None:
+    """Print the summary of a finished run; `command` is the engine's own."""
     out = console(quiet)
     watched = interactive(out)
     bar = watched and not out.options.ascii_only
-    for line in lines(report, out.width if watched else _WIDE, bar=bar):
+    for line in lines(report, out.width if watched else _WIDE, bar=bar, command=command):
         out.print(line)
 
 
-def lines(report: Report, width: int = _WIDE, *, bar: bool = False) -> Iterator[Text]:
+def lines(report: Report, width: int = _WIDE, *, bar: bool = False, command: str = "docker") -> Iterator[Text]:
     """The summary, a text a line; names and lists are cut to `width` columns, references never (they get copied)."""
     yield Text()
     yield from _heading(report, width)
@@ -127,7 +127,7 @@ def lines(report: Report, width: int = _WIDE, *, bar: bool = False) -> Iterator[
     for note in report.notes:
         yield from _wrapped("note", name(note), width, "yellow")
     yield Text()
-    yield from _next(report)
+    yield from _next(report, command)
 
 
 def _heading(report: Report, width: int) -> Iterator[Text]:
@@ -248,10 +248,10 @@ def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[T
         yield from _wrapped("", name(explanation), width, style)
 
 
-def _next(report: Report) -> Iterator[Text]:
+def _next(report: Report, command: str) -> Iterator[Text]:
     if report.result:
         result = name(report.result)
-        yield _row("next", Text(f"docker run {result}", style="bold"))
+        yield _row("next", Text(f"{command} run {result}", style="bold"))
         yield _row("", Text(f"debloat why {result} PATH"))
     elif wider := _WIDER.get(report.level):
         yield _row("next", Text(f"the same command with --level {wider}", style="bold"))

@@ -32,8 +32,8 @@ start() {
     claim "$name"
     packages=$PACKAGES
     runtime=runc
-    # From Podman 5 on a user's containers have their network from pasta.
-    [ "$suite" = bookworm ] || packages=$packages,passt,crun runtime=crun
+    # From Podman 5 on a user's containers have their network from pasta, and the packet filter is nftables.
+    [ "$suite" = bookworm ] || packages=$packages,passt,crun,nftables runtime=crun
     make_root "podman-$suite" "$suite" "$packages"
     mkdir -p "$place/home" "$place/run"
     cat >"$place/containers.conf" <<EOF

@@ -53,7 +53,7 @@ def run(http: HttpEngine, place: Path) -> Image:
     (place / "engine.sock").unlink()
     assert code == 0, err.getvalue()
     assert not http.engine.containers
-    return http.engine.image(out.getvalue().strip().removeprefix("localhost/"))
+    return http.engine.image(out.getvalue().strip())
 
 
 def fake(config: dict[str, object]) -> FakeEngine:
@@ -68,6 +68,7 @@ def test_the_same_result_as_docker_gives(tmp_path: Path, release: str, hidden: d
     docker = run(HttpEngine(fake(config)), tmp_path)
     podman = PodmanEngine(fake(config), release, SAYS[1:] if hidden else SAYS[3:])
     image = run(podman, tmp_path)
+    assert image.reference == "localhost/shop:1-slim"
     assert image.config.raw == docker.config.raw
     assert (image.id, image.layers) == (docker.id, docker.layers)
     assert hidden.items() <= image.config.raw.items()
@@ -90,6 +91,23 @@ def test_a_health_check(tmp_path: Path, release: str, archived: bool) -> None:
     assert podman.saved == 1
     assert image.config.raw["Healthcheck"] == HIDDEN["Healthcheck"]
     assert ("Shell" in image.config.raw) == archived
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_a_killed_run_left_is_found_under_the_names_it_has_there(tmp_path: Path, release: str) -> None:
+    podman = PodmanEngine(fake(CONFIG), release)
+    podman.engine.tag("shop:1", "localhost/debloat-pending:00000000-1-1-1-abcdef")
+    with serving(podman, tmp_path / "engine.sock") as url:
+        engine = DockerEngine(open_client(Endpoint(url), url), Endpoint(url))
+        (left,) = engine.leftovers()
+        assert (left.kind, left.run, left.name) == (
+            "image",
+            "00000000-1-1-1-abcdef",
+            "localhost/debloat-pending:" + left.run,
+        )
+        engine.untag(left.name)
+        assert engine.leftovers() == ()
+        engine.close()
 
 
 def real(release: str) -> Image:

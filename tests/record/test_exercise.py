@@ -19,7 +19,8 @@ from debloat.core.errors import OriginalFails
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult
 from debloat.core.recipe import HttpProbe, Scenario
-from debloat.engine.base import ContainerState, ExecResult
+from debloat.engine.base import ContainerState, EngineInfo, ExecResult
+from debloat.engine.traits import PODMAN
 from debloat.record import exercise
 from debloat.record.asks import Ask, Limits, ListensElsewhere
 from debloat.record.exercise import Exercise, _Run
@@ -111,6 +112,9 @@ class Starved(Container):
     def state(self) -> ContainerState:
         return self._state
 
+    def info(self) -> EngineInfo:
+        return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", "unix:///fake", True, PODMAN)
+
     def logs(self, container: str) -> tuple[bytes, bytes]:
         return b"reading all of it", b""
 
@@ -129,6 +133,7 @@ def test_a_container_without_memory_is_said_to_be(killed: bool) -> None:
         starved(Starved(1, killed=killed)).service(None)
     assert "exit code 137" in told.value.message
     assert ("want of memory" in told.value.message) is killed
+    assert "does `podman run` of it work?" in told.value.hint
     (result,) = starved(Starved(1, killed=killed), exposes=False).to_the_end(first=False)
     assert "reading all of it" in result.detail
     assert ("want of memory" in result.detail) is killed

@@ -139,7 +139,8 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
 def wrong(said: Spoken) -> Iterator[str]:
     """The names in a text that nothing has."""
     known = own_options() | source_options(*ABOUT.get(said.where, ()))
-    text = re.sub(r"\\\n\s*", " ", said.text)
+    text = re.sub(r"\\\n\s*", " ", said.text).replace(f"`{UNKNOWN} ", "`docker ")  # the engine's own command
+    text = re.sub(r"(?<![\w./-])podman (?=[a-z])", "docker ", text)  # which takes what docker takes
     for command in _commands(text):
         yield from _wrong_command(command)
     yield from (f"{name} is not listed" for name in sorted(set(_DOCKER.findall(text)) - OTHERS.keys()))
