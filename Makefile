@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup engine demo test unit fuzz lint bench wheel clean
+.PHONY: setup engine demo test unit fuzz lint lists sid bench wheel clean
 
 setup:
 	@scripts/setup.sh
@@ -33,6 +33,15 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# What Debian's releases have of the paths that rules speak of, for tests/data/lists: after a pattern was added or changed.
+lists: setup
+	@$(BIN)/python -m tests.support.lists
+
+# The families on the suite that becomes the next release: which patterns match nothing there, and the real packages.
+sid: setup
+	@$(BIN)/python -m tests.support.lists --look sid
+	@DEBLOAT_TEST_RELEASES=sid $(BIN)/python -m pytest -q -p no:randomly tests/rules/knowledge/test_families.py
 
 bench: engine
 	@$(BIN)/python -m bench
