@@ -87,7 +87,7 @@ OTHERS: Mapping[str, tuple[str | re.Pattern[str], ...]] = {
     "documentation": _distribution(documentation.TREES),
     "glibc.databases": _distribution(p for paths in glibc.DATABASES.values() for p in paths),
     "java.jni": _distribution(java.JNI),
-    "node.modules": tuple(p for p in node.DEBIAN if MULTIARCH in p or "linux-gnu" not in p),
+    "node.modules": tuple(p for p in node.DEBIAN if f"/{MULTIARCH}/" in p or "linux-gnu" not in p),
     "pam.helpers": _distribution(p for paths in pam.HELPERS.values() for p in paths),
     "pam.modules": _distribution(pam.MODULES),
     "perl.inc": _distribution(perl.INC),
