@@ -160,7 +160,11 @@ def without_unloaded_sections(data: bytes, binary: lief.ELF.Binary) -> bytes:
 def _unloaded(data: bytes, binary: lief.ELF.Binary) -> Iterator[tuple[int, int]]:
     for section in itertools.islice(binary.sections, MAX_SECTIONS):
         start, length = section.offset, section.size
-        if int(section.type) not in WITHOUT_BYTES and not int(section.flags) & ALLOCATED and 64 <= start <= len(data) - length:
+        if (
+            int(section.type) not in WITHOUT_BYTES
+            and not int(section.flags) & ALLOCATED
+            and 64 <= start <= len(data) - length
+        ):
             yield start, start + length
 
 
