@@ -24,6 +24,15 @@ _DETAILS = {
 """What makes a recording better but not possible, by the sensor's name for it."""
 
 
+STORES = {
+    "classic": "classic image store: an image's id is its configuration's digest",
+    "containerd": "containerd image store: an image's id is a manifest's or an index's digest",
+    "containers": "Podman's image store: an image's id is its configuration's digest",
+}
+"""What `EngineTraits.store` means for who reads ids."""
+ROOTLESS = ", rootless: no device nodes, no ports below 1024"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at: whether it works, what was seen, and what to do where it does not."""
@@ -57,9 +66,13 @@ def examine(engines: Engines) -> Iterator[Finding]:
     except DebloatError as error:
         yield Finding("engine", False, error.message, error.hint)
         return
-    yield Finding("engine", True, f"{info.name} {info.version}, API {info.api}, {info.os}/{info.architecture}")
+    yield Finding(
+        "engine",
+        True,
+        f"{info.name} {info.version}, API {info.api}, {info.os}/{info.architecture}{ROOTLESS * info.traits.rootless}",
+    )
     yield Finding("kernel", True, info.kernel)
-    yield Finding("storage", True, info.storage)
+    yield Finding("storage", True, f"{info.storage}, {STORES[info.traits.store]}")
     where = "" if info.local else ", another machine: its ports are reached through the sensor"
     yield Finding("endpoint", True, info.endpoint + where)
     yield from _recording(engine, info.architecture)

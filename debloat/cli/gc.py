@@ -12,9 +12,10 @@ import click
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Gc
+from debloat.core.errors import EngineUnavailable
 from debloat.core.text import count
 from debloat.core.text import name as printable
-from debloat.engine.base import Leftover
+from debloat.engine.base import Engine, Leftover
 from debloat.engine.run_id import Life, life, owner
 from debloat.engine.workspace import SCRATCH
 from debloat.rules import parsed
@@ -28,29 +29,42 @@ def gc(options: Gc, engines: Engines) -> None:
     """
     engine = engines.connect()
     spared: Counter[Life] = Counter()
-    taken = 0
-    for leftover in (*engine.leftovers(), *_directories()):
+    taken: list[Leftover] = []
+    for leftover in _leftovers(engine):
         state = life(leftover.run)
         if state is Life.ALIVE or (state is Life.UNKNOWN and not options.all):
             spared[state] += 1
             continue
-        taken += 1
+        taken.append(leftover)
         short = leftover.id.removeprefix("sha256:")[:12]
         click.echo(f"{leftover.kind} {short} of run {printable(leftover.run)} ({printable(leftover.name)})")
-        if options.dry_run:
-            continue
-        if leftover.kind == "container":
-            engine.remove(leftover.id)
-        elif leftover.kind == "image":
-            engine.untag(leftover.name)
-        else:
-            shutil.rmtree(leftover.name, ignore_errors=True)
-    if not options.dry_run:
+        if not options.dry_run:
+            _remove(engine, leftover)
+    if options.dry_run:
+        click.echo(f"{count(len(taken), 'leftover')} found", err=True)
+    else:
         parsed.clear_cache()
-    click.echo(f"{count(taken, 'leftover')} {'found' if options.dry_run else 'removed'}", err=True)
+        remaining = set(taken) & set(_leftovers(engine))
+        click.echo(f"{count(len(taken) - len(remaining), 'leftover')} removed", err=True)
+        if remaining:
+            names = ", ".join(sorted(printable(leftover.name) for leftover in remaining))
+            raise EngineUnavailable(f"cannot remove {names}: still there after the engine was asked to", "see its log")
     for state, number in sorted(spared.items(), key=lambda item: item[0].value):
         advice = "; --all takes them too" if state is Life.UNKNOWN else ""
         click.echo(f"{count(number, 'thing')} {state.value}: not touched{advice}", err=True)
+
+
+def _leftovers(engine: Engine) -> tuple[Leftover, ...]:
+    return (*engine.leftovers(), *_directories())
+
+
+def _remove(engine: Engine, leftover: Leftover) -> None:
+    if leftover.kind == "container":
+        engine.remove(leftover.id)
+    elif leftover.kind == "image":
+        engine.untag(leftover.name)
+    else:
+        shutil.rmtree(leftover.name, ignore_errors=True)
 
 
 def _directories() -> Iterator[Leftover]:

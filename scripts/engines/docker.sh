@@ -17,7 +17,7 @@
 set -eu
 . "$(dirname "$0")/common.sh"
 
-PACKAGES=docker.io,docker-cli,iptables,ca-certificates,iproute2
+PACKAGES=docker.io,docker-cli,docker-buildx,skopeo,iptables,ca-certificates,iproute2
 
 usage() { fail "$1" "usage: scripts/engines/docker.sh start NAME SUITE classic|containerd [isolated] | stop NAME | purge"; }
 
@@ -27,9 +27,9 @@ start() {
     case $store in classic) snapshotter=false ;; containerd) snapshotter=true ;; *) usage "unknown image store $store" ;; esac
     case $isolated in '' | isolated) ;; *) usage "unknown word $isolated" ;; esac
     claim "$name"
-    # Until trixie the command is part of docker.io.
+    # Until trixie the command is part of docker.io, and buildx is no package of its own.
     packages=$PACKAGES
-    [ "$suite" != bookworm ] || packages=$(printf %s "$PACKAGES" | sed 's/,docker-cli//')
+    [ "$suite" != bookworm ] || packages=$(printf %s "$PACKAGES" | sed 's/,docker-cli,docker-buildx//')
     make_root "$suite" "$suite" "$packages"
     mkdir -p "$place/data" "$place/exec"
     printf '{"features": {"containerd-snapshotter": %s}}\n' $snapshotter >"$place/daemon.json"

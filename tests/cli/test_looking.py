@@ -186,6 +186,19 @@ def test_gc_takes_what_dead_runs_left(lines: Lines, tmp_path: Path) -> None:
     assert debloat("gc").out == ""
 
 
+def test_gc_says_what_it_could_not_remove(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, dead = shop(), of_a_dead_process()
+    stays, goes = (engine.create(ContainerSpec("shop:1", dead)) for _ in range(2))
+    remove = engine.remove
+    monkeypatch.setattr(engine, "remove", lambda container: None if container == stays else remove(container))
+    done = lines(engine)("gc")
+    assert done.code == 3
+    assert set(engine.containers) == {stays}
+    assert goes[:12] in done.out
+    assert "1 leftover removed\n" in done.err
+    assert f"cannot remove {stays}: still there" in done.err
+
+
 def test_gc_without_an_engine(debloat: CommandLine) -> None:
     debloat.engine.fail_on["leftovers"] = EngineUnavailable("cannot reach it")
     assert debloat("gc", "--nonesuch").code == 2
