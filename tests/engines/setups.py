@@ -63,6 +63,11 @@ def started(setup: Setup, *more: str) -> Iterator[str]:
         subprocess.run([script, "stop", setup.name], check=True, timeout=START_LIMIT)
 
 
+def root_of(suite: str) -> Path:
+    """The root of a suite that the scripts keep: skopeo and buildx of that release are in it."""
+    return HOME / "roots" / suite
+
+
 def copy_image(image: str, endpoint: str) -> None:
     """Put an image of this machine's engine into another, under the same name."""
     save = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)

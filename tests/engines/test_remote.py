@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ FIXTURE = "nginx"
 def dind() -> Iterator[str]:
     """The endpoint of an engine with the containerd store in a network of its own, and an image on it."""
     (setup,) = (s for s in CI if s.name == "containerd26")
-    with started(setup, "isolated") as endpoint:
+    with started(replace(setup, name="dind26"), "isolated") as endpoint:
         copy_image(fixtures.build(FIXTURE), endpoint)
         yield endpoint
 

@@ -1,0 +1,77 @@
+"""Other people's tools on what debloat writes, and on what it reads: skopeo, and images that BuildKit attests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.engines.conftest import Engine, Engines
+from tests.engines.setups import CI, HERE, root_of
+from tests.support import fixtures
+from tests.support.engines import BASE
+
+pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)]
+
+SUITE = "trixie"
+
+
+@pytest.fixture(scope="module")
+def containerd(engines: Engines) -> Engine:
+    """An engine whose image store knows indexes and attestations."""
+    return engines.get(next(s for s in CI if s.words == (SUITE, "containerd")))
+
+
+def remove(engine: Engine, *images: str) -> None:
+    subprocess.run(["docker", "--host", engine.endpoint, "rmi", *images], capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("transport", ["docker-archive", "oci-archive"])
+def test_skopeo_reads_the_archives(engines: Engines, containerd: Engine, transport: str) -> None:
+    """By transport and name, down to the bytes of the configuration."""
+    engine, target = engines.get(HERE), "debloat-matrix/skopeo:slim"
+    image, recipe = engine.have("nginx"), str(fixtures.FIXTURES / "nginx" / "debloat.toml")
+    argv = (image, "-q", "-c", recipe, "--level", "exact", "-t", target, "--json", "skopeo.json")
+    engine.debloat(*argv, "--output", f"{transport}:skopeo.tar")
+    remove(engine, target)
+    made = json.loads((engine.here / "skopeo.json").read_bytes())
+    inside = root_of(SUITE) / "tmp" / "skopeo.tar"
+    shutil.copy(engine.here / "skopeo.tar", inside)
+    try:
+        skopeo = ["chroot", str(root_of(SUITE)), "skopeo", "inspect", "--config", "--raw"]
+        read = subprocess.run([*skopeo, f"{transport}:/tmp/skopeo.tar:{target}"], capture_output=True)
+    finally:
+        inside.unlink()
+    assert read.returncode == 0, read.stderr
+    assert f"sha256:{hashlib.sha256(read.stdout).hexdigest()}" == made["result_id"]
+    assert json.loads(read.stdout)["rootfs"]["diff_ids"] == [made["layer"]]
+
+
+def test_an_index_that_changes_with_each_build_is_one_image(containerd: Engine, tmp_path: Path) -> None:
+    """BuildKit attests when it built, so the id is another one each time; what is remembered and locked is not."""
+    (tmp_path / "config.json").write_text(
+        json.dumps({"cliPluginsExtraDirs": [str(root_of(SUITE) / "usr/libexec/docker/cli-plugins")]})
+    )
+    context = containerd.here / "attested"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f'FROM {BASE}\nCMD ["cat", "/etc/debian_version"]\n')
+    subprocess.run(f"docker save {BASE} | docker --host {containerd.endpoint} load", shell=True, check=True)
+    ids, locks = [], []
+    argv = ["docker", "--config", str(tmp_path), "--host", containerd.endpoint, "buildx", "build"]
+    try:
+        for number in range(2):
+            subprocess.run([*argv, "--provenance", "true", "-t", "attested:1", str(context)], check=True)
+            inspected = ["docker", "--host", containerd.endpoint, "inspect", "--format", "{{.Id}}", "attested:1"]
+            ids.append(subprocess.run(inspected, capture_output=True, text=True, check=True).stdout)
+            lock = containerd.here / f"attested{number}.lock"
+            containerd.debloat("attested:1", "-q", "--level", "exact", "--lock", str(lock))
+            locks.append(lock.read_text())
+        assert containerd.debloat("why", "attested:1", "/etc/debian_version").startswith("kept: ")
+    finally:
+        remove(containerd, "attested:1", "attested:1-slim")
+    assert ids[0] != ids[1]
+    assert locks[0] == locks[1]
