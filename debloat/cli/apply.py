@@ -62,7 +62,7 @@ def _recipe(options: Apply) -> Recipe | None:
     return recipe(configuration(options.config)) if options.verify else None
 
 
-@parsed.opened()
+@parsed.open_cache()
 def _apply(options: Apply, engines: Engines) -> None:
     path = Path(options.lock or locks.DEFAULT_NAME)
     applied = applying.apply(

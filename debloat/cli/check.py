@@ -37,7 +37,7 @@ def check(options: Check, engines: Engines) -> None:
         raise refusal(report)
 
 
-@parsed.opened()
+@parsed.open_cache()
 def report_of(options: Check, engines: Engines) -> GateReport:
     """Check and write the reports that were asked for."""
     outputs = list(_outputs(options.formats, options.output))

@@ -43,7 +43,7 @@ def gc(options: Gc, engines: Engines) -> None:
     if options.dry_run:
         click.echo(f"{count(len(taken), 'leftover')} found", err=True)
     else:
-        parsed.forget()
+        parsed.clear_cache()
         remaining = set(taken) & set(_leftovers(engine))
         click.echo(f"{count(len(taken) - len(remaining), 'leftover')} removed", err=True)
         if remaining:

@@ -55,7 +55,7 @@ def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan
     return replace(planned, verb="lock" if isinstance(options, Lock) else "slim", outputs=outputs)
 
 
-@parsed.opened()
+@parsed.open_cache()
 def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
     recipe, target, traces = _checked(options, directory)
     result, quiet = options.result, options.verbosity.quiet

@@ -28,7 +28,7 @@ from debloat.image.reader import open_rootfs
 from debloat.pipeline import world_of
 from debloat.rules import all_rules
 from debloat.rules.application.shipped import closing
-from debloat.rules.application.survey import leftover
+from debloat.rules.application.survey import leftover_reason
 
 
 def why(options: Why, engines: Engines) -> None:
@@ -101,7 +101,7 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
         return lines + ([f"  also wanted by: {', '.join(others)}"] if others else [])
     shares = {s.name: s for s in prune(rootfs, world.packages, closure.evidence.keys()).shares}
     lines = [f"removed: {name(real)} ({owners})", "  no probe touched it, and no rule reaches it at this level"]
-    if not world.packages.owners(real) and (taken := leftover(world, real)):
+    if not world.packages.owners(real) and (taken := leftover_reason(world, real)):
         lines.append(f"  nothing of the application, but {taken}")
     for owner in world.packages.owners(real):
         if share := shares.get(owner):

@@ -16,8 +16,8 @@ from debloat.core.model import Access, Kind, Op, Trace, Want
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import MAX_LINKS, MemoryContents, Resolution, Rootfs
 from debloat.lock.format import Item, Lock
-from debloat.rules.recorded.sweeps import skipped
-from debloat.rules.recorded.trace import CREATES
+from debloat.rules.recorded.sweeps import is_outside_image
+from debloat.rules.recorded.trace import CREATING_OPS
 
 NEW = "(new)"
 """Stands in a normalised trace for any name that the run made itself."""
@@ -40,7 +40,7 @@ def normalised_trace(trace: Trace, rootfs: Rootfs) -> Trace:
                 made.add(found.broken)
     kept: set[Access] = set()
     for access in trace.accesses:
-        if not skipped(access.path):
+        if not is_outside_image(access.path):
             kept.update(_settled(access, rootfs, made))
     groups = {(a.probe, a.program) for a in trace.accesses}
     silent = groups - {(a.probe, a.program) for a in kept}
@@ -49,7 +49,7 @@ def normalised_trace(trace: Trace, rootfs: Rootfs) -> Trace:
 
 
 def _creates(access: Access) -> bool:
-    return access.op in CREATES or "c" in access.flags
+    return access.op in CREATING_OPS or "c" in access.flags
 
 
 def _settled(access: Access, rootfs: Rootfs, made: set[str]) -> Iterable[Access]:
@@ -124,7 +124,7 @@ def carried(lock: Lock, rootfs: Rootfs, packages: Packages) -> Seeds:
     moves, gone = set[Move](), set[Gone]()
     for path, follow in sorted(paths):
         known = locked.resolve(path, follow=follow).path
-        if known is None or skipped(path) or rootfs.resolve(path, follow=follow).path is not None:
+        if known is None or is_outside_image(path) or rootfs.resolve(path, follow=follow).path is not None:
             continue
         named = locked.resolve(path, follow=False).path or known
         new = successors.find(named) or successors.find(known)

@@ -23,6 +23,7 @@ MODULES = (
     "debloat.rules.application.shipped",
     "debloat.rules.application.mentions",
     "debloat.rules.application.bare",
+    "debloat.rules.application.libraries",
     "debloat.rules.system.accounts",
     "debloat.rules.knowledge.families",
     "debloat.rules.knowledge.plugins",

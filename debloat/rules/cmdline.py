@@ -15,7 +15,7 @@ from debloat.rules.languages.shell.source import Command, parse
 
 MAX_LINE = 4096
 MAX_NESTED = 4
-UNTOLD = "$"
+UNKNOWN_WORD = "$"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -28,16 +28,16 @@ def programs(line: str) -> tuple[str, ...]:
 
 def _programs(line: str, depth: int) -> Iterator[str]:
     for command in parse(line.encode("utf-8", "surrogateescape")).commands:
-        yield from _run(_words(command), depth)
+        yield from _programs_of_argv(_words(command), depth)
 
 
 def _words(command: Command) -> list[str]:
-    return [word.literal if word.literal is not None else UNTOLD for word in command.words]
+    return [word.literal if word.literal is not None else UNKNOWN_WORD for word in command.words]
 
 
-def _run(words: Sequence[str], depth: int) -> Iterator[str]:
-    """The program of an argument vector, and those that it is told to run."""
-    if not words or depth > MAX_NESTED or words[0] in ("", UNTOLD):
+def _programs_of_argv(words: Sequence[str], depth: int) -> Iterator[str]:
+    """The program of an argument vector, and those in its arguments that it will run."""
+    if not words or depth > MAX_NESTED or words[0] in ("", UNKNOWN_WORD):
         return
     name = posixpath.basename(words[0])
     # Names of built-ins are programs too, for whoever runs them without a shell.
@@ -45,7 +45,7 @@ def _run(words: Sequence[str], depth: int) -> Iterator[str]:
     if name in SHELLS:
         yield from _shell(words[1:], depth)
     elif name in WRAPPERS:
-        yield from _run(unwrap(WRAPPERS[name], words[1:]), depth + 1)
+        yield from _programs_of_argv(unwrap(WRAPPERS[name], words[1:]), depth + 1)
 
 
 def _shell(words: Sequence[str], depth: int) -> Iterator[str]:
@@ -73,6 +73,6 @@ def words_of(texts: Iterable[str]) -> Iterator[str]:
         yield from split(text) if " " in text else (text,)
 
 
-def vector(words: Sequence[str]) -> tuple[str, ...]:
-    """The same for an argument vector that no shell reads."""
-    return tuple(dict.fromkeys(_run(words, 0)))
+def programs_of_argv(words: Sequence[str]) -> tuple[str, ...]:
+    """The programs that an argument vector runs without a shell."""
+    return tuple(dict.fromkeys(_programs_of_argv(words, 0)))

@@ -11,7 +11,7 @@ from debloat.core.model import Op
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Searched after the image's PATH: scripts that run as root (cron, init, `su -`) get these directories."""
 
-INERT = re.compile(r".*\.(?:sample|example|dist|disabled|orig|bak|dpkg-(?:old|new|dist|tmp)|ucf-(?:old|dist))")
+TEMPLATES = re.compile(r".*\.(?:sample|example|dist|disabled|orig|bak|dpkg-(?:old|new|dist|tmp)|ucf-(?:old|dist))")
 """Names under which a script waits to be renamed: templates, examples, backups. Nothing runs it as it is."""
 
 MAX_WORD = 4096
@@ -40,29 +40,29 @@ def command(world: World, word: str, cwd: str | None = "/") -> str | None:
     return next((path for path in _candidates(world, word) if runnable(world, path)), None)
 
 
-def reached(world: World, word: str, source: str) -> str | None:
+def reachable_program(world: World, word: str, source: str) -> str | None:
     """The program that `word` runs when it stands in the file `source`, where `source` may take it for granted.
 
-    The application's files may name any program; a package's those of its `circle`.
+    The application's files may name any program, a package's those of its `assumed_packages`.
     """
     path = on_path(world, word)
     owners = world.packages.owners(source)
     if path is None or not owners or world.packages.modified(source):
         return path
     theirs = world.packages.owners(world.rootfs.resolve(path).path or path)
-    return path if not theirs or not circle(world, owners).isdisjoint(theirs) else None
+    return path if not theirs or not assumed_packages(world, owners).isdisjoint(theirs) else None
 
 
-def circle(world: World, owners: Iterable[str]) -> frozenset[str]:
-    """The packages that a package's files may take for granted: itself, its Depends, Essential ones and theirs.
+def assumed_packages(world: World, owners: Iterable[str]) -> frozenset[str]:
+    """The packages that a package's files may assume: itself, its Depends, Essential ones and theirs.
 
     Debian policy 3.5 and 3.8; awk is there because base-files depends on one. Programs that are only recommended or
     suggested are not followed.
     """
-    return depended(world, owners) | _essential(world)
+    return with_dependencies(world, owners) | _essential(world)
 
 
-def depended(world: World, owners: Iterable[str]) -> frozenset[str]:
+def with_dependencies(world: World, owners: Iterable[str]) -> frozenset[str]:
     """Some packages, and the installed ones that they depend on by name."""
     found = set(owners)
     for owner in tuple(found):
@@ -76,7 +76,7 @@ def depended(world: World, owners: Iterable[str]) -> frozenset[str]:
 @derived
 def _essential(world: World) -> frozenset[str]:
     names = world.packages.names()
-    return depended(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
+    return with_dependencies(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
 
 
 def runnable(world: World, path: str) -> bool:
@@ -95,9 +95,9 @@ def scripts(world: World, package: str, language: bytes) -> list[str]:
     return [p for p in found if interpreter.match(rootfs.read(p, 256))]
 
 
-def inert(world: World, path: str) -> bool:
+def is_template(world: World, path: str) -> bool:
     """Whether a script is there to be read or copied, not to be run under its name: by the name, unless it ran."""
-    return INERT.fullmatch(path) is not None and path not in executed(world)
+    return TEMPLATES.fullmatch(path) is not None and path not in executed(world)
 
 
 @derived

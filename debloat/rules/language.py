@@ -43,7 +43,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls that start programs: texts one of which stands in a file that has any, and their pattern.
+    """Calls that start programs: their pattern, and words of which a file with such a call has at least one.
 
     The pattern's groups 1 and 2 are those of `TEXT`. `not_after` matches what the character before a call must not be:
     it stands apart, for a pattern that begins with what can be searched for costs a fifth of one that looks back first.
@@ -66,7 +66,7 @@ def calls(words: str, names: str, between: str = "", not_after: str = "", module
 
 @dataclass(frozen=True, slots=True)
 class CommandLines:
-    """How source starts programs: texts one of which stands in a file that does, the calls, and quoted command lines.
+    """How source starts programs: words of which such a file has at least one, the calls, and quoted command lines.
 
     `suffixes` are of files that hold such code beside the language's own. Group 1 of a pattern in `quotes` is a line
     for a shell.

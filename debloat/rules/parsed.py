@@ -1,4 +1,4 @@
-"""What was read out of texts, kept for the next run: an image that is closed again has few files that are new.
+"""A cache of what was read out of texts: an image that is closed again has few new files.
 
 A cache and nothing more. A value is found by a digest of the text and of all code that reads texts, so no version of
 the tool sees another's; it is JSON behind a digest of its own, and where anything is wrong the text is read again. One
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 if TYPE_CHECKING:
     import sqlite3
 
-MOST_BYTES = 64 << 20
-"""Size of the file above which it is begun anew: some hundred thousand texts."""
-WORTH = 512
-"""Bytes of a text up to which reading it costs no more than looking for what was read."""
+MAX_CACHE_BYTES = 64 << 20
+"""Size of the file above which it is emptied: some hundred thousand texts."""
+MIN_CACHED_BYTES = 512
+"""Bytes of a text below which reading it costs no more than a lookup in the cache."""
 
 _CHECK = 8
 
@@ -31,19 +31,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def place() -> Path:
-    """Where it is kept: below `$XDG_CACHE_HOME`."""
+def cache_path() -> Path:
+    """Where the cache is: below `$XDG_CACHE_HOME`."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "debloat" / "parsed.sqlite"
 
 
-def forget() -> None:
-    """Remove what is kept."""
+def clear_cache() -> None:
+    """Remove the cache."""
     with contextlib.suppress(OSError):
-        place().unlink(missing_ok=True)
+        cache_path().unlink(missing_ok=True)
 
 
-class _Shelf:
+class _Cache:
     """The open file; sqlite3.Error where it cannot be read."""
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class _Shelf:
         self._file.execute("CREATE TABLE IF NOT EXISTS parsed (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
 
     def get(self, key: bytes) -> Any:
-        """What was put there; None where there is nothing, or nothing sound."""
+        """The value of a key; None where there is none or it is damaged."""
         with contextlib.suppress(self.error, ValueError, TypeError):
             row = self._file.execute("SELECT value FROM parsed WHERE key = ?", (key,)).fetchone()
             if row is not None and _digest(row[0][_CHECK:]) == row[0][:_CHECK]:
@@ -68,10 +68,10 @@ class _Shelf:
         self._new[key] = _digest(data) + data
 
     def close(self) -> None:
-        """Write down what is new, in one transaction."""
+        """Write what is new, in one transaction."""
         try:
             if self._new:
-                if self._path.stat().st_size > MOST_BYTES:
+                if self._path.stat().st_size > MAX_CACHE_BYTES:
                     self._file.execute("DELETE FROM parsed")
                     self._file.commit()
                     self._file.execute("VACUUM")
@@ -85,36 +85,36 @@ def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=_CHECK).digest()
 
 
-_shelf: _Shelf | None = None
+_cache: _Cache | None = None
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[None]:
-    """A block in which readers look up what they read before, and what they read is kept."""
-    global _shelf
-    before = _shelf
-    _shelf = _opened(place())
+def open_cache() -> Iterator[None]:
+    """A block in which functions marked `cached` look up and store what they give."""
+    global _cache
+    before = _cache
+    _cache = _open(cache_path())
     try:
         yield
     finally:
-        shelf, _shelf = _shelf, before
-        if shelf is not None:
-            with contextlib.suppress(shelf.error, OSError):
-                shelf.close()
+        cache, _cache = _cache, before
+        if cache is not None:
+            with contextlib.suppress(cache.error, OSError):
+                cache.close()
 
 
-def _opened(path: Path) -> _Shelf | None:
-    """The file, made where there is none or no sound one; None where it cannot be used."""
+def _open(path: Path) -> _Cache | None:
+    """The file, created where it is missing or damaged; None where it cannot be used."""
     import sqlite3
 
     for _ in range(2):
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return _Shelf(path)
+            return _Cache(path)
         except sqlite3.OperationalError:
             return None  # locked, or no place to write
         except sqlite3.DatabaseError:
-            forget()
+            clear_cache()
         except OSError:
             return None
     return None
@@ -129,27 +129,27 @@ def _code() -> bytes:
     return digest.digest()
 
 
-def remembered(
+def cached(
     encode: Callable[[T], Any], decode: Callable[[Any], T]
 ) -> Callable[[Callable[Concatenate[bytes, P], T]], Callable[Concatenate[bytes, P], T]]:
-    """Keep what a function of a text and of plain values gives; `encode` makes JSON of it, `decode` reads that back."""
+    """Cache a function of a text and of plain values; `encode` makes JSON of its value, `decode` reads that back."""
 
     def decorate(read: Callable[Concatenate[bytes, P], T]) -> Callable[Concatenate[bytes, P], T]:
         name = f"{read.__module__}.{read.__qualname__}"
 
         @functools.wraps(read)
         def reader(text: bytes, /, *more: P.args, **named: P.kwargs) -> T:
-            if _shelf is None or len(text) < WORTH:
+            if _cache is None or len(text) < MIN_CACHED_BYTES:
                 return read(text, *more, **named)
             digest = hashlib.blake2b(f"{name} {more} {named}\0".encode(), digest_size=20, key=_code())
             digest.update(text)
             key = digest.digest()
-            known = _shelf.get(key)
+            known = _cache.get(key)
             if known is not None:
                 with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
                     return decode(known)
             found = read(text, *more, **named)
-            _shelf.put(key, encode(found))
+            _cache.put(key, encode(found))
             return found
 
         return reader

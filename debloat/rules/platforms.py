@@ -14,7 +14,7 @@ from debloat.elf.facts import elf_facts
 
 @derived
 def platforms(world: World) -> tuple[Platform, ...]:
-    """The image's own platform, then those of which the image has libraries, sorted.
+    """The image's own platform, then the others that the image has libraries for, sorted.
 
     Its own is that of its configuration. Where that has no libraries, and one of the same architecture has, it is that
     one: few builders say which of the two platforms `arm` is meant.

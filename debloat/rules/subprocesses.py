@@ -1,7 +1,7 @@
 """Programs that source code starts by literal command lines, in the languages whose records say how.
 
-The calls are searched for in the text: which branch runs one is not known. Names that are made at run time cannot
-be told.
+The calls are searched for in the text: which branch runs one is not known. Names that are made at run time are
+not known.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
-from debloat.rules.cmdline import programs, vector
-from debloat.rules.commands import inert, reached
+from debloat.rules.cmdline import programs, programs_of_argv
+from debloat.rules.commands import is_template, reachable_program
 from debloat.rules.comments import Comments
 from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.language import TEXT, Calls, CommandLines, Language
@@ -70,7 +70,7 @@ READERS = tuple(
 class LiteralCommands(Rule):
     """The programs in literal command lines of kept code, through PATH.
 
-    The application's code may name any program; a package's, those of its own circle, and in calls only: backticks
+    The application's code may name any program; a package's, those that it may assume, and in calls only: backticks
     are quotation marks in much of its documentation.
     """
 
@@ -83,7 +83,7 @@ class LiteralCommands(Rule):
             return
         own = not world.packages.owners(entry.path)
         for word in lines(world.rootfs.read(entry.path), reader, own):
-            path = reached(world, word, entry.path)
+            path = reachable_program(world, word, entry.path)
             if path is not None:
                 yield self.want(path, entry.path, word)
 
@@ -95,7 +95,7 @@ def _reader(entry: Entry, world: World) -> Reader | None:
         if entry.name.endswith(reader.suffixes):
             return reader
     head = script_head(entry, world)
-    if not head or inert(world, entry.path):
+    if not head or is_template(world, entry.path):
         return None
     return next((reader for reader in READERS if is_script_of(reader.language, head)), None)
 
@@ -115,7 +115,7 @@ def _words(text: str, reader: Reader, quotes: bool) -> Iterator[str]:
             continue
         first, rest = match[1] or match[2], _further(text, match.end())
         # With further arguments no shell reads the first.
-        yield from vector((first, *rest)) if rest and " " not in first else programs(first.strip(" |"))
+        yield from programs_of_argv((first, *rest)) if rest and " " not in first else programs(first.strip(" |"))
     for pattern in reader.quotes if quotes else ():
         for match in pattern.finditer(text):
             if not comments.hold(match.start()):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debloat.rules.commands import circle, command, on_path
+from debloat.rules.commands import assumed_packages, command, on_path
 from tests.support.debs import deb_world
 from tests.support.trees import world
 
@@ -62,6 +62,6 @@ def test_any_word_is_answered(word: str) -> None:
 def test_what_every_package_may_take_for_granted() -> None:
     """awk is of no Essential package, and base-files, which is, depends on one."""
     real = deb_world("base-files", "mawk", "dash", "mosquitto", "jq")
-    around = circle(real, ("mosquitto",))
+    around = assumed_packages(real, ("mosquitto",))
     assert {"mosquitto", "base-files", "mawk", "dash"} <= around
     assert "jq" not in around

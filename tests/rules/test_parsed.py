@@ -15,7 +15,7 @@ from debloat.rules.languages.perl import source as perlparse
 from debloat.rules.languages.python import source
 from tests.support import trees
 
-FILLED = "#" * parsed.WORTH
+FILLED = "#" * parsed.MIN_CACHED_BYTES
 IMAGE: trees.Table = {
     "/app/run.py": f"import helper, subprocess\nsubprocess.run(['tool'])\n{FILLED}",
     "/app/helper.py": FILLED,
@@ -31,7 +31,7 @@ IMAGE: trees.Table = {
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where it is kept, for one test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return parsed.place()
+    return parsed.cache_path()
 
 
 def closure() -> Closure:
@@ -40,7 +40,7 @@ def closure() -> Closure:
 
 
 def closure_of_a_run() -> Closure:
-    with parsed.opened():
+    with parsed.open_cache():
         return closure()
 
 
@@ -55,13 +55,13 @@ def test_the_closure_is_the_same_cold_warm_and_absent(kept: Path) -> None:
 def test_a_text_is_read_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
 
-    @parsed.remembered(str, str)
+    @parsed.cached(str, str)
     def reader(text: bytes) -> str:
         reads.append(text)
         return "found"
 
     for _ in range(2):
-        with parsed.opened():
+        with parsed.open_cache():
             assert reader(FILLED.encode()) == "found"
             reader(b"short")
     assert reads == [FILLED.encode(), b"short", b"short"]
@@ -89,9 +89,9 @@ def test_a_place_that_cannot_be_written_changes_nothing(kept: Path) -> None:
 
 def test_it_is_begun_anew_when_it_is_too_large(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closure_of_a_run()
-    monkeypatch.setattr(parsed, "MOST_BYTES", 1)
-    reader = parsed.remembered(str, str)(lambda text: "found")
-    with parsed.opened():
+    monkeypatch.setattr(parsed, "MAX_CACHE_BYTES", 1)
+    reader = parsed.cached(str, str)(lambda text: "found")
+    with parsed.open_cache():
         reader(FILLED.encode())
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(kept.parents[1]))
@@ -99,15 +99,15 @@ def test_it_is_begun_anew_when_it_is_too_large(kept: Path, monkeypatch: pytest.M
 
 
 def test_two_runs_at_once_share_it(kept: Path) -> None:
-    with parsed.opened(), parsed.opened():
+    with parsed.open_cache(), parsed.open_cache():
         first = closure()
     assert closure_of_a_run() == first
 
 
 def test_it_can_be_forgotten(kept: Path) -> None:
     closure_of_a_run()
-    parsed.forget()
-    parsed.forget()
+    parsed.clear_cache()
+    parsed.clear_cache()
     assert not kept.exists()
 
 
@@ -119,7 +119,7 @@ def test_what_comes_back_is_what_was_read(text: str) -> None:
         plain = reader(data)
         with pytest.MonkeyPatch.context() as patch:
             shelf = _Memory()
-            patch.setattr(parsed, "_shelf", shelf)
+            patch.setattr(parsed, "_cache", shelf)
             assert reader(data) == plain
             assert reader(data) == plain
             assert shelf.hits == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from debloat.core.model import Level
 from debloat.rules import subprocesses
-from debloat.rules.cmdline import programs, vector
+from debloat.rules.cmdline import programs, programs_of_argv
 from debloat.rules.subprocesses import READERS, lines
 from tests.support import trees
 
@@ -37,8 +37,8 @@ def test_lines_of_a_shell(line: str, words: list[str]) -> None:
 
 
 def test_argument_vectors() -> None:
-    assert vector(("env", "-u", "A", "jq", "; date")) == ("env", "jq")
-    assert vector(("echo", "date")) == ("echo",)
+    assert programs_of_argv(("env", "-u", "A", "jq", "; date")) == ("env", "jq")
+    assert programs_of_argv(("echo", "date")) == ("echo",)
 
 
 CASES = [
@@ -119,7 +119,7 @@ def test_calls(path: str, text: str, expected: list[str]) -> None:
     assert kept == [path, *(f"/usr/bin/{name}" for name in expected)]
 
 
-def test_a_package_s_code_reaches_its_circle_only() -> None:
+def test_a_package_s_code_reaches_what_it_may_assume() -> None:
     table = {**IMAGE, "/usr/share/perl5/A.pm": "system('jq .'); system('sort x'); # as `date`\nsay 'use `wc`';"}
     world = trees.world(
         table, owned={"liba-perl": ["/usr/share/perl5/A.pm", "/usr/bin/sort", "/usr/bin/wc"], "jq": ["/usr/bin/jq"]}

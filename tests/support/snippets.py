@@ -20,7 +20,8 @@ _ENDS = {"|", ";", "&&", "||", ">", ">>", "2>", "<", "&"}
 
 def documents() -> list[Path]:
     """The documents for users."""
-    return [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.is_file()]
+    names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", ".github/*.md", ".github/ISSUE_TEMPLATE/*.yml", "docs/*.md")
+    return [path for name in names for path in sorted(ROOT.glob(name))]
 
 
 @dataclass(frozen=True, slots=True)

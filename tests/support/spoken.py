@@ -40,8 +40,10 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "git checkout": frozenset({"--theirs"}),
     "git push": frozenset({"--no-verify"}),
     "jq": frozenset({"-r"}),
+    "mypy": frozenset({"--strict"}),
     "pip install": frozenset({"-e", "--quiet"}),
     "pre-commit install": frozenset({"--hook-type"}),
+    "pytest": frozenset({"-m"}),
     "python": frozenset({"-m"}),
     "shop": frozenset({"--check"}),
 }
@@ -159,7 +161,7 @@ def _wrong_command(command: str) -> Iterator[str]:
     words = command.split()
     if words[:1] != ["debloat"]:
         return
-    if len(words) > 1 and re.fullmatch(r"[a-z-]+", words[1]) and words[1] not in cli.commands:
+    if len(words) > 1 and re.fullmatch(r"[a-z][a-z-]*", words[1]) and words[1] not in cli.commands:
         yield f"{command}: no such verb"
     elif found := snippets.wrong(snippets.Snippet(command, whole=False)):
         yield f"{command}: {found}"

@@ -39,7 +39,7 @@ def answers() -> dict[str, Any]:
     from debloat.rules.application import leftovers, survey
     from debloat.rules.application.runtimes import runtimes
     from debloat.rules.knowledge import plugins, tools
-    from debloat.rules.languages.compiled.rules import _SOURCE
+    from debloat.rules.languages.compiled.rules import SOURCES
     from debloat.rules.languages.perl.rules import SCRIPTS
     from debloat.rules.languages.shell.rules import DEPENDENCIES
     from debloat.rules.recorded.trace import IMPORTING, MODULE_PATH
@@ -73,7 +73,7 @@ def answers() -> dict[str, Any]:
         "build program": "wcc" in programs.BUILD_TIME,
         "configuration": ".wsc" in configfiles.SUFFIXES,
         "scripts": [suffix in SCRIPTS for suffix in (".wsl", ".hum")],
-        "source": [bool(_SOURCE.fullmatch(f"/build/a{suffix}")) for suffix in (".wsl", ".hum")],
+        "source": [bool(SOURCES.fullmatch(f"/build/a{suffix}")) for suffix in (".wsl", ".hum")],
         "places": [
             leftovers.PLACES.get("/opt/whistle/echo"),
             leftovers.glob_reason("/usr/lib/a.wnote"),

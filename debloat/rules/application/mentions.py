@@ -22,10 +22,10 @@ from debloat.core.model import Entry, Level, Want
 from debloat.core.shells import SHELLS
 from debloat.rules import languages
 from debloat.rules.application.survey import is_application
-from debloat.rules.commands import SYSTEM_PATH, depended
+from debloat.rules.commands import SYSTEM_PATH, with_dependencies
 from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.knowledge.families import left_out
-from debloat.rules.knowledge.plugins import SHARED, STORES
+from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.programs import BUILD_TIME
 
 MAX_SOURCE = 2 << 20
@@ -66,7 +66,7 @@ class SourceMentions(Rule):
             return
         own = is_application(world, entry.path)
         dotfile = own and entry.name.startswith(".") and not entry.name.endswith(_suffixes())
-        if not dotfile and not _is_source(entry, world):
+        if not dotfile and not is_source(entry, world):
             return
         data = world.rootfs.read(entry.path)
         if b"\0" in data[:1024]:
@@ -87,7 +87,7 @@ class SourceMentions(Rule):
 
     def _path(self, world: World, path: str, source: str, own: bool) -> Iterator[Want]:
         entry = world.rootfs.lookup(path)
-        if entry is None or path.count("/") < 2 or SHARED.fullmatch(entry.path) or _passive(path):
+        if entry is None or path.count("/") < 2 or SHARED_DIRECTORY.fullmatch(entry.path) or _passive(path):
             return
         if not entry.is_dir:
             yield self.want(path, source, "a literal path")
@@ -147,7 +147,7 @@ def _programs(world: World) -> dict[str, tuple[str, bool]]:
 @derived_by
 def _needs(world: World, owners: tuple[str, ...]) -> dict[str, str]:
     """The programs of the packages that some packages depend on by name, Essential ones left out: name -> path."""
-    names = depended(world, owners) - frozenset(owners)
+    names = with_dependencies(world, owners) - frozenset(owners)
     found: dict[str, str] = {}
     for word, (path, essential) in _programs(world).items():
         real = world.rootfs.resolve(path).path or path
@@ -172,7 +172,8 @@ def _suffixes() -> tuple[str, ...]:
     return tuple(suffix for language in languages.known() if not language.compiled for suffix in language.suffixes)
 
 
-def _is_source(entry: Entry, world: World) -> bool:
+def is_source(entry: Entry, world: World) -> bool:
+    """Whether a file is source code, by its name or by its `#!` line: of any language but the shells."""
     if entry.name.endswith(_suffixes()) or any(entry.name in language.file_names for language in languages.known()):
         return True
     head = script_head(entry, world)

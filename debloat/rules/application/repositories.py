@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.application.survey import is_application, survey
-from debloat.rules.commands import INERT, on_path
+from debloat.rules.commands import TEMPLATES, on_path
 
 READERS = {"git": (".git", ".gitmodules"), "hg": (".hg",), "svn": (".svn",), "bzr": (".bzr",), "darcs": ("_darcs",)}
 """Programs, and the names by which they find what is theirs in a working copy."""
@@ -29,7 +29,7 @@ class Repositories(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         for path in _repositories(world).get(entry.path, ()):
             below = (found.path for found in world.rootfs.walk(path)) if world.rootfs.is_dir(path) else ()
-            for found in (p for p in (path, *below) if not INERT.fullmatch(p)):
+            for found in (p for p in (path, *below) if not TEMPLATES.fullmatch(p)):
                 yield Want(found, self.name, entry.path, f"of {path}, which it reads", follow=False)
 
 

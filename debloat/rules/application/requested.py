@@ -26,7 +26,7 @@ from debloat.rules.application.dockerfile import commands, installed_packages
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import on_path
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
-from debloat.rules.recorded.sweeps import skipped
+from debloat.rules.recorded.sweeps import is_outside_image
 
 PROGRAM_DIRECTORIES = (*DIRECTORIES, "/usr/games/")
 
@@ -167,7 +167,7 @@ def _touched(world: World) -> frozenset[str]:
     found = set[str]()
     for path in {a.path for a in world.trace.accesses if a.op in (Op.OPEN, Op.EXEC)}:
         real = world.rootfs.resolve(path).path
-        if real is not None and not skipped(real) and not is_documentation(real):
+        if real is not None and not is_outside_image(real) and not is_documentation(real):
             entry = world.rootfs.get(real)
             if entry is not None and not entry.is_dir:
                 found.update(world.packages.owners(real))

@@ -23,7 +23,7 @@ from debloat.rules.application import archives, leftovers
 from debloat.rules.application.dockerfile import Destination, destinations
 from debloat.rules.application.runtimes import runtimes
 
-UNITS = frozenset(name for language in languages.known() for name in language.package_directories)
+PACKAGE_DIRECTORIES = frozenset(name for language in languages.known() for name in language.package_directories)
 """Directories of language packages: kept package by package by the rules of the languages."""
 
 PACKAGE_HOMES = tuple(home for language in languages.known() for home in language.package_homes)
@@ -32,10 +32,10 @@ PACKAGE_HOMES = tuple(home for language in languages.known() for home in languag
 BYTECODE = dict(language.bytecode for language in languages.known() if language.bytecode is not None)
 """Directories of compiled modules, and the suffixes of the sources beside them, without which they count."""
 
-OWN_GROUND = ("/usr/local", "/opt", "/srv", "/home", "/root", "/var/www")
+APPLICATION_ROOTS = ("/usr/local", "/opt", "/srv", "/home", "/root", "/var/www")
 """Where a file is the application's even below a directory that a package lists (FHS 3.0: 3.13, 3.17, 4.9)."""
 
-COMMON = frozenset(
+SHARED_DIRECTORIES = frozenset(
     {
         *("/", "/etc", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/share", "/usr/games"),
         *("/usr/include", "/var", "/var/lib", "/var/log", "/var/cache", "/var/spool", "/run", "/boot"),
@@ -45,21 +45,21 @@ COMMON = frozenset(
         ),
     }
 )
-"""Directories that are no one package's, whoever lists them."""
+"""Directories that belong to no single package, whichever lists them."""
 
-MANY = 8
-"""A directory that more packages than this list is common as well."""
+MAX_OWNERS = 8
+"""A directory that more packages than this list is shared as well."""
 
-SYSTEM = ("/usr/", "/etc/", "/var/", "/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/boot/")
-"""Where files are the distribution's in an image that lost its package database."""
+DISTRIBUTION_ROOTS = ("/usr/", "/etc/", "/var/", "/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/boot/")
+"""Where files belong to the distribution in an image that lost its package database."""
 
-CHECKED = 64 << 20
+MAX_COMPARED_BYTES = 64 << 20
 """Bytes of owned files below COPY's destinations that are compared with what their packages shipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the image's files are, as far as no package brought them.
+    """What the files are that no package brought.
 
     `files`: the application, path -> why. `data`: the first unowned path below a directory of a package -> the
     others there. `followers`: package name -> first paths of such data, and its changed configuration files.
@@ -72,8 +72,8 @@ class Survey:
     leftovers: Mapping[str, str]
 
 
-def leftover(world: World, path: str) -> str:
-    """For what a real path that no package brought was taken, such as `a cache`; "" for none of rules/leftovers.py."""
+def leftover_reason(world: World, path: str) -> str:
+    """Why a real path that no package brought is not the application's, such as `a cache`; "" where it may be."""
     known = survey(world).leftovers
     return next((known[p] for p in (path, *_parents(path)) if p in known), "")
 
@@ -143,7 +143,7 @@ class PackageData(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class _Here:
+class _Context:
     """What holds at a place of the walk.
 
     `why` is the instruction that named it, `sure` that it named this very tree and not just a common directory
@@ -181,7 +181,7 @@ class _Walk:
         self._runtimes = self._testers(world)
         self._parts: tuple[Callable[[str], bool], ...] = ()
         release = any(world.rootfs.is_file(path) for path in ("/etc/os-release", "/usr/lib/os-release"))
-        self._lost = release and not world.packages.names()
+        self._without_database = release and not world.packages.names()
 
     def _testers(self, world: World) -> dict[str, tuple[Callable[[str], bool], ...]]:
         found: dict[str, tuple[Callable[[str], bool], ...]] = {}
@@ -190,72 +190,74 @@ class _Walk:
         return found
 
     def run(self) -> None:
-        stack: list[tuple[str, _Here, tuple[Callable[[str], bool], ...]]] = [("/", _Here(), ())]
+        stack: list[tuple[str, _Context, tuple[Callable[[str], bool], ...]]] = [("/", _Context(), ())]
         while stack:
-            directory, here, parts = stack.pop()
+            directory, context, parts = stack.pop()
             names = self.rootfs.names(directory)
-            if not here.built and here.top and not leftovers.BUILD_MARKS.isdisjoint(names):
-                here = replace(here, built=True)
+            if not context.built and context.top and not leftovers.BUILD_MARKS.isdisjoint(names):
+                context = replace(context, built=True)
             self._parts = parts = (*parts, *self._runtimes.get(directory, ()))
             homes = [home.names for home in PACKAGE_HOMES if all(mark in names for mark in home.marks)]
             for name in names:
                 path = f"/{name}" if directory == "/" else f"{directory}/{name}"
-                if any(name in home for home in homes) or self._settled(path):
+                if any(name in home for home in homes) or self._is_package_file(path):
                     continue
                 entry = self.rootfs.get(path)
                 if entry is None:
                     continue
-                below = self._visit(entry, name, here)
+                below = self._visit(entry, name, context)
                 if below is not None and entry.is_dir:
                     stack.append((path, below, parts))
 
-    def _settled(self, path: str) -> bool:
-        """Whether a path is a package's file: most are, and there is nothing to find out about it."""
+    def _is_package_file(self, path: str) -> bool:
+        """Whether a path is a package's file, as most are: it needs no further look."""
         number = self.rootfs.tree.number(path)
         return number >= 0 and self.rootfs.tree.kind(number) is not Kind.DIR and bool(self.owners(path))
 
-    def _visit(self, entry: Entry, name: str, here: _Here) -> _Here | None:
+    def _visit(self, entry: Entry, name: str, context: _Context) -> _Context | None:
         """Judge an entry; what holds below it, or None where nothing below is the application's."""
         path = entry.path
         why = self._named.get(path, "")
         owners = self.owners(path)
         if owners:
-            return self._inside_package(path, owners, why, here)
-        if why and path not in leftovers.SKELETON and path not in COMMON:
-            here = replace(here, why=why, sure=True, leftover="")
+            return self._inside_package(path, owners, why, context)
+        if why and path not in leftovers.SKELETON and path not in SHARED_DIRECTORIES:
+            context = replace(context, why=why, sure=True, leftover="")
         elif why:
-            here = replace(here, why=why, sure=False)
-        reason = self._unit_or_leftover(entry, name, here, exact=bool(why))
-        if not reason and not here.sure:
-            reason = here.leftover or leftovers.PLACES.get(path) or self._common_leftover(entry)
+            context = replace(context, why=why, sure=False)
+        reason = self._unit_or_leftover(entry, name, context, exact=bool(why))
+        if not reason and not context.sure:
+            reason = context.leftover or leftovers.PLACES.get(path) or self._common_leftover(entry)
         if reason:
             self.leftovers[path] = reason
-            return replace(here, why="", sure=False, leftover=reason) if path in self._above else None
-        if path in leftovers.SKELETON or (entry.is_dir and (path in COMMON or name == ".cache" or name in BYTECODE)):
-            return here
-        here = here if here.top else replace(here, top=path)
-        self._accept(path, here)
-        return here
+            return replace(context, why="", sure=False, leftover=reason) if path in self._above else None
+        if path in leftovers.SKELETON or (
+            entry.is_dir and (path in SHARED_DIRECTORIES or name == ".cache" or name in BYTECODE)
+        ):
+            return context
+        context = context if context.top else replace(context, top=path)
+        self._accept(path, context)
+        return context
 
-    def _inside_package(self, path: str, owners: tuple[str, ...], why: str, here: _Here) -> _Here:
-        leftover = here.leftover or leftovers.PLACES.get(path, "")
-        if posixpath.basename(path) in UNITS:
+    def _inside_package(self, path: str, owners: tuple[str, ...], why: str, context: _Context) -> _Context:
+        leftover = context.leftover or leftovers.PLACES.get(path, "")
+        if posixpath.basename(path) in PACKAGE_DIRECTORIES:
             leftover = "packages of a language"
         if _is_common(path, owners):
-            return _Here(leftover=leftover)
-        package = "" if path.startswith(OWN_GROUND) else path
-        return replace(here, why=why or here.why, sure=False, package=package, top="", leftover=leftover)
+            return _Context(leftover=leftover)
+        package = "" if path.startswith(APPLICATION_ROOTS) else path
+        return replace(context, why=why or context.why, sure=False, package=package, top="", leftover=leftover)
 
-    def _accept(self, path: str, here: _Here) -> None:
-        if here.why:
-            self.files[path] = here.why
-        elif here.package and not path.startswith(OWN_GROUND):
-            self.data.setdefault(here.package, []).append(path)
+    def _accept(self, path: str, context: _Context) -> None:
+        if context.why:
+            self.files[path] = context.why
+        elif context.package and not path.startswith(APPLICATION_ROOTS):
+            self.data.setdefault(context.package, []).append(path)
         else:
-            below = here.top if path != here.top else posixpath.dirname(path)
+            below = context.top if path != context.top else posixpath.dirname(path)
             self.files[path] = f"unowned below {below}" if below != "/" else "unowned"
 
-    def _unit_or_leftover(self, entry: Entry, name: str, here: _Here, exact: bool) -> str:
+    def _unit_or_leftover(self, entry: Entry, name: str, context: _Context, exact: bool) -> str:
         """Why an entry is never the application's, wherever it stands; "" where it may be."""
         path = entry.path
         if entry.kind is Kind.SOCKET:
@@ -266,7 +268,7 @@ class _Walk:
             return ""
         if name in leftovers.NAMES:
             return leftovers.NAMES[name]
-        if name in UNITS and not entry.is_file:
+        if name in PACKAGE_DIRECTORIES and not entry.is_file:
             return "packages of a language"
         if path in self._scripts or (entry.is_symlink and self._starts_unit(path)):
             return "a part of a language's package"
@@ -277,18 +279,20 @@ class _Walk:
             return leftovers.CACHE
         if above in BYTECODE and f"{parent}/{name.partition('.')[0]}{BYTECODE[above]}" not in self.rootfs:
             return leftovers.CACHE
-        if entry.is_file and here.built and name.endswith(leftovers.BUILD_SUFFIXES):
+        if entry.is_file and context.built and name.endswith(leftovers.BUILD_SUFFIXES):
             return leftovers.BUILD
-        return self._development(entry, name, here)
+        return self._development(entry, name, context)
 
     def _starts_unit(self, path: str) -> bool:
         """Whether a link is the command of a language's package or runtime, as npm and make install leave them."""
         if posixpath.basename(posixpath.dirname(path)) not in ("bin", "sbin"):
             return False
         real = self.rootfs.resolve(path).path
-        return real is not None and (not UNITS.isdisjoint(real.split("/")) or any(part(real) for part in self._parts))
+        return real is not None and (
+            not PACKAGE_DIRECTORIES.isdisjoint(real.split("/")) or any(part(real) for part in self._parts)
+        )
 
-    def _development(self, entry: Entry, name: str, here: _Here) -> str:
+    def _development(self, entry: Entry, name: str, context: _Context) -> str:
         """Why a file of an installation prefix is for builders or readers only."""
         if entry.is_dir or not (
             name.endswith(leftovers.DEVELOPMENT_ENDS) or "/share/" in entry.path or "/man/" in entry.path
@@ -299,7 +303,7 @@ class _Walk:
             if (
                 at > 0
                 and name.endswith(ends)
-                and not (ends == ("",) and here.sure)
+                and not (ends == ("",) and context.sure)
                 and self._is_prefix(entry.path[:at])
             ):
                 return reason
@@ -311,7 +315,7 @@ class _Walk:
 
     def _common_leftover(self, entry: Entry) -> str:
         path = entry.path
-        if self._lost and path.startswith(SYSTEM) and not path.startswith(OWN_GROUND):
+        if self._without_database and path.startswith(DISTRIBUTION_ROOTS) and not path.startswith(APPLICATION_ROOTS):
             return "of a distribution without a package database"
         if path.startswith("/run/") and not entry.is_dir:
             return "state of the build"
@@ -319,7 +323,7 @@ class _Walk:
 
 
 def _is_common(path: str, owners: tuple[str, ...]) -> bool:
-    return path in COMMON or path in leftovers.SKELETON or len(owners) > MANY
+    return path in SHARED_DIRECTORIES or path in leftovers.SKELETON or len(owners) > MAX_OWNERS
 
 
 def _parents(path: str) -> Iterator[str]:
@@ -332,7 +336,7 @@ def _targets(world: World, place: Destination) -> Iterator[str]:
     inside = [f"{place.path}/{name}" for name in place.sources] if world.rootfs.is_dir(place.path) else []
     named = [path for path in inside if path in world.rootfs]
     yield from named
-    if not named or not (place.path in COMMON or place.path in leftovers.SKELETON):
+    if not named or not (place.path in SHARED_DIRECTORIES or place.path in leftovers.SKELETON):
         yield place.path
 
 
@@ -356,7 +360,7 @@ def _replaced(world: World, places: Iterable[Destination]) -> dict[str, str]:
             entry = world.rootfs.get(path)
             below = () if common or place.instruction == "WORKDIR" else world.rootfs.walk(path)
             for found in (*((entry,) if entry is not None else ()), *below):
-                if found.is_file and size < CHECKED and world.packages.owners(found.path):
+                if found.is_file and size < MAX_COMPARED_BYTES and world.packages.owners(found.path):
                     size += found.size
                     candidates[found.path] = str(place)
     world.rootfs.fetch(candidates)

@@ -1,4 +1,4 @@
-"""Plug-in directories, told by what the recorded programs did, and the private directories of what they ran.
+"""Plug-in directories, recognised by what the recorded programs did, and the private directories of those programs.
 
 A program that opened one library from a directory that ld.so does not search, or listed a directory and then opened
 a file in it, chose that file by configuration, request or name, and may choose its neighbours next time. Neighbours
@@ -18,30 +18,30 @@ from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import elf_facts
 from debloat.rules import languages
 from debloat.rules.application.dockerfile import installed_packages
-from debloat.rules.commands import depended
+from debloat.rules.commands import with_dependencies
 from debloat.rules.interpreters import shebang
 from debloat.rules.knowledge.families import chosen, left_out
 from debloat.rules.language import NEVER
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.platforms import multiarchs_of
-from debloat.rules.recorded.sweeps import Sweep, skipped, sweeps_of
+from debloat.rules.recorded.sweeps import Sweep, is_outside_image, sweeps_in_trace
 
-MOST_NAMES = 2_000
-"""A larger directory is a store, not a choice."""
+MAX_PLUGIN_DIR_ENTRIES = 2_000
+"""A directory with more names is a store of data, not one of plug-ins."""
 
-MOST_BYTES, OF_LARGER = 4 << 20, 1 << 20
+MAX_PRIVATE_BYTES, MAX_BYTES_OF_LARGER = 4 << 20, 1 << 20
 """A package's private directories are kept up to this size; of a larger package the smallest, up to the second.
 
 Beyond, the trace and the families decide.
 """
 
-MOST_ASKED = 32 << 20
+MAX_REQUESTED_BYTES = 32 << 20
 """The same for a program whose package the Dockerfile asks for by name: it is what the image is there for."""
 
 MAX_PROGRAM = 64 << 20
 """Bytes of a program or library that are searched for the names of directories."""
 
-SHARED = re.compile(
+SHARED_DIRECTORY = re.compile(
     r"/|/boot|/home|/media|/mnt|/opt|/root|/run|/srv|/tmp|/var|/var/lib|/var/cache|/var/tmp|/etc|/usr|/usr/share"
     r"|/(?:usr/(?:local/)?)?(?:s?bin|games|include|lib(?:exec|32|64|x32)?)"
     r"(?:/[a-z0-9_]+-linux-gnu[a-z0-9]*)?(?:/glibc-hwcaps(?:/[\w.-]+)?)?"
@@ -72,8 +72,11 @@ _VERSION = re.compile(r"(?:\.\d+)+$")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A file that was chosen from a directory: its path, what kind of names its neighbours have, how it was told."""
+class PluginUse:
+    """A file that a program chose from a directory: its path, the suffix of what else could be chosen, and the sign.
+
+    `suffix` is None where any file of the directory could be; `how` says by what it was recognised.
+    """
 
     path: str
     suffix: str | None
@@ -91,19 +94,19 @@ class PluginDirectories(Rule):
     level = Level.SAFE
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        by_directory: dict[str, list[Choice]] = defaultdict(list)
-        for choice in _choices(world):
+        by_directory: dict[str, list[PluginUse]] = defaultdict(list)
+        for choice in _plugin_uses(world):
             by_directory[choice.directory].append(choice)
         possible = {d: choices for d, choices in sorted(by_directory.items()) if _may_hold_plugins(d, world)}
         libraries = {c.path for choices in possible.values() for c in choices if c.suffix is not None}
-        linked = _linked(libraries, world)
+        linked = _linked_names(libraries, world)
         for directory, choices in possible.items():
             chosen = [c for c in choices if c.suffix is None or c.path.rpartition("/")[2] not in linked]
             yield from self._neighbours(directory, chosen, world)
 
-    def _neighbours(self, directory: str, choices: list[Choice], world: World) -> Iterator[Want]:
+    def _neighbours(self, directory: str, choices: list[PluginUse], world: World) -> Iterator[Want]:
         """One claim on each neighbour, from the first choice that it goes with."""
-        first: dict[tuple[str, str | None], Choice] = {}
+        first: dict[tuple[str, str | None], PluginUse] = {}
         for choice in sorted(choices, key=lambda c: (c.path, c.how, c.suffix or "")):
             for owner in world.packages.owners(choice.path) or ("",):
                 first.setdefault((owner, choice.suffix), choice)
@@ -133,11 +136,11 @@ class PrivateDirectories(Rule):
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         unwanted = left_out(world)
-        for program in sorted(ran(world)):
+        for program in sorted(executed_programs(world)):
             for owner in world.packages.owners(program):
-                most = MOST_ASKED if owner in _asked(world) else MOST_BYTES
+                most = MAX_REQUESTED_BYTES if owner in _requested(world) else MAX_PRIVATE_BYTES
                 for package in (owner, *companions(owner, world)):
-                    for entry in _affordable(tuple(_private(program, owner, package, world)), most):
+                    for entry in _within_limit(tuple(_private_files(program, owner, package, world)), most):
                         if package == owner or not unwanted(entry.path):
                             yield self.want(entry.path, program, f"private to {owner}, which was run")
 
@@ -155,7 +158,7 @@ class NamedDirectories(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or not (entry.executable or ".so" in entry.name):
             return
-        own = _fellows(world)
+        own = _plugin_dirs_by_package(world)
         directories = {d: files for owner in world.packages.owners(entry.path) for d, files in own.get(owner, ())}
         if not directories or entry.path.rpartition("/")[0] in directories:
             return
@@ -180,7 +183,7 @@ def _names(text: bytes, directory: str) -> bool:
 
 
 @derived
-def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
+def _plugin_dirs_by_package(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
     sources = {name: source for source, names in _sources(world).items() for name in names}
     known, unwanted = chosen(world), left_out(world)
@@ -199,7 +202,7 @@ def _fellows(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]
         source: tuple(
             (directory, tuple(e.path for e in entries))
             for directory, entries in sorted(directories.items())
-            if directory not in decided and sum(e.size for e in entries) <= MOST_BYTES
+            if directory not in decided and sum(e.size for e in entries) <= MAX_PRIVATE_BYTES
         )
         for source, directories in found.items()
     }
@@ -212,7 +215,7 @@ def suffix_of(name: str) -> str:
     return stem[stem.rfind(".") :] if "." in stem.lstrip(".") else ""
 
 
-def _choices(world: World) -> Iterator[Choice]:
+def _plugin_uses(world: World) -> Iterator[PluginUse]:
     """Files that programs chose from directories, with repetitions."""
     listed: dict[tuple[str, str], set[str]] = defaultdict(set)
     opened: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -220,7 +223,7 @@ def _choices(world: World) -> Iterator[Choice]:
         if access.op not in (Op.OPEN, Op.LIST, Op.EXEC):
             continue
         path = world.rootfs.resolve(access.path).path
-        if path is None or skipped(path):
+        if path is None or is_outside_image(path):
             continue
         group = (access.probe, access.program)
         if access.op is Op.LIST:
@@ -228,16 +231,16 @@ def _choices(world: World) -> Iterator[Choice]:
         elif not _is_dir(world, path) and "t" not in access.flags:
             opened[group].add(path)
             if LIBRARY.fullmatch(path) and access.op is Op.OPEN:
-                yield Choice(path, suffix_of(path.rpartition("/")[2]), "a library loaded by name")
-    swept = _swept(sweeps_of(world))
+                yield PluginUse(path, suffix_of(path.rpartition("/")[2]), "a library loaded by name")
+    swept = _swept_directories(sweeps_in_trace(world))
     for group, directories in listed.items():
         for path in opened[group]:
             directory = path.rpartition("/")[0] or "/"
             if directory in directories and directory not in swept.get(group, ()):
-                yield Choice(path, None, "a file opened from a listed directory")
+                yield PluginUse(path, None, "a file opened from a listed directory")
 
 
-def _linked(libraries: set[str], world: World) -> frozenset[str]:
+def _linked_names(libraries: set[str], world: World) -> frozenset[str]:
     """Names under which the dynamic linker itself brought libraries: what the traced programs and libraries need.
 
     A library in a directory of its own may come through RUNPATH; such a directory holds no choice.
@@ -245,14 +248,14 @@ def _linked(libraries: set[str], world: World) -> frozenset[str]:
     if not libraries:
         return frozenset()
     opened = {a.path for a in world.trace.accesses if a.op is Op.OPEN and ".so" in a.path}
-    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | ran(world))
+    paths = sorted({real for p in opened if (real := world.rootfs.resolve(p).path)} | executed_programs(world))
     world.rootfs.fetch(paths)
     names = {name for path in paths if (facts := elf_facts(world.rootfs, path)) for name in facts.needed}
     by_links = {real for p in opened if p.rpartition("/")[2] in names and (real := world.rootfs.resolve(p).path)}
     return frozenset(names | {path.rpartition("/")[2] for path in by_links})
 
 
-def _swept(sweeps: Iterable[Sweep]) -> dict[tuple[str, str], frozenset[str]]:
+def _swept_directories(sweeps: Iterable[Sweep]) -> dict[tuple[str, str], frozenset[str]]:
     swept: dict[tuple[str, str], frozenset[str]] = {}
     for sweep in sweeps:
         group = (sweep.probe, sweep.program)
@@ -267,16 +270,16 @@ def _is_dir(world: World, path: str) -> bool:
 
 def _may_hold_plugins(directory: str, world: World) -> bool:
     return (
-        not SHARED.fullmatch(directory)
+        not SHARED_DIRECTORY.fullmatch(directory)
         and not STORES.fullmatch(directory)
         and not PROGRAMS.fullmatch(directory)
-        and len(world.rootfs.names(directory)) <= MOST_NAMES
-        and directory not in _searched(world)
+        and len(world.rootfs.names(directory)) <= MAX_PLUGIN_DIR_ENTRIES
+        and directory not in _loader_directories(world)
     )
 
 
 @derived
-def _searched(world: World) -> frozenset[str]:
+def _loader_directories(world: World) -> frozenset[str]:
     """Real directories that ld.so searches beyond its defaults (ld.so(8), ldconfig(8)); /etc/ld.so.conf includes."""
     found = set()
     for path in ("/etc/ld.so.conf", *world.rootfs.glob("/etc/ld.so.conf.d/*.conf")):
@@ -288,11 +291,13 @@ def _searched(world: World) -> frozenset[str]:
 
 
 @derived
-def ran(world: World) -> set[str]:
+def executed_programs(world: World) -> set[str]:
     """Real paths of the programs that were run."""
     paths: set[str] = {a.program for a in world.trace.accesses}
     paths |= {a.path for a in world.trace.accesses if a.op is Op.EXEC}
-    return {real for p in paths if p.startswith("/") and not skipped(p) and (real := world.rootfs.resolve(p).path)}
+    return {
+        real for p in paths if p.startswith("/") and not is_outside_image(p) and (real := world.rootfs.resolve(p).path)
+    }
 
 
 def siblings(owner: str, world: World) -> tuple[str, ...]:
@@ -304,12 +309,12 @@ def siblings(owner: str, world: World) -> tuple[str, ...]:
 
 def companions(owner: str, world: World) -> tuple[str, ...]:
     """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
-    asked = _asked(world)
+    asked = _requested(world)
     return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
 
 
 @derived
-def _asked(world: World) -> tuple[str, ...]:
+def _requested(world: World) -> tuple[str, ...]:
     bare = installed_packages(world.history)
     return tuple(sorted({name for word in bare for name in world.packages.providers(word)}))
 
@@ -323,7 +328,7 @@ def _sources(world: World) -> dict[str, tuple[str, ...]]:
     return {source: tuple(names) for source, names in found.items()}
 
 
-def _private(program: str, owner: str, holder: str, world: World) -> Iterator[Entry]:
+def _private_files(program: str, owner: str, holder: str, world: World) -> Iterator[Entry]:
     """The files of a package, the owner of a program or another, in directories that bear the owner's name."""
     package = world.packages.get(owner)
     names = {owner.partition(":")[0], program.rpartition("/")[2], package.source if package else ""} - {""}
@@ -334,13 +339,13 @@ def _private(program: str, owner: str, holder: str, world: World) -> Iterator[En
         entry = world.rootfs.get(path)
         if entry is not None and not entry.is_dir and path.startswith(below):
             directory = path.rpartition("/")[0]
-            if STORES.fullmatch(directory) or IMPORTED.fullmatch(entry.name) or _documents(path):
+            if STORES.fullmatch(directory) or IMPORTED.fullmatch(entry.name) or _is_documentation(path):
                 continue
-            if not optional(entry, holder, world):
+            if not needs_optional_interpreter(entry, holder, world):
                 yield entry
 
 
-def optional(entry: Entry, owner: str, world: World) -> bool:
+def needs_optional_interpreter(entry: Entry, owner: str, world: World) -> bool:
     """Whether a helper is a script for an interpreter, other than a shell, that its package does not depend on.
 
     Perl is Essential, so that installation scripts may use it; a package that needs it in service depends on it.
@@ -352,16 +357,16 @@ def optional(entry: Entry, owner: str, world: World) -> bool:
         return False
     path = world.rootfs.resolve(found[0]).path
     owners = world.packages.owners(path) if path is not None else ()
-    return bool(owners) and depended(world, (owner,)).isdisjoint(owners)
+    return bool(owners) and with_dependencies(world, (owner,)).isdisjoint(owners)
 
 
-def _affordable(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:
+def _within_limit(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:
     """All of the files, where they are not too large; else those of the smallest directories: modules, not tables."""
     directories: dict[str, list[Entry]] = defaultdict(list)
     for entry in files:
         directories[entry.path.rpartition("/")[0]].append(entry)
     sizes = {directory: sum(entry.size for entry in found) for directory, found in directories.items()}
-    left = most if sum(sizes.values()) <= most else OF_LARGER
+    left = most if sum(sizes.values()) <= most else MAX_BYTES_OF_LARGER
     for directory in sorted(sizes, key=lambda directory: (sizes[directory], directory)):
         left -= sizes[directory]
         if left < 0:
@@ -369,12 +374,14 @@ def _affordable(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:
         yield from directories[directory]
 
 
-NO_DATA = frozenset({"doc", "docs", "examples", "locale", "man", "help", "t", "test", "tests", "testsuite"})
+NON_DATA_DIRECTORIES = frozenset(
+    {"doc", "docs", "examples", "locale", "man", "help", "t", "test", "tests", "testsuite"}
+)
 """Directories of a package for its readers and its developers."""
 
 
-def _documents(path: str) -> bool:
-    return not NO_DATA.isdisjoint(path.split("/")[3:])
+def _is_documentation(path: str) -> bool:
+    return not NON_DATA_DIRECTORIES.isdisjoint(path.split("/")[3:])
 
 
 RULES: tuple[Rule, ...] = (PluginDirectories(), PrivateDirectories(), NamedDirectories())

@@ -17,16 +17,16 @@ from debloat.rules import languages
 from debloat.rules.commands import on_path
 from debloat.rules.interpreters import shebang
 from debloat.rules.knowledge.families import left_out
-from debloat.rules.knowledge.plugins import MOST_BYTES, SHARED, STORES, ran, siblings
+from debloat.rules.knowledge.plugins import MAX_PRIVATE_BYTES, SHARED_DIRECTORY, STORES, executed_programs, siblings
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 
-LARGE = 2 << 20
+MAX_TOOL_BYTES = 2 << 20
 """A larger program is no tool beside a service, but a service or a client in its own right."""
 
 
 class Tools(Rule):
-    """The programs of a package of which a program was run, and of those from the same source, up to a size.
+    """The programs of a package that a recorded program belongs to, and of packages from the same source, up to a size.
 
     Not those of Essential packages, which everything runs, and no script for an interpreter that nothing ran, or
     that came with the scripts: those are the tools of a language's developers.
@@ -37,7 +37,7 @@ class Tools(Rule):
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         unwanted = left_out(world)
-        for program in sorted(ran(world)):
+        for program in sorted(executed_programs(world)):
             for owner in world.packages.owners(program):
                 package = world.packages.get(owner)
                 if package is None or package.essential:
@@ -55,14 +55,16 @@ def _tools(world: World, holder: str) -> tuple[str, ...]:
     named = (path for path in world.packages.files(holder) if path.startswith(DIRECTORIES))
     programs = {path: e for path in named if (e := world.rootfs.lookup(path)) is not None and e.executable}
     # One program may have many names.
-    files = {entry.path: entry.size for entry in programs.values() if entry.size <= LARGE}
-    if package is None or package.essential or sum(files.values()) > MOST_BYTES:
+    files = {entry.path: entry.size for entry in programs.values() if entry.size <= MAX_TOOL_BYTES}
+    if package is None or package.essential or sum(files.values()) > MAX_PRIVATE_BYTES:
         return ()
     world.rootfs.fetch(files)
     return tuple(
         path
         for path, entry in programs.items()
-        if entry.path in files and path.rpartition("/")[2] not in BUILD_TIME and _runs(entry, package.source, world)
+        if entry.path in files
+        and path.rpartition("/")[2] not in BUILD_TIME
+        and _interpreter_runs(entry, package.source, world)
     )
 
 
@@ -75,7 +77,7 @@ OTHER_LANGUAGES = re.compile(
 """An interpreter in the text of a shell script: reports and statistics that are half Perl are scripts for Perl."""
 
 
-def _runs(entry: Entry, source: str, world: World) -> bool:
+def _interpreter_runs(entry: Entry, source: str, world: World) -> bool:
     """Whether a program needs no interpreter, a shell, or one from another source that runs in this image anyway."""
     found = shebang(world.rootfs.read(entry.path, 256))
     if found is None:
@@ -86,20 +88,20 @@ def _runs(entry: Entry, source: str, world: World) -> bool:
         interpreter = on_path(world, words[0]) if words else None
     if interpreter is not None and interpreter.rpartition("/")[2] in SHELLS:
         called = {match.decode() for match in OTHER_LANGUAGES.findall(world.rootfs.read(entry.path))}
-        return all(_ran(world, on_path(world, word)) for word in called)
-    if not _ran(world, interpreter):
+        return all(_was_executed(world, on_path(world, word)) for word in called)
+    if not _was_executed(world, interpreter):
         return False
     real = world.rootfs.resolve(interpreter or "").path or ""
     owners = (world.packages.get(name) for name in world.packages.owners(real))
     return all(owner is None or owner.source != source for owner in owners)
 
 
-def _ran(world: World, path: str | None) -> bool:
-    return path is not None and world.rootfs.resolve(path).path in ran(world)
+def _was_executed(world: World, path: str | None) -> bool:
+    return path is not None and world.rootfs.resolve(path).path in executed_programs(world)
 
 
 class StateDirectories(Rule):
-    """The directories in /var of a package of which a program is kept: its /var/lib/NAME, /var/spool/NAME, ..."""
+    """The directories in /var of a package with a kept program: its /var/lib/NAME, /var/spool/NAME, ..."""
 
     name = "package.state"
     level = Level.SAFE
@@ -108,16 +110,16 @@ class StateDirectories(Rule):
         if not entry.executable or not entry.path.startswith((*DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
             return
         for owner in world.packages.owners(entry.path):
-            for path in _state(world).get(owner, ()):
+            for path in _state_directories(world).get(owner, ()):
                 yield self.want(path, entry.path, f"where {owner} keeps what it writes")
 
 
 @derived
-def _state(world: World) -> dict[str, tuple[str, ...]]:
+def _state_directories(world: World) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for owner in world.packages.names():
         below = (path for path in world.packages.files(owner) if path.startswith("/var/"))
-        own = (path for path in below if not SHARED.fullmatch(path) and not STORES.fullmatch(path))
+        own = (path for path in below if not SHARED_DIRECTORY.fullmatch(path) and not STORES.fullmatch(path))
         if directories := tuple(path for path in own if (e := world.rootfs.get(path)) is not None and e.is_dir):
             found[owner] = directories
     return found

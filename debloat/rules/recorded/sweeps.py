@@ -1,4 +1,4 @@
-"""Sweeps: programs that walk a tree without reading it (`find`, `du`, `chown -R`, `rm -r`), told by what they do.
+"""Sweeps: programs that walk a tree without reading it (`find`, `du`, `chown -R`, `rm -r`), recognised by what they do.
 
 What a sweep touches says nothing about what the application needs, and it touches everything. One program, in one
 probe, makes a sweep of a tree of directories that it listed when all of this holds:
@@ -12,8 +12,8 @@ probe, makes a sweep of a tree of directories that it listed when all of this ho
 A small tree of the application itself is no sweep: its names are data that the application reads.
 
 Programs and probes are judged apart, so adding the accesses of another program or another probe never makes a
-sweep. More accesses of the *same* program in the *same* probe can: that a walker was still on its way cannot be
-told from a program that looks at a few files.
+sweep. More accesses of the *same* program in the *same* probe can: a walker that was still on its way looks
+like a program that reads a few files.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from debloat.image.rootfs import Rootfs
 
 MIN_NAMES = 20
 MIN_LEVELS = 3
-SMALL = 2_000
-"""Names up to which a swept tree of the application is kept as its data."""
+MAX_OWN_TREE_NAMES = 2_000
+"""A swept tree of the application with no more names than this is kept as its data."""
 
-EXAMINES = frozenset(
+NON_READING_OPS = frozenset(
     {
         Op.STAT,
         Op.ACCESS,
@@ -52,7 +52,7 @@ EXAMINES = frozenset(
 """Uses of a name that do not read or run what it names; an `open` of a directory is one as well."""
 
 SKIPPED = (*MOUNT_POINTS, "/.debloat")
-"""Where the kernel, the engine or the sensor puts things: nothing below is the image's."""
+"""Where the kernel, the engine or the sensor put files: nothing below belongs to the image."""
 
 _BELOW_SKIPPED = tuple(f"{directory}/" for directory in SKIPPED)
 
@@ -71,12 +71,12 @@ class Sweep:
         return path != self.root and (path.rpartition("/")[0] or "/") in self.directories
 
 
-def skipped(path: str) -> bool:
+def is_outside_image(path: str) -> bool:
     """Whether a path lies below a directory that is not the image's own."""
     return path.startswith(_BELOW_SKIPPED) or path == "/.debloat"
 
 
-def distribution(world: World, directory: str) -> bool:
+def is_distribution_directory(world: World, directory: str) -> bool:
     """Whether a real directory is the distribution's: packages brought files in it, or it is theirs below /usr."""
     owners = world.packages.owners
     if directory.startswith("/usr/") and owners(directory):
@@ -85,13 +85,13 @@ def distribution(world: World, directory: str) -> bool:
 
 
 @derived
-def sweeps_of(world: World) -> tuple[Sweep, ...]:
+def sweeps_in_trace(world: World) -> tuple[Sweep, ...]:
     """The sweeps in the world's trace, without small trees of the application."""
     return tuple(
         sweep
         for sweep in sweeps(world.trace.accesses, world.rootfs)
-        if _names(sweep.directories, world.rootfs) > SMALL
-        or any(distribution(world, directory) for directory in sorted(sweep.directories))
+        if _names(sweep.directories, world.rootfs) > MAX_OWN_TREE_NAMES
+        or any(is_distribution_directory(world, directory) for directory in sorted(sweep.directories))
     )
 
 
@@ -116,7 +116,7 @@ def sweeps(accesses: Iterable[Access], rootfs: Rootfs) -> tuple[Sweep, ...]:
 
 
 def _own(path: str) -> bool:
-    return path not in SKIPPED and not skipped(path)
+    return path not in SKIPPED and not is_outside_image(path)
 
 
 def _trees(listed: set[str]) -> list[set[str]]:
@@ -142,7 +142,7 @@ def _touched(group: Iterable[Access], rootfs: Rootfs) -> tuple[set[str], set[str
         entry = rootfs.get(path) if path else None
         if entry is None:
             continue
-        if access.op in EXAMINES or entry.is_dir:
+        if access.op in NON_READING_OPS or entry.is_dir:
             examined.add(entry.path)
         else:
             opened.add(entry.path)

@@ -18,9 +18,15 @@ from debloat.core.model import Access, Level, Op, Want
 from debloat.image.rootfs import Rootfs
 from debloat.rules import languages
 from debloat.rules.language import NEVER
-from debloat.rules.recorded.sweeps import EXAMINES, Sweep, distribution, skipped, sweeps_of
+from debloat.rules.recorded.sweeps import (
+    NON_READING_OPS,
+    Sweep,
+    is_distribution_directory,
+    is_outside_image,
+    sweeps_in_trace,
+)
 
-CREATES = frozenset({Op.CREATE, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.BIND})
+CREATING_OPS = frozenset({Op.CREATE, Op.MKDIR, Op.MKNOD, Op.SYMLINK, Op.BIND})
 """Operations that make the name; so does an `open` with the letter `c`."""
 
 _IMPORTERS = tuple(language.importer for language in languages.known() if language.importer is not None)
@@ -39,14 +45,14 @@ class Traced(Rule):
     level = Level.EXACT
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        swept = _by_group(sweeps_of(world))
+        swept = _by_group(sweeps_in_trace(world))
         uses: dict[tuple[str, bool, str, str], set[str]] = defaultdict(set)
         for access in world.trace.accesses:
-            if not skipped(access.path):
+            if not is_outside_image(access.path):
                 for path, follow, word in _uses(access, world, swept):
                     uses[path, follow, access.probe, access.program].add(word)
         for probe, program in sorted({(a.probe, a.program) for a in world.trace.accesses}):
-            if program.startswith("/") and not skipped(program):
+            if program.startswith("/") and not is_outside_image(program):
                 yield self.want(program, f"probe:{probe}", "it ran")
         for (path, follow, probe, program), words in sorted(uses.items()):
             yield Want(path, self.name, f"probe:{probe}", f"{', '.join(sorted(words))} by {program}", follow)
@@ -58,10 +64,10 @@ def listed_children(world: World) -> Iterator[Want]:
     For a second round of healing: when an answer differs and no lookup failed, a listing came out shorter.
     Walks over many directories are left out.
     """
-    swept = _by_group(tuple(s for s in sweeps_of(world) if len(s.directories) > 1))
+    swept = _by_group(tuple(s for s in sweeps_in_trace(world) if len(s.directories) > 1))
     listed = set()
     for access in world.trace.accesses:
-        if access.op is Op.LIST and (real := world.rootfs.resolve(access.path).path) and not skipped(real):
+        if access.op is Op.LIST and (real := world.rootfs.resolve(access.path).path) and not is_outside_image(real):
             among = swept.get((access.probe, access.program), ())
             imports = MODULE_PATH.search(real) or _own_directory(access.program, real)
             if not imports and not any(real in sweep.directories for sweep in among):
@@ -84,11 +90,11 @@ def _uses(
     """What an access asks for: a path, whether its last link is followed, a word on the use."""
     rootfs, follow = world.rootfs, access.follows
     found = rootfs.resolve(access.path, follow=follow)
-    if found.path is None or skipped(found.path):
+    if found.path is None or is_outside_image(found.path):
         yield from _missing(access, rootfs, found.links, found.broken)
         return
     for sweep in swept.get((access.probe, access.program), ()):
-        if sweep.covers(found.path) and (access.op in EXAMINES or _is_dir(rootfs, found.path)):
+        if sweep.covers(found.path) and (access.op in NON_READING_OPS or _is_dir(rootfs, found.path)):
             return
     yield access.path, follow, str(access.op)
     if "/.." in access.path:
@@ -109,7 +115,7 @@ def _missing(access: Access, rootfs: Rootfs, links: tuple[str, ...], broken: str
         yield link, False, f"{op} through"
     if broken in rootfs:
         yield broken, False, f"{op} ends there"
-    if access.op in CREATES or "c" in access.flags:
+    if access.op in CREATING_OPS or "c" in access.flags:
         yield broken.rpartition("/")[0] or "/", True, f"{op} in it"
 
 
@@ -131,7 +137,7 @@ def _own_directory(program: str, directory: str) -> bool:
 
 def _reads_names(world: World, directory: str) -> bool:
     """Whether a listing of this directory keeps its names."""
-    return not MODULE_PATH.search(directory) and not distribution(world, directory)
+    return not MODULE_PATH.search(directory) and not is_distribution_directory(world, directory)
 
 
 RULES: tuple[Rule, ...] = (Traced(),)

@@ -1,4 +1,4 @@
-"""What configuration names: the programs and files that a service is told about.
+"""What configuration names: the programs and files that a service is to use.
 
 `extend x /opt/check`, `ExtFilterDefine up cmd="/usr/bin/tr a-z A-Z"`, `archive_command = 'gzip < %p > x'`: a service
 starts or opens these when the time comes, which need not be while it is recorded. Formats differ, but a path is a
@@ -7,7 +7,7 @@ written by the Dockerfile, or changed from what a package shipped. What a packag
 that could be installed.
 
 Tables of jobs (crontab(5), logrotate(8)) are lines of shell, whoever shipped them; a package's job reaches no further
-than the package's circle.
+than what the package may assume.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
 from debloat.rules.application.survey import survey
 from debloat.rules.cmdline import programs
-from debloat.rules.commands import inert, on_path, reached
-from debloat.rules.knowledge.plugins import SHARED
+from debloat.rules.commands import is_template, on_path, reachable_program
+from debloat.rules.knowledge.plugins import SHARED_DIRECTORY
 from debloat.rules.language import TEXT
 from debloat.rules.languages.shell.rules import DEPENDENCIES, is_shell
 from debloat.rules.programs import BUILD_TIME
@@ -41,7 +41,7 @@ SUFFIXES = (
 NAMES = frozenset({".htaccess", ".forward", ".procmailrc", "aliases", "crontab", "inittab", "Procfile", "Caddyfile"})
 """Names of configuration outside of /etc, where everything is."""
 
-OTHERS = re.compile(
+EXCLUDED = re.compile(
     r"/etc/(?:alternatives|apt|dpkg|init\.d|pam\.d|profile\.d|rc\w\.d|security|skel|ssl|systemd|xdg|X11)/.*"
     r"|/etc/(?:shells|passwd|mailcap|ld\.so\.conf|ca-certificates\.conf|adduser\.conf|deluser\.conf|debconf\.conf).*"
 )
@@ -98,7 +98,7 @@ class ConfigNames(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not _is_configuration(entry, world):
+        if not is_configuration(entry, world):
             return
         text = world.rootfs.text(entry.path)
         if "\0" in text or is_shell(entry.path, text[:512].encode("utf-8", "surrogateescape")):
@@ -127,10 +127,10 @@ class Jobs(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.size > MAX_SIZE or inert(world, entry.path):
+        if not entry.is_file or entry.size > MAX_SIZE or is_template(world, entry.path):
             return
         for word in dict.fromkeys(word for line in self._lines(entry, world) for word in programs(line)):
-            if (path := reached(world, word, entry.path)) is not None:
+            if (path := reachable_program(world, word, entry.path)) is not None:
                 yield self.want(path, entry.path, word)
 
     @staticmethod
@@ -139,7 +139,7 @@ class Jobs(Rule):
             yield from jobs(world.rootfs.text(entry.path), with_user=not entry.path.startswith("/var/"))
         elif _LOGROTATE.fullmatch(entry.path):
             yield from _BLOCK.findall(world.rootfs.text(entry.path))
-        elif _OWN_CRONTAB.fullmatch(entry.path) and not entry.executable and entry.path in _own(world):
+        elif _OWN_CRONTAB.fullmatch(entry.path) and not entry.executable and entry.path in _own_files(world):
             # The Dockerfile or the entrypoint installs it: for a user, or for the system, with users in it.
             for with_user in (False, True):
                 yield from jobs(world.rootfs.text(entry.path), with_user=with_user)
@@ -217,7 +217,8 @@ def plain(value: str) -> str:
     return quoted[1].replace('\\"', '"') if quoted[1] is not None else quoted[2]
 
 
-def _is_configuration(entry: Entry, world: World) -> bool:
+def is_configuration(entry: Entry, world: World) -> bool:
+    """Whether a file is the image's own configuration, by its place or its name."""
     path = entry.path
     if not entry.is_file or not 0 < entry.size <= MAX_SIZE or entry.executable:
         return False
@@ -225,18 +226,18 @@ def _is_configuration(entry: Entry, world: World) -> bool:
         path.startswith("/etc/") or entry.name in NAMES or (entry.name.endswith(SUFFIXES) and entry.name[0] != ".")
     ):
         return False
-    return path in _own(world) and not OTHERS.fullmatch(path) and not DEPENDENCIES.search(path)
+    return path in _own_files(world) and not EXCLUDED.fullmatch(path) and not DEPENDENCIES.search(path)
 
 
 def _may_follow(path: str, world: World) -> bool:
     """Whether a named path is a file, and not a tool of the build; or a link to one."""
-    if path.count("/") < 2 or path.rpartition("/")[2] in BUILD_TIME or SHARED.fullmatch(path):
+    if path.count("/") < 2 or path.rpartition("/")[2] in BUILD_TIME or SHARED_DIRECTORY.fullmatch(path):
         return False
     return world.rootfs.is_file(path)
 
 
 @derived
-def _own(world: World) -> frozenset[str]:
+def _own_files(world: World) -> frozenset[str]:
     """Real paths of the image's own files: the application's, and the data and changed configuration of packages."""
     found = survey(world)
     data = (path for first, others in found.data.items() for path in (first, *others))

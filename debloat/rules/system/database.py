@@ -1,4 +1,4 @@
-"""The package database's own files: those that tell of the packages of which something stays.
+"""The package database's own files: those about packages that keep a file.
 
 What stays of their contents is decided by `debloat.debian.prune`.
 """

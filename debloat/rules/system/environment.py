@@ -15,7 +15,7 @@ from debloat.core.model import Level, Want
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import on_path
 from debloat.rules.knowledge.families import left_out
-from debloat.rules.knowledge.plugins import SHARED, STORES
+from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.programs import BUILD_TIME
 
 GENERAL = frozenset(
@@ -58,7 +58,7 @@ class Environment(Rule):
 
     def _path(self, world: World, path: str, source: str) -> Iterator[Want]:
         entry = world.rootfs.lookup(path)
-        if entry is None or SHARED.fullmatch(entry.path):
+        if entry is None or SHARED_DIRECTORY.fullmatch(entry.path):
             return
         yield self.want(path, source)
         if not entry.is_dir or STORES.fullmatch(entry.path):

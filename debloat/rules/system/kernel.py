@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
-from debloat.rules.commands import command, inert
+from debloat.rules.commands import command, is_template
 from debloat.rules.interpreters import BUFFER, env_command, interpreter, shebang
 
 MULTI_CALL = frozenset({"busybox", "toybox"})
@@ -32,7 +32,7 @@ class Shebang(Rule):
             return
         head = world.rootfs.read(entry.path, BUFFER)
         found = shebang(head)
-        if found is None or inert(world, entry.path):
+        if found is None or is_template(world, entry.path):
             return
         first, argument = found
         program = command(world, first, world.config.workdir) if "/" in first else None

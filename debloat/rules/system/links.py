@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.debian.documentation import is_documentation
-from debloat.rules.application.survey import MANY
+from debloat.rules.application.survey import MAX_OWNERS
 from debloat.rules.commands import SYSTEM_PATH
 from debloat.rules.knowledge.families import left_out
-from debloat.rules.knowledge.plugins import SHARED, STORES
+from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.languages.shell.evaluate import SHELLS
 
 DATABASE = "/var/lib/dpkg/alternatives"
@@ -32,10 +32,15 @@ class LinkedDirectories(Rule):
         if not entry.is_symlink or entry.path.startswith("/etc/alternatives/") or is_documentation(entry.path):
             return
         target = world.rootfs.resolve(entry.path).path
-        if target is None or not world.rootfs.is_dir(target) or SHARED.fullmatch(target) or STORES.fullmatch(target):
+        if (
+            target is None
+            or not world.rootfs.is_dir(target)
+            or SHARED_DIRECTORY.fullmatch(target)
+            or STORES.fullmatch(target)
+        ):
             return
         owners, theirs = world.packages.owners(entry.path), world.packages.owners(target)
-        if not theirs or len(theirs) > MANY or not set(owners).isdisjoint(theirs):
+        if not theirs or len(theirs) > MAX_OWNERS or not set(owners).isdisjoint(theirs):
             return
         unwanted = left_out(world)
         for child in world.rootfs.walk(target):

@@ -1,4 +1,4 @@
-"""Level `package`: packages whole, with what they depend on as far as it carries code; and `--keep-package`."""
+"""Level `package`: whole packages, and the packages with code that they depend on; `--keep-package`."""
 
 from __future__ import annotations
 

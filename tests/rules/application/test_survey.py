@@ -172,7 +172,7 @@ def test_leftovers_and_generated_files_are_not_the_application() -> None:
 )
 def test_for_what_a_file_was_taken_is_told(path: str, reason: str) -> None:
     world = image(LEFTOVERS)
-    assert rule.leftover(world, path) == reason
+    assert rule.leftover_reason(world, path) == reason
     told = explain(world, _closed(world, "/opt/sw/bin/sw"), path)
     assert (f"  nothing of the application, but {reason}" in told) == bool(reason)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from debloat.closure import close
 from debloat.core.model import Access, Level, Op, Trace
-from debloat.rules.knowledge.plugins import MOST_BYTES, MOST_NAMES, RULES, suffix_of
+from debloat.rules.knowledge.plugins import MAX_PLUGIN_DIR_ENTRIES, MAX_PRIVATE_BYTES, RULES, suffix_of
 from tests.support import elves, trees
 from tests.support.debs import deb_world
 
@@ -37,7 +37,7 @@ IMAGE: dict[str, str] = {
     "/usr/bin/one": "",
     "/usr/bin/two": "",
     "/var/lib/daemon/many/f0": "",
-    **{f"/var/lib/daemon/many/f{i}": "" for i in range(MOST_NAMES + 1)},
+    **{f"/var/lib/daemon/many/f{i}": "" for i in range(MAX_PLUGIN_DIR_ENTRIES + 1)},
     "/usr/libexec/daemon/run-job": "",
     "/usr/share/daemon/table": "",
     "/usr/share/daemon/doc/guide": "",
@@ -221,9 +221,9 @@ def test_module_packages_of_a_program_that_was_run() -> None:
 def test_of_a_large_package_the_small_directories() -> None:
     table: trees.Table = {
         PROGRAM: ("0755", ""),
-        "/usr/lib/daemon/libs/huge.so": "x" * (MOST_BYTES + 1),
+        "/usr/lib/daemon/libs/huge.so": "x" * (MAX_PRIVATE_BYTES + 1),
         "/usr/lib/daemon/auth/krb5.so": "x",
-        "/usr/lib/daemon/tables/t1": "x" * (MOST_BYTES // 2),
+        "/usr/lib/daemon/tables/t1": "x" * (MAX_PRIVATE_BYTES // 2),
     }
     trace = Trace(frozenset({Access(PROGRAM, Op.EXEC, "-", "p", PROGRAM)}))
     world = trees.world(table, owned={"daemon": list(table)}, trace=trace)
@@ -234,7 +234,7 @@ def test_of_a_large_package_the_small_directories() -> None:
 def test_large_private_data_follows_a_program_that_the_dockerfile_asks_for(asked: str, follows: bool) -> None:
     """As a port scanner's databases: too large for a program that came along, the point of one that was asked for."""
     data = "/usr/share/scanner/services.db"
-    table: trees.Table = {"/usr/bin/scanner": ("0755", ""), data: "x" * (MOST_BYTES + 1)}
+    table: trees.Table = {"/usr/bin/scanner": ("0755", ""), data: "x" * (MAX_PRIVATE_BYTES + 1)}
     world = trees.world(
         table,
         owned={"scanner": ["/usr/bin/scanner"], "scanner-common=scanner": [data]},

@@ -6,8 +6,8 @@ import pytest
 
 from debloat.closure import close
 from debloat.core.model import Access, Level, Op, Trace
-from debloat.rules.knowledge.plugins import MOST_BYTES
-from debloat.rules.knowledge.tools import LARGE, RULES, StateDirectories
+from debloat.rules.knowledge.plugins import MAX_PRIVATE_BYTES
+from debloat.rules.knowledge.tools import MAX_TOOL_BYTES, RULES, StateDirectories
 from tests.support import trees
 from tests.support.debs import deb_world
 
@@ -70,14 +70,14 @@ def test_not_at_exact() -> None:
 
 
 def test_a_package_of_many_megabytes_is_left_to_the_trace() -> None:
-    large: trees.Table = {**TREE, "/usr/bin/ask": ("0755", "x" * (MOST_BYTES + 1))}
+    large: trees.Table = {**TREE, "/usr/bin/ask": ("0755", "x" * (MAX_PRIVATE_BYTES + 1))}
     assert "/usr/bin/ask" not in kept(SERVER, tree=large)
     assert "/usr/bin/served-passwd" in kept(SERVER, tree=large)
 
 
 def test_the_tools_of_a_large_service_less_its_large_programs() -> None:
-    large = ("0755", "x" * (LARGE + 1))
-    tree: trees.Table = {**TREE, SERVER: ("0755", "x" * (MOST_BYTES + 1)), "/usr/bin/served-passwd": large}
+    large = ("0755", "x" * (MAX_TOOL_BYTES + 1))
+    tree: trees.Table = {**TREE, SERVER: ("0755", "x" * (MAX_PRIVATE_BYTES + 1)), "/usr/bin/served-passwd": large}
     assert kept(SERVER, tree=tree) == ["/usr/bin/ask", "/usr/bin/served-check"]
 
 

@@ -175,3 +175,12 @@ def test_garbage_is_read_without_error(data: bytes) -> None:
     good = _jar("Class-Path: x.jar\n")
     assert source.class_path(data) == ()
     assert isinstance(source.class_path(good[: len(good) - len(data) % len(good)] + data), tuple)
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"), [("import java.awt.Graphics2D;", True), ("import java.awt.event.X;", False)]
+)
+def test_fonts_of_what_draws(text: str, drawn: bool) -> None:
+    library = "/usr/lib/x86_64-linux-gnu/libfontconfig.so.1"
+    world = trees.world({library: "x", "/srv/Chart.java": text}, owned={"libfontconfig1": [library]})
+    assert (library in trees.closed(world, java.RULES, "/srv/Chart.java").evidence) is drawn

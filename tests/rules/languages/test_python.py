@@ -542,3 +542,49 @@ def test_garbage_metadata(text: str, name: str) -> None:
     }
     w = world(table)
     assert layout(w).stdlibs == (LIB,)
+
+
+def test_imports_of_a_module_that_was_compiled() -> None:
+    native = "\x7fELF\0PyInit_core\0yaml\0dates.parser\0pip\0absent\0"
+    table: Table = {
+        "/srv/shop/core.cpython-311-x86_64-linux-gnu.so": ("0755", native),
+        **{f"{SITE}/{name}": "x" for name in ("yaml/__init__.py", "dates/__init__.py", "dates/parser.py")},
+        f"{SITE}/pip/__init__.py": "x",
+        f"{SITE}/other.py": "x",
+    }
+    found = kept(table, "/srv/shop/core.cpython-311-x86_64-linux-gnu.so", "/usr/local/bin/python3")
+    assert {f"{SITE}/yaml/__init__.py", f"{SITE}/dates/parser.py"} <= set(found)
+    assert not {f"{SITE}/pip/__init__.py", f"{SITE}/other.py"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "kept_"),
+    [
+        ('pd.io.import_optional_dependency("tables")', True),
+        ('x = try_import("tables.parts")', True),
+        ('importlib.import_module("tables")', True),
+        ('_import("tables")', True),
+        ('important("tables")', False),
+        ('pytest.importorskip("tables")', False),
+    ],
+)
+def test_imports_by_functions_around_importlib(source: str, kept_: bool) -> None:
+    table: Table = {"/srv/a.py": source, f"{SITE}/tables/__init__.py": "x", f"{SITE}/tables/parts.py": "x"}
+    assert (f"{SITE}/tables/__init__.py" in kept(table, "/srv/a.py", "/usr/local/bin/python3")) is kept_
+
+
+@pytest.mark.parametrize(
+    ("text", "kept_"),
+    [
+        ("[formatter_json]\nclass = tables.parts.Json\n", True),
+        ("plugins: [tables, other]\n", True),
+        ('{"backend": "tables"}', True),
+        ("title: tables\n", False),
+        ("url: http://tables.example/tables.html\n", False),
+    ],
+)
+def test_modules_that_configuration_names(text: str, kept_: bool) -> None:
+    table: Table = {"/srv/app.ini": text, f"{SITE}/tables/__init__.py": "x", f"{SITE}/tables/parts.py": "x"}
+    found = kept(table, "/srv/app.ini", "/usr/local/bin/python3")
+    assert (f"{SITE}/tables/__init__.py" in found) is kept_
+    assert (f"{SITE}/tables/parts.py" in found) is kept_

@@ -170,7 +170,7 @@ class _Related(trees.FakePackages):
         return Package(name, name, "1", "all", name, essential=name == "base", depends=depends)
 
 
-def test_a_distribution_script_stays_in_its_circle() -> None:
+def test_a_distribution_script_stays_in_what_it_may_assume() -> None:
     table = _table(
         "", {"/usr/bin/tool": ("0755", "#!/bin/sh\njq; sed; perl; nginx; tee /app/data/x"), "/app/data/x": ""}
     )

@@ -120,7 +120,7 @@ def test_a_table_of_jobs() -> None:
     assert kept("/var/spool/cron/crontabs/joe", "0 0 * * * feed 100\\%") == ["/usr/bin/feed"]
 
 
-def test_a_package_s_job_stays_in_its_circle() -> None:
+def test_a_package_s_job_stays_in_what_it_may_assume() -> None:
     path = "/etc/cron.d/served"
     owned = {"served": [path, "/usr/bin/feed"], "jq": ["/usr/bin/jq"]}
     assert kept(path, "* * * * * root feed | jq .", owned=owned) == ["/usr/bin/feed"]

@@ -14,26 +14,26 @@ from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
 from debloat.rules import languages
 from debloat.rules.application.dockerfile import installed_packages
-from debloat.rules.application.survey import MANY, is_application
+from debloat.rules.application.survey import MAX_OWNERS, is_application
 from debloat.rules.cmdline import programs
-from debloat.rules.commands import circle, on_path
+from debloat.rules.commands import assumed_packages, on_path
 from debloat.rules.knowledge.families import left_out
-from debloat.rules.knowledge.plugins import SHARED, STORES
-from debloat.rules.knowledge.tools import LARGE
+from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
+from debloat.rules.knowledge.tools import MAX_TOOL_BYTES
 from debloat.rules.languages.compiled.literals import PACKED, is_go, literals, loaded, starts_programs
 from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 
 MAX_PROGRAM = 256 << 20
-MAX_TREE = 16 << 20
-"""Bytes of a directory that is named; a larger one is a store of which something is picked."""
+MAX_TREE_BYTES = 16 << 20
+"""Bytes of a named directory up to which it is kept whole; from a larger one the program picks."""
 
 MAX_PATH = 200
-LENT = 0o6000
+SETID_BITS = 0o6000
 """The bits of set-user-ID and set-group-ID (chmod(2))."""
 
 _START = re.compile(rb"/(?:etc|usr|bin|sbin|lib|lib64|opt|srv)/(?=([\x21-\x7e]{1,200}))")
-_SOURCE = re.compile(
+SOURCES = re.compile(
     "/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*|.*(?:{})".format(
         "|".join(re.escape(suffix) for found in languages.known() if found.compiled for suffix in found.suffixes)
     ),
@@ -60,17 +60,17 @@ class CompiledPaths(Rule):
             if STORES.fullmatch(path) or is_application(world, path):
                 continue
             if not world.rootfs.is_dir(path):
-                if path.rpartition("/")[2] not in BUILD_TIME and not _SOURCE.fullmatch(path):
+                if path.rpartition("/")[2] not in BUILD_TIME and not SOURCES.fullmatch(path):
                     yield self.want(path, entry.path, "its path stands in the program")
-            elif not _TREES.fullmatch(path) or SHARED.fullmatch(path) or _SOURCE.fullmatch(f"{path}/"):
+            elif not _TREES.fullmatch(path) or SHARED_DIRECTORY.fullmatch(path) or SOURCES.fullmatch(f"{path}/"):
                 continue
-            elif len(world.packages.owners(path)) <= MANY:
+            elif len(world.packages.owners(path)) <= MAX_OWNERS:
                 yield from self._tree(path, entry.path, world)
 
     def _tree(self, directory: str, source: str, world: World) -> Iterator[Want]:
         unwanted = left_out(world)
-        found = [e for e in world.rootfs.walk(directory) if not unwanted(e.path) and not _SOURCE.fullmatch(e.path)]
-        if sum({e.hardlink or e.path: e.size for e in found if e.is_file}.values()) <= MAX_TREE:
+        found = [e for e in world.rootfs.walk(directory) if not unwanted(e.path) and not SOURCES.fullmatch(e.path)]
+        if sum({e.hardlink or e.path: e.size for e in found if e.is_file}.values()) <= MAX_TREE_BYTES:
             for entry in found:
                 yield Want(
                     entry.path, self.name, source, f"below {directory}, which stands in the program", follow=False
@@ -81,7 +81,8 @@ class CompiledPrograms(Rule):
     """Programs that a compiled program of the application starts by name, through PATH.
 
     Of packages that the Dockerfile asked for by name, those whose name stands in it at all: they were installed for
-    it. A Go program, whose texts can all be told apart, must have one that is the name or may be a command.
+    it. A Go program, in which each text can be separated from the next, must have one that is the name or may be a
+    command.
 
     Of all others, where it can start any: what a line for a shell runs (`sort -u %s`, ` | uniq -c`); of Essential
     packages, which programs take for granted, also a name and no more, and what may be a message as well (`cp %s %s`).
@@ -93,7 +94,7 @@ class CompiledPrograms(Rule):
         data = _program(entry, world)
         if not data:
             return
-        asked, starts = _asked_for(world), starts_programs(data)
+        asked, starts = _requested_programs(world), starts_programs(data)
         texts = sorted(literals(data)) if starts else []
         if not (is_go(data) and (texts or not starts)):
             wide = "utf-16-le" if data.startswith(b"MZ") else "utf-8"
@@ -101,14 +102,14 @@ class CompiledPrograms(Rule):
                 if name.encode(wide) in data:
                     yield self.want(path, entry.path, f"says {name}, which the Dockerfile installed")
             asked = {}
-        few = re.compile(_FEW.format("|".join(map(re.escape, asked)) or "(?!)"))
+        few = re.compile(_SHORT_PHRASE.format("|".join(map(re.escape, asked)) or "(?!)"))
         for text in texts:
-            line, said = _LINE.search(text), _SAID.fullmatch(text)
+            line, said = _LINE.search(text), _COMMAND_WITH_ARGUMENT.fullmatch(text)
             for word in commands(text) if line or said or few.fullmatch(text) else ():
                 found = on_path(world, word)
                 if found is None or word.rpartition("/")[2] in BUILD_TIME:
                     continue
-                if line or word in asked or (said and _for_granted(found, world)):
+                if line or word in asked or (said and _is_essential_tool(found, world)):
                     yield self.want(found, entry.path, f"starts programs, and says {text[:80]}")
 
 
@@ -117,9 +118,9 @@ _LINE = re.compile(
     rf"^\s*{_NAME}(?:\s+[\w./:=+%-]+)?\s+--?[a-zA-Z]|[|;&]\s*{_NAME}\s+--?[a-zA-Z]|\s(?:[|]|&&|[|][|])\s+{_NAME}(?:\s|$)"
 )
 """A command, perhaps with a word of its own, and an option; or a command behind what stands between two."""
-_SAID = re.compile(rf"{_NAME}(?:\s+(?:\S+\s+)?(?:[-%/$~'\"]|[<>](?!=)).*)?", re.DOTALL)
+_COMMAND_WITH_ARGUMENT = re.compile(rf"{_NAME}(?:\s+(?:\S+\s+)?(?:[-%/$~'\"]|[<>](?!=)).*)?", re.DOTALL)
 """A command alone, or with what may be an argument."""
-_FEW = r"\s*(?:[\w./:=@-]+\s+){{0,2}}(?:{})(?:\s+[\w./:=@-]+){{0,2}}\s*"
+_SHORT_PHRASE = r"\s*(?:[\w./:=@-]+\s+){{0,2}}(?:{})(?:\s+[\w./:=@-]+){{0,2}}\s*"
 """A few words, one of them a certain name: `git log`; more of them are a message."""
 _PIPED = re.compile(rf"(?:\$\(|(?:[|;]|&&)\s+)({_NAME})(?=[\s;|&)]|$)")
 """A command after another, in a text that may begin or end within a line."""
@@ -130,12 +131,12 @@ def commands(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*programs(text.strip()), *_PIPED.findall(text))))
 
 
-def _for_granted(path: str, world: World) -> bool:
+def _is_essential_tool(path: str, world: World) -> bool:
     """Whether a program is of an Essential package, is no large one, and lends nobody its owner's rights."""
     entry = world.rootfs.lookup(path)
-    if entry is None or entry.size > LARGE or entry.mode & LENT:
+    if entry is None or entry.size > MAX_TOOL_BYTES or entry.mode & SETID_BITS:
         return False
-    return not circle(world, ()).isdisjoint(world.packages.owners(entry.path))
+    return not assumed_packages(world, ()).isdisjoint(world.packages.owners(entry.path))
 
 
 def _program(entry: Entry, world: World) -> bytes:
@@ -155,12 +156,12 @@ def paths(data: bytes, world: World) -> Iterator[str]:
         text = match[0] + match[1]
         if text not in seen:
             seen.add(text)
-            path = _longest(text.decode("ascii")[:MAX_PATH], packed, world)
+            path = _longest_path(text.decode("ascii")[:MAX_PATH], packed, world)
             if path is not None:
                 yield path
 
 
-def _longest(text: str, packed: bool, world: World) -> str | None:
+def _longest_path(text: str, packed: bool, world: World) -> str | None:
     """The path that a text begins with: the whole text, up to what is no part of a name, or, where literals are
     packed, as much of it as there is in the image.
     """
@@ -190,7 +191,7 @@ def _names(world: World, directory: str) -> frozenset[str]:
 
 
 @derived
-def _asked_for(world: World) -> dict[str, str]:
+def _requested_programs(world: World) -> dict[str, str]:
     """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
     asked = set[str]()
     for bare in installed_packages(world.history):

@@ -14,9 +14,9 @@ from debloat.closure import Rule, World
 from debloat.core.model import Entry, Want
 from debloat.core.shells import POSIX_SHELLS
 from debloat.rules.cmdline import programs
-from debloat.rules.commands import inert, reached
+from debloat.rules.commands import is_template, reachable_program
 from debloat.rules.interpreters import is_script_of, script_head
-from debloat.rules.knowledge.plugins import SHARED
+from debloat.rules.knowledge.plugins import SHARED_DIRECTORY
 from debloat.rules.languages.execline.language import LANGUAGE
 from debloat.rules.languages.execline.source import words
 from debloat.rules.programs import BUILD_TIME
@@ -32,7 +32,7 @@ class ExeclineScripts(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if entry.size > MAX_SCRIPT or not is_script_of(LANGUAGE, script_head(entry, world)):
             return
-        if inert(world, entry.path):
+        if is_template(world, entry.path):
             return
         found: dict[str, int] = {}
         shell = False
@@ -41,13 +41,13 @@ class ExeclineScripts(Rule):
             for name in programs(word) if shell and " " in word else (word,):
                 found.setdefault(name, line)
         for name, line in found.items():
-            path = reached(world, name, entry.path) or self._file(name, world)
+            path = reachable_program(world, name, entry.path) or self._file(name, world)
             if path is not None and name not in BUILD_TIME:
                 yield self.want(path, entry.path, f"{name[:80]}, line {line}")
 
     @staticmethod
     def _file(name: str, world: World) -> str | None:
-        named = name.startswith("/") and len(name) < 4096 and "\0" not in name and not SHARED.fullmatch(name)
+        named = name.startswith("/") and len(name) < 4096 and "\0" not in name and not SHARED_DIRECTORY.fullmatch(name)
         return name if named and world.rootfs.is_file(name) else None
 
 

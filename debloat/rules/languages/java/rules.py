@@ -7,6 +7,7 @@ character sets by configuration, so that there is nothing to choose from at clas
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
@@ -142,4 +143,26 @@ class JavaPrograms(Rule):
                         yield self.want(path, entry.path, word)
 
 
-RULES: tuple[Rule, ...] = (JavaRuntime(), JavaArchives(), JavaClassPath(), JavaPrograms())
+class JavaDrawing(Rule):
+    """Libraries that the runtime opens once an application draws text: fonts are found through fontconfig.
+
+    libfontmanager links FreeType and opens libfontconfig.so.1 by name (OpenJDK, fontpath.c).
+    """
+
+    name = "java.drawing"
+    level = Level.SAFE
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        page = entry.path.endswith(_PAGES) and entry.is_file and not world.packages.owners(entry.path)
+        found = [world.rootfs.read(entry.path, MAX_PAGE)] if page else packages.classes_of(entry, world)
+        if any(_DRAWS.search(data) for data in found):
+            for pattern in ("libfontconfig.so.1", "libfreetype.so.6"):
+                for path in world.rootfs.glob(f"/usr/lib/*/{pattern}"):
+                    yield self.want(path, entry.path, "draws, and the runtime opens it for that")
+
+
+_DRAWS = re.compile(rb"java[/.]awt[/.](?:Font|Graphics|image)|javax[/.]swing|java[/.]awt[/.]\*")
+_PAGES = (".jsp", ".groovy", ".java", ".kts")
+MAX_PAGE = 2 << 20
+
+RULES: tuple[Rule, ...] = (JavaRuntime(), JavaArchives(), JavaClassPath(), JavaPrograms(), JavaDrawing())

@@ -77,7 +77,7 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def strings(data: bytes) -> tuple[str, ...]:
-    """The String constants of a class file, in their order, each once; () for what is none."""
+    """The String constants of a class file, in their order, each once; () for any other file."""
     if not data.startswith(MAGIC) or len(data) < 10:
         return ()
     count, at, number = int.from_bytes(data[8:10]), 10, 1

@@ -33,7 +33,7 @@ _BARE = re.compile(
 )
 _LICENCE = re.compile(r"(?:licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
 _LEFTOVER = re.compile(r"\.(?:md|markdown|o|a|c|cc|cpp|h|hpp|gyp|gypi|vcxproj|tsbuildinfo)")
-_IDLE = frozenset({"test", "tests", "__tests__", "bench", "benchmark", "benchmarks"})
+_DEVELOPMENT = frozenset({"test", "tests", "__tests__", "bench", "benchmark", "benchmarks"})
 
 BUILT_IN = frozenset(
     f"{stem}{suffix}"
@@ -117,7 +117,7 @@ def local(rootfs: Rootfs, path: str) -> str | None:
 
 
 def manifest(rootfs: Rootfs, path: str) -> Mapping[str, Any]:
-    """A package.json as a mapping; empty for text that is none."""
+    """A package.json as a mapping; empty for any other text."""
     if not rootfs.is_file(path):
         return {}
     try:
@@ -153,7 +153,7 @@ def _idle_directory(world: World, path: str) -> bool:
     parent, _, name = path.rpartition("/")
     if parent.endswith("/prebuilds"):
         return "-" in name and not _runs_here(world, name)
-    return name in _IDLE or name.startswith(".git") or name == "obj.target"
+    return name in _DEVELOPMENT or name.startswith(".git") or name == "obj.target"
 
 
 def _runs_here(world: World, name: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
 from debloat.rules.cmdline import words_of
-from debloat.rules.commands import reached
+from debloat.rules.commands import reachable_program
 from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.languages.node import packages
 from debloat.rules.languages.node.language import LANGUAGE
@@ -118,7 +118,7 @@ def _package(world: World, place: str) -> Iterator[str]:
 
 
 class PackageUnits(Rule):
-    """An installed package of which a file is used stays whole, less tests, documentation and build leftovers."""
+    """An installed package with a used file stays whole, without tests, documentation and build leftovers."""
 
     name = "node.package"
 
@@ -192,7 +192,7 @@ class ChildProcesses(Rule):
         if packages.package_of(world, entry.path) and b"child_process" not in world.rootfs.read(entry.path):
             return
         for word in sorted(_references(world, entry.path).commands):
-            path = reached(world, word, entry.path)
+            path = reachable_program(world, word, entry.path)
             if path is not None:
                 yield self.want(path, entry.path, word)
 

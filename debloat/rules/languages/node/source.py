@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from debloat.rules.cmdline import UNTOLD, programs, vector
-from debloat.rules.parsed import remembered
+from debloat.rules.cmdline import UNKNOWN_WORD, programs, programs_of_argv
+from debloat.rules.parsed import cached
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Query
@@ -73,7 +73,7 @@ def references(data: bytes, runs: bool = True) -> References:
     return _parsed(data, runs_commands)
 
 
-@remembered(
+@cached(
     lambda found: [sorted(found.modules), sorted(found.commands)],
     lambda plain: References(*(frozenset(map(str, words)) for words in plain)),
 )
@@ -118,12 +118,12 @@ def _programs(first: Node) -> tuple[str, ...]:
     further = first.next_named_sibling
     if further is None or further.type != "array":
         return found
-    words = (_line(w) if w.type in ("string", "template_string") else UNTOLD for w in further.named_children)
-    return (*found, *vector((line, *words)))
+    words = (_line(w) if w.type in ("string", "template_string") else UNKNOWN_WORD for w in further.named_children)
+    return (*found, *programs_of_argv((line, *words)))
 
 
 def _line(node: Node) -> str:
-    """The text of a string, its escapes read, a substitution as a word of a shell that cannot be told."""
+    """The text of a string with its escapes read, and a shell variable for each substitution."""
     parts = list[str]()
     for child in node.named_children:
         text = _text(child)

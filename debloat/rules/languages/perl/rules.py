@@ -1,6 +1,6 @@
 """Perl: modules that kept code uses, with their XS parts, and what perl loads by itself.
 
-The standard library is kept as far as it is reached; a Debian package of Perl modules, or a distribution
+Of the standard library, what is reached is kept; a Debian package of Perl modules, or a distribution
 installed by CPAN, is a unit: one module used keeps its siblings, since such packages load them by made-up names.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
-from debloat.rules.application.survey import UNITS
-from debloat.rules.commands import inert
+from debloat.rules.application.survey import PACKAGE_DIRECTORIES
+from debloat.rules.commands import is_template
 from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.languages.perl.language import LANGUAGE
 from debloat.rules.languages.perl.packages import (
@@ -78,7 +78,7 @@ def facts_of(entry: Entry, world: World) -> Facts | None:
     if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
         return None
     named = entry.path.endswith(LANGUAGE.suffixes)
-    if not named and not (is_script_of(LANGUAGE, script_head(entry, world)) and not inert(world, entry.path)):
+    if not named and not (is_script_of(LANGUAGE, script_head(entry, world)) and not is_template(world, entry.path)):
         return None
     return parse(world.rootfs.read(entry.path), of_application(entry.path, world))
 
@@ -239,7 +239,7 @@ class PerlRuntime(Rule):
         """
         if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
             return False
-        if not UNITS.isdisjoint(entry.path.split("/")):
+        if not PACKAGE_DIRECTORIES.isdisjoint(entry.path.split("/")):
             return False
         if entry.path.endswith(LANGUAGE.suffixes):
             return True
@@ -257,7 +257,7 @@ class PerlRuntime(Rule):
         search = Search(entry, Facts(), world)
         found = {f"-M{name}": search.module(name) for name in names}
         if not entry.path.endswith(LANGUAGE.suffixes):
-            # The shell's quotes around a program are none of Perl's.
+            # Quotes around the program are the shell's, not Perl's.
             plain = source.replace(b"'", b"\n").replace(b'"', b"\n")
             found |= {name: search.module(name) for _, name in parse(plain).modules}
         for detail, path in sorted(found.items()):

@@ -1,4 +1,4 @@
-"""Perl source as data: the modules and files it loads, as far as its text says.
+"""Perl source as data: the modules and files that its text says it loads.
 
 Only perl can parse Perl (perlfaq7), and no published grammar reads all of Debian's. Loading is a statement of its
 own in practice, so that statements are searched for in the text, documentation and comments taken out. What reads
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from debloat.rules.comments import Comments
-from debloat.rules.parsed import remembered
+from debloat.rules.parsed import cached
 
 MAX_SOURCE = 4 << 20
 MAX_STATEMENT = 4000
@@ -100,7 +100,7 @@ def _facts(plain: list[Any]) -> Facts:
 
 
 @functools.lru_cache(maxsize=4096)
-@remembered(_plain, _facts)
+@cached(_plain, _facts)
 def parse(source: bytes, application: bool = True) -> Facts:
     """What `source` loads; any bytes give an answer.
 
@@ -134,7 +134,7 @@ def parse(source: bytes, application: bool = True) -> Facts:
     )
 
 
-@remembered(bool, bool)
+@cached(bool, bool)
 def names_encodings(source: bytes) -> bool:
     """Whether `source` names encodings at run time, or one of East Asia."""
     if len(source) > MAX_SOURCE or b"ncod" not in source or _SAYS_ENCODE.search(source) is None:

@@ -50,8 +50,8 @@ LANGUAGE = Language(
     package_directories=("site-packages", "dist-packages"),
     stores=(".*/(?:__pycache__|lib-dynload)", in_library(r"python3?[\d.]*")),
     bytecode=("__pycache__", ".py"),
-    # importlib's FileFinder lists each directory of sys.path, of which the first is the script's (sys(3)). Names of
-    # extension modules are tagged (PEP 3149).
+    # importlib's FileFinder lists each directory of sys.path; the first is the script's (sys(3)). Names of extension
+    # modules are tagged (PEP 3149).
     importer=Importer(
         r"/(?:lib/python3(?:\.\d+)?(?:/lib-dynload)?|site-packages|dist-packages)",
         r"/(?:python|pypy)[\d.]*",

@@ -59,7 +59,7 @@ class Layout:
         return next((site for site in self.sites if path.startswith(site + "/")), None)
 
     def stdlib_of(self, path: str) -> str | None:
-        """The standard library that holds `path`; a site directory inside it is none of it."""
+        """The standard library that holds `path`; a site directory inside it does not count."""
         if self.site_of(path) is not None:
             return None
         return next((lib for lib in self.stdlibs if path.startswith(lib + "/")), None)
@@ -190,8 +190,8 @@ def _touches(path: str, mark: str, sites: tuple[str, ...]) -> bool:
 def find(world: World, directories: Sequence[str], dotted: str, names: Iterable[str] = ()) -> tuple[str, ...]:
     """The files that `import dotted`, or `from dotted import names`, runs when sys.path is `directories`.
 
-    Each package's `__init__` on the way and the module itself, as far as the name leads: `a.b.attribute` gives `a`
-    and `a.b`. () where its top level is not there.
+    Each package's `__init__` on the way and the module itself, up to the last part that is a module: `a.b.attribute`
+    gives `a` and `a.b`. () where its top level does not exist.
     """
     found: list[str] = []
     below = list(directories)

@@ -24,8 +24,8 @@ _METADATA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*?)(?:-[^/]*)?\.(?:dis
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,200})")
 _EXTRA = re.compile(r";.*\bextra\s*==")
 _READ = ("RECORD", "METADATA", "entry_points.txt", "requires.txt", "top_level.txt")
-_IDLE_GROUPS = frozenset({"console_scripts", "gui_scripts"})
-_NO_PART = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/lintian/", "/usr/share/doc-base/")
+_SCRIPT_GROUPS = frozenset({"console_scripts", "gui_scripts"})
+_DOCUMENTATION = tuple(f"/usr/share/{name}/" for name in ("doc", "man", "info", "lintian", "doc-base"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _finish(world: World, drafts: Mapping[str, _Draft]) -> Units:
             by_name.setdefault(name, unit)
         for m in draft.metadata:
             for group, module in entry_points(_read(world.rootfs, f"{m}/entry_points.txt")):
-                if group not in _IDLE_GROUPS:
+                if group not in _SCRIPT_GROUPS:
                     groups.setdefault(group, []).append((module, unit.anchor))
     return Units(of_path, by_anchor, by_name, {g: tuple(sorted(set(found))) for g, found in groups.items()})
 
@@ -176,7 +176,7 @@ def _finish(world: World, drafts: Mapping[str, _Draft]) -> Units:
 def _package_files(world: World, package: str) -> Iterator[str]:
     """What else the Debian package of a unit brings: its data, its programs; no documentation."""
     for path in world.packages.files(package):
-        if not path.startswith(_NO_PART) and not world.rootfs.is_dir(path):
+        if not path.startswith(_DOCUMENTATION) and not world.rootfs.is_dir(path):
             yield path
 
 
@@ -215,7 +215,7 @@ def _requires(rootfs: Rootfs, metadata: str) -> Iterator[str]:
 
 
 def requirements(lines: Iterable[str]) -> Iterator[str]:
-    """The normalised names in requirement lines (PEP 508); options, URLs, comments and extras' needs are none."""
+    """The normalised names in requirement lines (PEP 508); without options, URLs, comments and needs of extras."""
     for line in lines:
         match = _REQUIREMENT.match(line)
         if match and not _EXTRA.search(line):
@@ -223,7 +223,7 @@ def requirements(lines: Iterable[str]) -> Iterator[str]:
 
 
 def entry_points(text: str) -> Iterator[tuple[str, str]]:
-    """(group, module) pairs of an entry_points.txt; nothing for text that is none."""
+    """(group, module) pairs of an entry_points.txt; nothing for any other text."""
     parser = configparser.RawConfigParser(delimiters=("=",), strict=False, interpolation=None, allow_no_value=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Want
 from debloat.rules.cmdline import words_of
-from debloat.rules.commands import reached
+from debloat.rules.commands import reachable_program
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import find, layout
 from debloat.rules.languages.python.packages import units
-from debloat.rules.languages.python.reach import facts_of, is_source, resolve, search_path
+from debloat.rules.languages.python.reach import DEVELOPMENT, facts_of, is_source, resolve, search_path, site_tops
 from debloat.rules.languages.python.source import facts
 from debloat.rules.languages.shell.rules import DEPENDENCIES, is_shell
 from debloat.rules.languages.shell.source import MAX_SCRIPT
+from debloat.rules.system.configfiles import is_configuration
 
 _MODULE_WORD = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
 _LIBRARY_PLACES = ("/usr/lib/*", "/lib/*", "/usr/lib", "/lib", "/usr/local/lib", "/usr/local/lib/*")
@@ -41,7 +42,7 @@ class Subprocesses(Rule):
             unit = units(world).of_path.get(entry.path)
             idle = _NOT_FOR_LIBRARIES if unit is not None else frozenset[str]()
             for word in sorted(facts_of(world, entry.path).commands - idle):
-                path = reached(world, word, entry.path)
+                path = reachable_program(world, word, entry.path)
                 if path is not None:
                     yield self.want(path, entry.path, word)
 
@@ -123,7 +124,7 @@ class InlineCode(Rule):
             for wanted in sorted(facts(match["code"] or match["more"] or match["here"] or b"").imports):
                 for file in resolve(world, f"{world.config.workdir.rstrip('/')}/-", wanted):
                     yield self.want(file, entry.path, f"import {wanted}")
-                    for part in stdlib.parts(world, file):
+                    for part in stdlib.optional_parts(world, file):
                         yield self.want(part, entry.path, f"import {wanted}")
 
 
@@ -136,4 +137,33 @@ _RUN = re.compile(
 """A Python's -m, -c and here-document (python3(1)), in a shell script."""
 
 
-RULES: tuple[Rule, ...] = (Subprocesses(), Libraries(), CommandLine(), InlineCode())
+class ConfiguredModules(Rule):
+    """Installed modules that the image's own configuration names: `class = pkg.module.Class`, `plugin: pkg`."""
+
+    name = "python.configured"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not is_configuration(entry, world) or not layout(world).live:
+            return
+        text = world.rootfs.text(entry.path)
+        names = {*_DOTTED.findall(text), *_PLUGGED.findall(text)} if "\0" not in text else set()
+        if len(names) > MAX_MODULES:
+            return
+        for name in sorted(names):
+            parts = name.split(".")
+            if parts[0] in site_tops(world) - DEVELOPMENT:
+                for length in range(len(parts), 0, -1):
+                    if files := list(_named(world, ".".join(parts[:length]))):
+                        yield from (self.want(file, entry.path, f"names {name}") for file in files)
+                        break
+
+
+_DOTTED = re.compile(r"(?<![\w./@:-])([A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){1,8})(?![\w/@-])")
+_PLUGGED = re.compile(
+    r"(?i:class|module|plugin|extension|backend|engine|driver|handler|formatter|storage)s?[\"']?[ \t]{0,9}[=:]"
+    r"[\[\"' \t]{0,9}([A-Za-z_]\w{1,60})\b"
+)
+MAX_MODULES = 500
+"""A file with more names is a table of them."""
+
+RULES: tuple[Rule, ...] = (Subprocesses(), Libraries(), CommandLine(), InlineCode(), ConfiguredModules())

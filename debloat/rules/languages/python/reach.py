@@ -37,6 +37,13 @@ def is_source(entry: Entry, world: World) -> bool:
     return is_script_of(LANGUAGE, script_head(entry, world))
 
 
+@derived
+def site_tops(world: World) -> frozenset[str]:
+    """The names of all modules in the directories of installed packages."""
+    sites = layout(world).sites
+    return frozenset(name.partition(".")[0] for site in sites for name in world.rootfs.names(site))
+
+
 @derived_by
 def outline_of(world: World, path: str) -> Outline:
     """The outline of a source file."""
@@ -80,7 +87,7 @@ def _notable_tops(world: World) -> frozenset[str]:
     table = layout(world)
     places = [*table.sites, *(d for env in table.environments for d in env.extra)]
     names = {name.partition(".")[0] for place in places for name in world.rootfs.names(place)}
-    idle = {n.partition("*")[0] for n in (*stdlib.IDLE, *stdlib.NEEDS)}
+    idle = {n.partition("*")[0] for n in (*stdlib.OPTIONAL, *stdlib.NEEDED_WITH)}
     return frozenset(names | idle)
 
 
@@ -167,14 +174,16 @@ def _outside(world: World, unit: Unit, path: str, wanted: Import) -> tuple[str, 
         other = known.get(file)
         if other is not None and other.anchor != unit.anchor:
             found[other.anchor if file in other.members else file] = None
-        elif file not in unit.members and (other is not None or stdlib.part(table, file) or _needs(table, file)):
+        elif file not in unit.members and (
+            other is not None or stdlib.optional_part(table, file) or _needs(table, file)
+        ):
             found[file] = None
     return tuple(found)
 
 
 def _needs(table: Layout, file: str) -> bool:
     lib = table.stdlib_of(file)
-    return lib is not None and file[len(lib) + 1 :].partition("/")[0].partition(".")[0] in stdlib.NEEDS
+    return lib is not None and file[len(lib) + 1 :].partition("/")[0].partition(".")[0] in stdlib.NEEDED_WITH
 
 
 def _confirmed(world: World, places: list[tuple[str, Import]]) -> tuple[str, Import | None]:

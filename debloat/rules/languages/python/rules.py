@@ -8,16 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
+from debloat.rules.application.survey import is_application
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
 from debloat.rules.languages.python.packages import Unit, normalised, requirements, units
 from debloat.rules.languages.python.reach import (
+    DEVELOPMENT,
     facts_of,
     foreign_tool,
     groups_used,
     is_source,
     neighbours,
     resolve,
+    site_tops,
 )
 from debloat.rules.languages.python.source import Import, facts
 
@@ -38,7 +41,7 @@ class StandardLibrary(Rule):
                 yield from self._interpreter(entry, world)
         elif entry.name in ("os.py", "os.pyc") and entry.path.rpartition("/")[0] in table.stdlibs:
             lib = entry.path.rpartition("/")[0]
-            for path in stdlib.whole(world, lib):
+            for path in stdlib.library_files(world, lib):
                 yield self.want(path, entry.path, "standard library")
             for path in (*stdlib.DATA, *_archives(table.environments, lib)):
                 yield self.want(path, entry.path)
@@ -113,7 +116,7 @@ class Imports(Rule):
                 return
         for file in resolve(world, path, wanted, extra):
             yield self.want(file, path, f"import {wanted}")
-            for more in stdlib.parts(world, file):
+            for more in stdlib.optional_parts(world, file):
                 yield self.want(more, path, f"import {wanted}")
 
     def _start_up(self, entry: Entry, world: World) -> Iterator[Want]:
@@ -152,28 +155,38 @@ class NativeImports(Rule):
         if not entry.is_file or not entry.name.endswith((".so", ".pyd")):
             return
         if layout(world).site_of(entry.path) is None:
+            yield from self._of_application(entry, world)
             return
         unit = units(world).of_path.get(entry.path)
-        tops = _site_tops(world) - (unit.tops if unit is not None else frozenset())
+        tops = site_tops(world) - (unit.tops if unit is not None else frozenset())
         for text in sorted(set(_NAMED.findall(world.rootfs.read(entry.path, MAX_NATIVE)))):
             name = text.decode()
             if name.partition(".")[0] in tops:
                 for file in resolve(world, entry.path, Import(0, name)):
                     yield self.want(file, entry.path, f"names {name}")
 
+    def _of_application(self, entry: Entry, world: World) -> Iterator[Want]:
+        """What was a module in source before it was compiled (Cython, Nuitka): any text that is a module's name."""
+        if not is_application(world, entry.path):
+            return
+        data = world.rootfs.read(entry.path, MAX_NATIVE)
+        if b"PyInit_" not in data:
+            return
+        tops = site_tops(world) - DEVELOPMENT
+        for text in sorted(set(_WHOLE.findall(data))):
+            name = text.decode()
+            if name.partition(".")[0] in tops:
+                for file in resolve(world, entry.path, Import(0, name)):
+                    yield self.want(file, entry.path, f"names {name}")
 
+
+_WHOLE = re.compile(rb"(?<=\0)[A-Za-z_]\w{1,60}(?:\.\w{1,60}){0,4}(?=\0)")
 _NAMED = re.compile(rb"(?<=\0)(?:_[A-Za-z]\w{1,60}|[A-Za-z]\w{1,60}(?=\.))(?:\.\w{1,60}){0,4}(?=\0)")
 """A whole text that is a module's name: one with a dot, or with the underscore of modules for other modules."""
 
 
-@derived
-def _site_tops(world: World) -> frozenset[str]:
-    sites = layout(world).sites
-    return frozenset(name.partition(".")[0] for site in sites for name in world.rootfs.names(site))
-
-
 class Distributions(Rule):
-    """A distribution of which a module is used stays whole, with what it imports and declares to need.
+    """A distribution with a used module stays whole, with what it imports and declares to need.
 
     Less its tests and bytecode caches. Its metadata, which programs that look for plug-ins read of everyone, and
     start-up shims are no sign of use.
@@ -203,7 +216,7 @@ class Distributions(Rule):
                 yield self.want(env.config, entry.path, "its environment")
         for edge in neighbours(world, unit):
             yield Want(edge.target, "python.import", edge.source, edge.detail)
-            for more in stdlib.parts(world, edge.target):
+            for more in stdlib.optional_parts(world, edge.target):
                 yield Want(more, "python.import", edge.source, edge.detail)
 
 
@@ -300,7 +313,7 @@ class Requirements(Rule):
 
 
 def project_dependencies(text: str) -> list[str]:
-    """`project.dependencies` of a pyproject.toml (PEP 621), and Poetry's; [] for text that is none."""
+    """`project.dependencies` of a pyproject.toml (PEP 621), and Poetry's; [] for any other text."""
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from debloat.rules.cmdline import programs, vector
-from debloat.rules.parsed import remembered
+from debloat.rules.cmdline import programs, programs_of_argv
+from debloat.rules.parsed import cached
 
 MAX_PARSED = 1 << 20
 """Larger files are tables or generated code; the outline alone speaks for them."""
@@ -63,9 +63,9 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 _DYNAMIC = re.compile(
-    rb"""(?:import_module|__import__|run_module|find_spec|import_string|resolve_name)\(\s{0,80}["'](\.{0,9})([\w.]{1,200})["':]"""
+    rb"""(?:\b(?:\w{0,20}_)?import(?:_\w{1,30})?|run_module|find_spec|resolve_name)\(\s{0,80}["'](\.{0,9})([\w.]{1,200})["':]"""
 )
-_DYNAMIC_WORDS = (b"import_module", b"__import__", b"run_module", b"find_spec", b"import_string", b"resolve_name")
+_DYNAMIC_WORDS = (b"import_", b"_import(", b"run_module", b"find_spec", b"resolve_name")
 _LITERAL = re.compile(rb"""["']([A-Za-z_]\w{0,99}(?:\.\w{1,99}){0,15})["']""")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 
@@ -98,7 +98,7 @@ def _imports_of(plain: Any) -> frozenset[Import]:
     return frozenset(Import(int(level), str(module), tuple(map(str, names))) for level, module, names in plain)
 
 
-@remembered(
+@cached(
     lambda found: [_plain_imports(found.imports), sorted(found.words)],
     lambda plain: Outline(_imports_of(plain[0]), frozenset(map(str, plain[1]))),
 )
@@ -172,7 +172,7 @@ def _facts_of(plain: Any) -> Facts:
     return Facts(_imports_of(imports), literals, commands, paths, libraries, bool(finds_libraries), distributions)
 
 
-@remembered(_plain, _facts_of)
+@cached(_plain, _facts_of)
 def facts(data: bytes) -> Facts:
     """What the file's own grammar says; for text that does not parse (Python 2, a newer grammar) its outline's."""
     tree = None
@@ -218,7 +218,8 @@ _SONAME = re.compile(r"lib[\w.+-]{1,80}\.so(?:\.\d+)*")
 _PINNED = re.compile(r"([A-Za-z0-9][\w.-]{0,100})==[\w.+!-]{1,100}")
 """How a console script names its own distribution to load_entry_point."""
 
-_IMPORTERS = frozenset({"import_module", "__import__", "run_module", "find_spec", "import_string", "resolve_name"})
+_IMPORTER = re.compile(r"(?:\w*_)?import(?:_\w+)?|run_module|find_spec|resolve_name")
+"""Functions that take a module's name: importlib's, and others' around it (`try_import`)."""
 _RESOURCES = frozenset(
     {"files", "get_data", "read_text", "read_binary", "open_text", "open_binary", "path", "contents"}
 )
@@ -299,7 +300,7 @@ class _Reader:
         first = _text(call.args[0]) if call.args else None
         if whole in ("sys.path.append", "sys.path.insert"):
             self._paths |= {text for arg in call.args if (text := _text(arg)) and text.startswith("/")}
-        elif name in _IMPORTERS and first is not None:
+        elif first is not None and _IMPORTER.fullmatch(name):
             self._add_dynamic(first, call)
         elif name in _LOADERS:
             names = {text for arg in call.args if (text := _text(arg)) and "/" not in text}
@@ -355,7 +356,7 @@ class _Reader:
                 for value in self._values(node.elts[0]):
                     text = _text(value)
                     if text:
-                        yield from dict.fromkeys((text, *vector((text, *rest))))
+                        yield from dict.fromkeys((text, *programs_of_argv((text, *rest))))
             self._module_argument(node.elts)
             return
         text = _text(node)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from debloat.closure import World
 from debloat.rules.languages.python.layout import Layout, layout
 
-IDLE = (
+OPTIONAL = (
     "test",
     "tests",
     "idlelib",
@@ -42,7 +42,7 @@ IDLE = (
 """Parts that a program gets by naming them and never by the way: tests, tools of development, and extension modules
 that bring libraries for little (libdb, NIS with Kerberos behind it, Tcl/Tk)."""
 
-NEEDS = {
+NEEDED_WITH = {
     "dbm": ("_dbm", "_gdbm"),
     "idlelib": ("tkinter", "_tkinter"),
     "pydoc": ("pydoc_data",),
@@ -58,7 +58,7 @@ DATA = ("/etc/mime.types",)
 """Files outside of it that standard modules read (mimetypes.knownfiles)."""
 
 
-def part(table: Layout, path: str) -> str | None:
+def optional_part(table: Layout, path: str) -> str | None:
     """The name of the idle part that holds a file of a standard library, such as `tkinter`; None for the rest."""
     lib = table.stdlib_of(path)
     if lib is None:
@@ -71,10 +71,10 @@ def part(table: Layout, path: str) -> str | None:
 
 @functools.cache
 def _idle(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in IDLE)
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in OPTIONAL)
 
 
-def whole(world: World, lib: str) -> Iterator[str]:
+def library_files(world: World, lib: str) -> Iterator[str]:
     """The files of a standard library that stay with it."""
     table = layout(world)
     for entry in world.rootfs.walk(lib):
@@ -84,20 +84,20 @@ def whole(world: World, lib: str) -> Iterator[str]:
 
 
 def _library_file(table: Layout, path: str) -> bool:
-    return table.stdlib_of(path) is not None and part(table, path) is None and not path.endswith(".a")
+    return table.stdlib_of(path) is not None and optional_part(table, path) is None and not path.endswith(".a")
 
 
-def parts(world: World, path: str) -> Iterator[str]:
-    """What a program that imports the standard module at `path` gets besides: its idle part, and those in NEEDS."""
+def optional_parts(world: World, path: str) -> Iterator[str]:
+    """What a program that imports the standard module at `path` also gets: its optional part, those in NEEDED_WITH."""
     table = layout(world)
     lib = table.stdlib_of(path)
     if lib is None:
         return
     top = path[len(lib) + 1 :].removeprefix("lib-dynload/").partition("/")[0].partition(".")[0]
-    wanted = [*NEEDS.get(top, ()), *([top] if part(table, path) not in (None, "test") else [])]
+    wanted = [*NEEDED_WITH.get(top, ()), *([top] if optional_part(table, path) not in (None, "test") else [])]
     for name in wanted:
         yield from world.rootfs.glob(f"{lib}/{name}.*")
         yield from world.rootfs.glob(f"{lib}/lib-dynload/{name}.*")
         for entry in world.rootfs.walk(f"{lib}/{name}"):
-            if not entry.is_dir and "/__pycache__/" not in entry.path and part(table, entry.path) != "test":
+            if not entry.is_dir and "/__pycache__/" not in entry.path and optional_part(table, entry.path) != "test":
                 yield entry.path

@@ -1,7 +1,7 @@
-"""What a shell script uses: command words behind wrappers, literal paths, sourced files, as far as they can be told.
+"""What a shell script uses: command words behind wrappers, literal paths, sourced files, where the text says them.
 
 Nothing is run. A variable has every value that is assigned to it anywhere in the script, the image's
-environment included; what cannot be told is `UNKNOWN` in a value.
+environment included; what is not known is `UNKNOWN` in a value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from debloat.core.shells import POSIX_SHELLS
 from debloat.rules.languages.shell.source import Command, Script, Sub, Var, Word, parse
 
 UNKNOWN = "\0"
-"""Stands in a value for a part that cannot be told; no path holds it."""
+"""Stands in a value for an unknown part; no path holds it."""
 
 MAX_VALUES = 8
 MAX_BRACES = 64
@@ -135,8 +135,8 @@ LINE_TAKERS = {
     "env": "-S",
 }
 
-TALKERS = frozenset(("echo", "printf", "rm", "rmdir", "unlink", "logger", "[[", "unset", "mkdir", "mkfifo"))
-"""Paths in their arguments are told, made or removed, not used."""
+NON_READERS = frozenset(("echo", "printf", "rm", "rmdir", "unlink", "logger", "[[", "unset", "mkdir", "mkfifo"))
+"""They print, make or remove the paths in their arguments, and read none."""
 
 COPIERS = frozenset(("cp", "rsync", "tar", "mv", "cpio"))
 """A directory in their arguments means everything below it."""
@@ -224,7 +224,7 @@ class Evaluator:
         for head in heads:
             name = posixpath.basename(head)
             kind = "tree" if name in COPIERS else "path"
-            for word in rest if name not in TALKERS else ():
+            for word in rest if name not in NON_READERS else ():
                 yield from self._path_uses(word, command.line, kind)
         yield from self._stdin(command)
         for argv in self._argvs(command.words):
@@ -348,7 +348,7 @@ class Evaluator:
     # -- values
 
     def values(self, word: Word) -> list[str]:
-        """Every value of a word that can be told, at most `MAX_VALUES`, in source order."""
+        """Every value that a word may have, at most `MAX_VALUES`, in source order; unknown parts are `UNKNOWN`."""
         found = [""]
         for part in word.parts:
             options = self._part(part)

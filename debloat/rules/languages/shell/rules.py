@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.rules import languages
-from debloat.rules.commands import circle, command, executed, inert, on_path, runnable
+from debloat.rules.commands import assumed_packages, command, executed, is_template, on_path, runnable
 from debloat.rules.interpreters import HEAD, SHELL, interpreter
-from debloat.rules.knowledge.plugins import SHARED
+from debloat.rules.knowledge.plugins import SHARED_DIRECTORY
 from debloat.rules.languages.shell import source as shellparse
 from debloat.rules.languages.shell.evaluate import BUILTINS, SHELLS, UNKNOWN, Evaluator, Use, names
 from debloat.rules.languages.shell.language import LANGUAGE
@@ -38,10 +38,10 @@ DEPENDENCIES = re.compile(f"/(?:{'|'.join(sorted(_THIRD_PARTY))})/(?!.*bin/[^/]+
 
 MAX_SOURCED = 6
 MAX_PATHS = 2000
-MIN_TOLD = 3
-"""Characters of a command's name that must be told for its other part to be any."""
-MAX_TOLD = 32
-"""Where more programs match, the name says too little."""
+MIN_KNOWN_CHARS = 3
+"""Known characters that a command's name must have for the rest to be matched."""
+MAX_MATCHES = 32
+"""Programs that may match such a name; where more do, none is kept for it."""
 
 _PIECES = re.compile(r"[\s=:,;\"'()<>|&]+")
 
@@ -55,7 +55,7 @@ def is_shell(path: str, head: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What a script may reach: everything for the application's, for a package's its own circle."""
+    """What a script may reach: everything for the application's, for a package's what it may assume."""
 
     world: World
     packages: frozenset[str] | None
@@ -108,7 +108,7 @@ class _Reading:
             bases = evaluator.directories if "/" in word else evaluator.path_directories()
             candidates = [c for base in bases if (c := command(world, f"{base.rstrip('/')}/{word}"))]
         if UNKNOWN in word and "/" not in word:
-            for target in _named_in_part(world, word):
+            for target in _matching_programs(world, word):
                 yield from self._want(target, path, use)
         for target in candidates[:1]:
             yield from self._want(target, path, use)
@@ -156,9 +156,9 @@ class _Reading:
             yield from self._want(entry.path, path, use)
 
 
-def _named_in_part(world: World, word: str) -> tuple[str, ...]:
-    """The programs on the path that a word may run of which a part is told: `${algorithm}sum`, `mkfs.$type`."""
-    if len(word.replace(UNKNOWN, "")) < MIN_TOLD or any(c in word for c in "*?[ "):
+def _matching_programs(world: World, word: str) -> tuple[str, ...]:
+    """The programs on PATH that match a word with unknown parts: `${algorithm}sum`, `mkfs.$type`."""
+    if len(word.replace(UNKNOWN, "")) < MIN_KNOWN_CHARS or any(c in word for c in "*?[ "):
         return ()
     pattern = re.compile(".+".join(re.escape(part) for part in word.split(UNKNOWN)))
     directories = dict.fromkeys(real for d in world.config.path if (real := world.rootfs.resolve(d).path))
@@ -168,18 +168,18 @@ def _named_in_part(world: World, word: str) -> tuple[str, ...]:
         for name in world.rootfs.names(directory)
         if pattern.fullmatch(name) and runnable(world, path := f"{directory.rstrip('/')}/{name}")
     }
-    return tuple(found[name] for name in sorted(found)) if len(found) <= MAX_TOLD else ()
+    return tuple(found[name] for name in sorted(found)) if len(found) <= MAX_MATCHES else ()
 
 
 def _expand(path: str, glob: object) -> tuple[str, ...]:
-    """The path, or what it matches where it is a pattern or has parts that cannot be told."""
+    """The path, or what it matches where it is a pattern or has unknown parts."""
     if UNKNOWN in path:
         prefix = path.partition(UNKNOWN)[0]
         # The root's own directories are no place to guess in.
         if prefix.count("/") < 3 or "*" in path:
             return ()
-        # Nor are the directories of all packages, for a name of which nothing is known.
-        if any(not part.strip(UNKNOWN) and SHARED.fullmatch(above) for above, part in _steps(path)):
+        # Nor are the directories that all packages share, for an unknown name.
+        if any(not part.strip(UNKNOWN) and SHARED_DIRECTORY.fullmatch(above) for above, part in _steps(path)):
             return ()
         path = re.sub("[*?[]", "?", path).replace(UNKNOWN, "*")
     elif not any(c in path for c in "*?["):
@@ -209,7 +209,7 @@ def _readable(path: str, world: World) -> bool:
 
 
 @derived
-def _traced(world: World) -> frozenset[str]:
+def _traced_files(world: World) -> frozenset[str]:
     """Real paths that were opened or executed while recording."""
     resolve = world.rootfs.resolve
     touched = {a.path for a in world.trace.accesses if a.op in (Op.OPEN, Op.EXEC)}
@@ -270,9 +270,9 @@ class ShellScripts(Rule):
                 return
             if (shell := on_path(world, "sh")) and entry.executable:
                 yield self.want(shell, entry.path, "no #! line: whoever cannot execute it hands it to a shell")
-        traced = entry.path in _traced(world)
+        traced = entry.path in _traced_files(world)
         own = bool(owners) and not world.packages.modified(entry.path)
-        scope = _Scope(world, circle(world, owners) if own else None, traced or own)
+        scope = _Scope(world, assumed_packages(world, owners) if own else None, traced or own)
         reading = _Reading(scope, self.name, {entry.path})
         yield from _unique(reading.wants(world.rootfs.read(entry.path), entry.path))
 
@@ -280,8 +280,8 @@ class ShellScripts(Rule):
     def _follow(entry: Entry, world: World) -> bool:
         path = entry.path
         if entry.name in BUILD_SCRIPTS or DEPENDENCIES.search(path):
-            return path in _traced(world)
-        if inert(world, path):
+            return path in _traced_files(world)
+        if is_template(world, path):
             return False
         named = "." in entry.name or not world.packages.owners(path)
         return entry.executable or (named and not INTERACTIVE.fullmatch(path))

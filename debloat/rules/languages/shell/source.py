@@ -28,7 +28,7 @@ MAX_DEPTH = 150
 class Var:
     """`$NAME` or `${NAME...}`; `default` is the word of `:-`, `:=`, `-`, `=`, `:+` and `+`.
 
-    `suffixed` says that the value is altered (`%`, `#`, `/`), so that it cannot be told.
+    `suffixed` says that the value is altered (`%`, `#`, `/`), so that it is not known.
     """
 
     name: str

@@ -1,0 +1,104 @@
+"""Shared libraries that the application loads by name, in whatever language.
+
+`ffi_lib "sodium"`, `ffi.load("sodium")`, `FFI::cdef($h, "libsodium.so.23")`, `Native.load("sodium", ...)`,
+`dlopen("libsodium.so.23", RTLD_NOW)`, `LD_PRELOAD=$(find / -name libjemalloc.so.2)`: the loader looks a soname up in
+its directories (ld.so(8)), and a name without `lib` and `.so` is completed by whoever calls it. A name that is no
+library of the image's brings nothing. A Debian package names what it depends on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from debloat.closure import Rule, World, derived
+from debloat.core.model import Entry, Want
+from debloat.rules.application.mentions import MAX_SOURCE, is_source
+from debloat.rules.application.survey import is_application
+from debloat.rules.commands import with_dependencies
+from debloat.rules.interpreters import HEAD
+from debloat.rules.languages.compiled.literals import loaded
+from debloat.rules.languages.java.packages import classes_of
+from debloat.rules.languages.java.source import strings
+from debloat.rules.languages.shell.rules import is_shell
+
+PLACES = ("/usr/lib", "/usr/lib/*-linux-gnu*", "/lib", "/lib/*-linux-gnu*", "/usr/local/lib")
+"""Directories of libraries (ld.so.conf of Debian)."""
+
+MAX_PROGRAM = 64 << 20
+
+_SONAME = re.compile(rb"(?<![\w/.+-])(lib[\w+-][\w.+-]{0,60}?\.so(?:\.\d{1,4}){0,3})(?![\w.])")
+_PACKED = re.compile(rb"(lib[a-zA-Z][\w+-]{0,60}?\.so\.\d{1,4})(?!\d)")
+_CALL = re.compile(
+    rb"(?:\bffi_lib\b|\bffi\.load\b|\bload-foreign-library\b|\bdynamic-link\b|\bFiddle(?:\.|::)dlopen\b|\bffi\.Library\b"
+    rb"|\bkoffi\.load\b|\bDllImport\b|\bNative\.load(?:Library)?\b|\bNativeLibrary\.getInstance\b|\bFFI::(?:cdef|load)\b"
+    rb"|\bfind_lib(?:_or_die)?\b|\blib\s{0,4}=>|\bdlopen\b|\bFFI::Library\b)([^\n;]{0,200})"
+)
+_NAME = re.compile(rb"[\"']([\w.+-]{2,60})[\"']")
+
+
+class NamedLibraries(Rule):
+    """Libraries of the image whose names stand in a source, a script or a compiled program."""
+
+    name: ClassVar[str] = "library.named"
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        if not entry.is_file or entry.size < 8:
+            return
+        owners = world.packages.owners(entry.path)
+        circle = with_dependencies(world, owners) if owners else None
+        for name in sorted(set(_names(entry, world, bool(owners)))):
+            for path in _libraries(world).get(name, ()):
+                real = world.rootfs.resolve(path).path or path
+                if circle is None or not circle.isdisjoint(world.packages.owners(real)):
+                    yield self.want(path, entry.path, f"names {name}")
+
+
+def _names(entry: Entry, world: World, owned: bool) -> Iterator[str]:
+    """The names of libraries, as they stand in the file: sonames, and others where a call loads one."""
+    if not owned and is_application(world, entry.path):
+        for data in classes_of(entry, world):
+            if b"com/sun/jna" in data or b"loadLibrary" in data:
+                yield from (text for text in strings(data) if len(text) <= 60)
+    if entry.size <= MAX_SOURCE and _is_text(entry, world):
+        data = world.rootfs.read(entry.path)
+        if b".so" in data:
+            yield from (name.decode() for name in _SONAME.findall(data))
+        for call in _CALL.findall(data):
+            yield from (name.decode() for name in _NAME.findall(call))
+    elif not owned and entry.size <= MAX_PROGRAM and is_application(world, entry.path):
+        data = world.rootfs.read(entry.path) if world.rootfs.read(entry.path, 4) == b"\x7fELF" else b""
+        if b"dlopen" in data:
+            data = loaded(data)
+            yield from (name.decode() for name in {*_SONAME.findall(data), *_PACKED.findall(data)})
+
+
+def _is_text(entry: Entry, world: World) -> bool:
+    if is_source(entry, world):
+        return True
+    return is_shell(entry.path, world.rootfs.read(entry.path, HEAD))
+
+
+@derived
+def _libraries(world: World) -> dict[str, tuple[str, ...]]:
+    """What a library may be called: its file's name, that without a version, and that without `lib` and `.so`."""
+    found: dict[str, list[str]] = {}
+    for place in PLACES:
+        for path in world.rootfs.glob(f"{place}/lib*.so*"):
+            file = path.rpartition("/")[2]
+            stem, _, version = file.partition(".so")
+            if not version or re.fullmatch(r"(?:\.\d+)+", version):
+                major = ".".join(version.split(".")[:2])
+                for name in {file, f"{stem}.so{major}", f"{stem}.so", stem, stem.removeprefix("lib")}:
+                    found.setdefault(name, []).append(path)
+    return {name: _best(name, paths) for name, paths in found.items()}
+
+
+def _best(name: str, paths: list[str]) -> tuple[str, ...]:
+    """The files that have the very name; all that may be meant where none has."""
+    exact = tuple(path for path in paths if path.endswith(f"/{name}"))
+    return exact or tuple(sorted(paths))
+
+
+RULES: tuple[Rule, ...] = (NamedLibraries(),)
