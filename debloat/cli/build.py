@@ -1,4 +1,4 @@
-"""`debloat build`: docker build, then the main job."""
+"""`debloat build`: the build command of the engine, then the main job."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from debloat.cli.engines import Engines
@@ -16,16 +18,18 @@ from debloat.cli.options import Build, Slim
 from debloat.cli.plan import built_first, show
 from debloat.cli.slim import plan, slim
 from debloat.core.errors import EngineUnavailable, UsageError
+from debloat.core.reference import qualified
 from debloat.core.signals import hold_back
-from debloat.engine.base import PENDING_REPOSITORY, Engine
+from debloat.engine.base import PENDING_REPOSITORY, Engine, EngineInfo
 from debloat.engine.run_id import new_run
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _GRACE = 10.0
 """Seconds that the docker CLI may take to call a build off."""
 
 
 def build(options: Build, engines: Engines) -> None:
-    """Build with the docker CLI (BuildKit where it has it), and slim what came out.
+    """Build with the command of the engine (docker: BuildKit where it has it), and slim what came out.
 
     The image is named after the context's directory, the result `NAME:slim`, unless `-t` says otherwise. A plan is that
     of the image as it was last built, for its configuration is not known before; UsageError where it never was.
@@ -36,20 +40,55 @@ def build(options: Build, engines: Engines) -> None:
             f"cannot build {options.context}: it is no directory", "name the directory that holds the Dockerfile"
         )
     name = repository_name(directory.resolve().name)
-    original = f"{name}:latest"
-    docker, words = _docker(), command_line(options, original)
+    info = engines.connect().info()
+    builder, registry = builder_of(info), info.traits.registry
+    original = qualified(f"{name}:latest", registry)
     result = replace(options.result, tag=options.result.tag or f"{name}:slim")
     main_job = Slim(original, options.probes, options.policy, result, options.verbosity)
     if result.dry_run:
-        show(built_first(plan(main_job, engines, directory), ("docker", *words)), result.json)
+        words = (builder.name, *builder.argv[1:], *command_line(options, original, "", *builder.options))
+        show(built_first(plan(main_job, engines, directory), words), result.json)
         return
-    mark = f"{PENDING_REPOSITORY}:{new_run()}"
-    _build([docker, *command_line(options, original, mark, *_loading(docker))])
+    mark = qualified(f"{PENDING_REPOSITORY}:{new_run()}", registry)
+    more = (*builder.options, *(_loading(builder) if info.traits.product == "docker" else ()))
+    _build(builder, command_line(options, original, mark, *more))
     try:
         _must_have_been_built(engines.connect(), original, mark)
     finally:
         engines.connect().untag(mark)
     slim(main_job, engines, directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """A command that builds for an engine: its words before `build`, options that it has to have, its environment."""
+
+    argv: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def name(self) -> str:
+        return Path(self.argv[0]).name
+
+
+def builder_of(info: EngineInfo) -> Builder:
+    """The command for an engine. EngineUnavailable where there is none here.
+
+    For Podman its own, else docker's classic builder, which Podman serves; BuildKit it does not.
+    """
+    docker, podman = shutil.which("docker"), shutil.which("podman")
+    if info.traits.product == "podman" and podman:
+        # In OCI's format the image would lose HEALTHCHECK, SHELL and ONBUILD.
+        return Builder((podman, "--url", info.endpoint), ("--format", "docker"))
+    if docker is None:
+        command, hint = ("docker", "docker CLI (docker-cli)")
+        if info.traits.product == "podman":
+            command, hint = ("podman", "podman command (podman)")
+        raise EngineUnavailable(f"cannot build: there is no {command} command here", f"install the {hint}")
+    if info.traits.product == "podman":
+        return Builder((docker,), (), {"DOCKER_HOST": info.endpoint, "DOCKER_BUILDKIT": "0"})
+    return Builder((docker,))
 
 
 def _must_have_been_built(engine: Engine, name: str, mark: str) -> None:
@@ -67,16 +106,16 @@ def _must_have_been_built(engine: Engine, name: str, mark: str) -> None:
         )
 
 
-def _loading(docker: str) -> tuple[str, ...]:
+def _loading(builder: Builder) -> tuple[str, ...]:
     """`--load` where the build command knows it: a builder of its own keeps what it builds to itself otherwise."""
     with tempfile.TemporaryFile() as usage:
-        _call([docker, "build", "--help"], subprocess.DEVNULL, usage)
+        _call([*builder.argv, "build", "--help"], subprocess.DEVNULL, usage)
         usage.seek(0)
         return ("--load",) if re.search(rb"^\s*--load\b", usage.read(), re.MULTILINE) else ()
 
 
 def command_line(options: Build, name: str, mark: str = "", *more: str) -> list[str]:
-    """What `docker` is called with to build an image under a name, and under another one that nothing else has."""
+    """What the command is called with to build an image under a name, and under another one that nothing else has."""
     # A classic builder leaves the container of a step that failed; BuildKit takes the option and needs it not.
     argv = ["build", "--force-rm", "-t", name, *(("-t", mark) if mark else ()), *more]
     for flag, values in (
@@ -98,28 +137,26 @@ def repository_name(directory: str) -> str:
     return name or "image"
 
 
-def _docker() -> str:
-    path = shutil.which("docker")
-    if path is None:
-        raise EngineUnavailable("cannot build: there is no docker command here", "install the docker CLI (docker-cli)")
-    return path
-
-
-def _build(argv: list[str]) -> None:
+def _build(builder: Builder, words: list[str]) -> None:
     """Run the build; its output goes to stderr as it comes. BuildKit where the CLI carries it."""
     with tempfile.TemporaryFile() as log:
-        code = _call(argv, log)
+        code = _call([*builder.argv, *words], log, environment=builder.environment)
         log.seek(0)
         errors = log.read().decode("utf-8", "replace")
     if code and "BuildKit is enabled but the buildx component is missing" in errors:
         # A CLI of 23 or later without buildx: its classic builder has to be asked for.
-        code, errors = _call(argv, 2, DOCKER_BUILDKIT="0"), ""
+        code, errors = _call([*builder.argv, *words], 2, environment={"DOCKER_BUILDKIT": "0"}), ""
     os.write(2, errors.encode())
     if code:
-        raise UsageError("docker build failed; its output is above", "does `docker build` of this directory work?")
+        command = builder.name
+        raise UsageError(
+            f"{command} build failed; its output is above", f"does `{command} build` of this directory work?"
+        )
 
 
-def _call(argv: list[str], errors: IO[bytes] | int, output: IO[bytes] | int = 2, **environment: str) -> int:
+def _call(
+    argv: list[str], errors: IO[bytes] | int, output: IO[bytes] | int = 2, environment: Mapping[str, str] = NOTHING
+) -> int:
     """Run a command to its end, and end it when this process is to end: a build would go on without anyone."""
     release, process = hold_back(), None
     try:

@@ -13,6 +13,7 @@ import pytest
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image
 from debloat.engine.base import PENDING_REPOSITORY
+from debloat.engine.traits import PODMAN
 from tests.support.cli import CommandLine, fails, shop, shows_what_is_gone
 from tests.support.engine import FakeEngine
 
@@ -167,6 +168,7 @@ def test_lock_of_what_differs_leaves_the_old_lock(lines: Lines, here: Path) -> N
 DOCKER = """#!/bin/sh
 case "$*" in *--help) printf '%s\\n' 'Usage:  docker build' '      --label list' '      {option}'; exit;; esac
 printf '%s\\n' "$@" > "$0.argv"
+env | grep -E '^DOCKER_(HOST|BUILDKIT)=' > "$0.env"
 echo building >&2
 while [ $# -gt 0 ] && {builds}; do [ "$1" != -t ] || echo "$2" >> "$0.tags"; shift; done
 exit {code}
@@ -184,10 +186,9 @@ def docker(debloat: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     image = engine.image
 
     def built(reference: str, *, pull: bool = True) -> Image:
-        tags = tmp_path / "bin" / "docker.tags"
-        for tag in tags.read_text().splitlines() if tags.exists() else ():
-            engine.names[tag] = engine.names["shop:1"]
-        tags.unlink(missing_ok=True)
+        for tags in (tmp_path / "bin").glob("*.tags"):
+            engine.names.update(dict.fromkeys(tags.read_text().split(), engine.names["shop:1"]))
+            tags.unlink()
         return image(reference, pull=pull)
 
     monkeypatch.setattr(engine, "image", built)
@@ -206,8 +207,13 @@ def docker(debloat: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def words(argv: Path) -> list[str]:
     """What the docker command was called with, less the name that stands for this build alone."""
     found = argv.read_text().split("\n")[:-1]
-    at = next(i for i, word in enumerate(found) if word.startswith(f"{PENDING_REPOSITORY}:"))
+    at = next(i for i, word in enumerate(found) if f"{PENDING_REPOSITORY}:" in word)
     return found[: at - 1] + found[at + 1 :]
+
+
+def environment(argv: Path) -> dict[str, str]:
+    """What of docker's variables the command found."""
+    return dict(line.split("=", 1) for line in argv.with_suffix(".env").read_text().splitlines())
 
 
 @pytest.fixture
@@ -264,13 +270,42 @@ def test_a_build_that_fails_ends_with_2(debloat: CommandLine, context: Path, doc
     done = debloat("build", str(context))
     assert done.code == 2
     assert "docker build failed" in done.complaint
-    assert debloat.connected == 0
 
 
 def test_build_of_what_is_no_directory(debloat: CommandLine) -> None:
     done = debloat("build", "nowhere")
     assert done.code == 2
     assert "cannot build nowhere: it is no directory" in done.complaint
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_build_on_podman(
+    debloat: CommandLine, context: Path, docker: PutDocker, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """By its own command where that is here, in the format that keeps a health check; else as docker did before 23."""
+    argv = docker(option="--load")
+    monkeypatch.setattr(debloat.engine, "traits", PODMAN)
+    if own:
+        docker_ = argv.with_name("docker")
+        argv = docker_.rename(docker_.with_name("podman")).with_name("podman.argv")
+    done = debloat("build", str(context), "-q")
+    assert (done.code, done.out) == (0, "localhost/web-shop:slim\n")
+    engine = debloat.engine.info().endpoint
+    before = ["--url", engine, "build"] if own else ["build"]
+    after = ["--format", "docker"] if own else []
+    assert words(argv) == [*before, "--force-rm", "-t", "localhost/web-shop:latest", *after, str(context)]
+    if not own:
+        assert environment(argv) == {"DOCKER_HOST": engine, "DOCKER_BUILDKIT": "0"}
+
+
+def test_build_on_podman_without_a_command(
+    debloat: CommandLine, context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(debloat.engine, "traits", PODMAN)
+    done = debloat("build", str(context))
+    assert done.code == 3
+    assert "there is no podman command here" in done.complaint
 
 
 def test_build_without_a_docker_command(debloat: CommandLine, context: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from debloat.engine.base import (
     ExecResult,
     Leftover,
 )
+from debloat.engine.traits import DOCKER
 from debloat.image.reader import ExportedContents
 from debloat.image.rootfs import MemoryContents, Rootfs
 
@@ -61,6 +62,7 @@ class FakeEngine:
         self.calls: list[str] = []
         self.created: list[ContainerSpec] = []
         self.fail_on: dict[str, Exception] = {}
+        self.traits = DOCKER
         self.doctor = b"notify yes\nptrace yes\nnotify_killable yes\nprocess_vm_readv yes\ncap_sys_admin no\n"
         self._program = program
         self._count = 0
@@ -78,7 +80,7 @@ class FakeEngine:
             raise self.fail_on[name]
 
     def info(self) -> EngineInfo:
-        return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", "unix:///fake", True)
+        return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", "unix:///fake", True, self.traits)
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
         self._call("image")
