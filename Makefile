@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests without an engine share nothing but the processors.
 PARALLEL := -n auto --maxprocesses 4
 
-.PHONY: setup engine demo test unit fuzz coverage lint bench wheel clean
+.PHONY: setup engine engines demo test unit fuzz coverage lint bench wheel clean
 
 setup:
 	@scripts/setup.sh
@@ -24,6 +24,10 @@ demo: engine
 test: engine lint
 	@$(PYTEST) $(PARALLEL) -m "not engine" --durations=15
 	@$(PYTEST) -m engine --durations=15
+
+# Every engine that Debian's packages bring, sid's too, beside the one that runs; writes the table of docs/engines.md.
+engines: engine
+	@DEBLOAT_MORE_ENGINES=1 DEBLOAT_WRITE_DOCS=1 $(PYTEST) -m engines --durations=15
 
 # Between two edits: no engine, no network, two minutes at most on two processors.
 unit: setup
