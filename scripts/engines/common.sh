@@ -19,6 +19,9 @@ claim() {
     case $1 in '' | *[!a-z0-9]* | ?????????????*) usage "a name is at most twelve lower-case letters and digits: $1" ;; esac
     [ "$(id -u)" -eq 0 ] || fail "only root can start an engine"
     place=$HOME_DIR/$1
+    mkdir -p "$HOME_DIR"
+    # An engine's overlays cannot lie on another overlay: as in a container that has no volume there.
+    [ "$(stat -f -c %T "$HOME_DIR")" != overlayfs ] || fail "$HOME_DIR lies on overlayfs" "name another place in DEBLOAT_ENGINES"
     [ ! -e "$place/pid" ] || fail "$1 is there already" "$0 stop $1"
 }
 

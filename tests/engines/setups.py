@@ -31,7 +31,14 @@ class Setup:
     words: tuple[str, ...] = ()
 
 
-HERE = Setup("here", "Docker 20.10 (bookworm)")
+def _title_of_here() -> str:
+    """By its version: another machine has another engine."""
+    words = ["docker", "version", "--format", "{{.Server.Version}}"]
+    version = subprocess.run(words, capture_output=True, text=True).stdout.strip() or "that is not there"
+    return "Docker 20.10 (bookworm)" if version.startswith("20.10.") else f"Docker {version} (of this machine)"
+
+
+HERE = Setup("here", _title_of_here())
 CI = (
     HERE,
     Setup("docker26", "Docker 26.1 (trixie)", "docker.sh", ("trixie", "classic")),

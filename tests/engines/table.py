@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.engines.setups import CI, ROOT, SETUPS
+from tests.engines.setups import ROOT, SETUPS
 
 DOCUMENT = ROOT / "docs" / "engines.md"
 BEGIN, END = "<!-- matrix -->\n", "<!-- end of matrix -->\n"
@@ -38,8 +38,7 @@ def write(table: str, path: Path = DOCUMENT) -> None:
     path.write_text(head + BEGIN + table + END + rest.partition(END)[2])
 
 
-def of_ci(table: str) -> str:
-    """The columns that every run has."""
+def columns(table: str) -> dict[str, list[str]]:
+    """The cells below each title; those that name the rows stand under the empty one."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    kept = [0, *(i for i, title in enumerate(rows[0]) if title in {s.title for s in CI})] if rows else []
-    return "\n".join(" | ".join(row[i] for i in kept) for row in rows)
+    return {title: [row[number] for row in rows[2:]] for number, title in enumerate(rows[0])} if rows else {}

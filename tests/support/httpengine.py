@@ -9,6 +9,7 @@ import base64
 import json
 import re
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -236,7 +237,7 @@ def frame(stream: int, data: bytes) -> bytes:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: _Server | _TlsServer
 
     def log_message(self, format: str, *args: Any) -> None: ...
 
@@ -319,15 +320,36 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     http: HttpEngine
 
 
+class _TlsServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    http: HttpEngine
+
+
 @contextmanager
 def serving(http: HttpEngine, path: Path) -> Iterator[str]:
-    """The endpoint of the engine while a block runs."""
+    """The endpoint of the engine, a socket, while a block runs."""
     with _Server(str(path), _Handler) as server:
         server.http = http
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with _at_work(server):
             yield f"unix://{path}"
-        finally:
-            server.shutdown()
-            thread.join()
+
+
+@contextmanager
+def serving_tls(http: HttpEngine, context: ssl.SSLContext) -> Iterator[str]:
+    """The endpoint of the engine, a port on loopback that speaks TLS, while a block runs."""
+    with _TlsServer(("127.0.0.1", 0), _Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.http = http
+        with _at_work(server):
+            yield f"tcp://localhost:{server.server_address[1]}"
+
+
+@contextmanager
+def _at_work(server: socketserver.BaseServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
