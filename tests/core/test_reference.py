@@ -23,7 +23,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
     ],
 )
 def test_what_an_image_can_be_called(text: str) -> None:
-    must_be_reference(text)
+    must_be_reference(text, "docker")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_an_image_can_be_called(text: str) -> None:
 )
 def test_what_no_image_is_called(text: str) -> None:
     with pytest.raises(UsageError):
-        must_be_reference(text)
+        must_be_reference(text, "docker")
 
 
 def test_what_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,14 +57,14 @@ def test_what_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with tarfile.open("app.tar", "w"):
         pass
     Path("app").mkdir()
-    must_not_be_a_file("app")  # an image may be called as a directory here is
-    must_not_be_a_file("nothing")
-    must_not_be_a_file("a" * 5000)
+    must_not_be_a_file("app", "docker")  # an image may be called as a directory here is
+    must_not_be_a_file("nothing", "docker")
+    must_not_be_a_file("a" * 5000, "docker")
     (Path("app") / "Dockerfile").touch()
     with pytest.raises(UsageError, match="app is a directory"):
-        must_not_be_a_file("app")
+        must_not_be_a_file("app", "docker")
     with pytest.raises(UsageError, match=r"app\.tar is an archive"):
-        must_not_be_a_file("app.tar")
+        must_not_be_a_file("app.tar", "docker")
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_what_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_the_name_of_the_result(reference: str, name: str) -> None:
     image = Image(reference, DIGEST, "linux", "amd64", "", "2024-01-01T00:00:00Z", ImageConfig({}))
-    assert result_name(image) == name
+    assert result_name(image, "", "") == name

@@ -30,6 +30,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def found() -> Endpoint:
+    """The endpoint that is looked for first."""
+    return find()[0]
+
+
 def engine() -> HttpEngine:
     return HttpEngine(FakeEngine({"a:1": (tree({"/x": ""}), {})}, lambda rootfs, argv: Behaviour()))
 
@@ -47,27 +52,27 @@ def put_context(place: Path, name: str, host: str, **more: Any) -> Path:
 
 
 def test_nothing_is_said() -> None:
-    assert find() == Endpoint(DEFAULT)
+    assert found() == Endpoint(DEFAULT)
 
 
 def test_the_environment_goes_before_a_context(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_context(home / ".docker", "far", "tcp://far:1")
     monkeypatch.setenv("DOCKER_CONTEXT", "far")
     (home / ".docker" / "config.json").write_text("{}")
-    assert find().url == "tcp://far:1"
+    assert found().url == "tcp://far:1"
     monkeypatch.setenv("DOCKER_HOST", "tcp://near:2")
-    assert find().url == "tcp://near:2"
+    assert found().url == "tcp://near:2"
 
 
 def test_the_current_context(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_context(home / ".docker", "mine", "unix:///mine.sock")
     (home / ".docker" / "config.json").write_text('{"currentContext": "mine"}')
-    assert find().url == "unix:///mine.sock"
+    assert found().url == "unix:///mine.sock"
     other = home / "elsewhere"
     put_context(other, "other", "ssh://user@host")
     (other / "config.json").write_text('{"currentContext": "other"}')
     monkeypatch.setenv("DOCKER_CONFIG", str(other))
-    assert (find().url, find().scheme, find().local) == ("ssh://user@host", "ssh", False)
+    assert (found().url, found().scheme, found().local) == ("ssh://user@host", "ssh", False)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +83,13 @@ def test_a_damaged_context_is_one_sentence(home: Path, damage: str) -> None:
     (home / ".docker" / "config.json").write_text('{"currentContext": "mine"}')
     next((home / ".docker").rglob("meta.json")).write_text(damage)
     with pytest.raises(EngineUnavailable, match="context"):
-        find()
+        found()
 
 
 def test_a_context_that_is_gone(home: Path) -> None:
     (home / ".docker" / "config.json").write_text('{"currentContext": "gone"}')
     with pytest.raises(EngineUnavailable, match="cannot find the docker context"):
-        find()
+        found()
 
 
 @pytest.mark.parametrize(
