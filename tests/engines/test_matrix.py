@@ -17,7 +17,7 @@ from tests.engines.conftest import FIXTURES, Engine
 from tests.engines.setups import CI, HERE, SETUPS
 from tests.support import fixtures
 
-pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 RUNS = 2
 
