@@ -18,11 +18,11 @@ from typing import Any
 from bench import store
 from bench.stats import table
 from debloat.core.errors import DebloatError
-from debloat.debian import control
+from debloat.debian import asked, control
 from debloat.elf import facts, ldcache
 from debloat.record import trace
 from debloat.rules import subprocesses
-from debloat.rules.application import dockerfile
+from debloat.rules.application import build, dockerfile
 from debloat.rules.languages.compiled import literals
 from debloat.rules.languages.compiled import rules as compiled
 from debloat.rules.languages.java import source as java
@@ -30,6 +30,7 @@ from debloat.rules.languages.node import source as node
 from debloat.rules.languages.perl import source as perl
 from debloat.rules.languages.php import source as php
 from debloat.rules.languages.python import source as python
+from debloat.rules.languages.python.requirements import requirements
 from debloat.rules.languages.ruby import source as ruby
 from debloat.rules.languages.shell import source as shell
 from debloat.rules.system import configfiles
@@ -98,8 +99,22 @@ READERS = (
         ("e\t0\topen\t-\t1\t/a\n", "p\t1\t/a\n", "\t"),
         "debloat-events\t1\tnotify\tx86_64\tmain\n",
     ),
-    Reader("Dockerfile", _text(lambda text: list(dockerfile.commands((text,)))), ("apt-get install ", "RUN ", "&& ")),
-    Reader("Dockerfile: packages", _text(lambda text: dockerfile.installed_packages((text,))), ("apt-get install a ",)),
+    Reader(
+        "history: instructions",
+        _text(lambda text: dockerfile.destinations(dockerfile.instructions((text,)))),
+        ("COPY a /b ", "RUN |1 A=b ", "A=b ", "#(nop) ", "SHELL [a -c] ", "$A", "--a=b ", "${A:-"),
+        "RUN |9 A=b ",
+    ),
+    Reader(
+        "history: RUN",
+        _text(lambda text: build.runs(dockerfile.instructions((f"/bin/sh -c {text}",)))),
+        ("apt-get install a ", "apt-get install a; ", "x=a; $x; ", "{a,b}", "sh -c 'a'; ", 'eval "$a"; ', "$(a "),
+    ),
+    Reader("apt: marks", _text(asked.automatic), ("Package: a\n", "Auto-Installed: 1\n", "\n")),
+    Reader("apt: log", _text(asked.logged), ("Install: ", "a:b (c), ", "(", "a"), "Install: "),
+    Reader(
+        "requirements", _text(lambda text: list(requirements(text.splitlines()))), ("a[", "a;", "a@", "#egg=", "a\n")
+    ),
     Reader(
         "configuration",
         _text(lambda text: list(configfiles.commands([(1, text)]))),
@@ -139,7 +154,9 @@ READERS = (
     ),
     Reader("Java: strings", java.strings, ("\1\0\1a",), "\xca\xfe\xba\xbe\0\0\0\x34\xff\xff"),
     Reader("Java: commands", _text(lambda text: list(java.commands((text,)))), ("sort -u ", "a | ", "/bin/a ")),
-    Reader("compiled: literals", literals.literals, ("a\0", "\x7fELF", "/etc/")),
+    Reader(
+        "compiled: literals", lambda data: literals.literals(literals.read_program(data)), ("a\0", "\x7fELF", "/etc/")
+    ),
     Reader(
         "compiled: paths", _all(lambda data: compiled.paths(data, IMAGE)), ("/etc/", "/usr/bin/gm", "/etc/a\0", "/")
     ),

@@ -27,7 +27,7 @@ from debloat.lock.seeds import Gone, Move
 from debloat.record.asks import first_asks, is_service, ports_of, published_ports, run_to_the_end
 from debloat.record.record import must_be_runnable
 from debloat.record.session import Recorder, container_spec
-from debloat.rules.application.dockerfile import destinations
+from debloat.rules.application.dockerfile import destinations, instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,8 @@ def _known(image: Image, policy: Policy, traces: Sequence[Trace]) -> Iterator[Kn
         yield Known("WORKDIR", config.workdir)
     yield from (Known("VOLUME", path) for path in config.volumes)
     if policy.level > Level.EXACT:
-        places = dict.fromkeys((place.instruction, place.path) for place in destinations(image.history))
+        steps = instructions(image.history, config)
+        places = dict.fromkeys((place.instruction, place.path) for place in destinations(steps))
         yield from (Known(instruction, path) for instruction, path in places if instruction != "WORKDIR")
     for trace in traces:
         yield Known("--trace", f"{len({access.path for access in trace.accesses}):,} paths")

@@ -10,6 +10,7 @@ from debloat.closure import World
 from debloat.core.model import Image, Want
 from debloat.core.progress import Stage
 from debloat.core.recipe import Recipe
+from debloat.core.text import count
 from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, of_image
@@ -65,6 +66,13 @@ def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
     return tuple(RuleShare(rule, alone[rule], having[rule]) for rule in sorted(having))
 
 
+def _attested(image: Image) -> tuple[str, ...]:
+    if not image.attestations:
+        return ()
+    number = count(image.attestations, "build attestation")
+    return (f"the original carries {number} (provenance, SBOM), which the result does not",)
+
+
 def report(
     image: Image,
     world: World,
@@ -104,6 +112,6 @@ def report(
         healed=proven.healed,
         mechanisms=tuple(sorted(recording.trace.mechanisms)),
         verified=verified,
-        notes=recording.notes + idle + missed + audited,
+        notes=recording.notes + idle + missed + _attested(image) + audited,
         stages=stages,
     )

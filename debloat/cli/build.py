@@ -125,6 +125,7 @@ def command_line(options: Build, name: str, mark: str = "", *more: str) -> list[
         for value in values:
             argv += [flag, value]
     argv += ["--target", options.target] if options.target else []
+    argv += ["--platform", options.where.platform] if options.where.platform else []
     argv += [word for option in options.build_options for word in option.split(maxsplit=1)]
     return [*argv, options.context]
 

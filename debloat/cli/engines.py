@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from debloat.core.platform import wanted
 
 if TYPE_CHECKING:
     from debloat.engine.base import Engine
@@ -17,6 +20,8 @@ class Engines:
     """
 
     def __init__(self, connect: Callable[[], Engine] | None = None) -> None:
+        self.platform = ""
+        """What images are to be for (`debloat.core.platform.wanted`); empty for what the engine takes by itself."""
         self._connect = connect
         self._engine: Engine | None = None
 
@@ -24,6 +29,8 @@ class Engines:
         """The engine; EngineUnavailable where it cannot be reached."""
         if self._engine is None:
             self._engine = (self._connect or _usual)()
+            if platform := self.platform or os.environ.get("DOCKER_DEFAULT_PLATFORM"):
+                self._engine.prefer(wanted(platform))
         return self._engine
 
     def close(self) -> None:

@@ -152,6 +152,17 @@ class Verbosity:
     verbose: bool = option("--verbose", text="Print more details on the way.")
 
 
+@options
+class Where:
+    """Which of an image's platforms is meant."""
+
+    platform: str | None = option(
+        "--platform",
+        metavar="OS/ARCH",
+        text="Platform of the image (default: $DOCKER_DEFAULT_PLATFORM, or the engine's).",
+    )
+
+
 # ------------------------------------------------------------------------------------------ the verbs'
 
 
@@ -162,6 +173,7 @@ class Slim:
     policy: Policy = group(Policy)
     result: Result = group(Result)
     verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
 
 
 @options
@@ -182,6 +194,7 @@ class Build:
     policy: Policy = group(Policy)
     result: Result = group(Result)
     verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
 
 
 @options
@@ -190,6 +203,7 @@ class Record:
     probes: Probes = group(Probes)
     save_trace: str = option("--save-trace", metavar="FILE", required=True, text="Where the trace goes.")
     verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
 
 
 @options
@@ -204,6 +218,7 @@ class Why:
     path: str = argument()
     traces: tuple[str, ...] = option("--trace", metavar="FILE", text="Explain by these traces, not by the last run.")
     policy: Policy = group(Policy)
+    where: Where = group(Where)
 
 
 @options
@@ -240,6 +255,7 @@ class Apply:
         "--dry-run", text="Only print what would stay, has moved and is gone, and what would be started and written."
     )
     verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
 
 
 @options
@@ -268,6 +284,7 @@ class Check:
         "--dockerfile", metavar="FILE", text="Show findings in this file (default: Dockerfile)."
     )
     verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
 
 
 @options
@@ -279,12 +296,14 @@ class Diff:
         "--files", default=0, type=click.IntRange(min=0), metavar="N", text="Show N files of each package only."
     )
     exit_code: bool = option("--exit-code", text="Exit 1 where they differ.")
+    where: Where = group(Where)
 
 
 @options
 class Inspect:
     image: str = argument()
     json: bool = option("--json", text="As JSON.")
+    where: Where = group(Where)
 
 
 @options
@@ -294,6 +313,7 @@ class Sbom:
         "--format", default="cyclonedx", show_default=True, text="Which bill of materials."
     )
     output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")
+    where: Where = group(Where)
 
 
 @options
@@ -354,6 +374,7 @@ def verb(
         def called(**given: Any) -> None:
             context = click.get_current_context()
             engines = context.ensure_object(Engines)
+            engines.platform = given.get("platform") or ""
             context.call_on_close(engines.close)
             function(value(cls, given), engines)
 

@@ -180,7 +180,8 @@ class Image:
     `reference` is what the user said, `id` what the engine calls it (`sha256:...`: a digest of its configuration, its
     manifest or an index of manifests, as the engine's store has it), `layers` the digests of its layers uncompressed.
     `history` is the `created_by` texts, oldest first, `author` who made it, `builder` the version of the engine that
-    built it, empty where another tool did. `names` are its tags.
+    built it, empty where another tool did. `names` are its tags. `attestations` counts what its index holds of how it
+    was built (provenance, bills of materials), as far as the engine tells.
     """
 
     reference: str
@@ -196,6 +197,7 @@ class Image:
     author: str = ""
     builder: str = ""
     names: tuple[str, ...] = ()
+    attestations: int = 0
 
     @property
     def platform(self) -> Platform:

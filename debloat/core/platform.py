@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from debloat.core.errors import UsageError
+
 EF_ARM_ABI_FLOAT_SOFT = 0x200
 """In `e_flags` of 32-bit ARM: no argument is passed in registers for floating point (armel, not armhf)."""
 
@@ -58,6 +60,33 @@ def of_image(architecture: str, variant: str = "") -> Platform:
         if known.oci == architecture and (not known.variants or variant in known.variants):
             return known
     return Platform(architecture, architecture, architecture, architecture, architecture)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A platform that an image is to be for. Without a variant any will do."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+    def fits(self, os: str, architecture: str, variant: str) -> bool:
+        """Whether an image with these is for it."""
+        return (os, architecture) == (self.os, self.architecture) and self.variant in ("", variant)
+
+
+def wanted(text: str) -> Wanted:
+    """`OS/ARCH[/VARIANT]`, or an architecture alone, by its name in any vocabulary. UsageError for another text."""
+    words = text.strip().lower().split("/")
+    if len(words) == 1:
+        words = ["linux", *words]
+    if len(words) > 3 or not all(words):
+        raise UsageError(f"{text!r} is not a platform", "write OS/ARCH or OS/ARCH/VARIANT: linux/arm64, linux/arm/v7")
+    names = {name: known.oci for known in reversed(PLATFORMS) for name in (known.debian, known.machine)}
+    return Wanted(words[0], names.get(words[1], words[1]), *words[2:])
 
 
 @cache

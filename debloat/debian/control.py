@@ -67,6 +67,7 @@ def _stanza(raw: bytes) -> Stanza | None:
         architecture=architecture,
         source=(fields.get("Source", "").split() or [bare])[0],
         section=fields.get("Section", "").strip(),
+        priority=fields.get("Priority", "").strip(),
         essential=fields.get("Essential", "").strip() == "yes",
         depends=relations(depends),
         provides=tuple(name for group in relations(fields.get("Provides", "")) for name in group),

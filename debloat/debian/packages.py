@@ -22,6 +22,7 @@ class Package:
     architecture: str
     source: str
     section: str = ""
+    priority: str = ""
     essential: bool = False
     depends: tuple[tuple[str, ...], ...] = ()
     provides: tuple[str, ...] = ()

@@ -11,9 +11,9 @@ import json
 import struct
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from debloat.core.platform import Platform, of_elf
 from debloat.core.signals import held_back
@@ -21,6 +21,8 @@ from debloat.image.rootfs import Rootfs
 
 with held_back():  # an exception while its C++ side is being set up aborts the process, and nothing is given back
     import lief
+
+T = TypeVar("T")
 
 MAGIC = b"\x7fELF"
 HEADER = 52
@@ -98,13 +100,21 @@ class ElfFacts:
 
 def parse_elf(data: bytes) -> ElfFacts | None:
     """The facts of an ELF image; None for what is no ELF file or is damaged beyond reading. Never raises."""
+    return read_elf(data, _facts)
+
+
+def read_elf(data: bytes, read: Callable[[bytes, lief.ELF.Binary], T]) -> T | None:
+    """What `read` makes of a file as LIEF sees it, without symbols; None where it, or LIEF, cannot make anything of it.
+
+    Whatever lies in the file, nothing is raised: LIEF reports much of what is damaged only when it is asked for.
+    """
     if len(data) < HEADER or not data.startswith(MAGIC) or data[4] not in (1, 2) or data[5] not in (1, 2):
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             binary = lief.ELF.parse(data, _CONFIG)
-            return None if binary is None else _facts(data, binary)
+            return None if binary is None else read(data, binary)
     except (ValueError, TypeError, AttributeError, RuntimeError, MemoryError, OverflowError, struct.error):
         return None
 
@@ -166,24 +176,24 @@ class _Dynamic:
         for count, entry in enumerate(binary.dynamic_entries):
             if count >= MAX_NAMES:
                 break
-            self._values.setdefault(_tag(entry.tag), []).append(entry.value)
+            self._values.setdefault(tag_of(entry.tag), []).append(entry.value)
         table = self.number(TAG.STRTAB)
         offset = binary.virtual_address_to_offset(table) if table else 0
         self._strings = offset if isinstance(offset, int) and 0 < offset < len(data) else len(data)
 
     def number(self, tag: Any) -> int:
-        return self._values.get(_tag(tag), [0])[0]
+        return self._values.get(tag_of(tag), [0])[0]
 
     def string(self, tag: Any) -> str:
         return next(iter(self.strings(tag)), "")
 
     def strings(self, tag: Any) -> tuple[str, ...]:
-        starts = [self._strings + value for value in self._values.get(_tag(tag), ())[:MAX_NEEDED]]
+        starts = [self._strings + value for value in self._values.get(tag_of(tag), ())[:MAX_NEEDED]]
         found = (_text(self._data[start : start + MAX_NAME]) for start in starts if start < len(self._data))
         return tuple(dict.fromkeys(name for name in found if name))
 
 
-def _tag(tag: Any) -> int:
+def tag_of(tag: Any) -> int:
     """A tag's number as it stands in the file; LIEF adds the machine in the upper bits of those specific to one."""
     return int(getattr(tag, "value", tag)) & 0xFFFFFFFF
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from debloat.core.model import Image, ImageConfig
+from debloat.core.platform import Wanted
 from debloat.engine.traits import DOCKER, EngineTraits
 
 RUN_LABEL = "debloat.run"
@@ -139,6 +140,9 @@ class Engine(Protocol):
     """A container engine. Errors are `EngineUnavailable`, or `UsageError` for what the user named wrongly."""
 
     def info(self) -> EngineInfo: ...
+
+    def prefer(self, platform: Wanted) -> None:
+        """From now on images are for this platform; UsageError from `image` where one is not."""
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
         """The image that a reference names locally, or that can be pulled where it is to be."""

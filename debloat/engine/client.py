@@ -27,6 +27,13 @@ class Client(docker.APIClient):  # type: ignore[misc]
         settings["verify"] = self.verify
         return settings
 
+    def get_json(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """The answer to a question of Docker's API that the library does not ask with these words."""
+        answer: dict[str, Any] = self._result(
+            self._get(f"{self.base_url}/v{self._version}{path}", params=query), json=True
+        )
+        return answer
+
     def ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The answer to something that is not in Docker's API, as JSON; `document` goes with it as JSON."""
         response = self.request(method, self.base_url + path, json=document, timeout=self.timeout)
@@ -42,7 +49,7 @@ def open_client(endpoint: Endpoint, url: str) -> Client:
         at = "its default socket" if endpoint.url == DEFAULT else endpoint.url
         raise EngineUnavailable(
             f"cannot reach the container engine at {at}: {cause(error)}",
-            "start it (systemctl start docker, or systemctl --user start podman.socket), or set DOCKER_HOST",
+            "start it (systemctl start docker, or podman.socket), or set DOCKER_HOST; `debloat doctor` says what works",
         ) from error
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import docker.errors
@@ -16,6 +18,7 @@ from docker.types import LogConfig
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
+from debloat.core.platform import Wanted
 from debloat.core.reference import must_be_reference, must_not_be_a_file, qualified, split_reference
 from debloat.engine import libpod
 from debloat.engine.base import (
@@ -29,7 +32,7 @@ from debloat.engine.base import (
     Leftover,
 )
 from debloat.engine.client import Client, open_client, said
-from debloat.engine.endpoint import Endpoint, find, of_podman
+from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import config_of, find_config, image_of, mapping, number, text
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
@@ -48,10 +51,11 @@ def connect() -> DockerEngine:
 
     Where none does and Docker does not answer: Podman, where one listens.
     """
+    first, *others = find()
     try:
-        return _connect(find())
+        return _connect(first)
     except EngineUnavailable:
-        for endpoint in of_podman():
+        for endpoint in others:
             with contextlib.suppress(EngineUnavailable):
                 return _connect(endpoint)
         raise
@@ -83,6 +87,7 @@ class DockerEngine:
         self._endpoint = endpoint
         self._forward = forward
         self._info: EngineInfo | None = None
+        self._wanted: Wanted | None = None
         if forward is not None:
             weakref.finalize(self, forward.close)
 
@@ -111,24 +116,46 @@ class DockerEngine:
                 traits=traits,
             )
 
+    def prefer(self, platform: Wanted) -> None:
+        self._wanted = platform
+
     def image(self, reference: str, *, pull: bool = True) -> Image:
         must_be_reference(reference, self.info().traits.command)
         with said(f"look up {reference}"):
             try:
-                raw = self._client.inspect_image(reference)
+                image = self._shown(reference)
+                if pull and not self._fits(image):
+                    image = self._pulled(reference)
             except docker.errors.ImageNotFound as error:
                 if not pull:
                     raise UsageError(
                         f"cannot find the image {reference}: it is not on this engine",
                         f"build it, or `{self.info().traits.command} pull` it",
                     ) from error
-                raw = self._pull(reference)
+                image = self._pulled(reference)
             except docker.errors.APIError as error:
                 if error.response is not None and error.response.status_code == 400:
                     raise UsageError(f"{reference!r} is not an image reference: {error.explanation}") from error
                 raise
-            image = image_of(reference, raw, self._client.history(raw["Id"]))
+        if not self._fits(image):
+            raise UsageError(
+                f"{reference} is for {image.platform_name} on this engine, not for {self._wanted}",
+                "build or pull it for that platform",
+            )
         return replace(image, config=self._unhidden(image)) if self.info().traits.hides_configuration else image
+
+    def _fits(self, image: Image) -> bool:
+        return self._wanted is None or self._wanted.fits(image.os, image.architecture, image.variant)
+
+    def _shown(self, reference: str) -> Image:
+        """The image as the engine describes it; of an index, the image for the platform that is wanted, or its own."""
+        traits, query = self.info().traits, dict[str, str]()
+        if traits.shows_manifests:
+            query["manifests"] = "1"
+        if self._wanted and traits.shows_platforms and not reference.startswith("sha256:"):
+            query["platform"] = json.dumps(asdict(self._wanted))
+        raw = self._client.get_json(f"/images/{quote(reference, safe='/:@')}/json", query)
+        return image_of(reference, raw, self._client.history(raw["Id"]))
 
     def _unhidden(self, image: Image) -> ImageConfig:
         """The configuration of an image on an engine whose answers leave fields out of it."""
@@ -160,19 +187,20 @@ class DockerEngine:
         except EngineUnavailable:
             return shown
 
-    def _pull(self, reference: str) -> dict[str, Any]:
+    def _pulled(self, reference: str) -> Image:
         command = self.info().traits.command
         must_not_be_a_file(reference, command)
         try:
-            self._client.pull(reference, tag=None if _has_tag(reference) else "latest")
-            raw: dict[str, Any] = self._client.inspect_image(reference)
+            platform = str(self._wanted) if self._wanted else None
+            self._client.pull(reference, tag=None if _has_tag(reference) else "latest", platform=platform)
+            return self._shown(reference)
         except docker.errors.APIError as error:
             raise UsageError(
-                f"cannot find the image {reference}: it is not on this engine, and pulling it failed"
+                f"cannot find the image {reference}{f' for {self._wanted}' if self._wanted else ''}:"
+                " it is not on this engine, and pulling it failed"
                 f" ({str(error.explanation or error).strip()})",
                 f"check the spelling (`{command} images`), build it first (`debloat build`), or log in to its registry",
             ) from error
-        return raw
 
     def create(self, spec: ContainerSpec) -> str:
         with said(f"create a container of {spec.image}", (400, 404)):
@@ -192,6 +220,7 @@ class DockerEngine:
                 healthcheck={"Test": ["NONE"]},
                 stdin_open=spec.stdin,
                 detach=not spec.stdin,
+                platform=str(self._wanted) if self._wanted else None,
             )
             container = text(answer, "Id")
             if not container:

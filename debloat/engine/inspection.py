@@ -48,6 +48,7 @@ def image_of(reference: str, raw: Mapping[str, Any], history: Sequence[Mapping[s
         layers=tuple(str(layer) for layer in layers),
         size=number(raw, "Size"),
         history=tuple(text(row, "CreatedBy") for row in reversed(history or ())),
+        attestations=sum(mapping({"": row}, "").get("Kind") == "attestation" for row in raw.get("Manifests") or ()),
     )
 
 

@@ -51,6 +51,16 @@ class EngineTraits:
         return self.store == "containers"
 
     @property
+    def shows_manifests(self) -> bool:
+        """Whether it tells of an index which manifests are in it, attestations too (API 1.48)."""
+        return self.product == "docker" and self.api >= (1, 48)
+
+    @property
+    def shows_platforms(self) -> bool:
+        """Whether it describes any of an index's images, not that of its own platform alone (API 1.49)."""
+        return self.product == "docker" and self.store == "containerd" and self.api >= (1, 49)
+
+    @property
     def shows_start_interval(self) -> bool:
         """Whether all of a health check is shown."""
         return self.api >= KNOWS_START_INTERVAL

@@ -1,12 +1,12 @@
 """The pre-push hook: installing it in a git repository, and telling fast whether anything relevant has changed.
 
-Only the standard library is imported here: when nothing changed, this is all that a push waits for.
+When nothing changed, this is all that a push waits for. So only the standard library is imported here, and `pathspec`
+where there is a .dockerignore.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
 import http.client
 import json
@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from debloat.core.errors import UsageError
+from debloat.gate.dockerignore import Dockerignore
 
 MARK = "# debloat pre-push hook"
 BEFORE = "pre-push.before-debloat"
@@ -148,7 +149,9 @@ def stale(stamp: Path, now: State) -> bool:
 
 def context_digest(directory: Path) -> str:
     """A digest of the build context by name, size, mode and modification time; what .dockerignore names is left out."""
-    ignored = _Ignore(directory / ".dockerignore")
+    ignored = Dockerignore("")
+    with contextlib.suppress(OSError):
+        ignored = Dockerignore((directory / ".dockerignore").read_text("utf-8", "replace"))
     digest = hashlib.sha256()
     for count, line in enumerate(_walk(str(directory), "", ignored)):
         digest.update(line)
@@ -157,7 +160,7 @@ def context_digest(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def _walk(root: str, below: str, ignored: _Ignore) -> Iterator[bytes]:
+def _walk(root: str, below: str, ignored: Dockerignore) -> Iterator[bytes]:
     try:
         with os.scandir(f"{root}/{below}") as found:
             entries = sorted(found, key=lambda e: e.name)
@@ -175,41 +178,6 @@ def _walk(root: str, below: str, ignored: _Ignore) -> Iterator[bytes]:
                 status = entry.stat(follow_symlinks=False)
                 line = f"{name}\0{status.st_size} {status.st_mode} {status.st_mtime_ns}\n"
                 yield line.encode("utf-8", "surrogateescape")
-
-
-class _Ignore:
-    """The patterns of a .dockerignore: the last one that matches a name, or a directory above it, decides."""
-
-    def __init__(self, path: Path) -> None:
-        self._rules: list[tuple[bool, str]] = []
-        with contextlib.suppress(OSError):
-            for line in path.read_text("utf-8", "replace").splitlines():
-                pattern = line.strip()
-                if pattern and not pattern.startswith("#"):
-                    keeps = pattern.startswith("!")
-                    self._rules.append((keeps, pattern.lstrip("!").strip("/").removeprefix("./")))
-        self.excepts = any(keeps for keeps, _ in self._rules)
-
-    def __call__(self, name: str) -> bool:
-        if not self._rules:
-            return False
-        parts = name.split("/")
-        prefixes = ["/".join(parts[:i]) for i in range(1, len(parts) + 1)]
-        result = False
-        for keeps, pattern in self._rules:
-            if any(_matches(prefix, pattern) for prefix in prefixes):
-                result = not keeps
-        return result
-
-
-def _matches(name: str, pattern: str) -> bool:
-    """Go's filepath.Match with `**`: `*` stops at a slash."""
-    if pattern.startswith("**/") and _matches(name.rpartition("/")[2], pattern[3:]):
-        return True
-    wanted, given = pattern.split("/"), name.split("/")
-    if "**" in wanted:
-        return fnmatch.fnmatchcase(name, pattern.replace("**", "*"))
-    return len(wanted) == len(given) and all(map(fnmatch.fnmatchcase, given, wanted))
 
 
 # ---------------------------------------------------------------------------------------- the image

@@ -10,8 +10,9 @@ import posixpath
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from debloat.rules.languages.shell.evaluate import SHELLS, WRAPPERS, unwrap
+from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.languages.shell.source import Command, parse
+from debloat.rules.languages.shell.wrappers import WRAPPERS, unwrap
 
 MAX_LINE = 4096
 MAX_NESTED = 4

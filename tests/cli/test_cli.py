@@ -19,6 +19,8 @@ from debloat.core import config, recipe
 from debloat.core.errors import DebloatError, Interrupted
 from tests.support import snippets
 from tests.support.cli import CommandLine
+from tests.support.engine import Behaviour, FakeEngine
+from tests.support.httpengine import HttpEngine, serving
 
 # ---- what it says of itself
 
@@ -223,8 +225,17 @@ def test_a_signal_during_a_build_calls_the_build_off(tmp_path: Path, number: sig
     docker.write_text(DOCKER)
     docker.chmod(0o755)
     argv = [sys.executable, "-m", "debloat", "build", str(tmp_path)]
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    engine = HttpEngine(FakeEngine({}, lambda rootfs, argv: Behaviour()))
+    with (
+        serving(engine, tmp_path / "engine.sock") as endpoint,
+        subprocess.Popen(
+            argv,
+            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "DOCKER_HOST": endpoint},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         while not ((tmp_path / "docker.pid").exists() and (tmp_path / "docker.pid").read_text()):
             assert process.poll() is None
         process.send_signal(number)

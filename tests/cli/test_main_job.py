@@ -241,6 +241,13 @@ def test_build_makes_the_minimal_image(debloat: CommandLine, context: Path, dock
     assert not [name for name in debloat.engine.names if name.startswith(PENDING_REPOSITORY)]
 
 
+def test_build_for_a_platform(debloat: CommandLine, context: Path, docker: PutDocker) -> None:
+    argv = docker()
+    assert debloat("build", str(context), "-q", "--platform", "linux/amd64").code == 0
+    assert "--platform\nlinux/amd64\n" in argv.read_text()
+    assert str(debloat.engine.wanted) == "linux/amd64"
+
+
 def test_a_builder_of_its_own_hands_over_what_it_builds(debloat: CommandLine, context: Path, docker: PutDocker) -> None:
     argv = docker(option="--load                Shorthand for --output=type=docker")
     assert debloat("build", str(context), "-q").out == "web-shop:slim\n"

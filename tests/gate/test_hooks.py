@@ -285,16 +285,6 @@ def test_a_stamp_of_rubbish_is_no_stamp(text: str) -> None:
         assert hooks.stale(stamp, now) in (True, False)
 
 
-@given(st.text("ab/*?[!.", max_size=12), st.lists(st.sampled_from(["a", "b", ".a", "ab"]), min_size=1, max_size=4))
-def test_any_dockerignore_can_be_read(pattern: str, parts: list[str]) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / ".dockerignore"
-        path.write_text(pattern + "\n")
-        assert hooks._Ignore(path)("/".join(parts)) in (True, False)
-
-
 # ------------------------------------------------------------------------------------------ what pipelines read
 
 

@@ -12,7 +12,9 @@ from debloat.closure import close
 from debloat.core.model import Closure
 from debloat.rules import all_rules, parsed
 from debloat.rules.languages.perl import source as perlparse
+from debloat.rules.languages.php import source as phpsource
 from debloat.rules.languages.python import source
+from debloat.rules.languages.ruby import source as rubysource
 from tests.support import trees
 
 FILLED = "#" * parsed.MIN_CACHED_BYTES
@@ -22,6 +24,8 @@ IMAGE: trees.Table = {
     "/app/run.pl": ("0755", f"#!/usr/bin/perl\nuse lib '/app/lib';\nuse My::Thing;\n{FILLED}"),
     "/app/lib/My/Thing.pm": f"package My::Thing;\nuse Encode;\nrequire My::Other;\n{FILLED}",
     "/app/lib/My/Other.pm": FILLED,
+    "/app/run.rb": f"%w[one two].each {{ |name| require_relative name }}\nrequire 'set'\n{FILLED}",
+    "/app/index.php": f"<?php\nforeach (['a', 'b'] as $f) {{ require __DIR__ . \"/$f.php\"; }}\n{FILLED}",
     "/usr/bin/perl": ("0755", "\x7fELF"),
     "/usr/bin/tool": ("0755", "\x7fELF"),
 }
@@ -112,10 +116,16 @@ def test_it_can_be_forgotten(kept: Path) -> None:
 
 
 @settings(deadline=None)
-@given(st.text(alphabet="import from use Encode::JP '\"\n#;()", min_size=1, max_size=300))
+@given(
+    st.text(alphabet="import from use Encode::JP '\"\n#;()", min_size=1, max_size=300)
+    | st.lists(st.sampled_from(["<?php ", "require ", "'a'", ". ", "__DIR__", ";", "\n", "%w[a b].each { |f| ", "f }"]))
+    .map("".join)
+    .filter(bool)
+)
 def test_what_comes_back_is_what_was_read(text: str) -> None:
     data = (text + FILLED).encode()
-    for reader in (source.facts, source.outline, perlparse.parse.__wrapped__, perlparse.names_encodings):
+    perl = (perlparse.parse.__wrapped__, perlparse.names_encodings)
+    for reader in (source.facts, source.outline, *perl, rubysource._parsed, phpsource._parsed):
         plain = reader(data)
         with pytest.MonkeyPatch.context() as patch:
             shelf = _Memory()

@@ -15,6 +15,7 @@ from typing import Any
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Entry, Image, ImageConfig, Kind
+from debloat.core.platform import Wanted
 from debloat.core.reference import split_reference
 from debloat.engine.base import (
     PENDING_REPOSITORY,
@@ -64,6 +65,7 @@ class FakeEngine:
         self.fail_on: dict[str, Exception] = {}
         self.traits = DOCKER
         self.doctor = b"notify yes\nptrace yes\nnotify_killable yes\nprocess_vm_readv yes\ncap_sys_admin no\n"
+        self.wanted: Wanted | None = None
         self._program = program
         self._count = 0
         for number, (reference, (rootfs, config)) in enumerate(sorted(images.items())):
@@ -81,6 +83,9 @@ class FakeEngine:
 
     def info(self) -> EngineInfo:
         return EngineInfo("Fake", "1", "1.41", "linux", "amd64", "6", "memory", "unix:///fake", True, self.traits)
+
+    def prefer(self, platform: Wanted) -> None:
+        self.wanted = platform
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
         self._call("image")

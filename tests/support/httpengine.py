@@ -98,6 +98,8 @@ def _image(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> A
         image = http.engine.image(_familiar(name))
     except DebloatError as error:
         raise Refused(404, f"No such image: {name}") from error
+    if (asked := query.get("platform")) and json.loads(asked)["architecture"] != image.architecture:
+        raise Refused(404, f"No such image: {name}: no match for platform in manifest: not found")
     return {
         "Id": image.id,
         "RepoTags": sorted(n for n, i in http.engine.names.items() if i == image.id),
@@ -109,6 +111,7 @@ def _image(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> A
         "Size": 1,
         "Config": dict(image.config.raw),
         "RootFS": {"Type": "layers", "Layers": list(image.layers)},
+        "Manifests": [{"Kind": "image"}, {"Kind": "attestation"}] if query.get("manifests") else None,
     }
 
 

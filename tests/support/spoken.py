@@ -37,6 +37,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "docker system": frozenset(),
     "docker version": frozenset(),
     "dpkg": frozenset({"--audit"}),
+    "env": frozenset({"-S"}),
     "git checkout": frozenset({"--theirs"}),
     "git push": frozenset({"--no-verify"}),
     "jq": frozenset({"-r"}),

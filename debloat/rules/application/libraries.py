@@ -18,7 +18,7 @@ from debloat.rules.application.mentions import MAX_SOURCE, is_source
 from debloat.rules.application.survey import is_application
 from debloat.rules.commands import with_dependencies
 from debloat.rules.interpreters import HEAD
-from debloat.rules.languages.compiled.literals import loaded
+from debloat.rules.languages.compiled.literals import read_program
 from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.languages.java.source import strings
 from debloat.rules.languages.shell.rules import is_shell
@@ -70,7 +70,7 @@ def _names(entry: Entry, world: World, owned: bool) -> Iterator[str]:
     elif not owned and entry.size <= MAX_PROGRAM and is_application(world, entry.path):
         data = world.rootfs.read(entry.path) if world.rootfs.read(entry.path, 4) == b"\x7fELF" else b""
         if b"dlopen" in data:
-            data = loaded(data)
+            data = read_program(data).data
             yield from (name.decode() for name in {*_SONAME.findall(data), *_PACKED.findall(data)})
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from debloat.closure import World, derived
@@ -22,8 +22,7 @@ from debloat.core.shells import is_bare_shell
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Package
 from debloat.debian.prune import PackageShare
-from debloat.rules.application.dockerfile import commands, installed_packages
-from debloat.rules.cmdline import programs
+from debloat.rules.application.build import asked_packages, build
 from debloat.rules.commands import on_path
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 from debloat.rules.recorded.sweeps import is_outside_image
@@ -65,14 +64,14 @@ def requests(world: World) -> Mapping[str, Request]:
     """The requests by dpkg name, sorted."""
     chosen = dict(world.policy.packages)
     found: dict[str, Request] = {}
-    for bare in sorted({*installed_packages(world.history), *chosen}):
+    for name in sorted(asked_packages(world)):
+        for real in _behind(world, name):
+            if real not in found:
+                found[real] = _judge(world, real)
+    for bare, purpose in sorted(chosen.items()):
         for name in world.packages.providers(bare):
             for real in _behind(world, name):
-                if bare in chosen:
-                    said = Purpose(chosen[bare])
-                    found[real] = Request(real, said, f'[packages] says "{said}" of {bare}')
-                elif real not in found:
-                    found[real] = _judge(world, real)
+                found[real] = Request(real, Purpose(purpose), f'[packages] says "{Purpose(purpose)}" of {bare}')
     return dict(sorted(found.items()))
 
 
@@ -181,23 +180,19 @@ def _used_in_builds(world: World) -> Mapping[str, str]:
     A program in sbin configures its package: `update-ca-certificates` and `a2enmod` make it ready for service.
     """
     found: dict[str, str] = {}
-    for text in commands(world.history):
-        for word in _words_run(text):
-            path = on_path(world, word)
+    made = build(world)
+    for run in made.runs:
+        for program, *arguments in run.commands:
+            path = on_path(world, program) if NO_USE.isdisjoint(arguments) else None
             if path is None or "/sbin/" in path:
                 continue
             real = world.rootfs.resolve(path).path or path
             for owner in (*world.packages.owners(path), *world.packages.owners(real)):
-                found.setdefault(owner, f"{_excerpt(text)} runs {posixpath.basename(word)}")
+                excerpt = _excerpt(made.instructions[run.number].text)
+                found.setdefault(owner, f"{excerpt} runs {posixpath.basename(program)}")
     return found
 
 
-def _words_run(text: str) -> Iterator[str]:
-    for line in text.removeprefix("/bin/sh -c ").split("&&"):
-        if NO_USE.isdisjoint(line.split()):
-            yield from programs(line)
-
-
 def _excerpt(text: str, limit: int = 60) -> str:
-    line = " ".join(text.removeprefix("/bin/sh -c ").split())
+    line = " ".join(text.split())
     return f"RUN {line[:limit]}{'...' if len(line) > limit else ''}"

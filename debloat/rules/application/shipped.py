@@ -21,7 +21,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Op, Want
 from debloat.debian.documentation import is_documentation
 from debloat.debian.dpkg import ADMIN, Database
-from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.application.build import asked_packages
 
 OWN_GROUND = ("/opt/", "/srv/", "/home/", "/usr/local/")
 
@@ -45,7 +45,7 @@ def shipped(world: World) -> Mapping[str, str]:
     foreign = {name: why for name in database.names() if (why := _foreign(database, name, local))}
     if not foreign:
         return {}
-    asked = {name for bare in (*installed_packages(world.history), *local) for name in database.providers(bare)}
+    asked = asked_packages(world) | {name for bare in local for name in database.providers(bare)}
     todo = [name for name in foreign if name in asked or name in _used(world)]
     found: set[str] = set()
     while todo:

@@ -20,7 +20,8 @@ from debloat.core.model import Entry, Kind, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules import languages
 from debloat.rules.application import archives, leftovers
-from debloat.rules.application.dockerfile import Destination, destinations
+from debloat.rules.application.build import build
+from debloat.rules.application.dockerfile import Destination
 from debloat.rules.application.runtimes import runtimes
 
 PACKAGE_DIRECTORIES = frozenset(name for language in languages.known() for name in language.package_directories)
@@ -169,7 +170,7 @@ class _Walk:
         self.leftovers: dict[str, str] = {}
         self.places = tuple(
             replace(place, path=real)
-            for place in destinations(world.history)
+            for place in build(world).destinations
             if (real := world.rootfs.resolve(place.path).path) is not None
             and (place.instruction != "WORKDIR" or real == world.rootfs.resolve(world.config.workdir).path)
         )

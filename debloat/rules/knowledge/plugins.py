@@ -17,7 +17,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import elf_facts
 from debloat.rules import languages
-from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.application.build import asked_packages
 from debloat.rules.commands import with_dependencies
 from debloat.rules.interpreters import shebang
 from debloat.rules.knowledge.families import chosen, left_out
@@ -138,7 +138,7 @@ class PrivateDirectories(Rule):
         unwanted = left_out(world)
         for program in sorted(executed_programs(world)):
             for owner in world.packages.owners(program):
-                most = MAX_REQUESTED_BYTES if owner in _requested(world) else MAX_PRIVATE_BYTES
+                most = MAX_REQUESTED_BYTES if owner in asked_packages(world) else MAX_PRIVATE_BYTES
                 for package in (owner, *companions(owner, world)):
                     for entry in _within_limit(tuple(_private_files(program, owner, package, world)), most):
                         if package == owner or not unwanted(entry.path):
@@ -309,14 +309,8 @@ def siblings(owner: str, world: World) -> tuple[str, ...]:
 
 def companions(owner: str, world: World) -> tuple[str, ...]:
     """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
-    asked = _requested(world)
+    asked = sorted(asked_packages(world))
     return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
-
-
-@derived
-def _requested(world: World) -> tuple[str, ...]:
-    bare = installed_packages(world.history)
-    return tuple(sorted({name for word in bare for name in world.packages.providers(word)}))
 
 
 @derived

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
-from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.application.build import asked_packages
 from debloat.rules.commands import on_path
 from debloat.rules.knowledge.families import literal
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
@@ -86,11 +86,11 @@ class LoginTools(Rule):
         for word in PROGRAMS:
             if (program := on_path(world, word)) is not None:
                 yield self.want(program, entry.path, "a program for those who log in")
-        for bare in (*TOOLS, *sorted(installed_packages(world.history))):
-            for package in world.packages.providers(bare):
-                for path in world.packages.files(package):
-                    if path.startswith(DIRECTORIES) and path.rpartition("/")[2] not in BUILD_TIME:
-                        yield self.want(path, entry.path, f"a program of {bare} for those who log in")
+        tools = {name for bare in TOOLS for name in world.packages.providers(bare)}
+        for package in sorted(tools | asked_packages(world)):
+            for path in world.packages.files(package):
+                if path.startswith(DIRECTORIES) and path.rpartition("/")[2] not in BUILD_TIME:
+                    yield self.want(path, entry.path, f"a program of {package} for those who log in")
 
     @staticmethod
     def _for_people(world: World) -> bool:

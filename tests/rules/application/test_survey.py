@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from debloat.cli.why import explain
 from debloat.closure import World
 from debloat.core.model import Closure
 from debloat.rules.application import survey as rule
-from debloat.rules.application.dockerfile import Destination, destinations
 from debloat.rules.application.runtimes import runtimes
 from debloat.rules.application.survey import RULES, application, is_application
 from tests.support.dpkgdb import debian_world, md5
@@ -47,36 +44,6 @@ def kept(world: World, *seeds: str) -> list[str]:
 
 def _closed(world: World, *seeds: str) -> Closure:
     return closed(world, RULES, *seeds)
-
-
-@pytest.mark.parametrize(
-    ("history", "expected"),
-    [
-        ("/bin/sh -c #(nop) COPY dir:0123456789abcdef0123 in /app ", Destination("COPY", "/app")),
-        ("/bin/sh -c #(nop) COPY multi:0123456789abcdef0123 in /srv/ ", Destination("COPY", "/srv", (), True)),
-        ("/bin/sh -c #(nop) ADD file:0123456789abcdef0123 in /etc/a b.conf ", Destination("ADD", "/etc/a b.conf")),
-        ("COPY . /app # buildkit", Destination("COPY", "/app")),
-        ("COPY --chown=1:1 --link a/x.py b.py /app/ # buildkit", Destination("COPY", "/app", ("b.py", "x.py"), True)),
-        ('COPY ["a b", "/d d/"] # buildkit', Destination("COPY", "/d d", ("a b",), True)),
-        ("WORKDIR /app/", Destination("WORKDIR", "/app", (), True)),
-        ("/bin/sh -c #(nop) WORKDIR /app", Destination("WORKDIR", "/app", (), True)),
-    ],
-)
-def test_the_history_of_both_builders_is_read(history: str, expected: Destination) -> None:
-    assert destinations([history]) == (expected,)
-
-
-def test_relative_destinations_follow_workdir_and_the_root_says_nothing() -> None:
-    history = ["ADD rootfs.tar.xz / # buildkit", "WORKDIR /srv", "COPY x ./site # buildkit", "RUN COPY a /b"]
-    assert [str(place) for place in destinations(history)] == ["WORKDIR /srv", "COPY /srv/site"]
-    assert destinations(["COPY x ../../../etc # buildkit"])[0].path == "/etc"
-
-
-@given(st.lists(st.one_of(st.text(max_size=60), st.text(max_size=40).map("COPY ".__add__)), max_size=5))
-def test_no_history_breaks_the_reader(history: list[str]) -> None:
-    for place in destinations(history):
-        assert place.path.startswith("/")
-        assert ".." not in place.path.split("/")
 
 
 @pytest.mark.parametrize("path", ["/app/a.py", "/srv/x/index.html", "/opt/t/t.jar", "/home/u/d", "/var/www/html/i.php"])

@@ -16,6 +16,7 @@ from tests.support import elves
 GO = b"\xff Go buildinf:"
 BASE = 0x400000
 CONSTANTS = 0x400
+LOAD, DYNAMIC = 1, 2
 
 
 def _leas(targets: Sequence[int], at: int) -> bytes:
@@ -45,10 +46,10 @@ def _program(
     entries += [(0, 0)]
     end = dynamic + 16 * len(entries)
     segments = [
-        (literals.LOAD, 4, 0, CONSTANTS + len(constants)),
-        (literals.LOAD, 5, page, len(code)),
-        (literals.LOAD, 6, page + len(code), end - page - len(code)),
-        (literals.DYNAMIC, 6, dynamic, 16 * len(entries)),
+        (LOAD, 4, 0, CONSTANTS + len(constants)),
+        (LOAD, 5, page, len(code)),
+        (LOAD, 6, page + len(code), end - page - len(code)),
+        (DYNAMIC, 6, dynamic, 16 * len(entries)),
     ]
     sections = end + len(debug)
     head = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, machine, 1)
@@ -66,9 +67,21 @@ def _addresses(texts: Sequence[bytes]) -> list[int]:
     return [BASE + CONSTANTS + sum(map(len, texts[:n])) for n in range(len(texts))]
 
 
+def _literals(data: bytes) -> frozenset[str]:
+    return literals.literals(literals.read_program(data))
+
+
+def _starts(data: bytes) -> bool:
+    return literals.starts_programs(literals.read_program(data))
+
+
+def _loaded(data: bytes) -> bytes:
+    return literals.read_program(data).data
+
+
 def _told(program: bytes) -> set[str]:
     """The texts of a program apart from those of a letter or two, which numbers may look like."""
-    return {text for text in literals.literals(program) if len(text) > 2}
+    return {text for text in _literals(program) if len(text) > 2}
 
 
 PACKED = (b"sort", b"uniq -c", b"/usr/bin/gm", GO)
@@ -77,23 +90,23 @@ TOLD = {"sort", "uniq -c", "/usr/bin/gm"}
 
 def test_packed_texts_end_where_code_points_to_the_next() -> None:
     code = _leas(_addresses(PACKED), BASE + 0x1000)
-    assert literals.literals(_program(b"".join(PACKED), code)) == TOLD
+    assert _literals(_program(b"".join(PACKED), code)) == TOLD
 
 
 def test_packed_texts_end_where_data_points_to_the_next() -> None:
     data = struct.pack("<4Q", *_addresses(PACKED))
-    assert literals.literals(_program(b"".join(PACKED), data=data)) == TOLD
+    assert _literals(_program(b"".join(PACKED), data=data)) == TOLD
 
 
 @pytest.mark.parametrize("machine", [X86_64, AARCH64])
 def test_packed_texts_end_where_a_relocation_points_to_the_next(machine: int) -> None:
     program = _program(b"".join(PACKED), machine=machine, relocated=_addresses(PACKED))
-    assert literals.literals(program) == TOLD
+    assert _literals(program) == TOLD
 
 
 def test_a_packed_text_may_end_with_a_nul_as_well() -> None:
     texts = (b"sort\0\0\0", b"/rustc/")
-    assert "sort" in literals.literals(_program(b"".join(texts), _leas(_addresses(texts), BASE + 0x1000)))
+    assert "sort" in _literals(_program(b"".join(texts), _leas(_addresses(texts), BASE + 0x1000)))
 
 
 def test_code_of_aarch64() -> None:
@@ -109,8 +122,8 @@ def test_code_of_aarch64() -> None:
     program = _program(b"sortdate\0", code, machine=AARCH64)
     # One segment of constants and code alone, as older linkers made it: the text behind the code counts, too.
     flat = program.replace(struct.pack("<IIQ", 1, 4, 0), struct.pack("<IIQ", 1, 5, 0), 1)
-    assert literals.literals(program) == {"sort", "date"}
-    assert literals.literals(flat) == {"sort", "date", "beyond"}
+    assert _literals(program) == {"sort", "date"}
+    assert _literals(flat) == {"sort", "date", "beyond"}
 
 
 def test_texts_of_c_end_with_a_nul() -> None:
@@ -123,8 +136,8 @@ def test_texts_of_c_end_with_a_nul() -> None:
 
 def test_what_is_no_text() -> None:
     texts = (b"a" * 5000, b"caf\xe9", b"\x01", GO)
-    assert literals.literals(_program(b"".join(texts), _leas(_addresses(texts), BASE + 0x1000))) == frozenset()
-    assert literals.literals(b"\0" + b"a" * 5000 + b"\0") == frozenset()
+    assert _literals(_program(b"".join(texts), _leas(_addresses(texts), BASE + 0x1000))) == frozenset()
+    assert _literals(b"\0" + b"a" * 5000 + b"\0") == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -147,16 +160,16 @@ def test_what_is_no_text() -> None:
     ],
 )
 def test_programs_that_start_others(symbols: bytes | None, rest: bytes, expected: bool) -> None:
-    assert literals.starts_programs(_program(rest, symbols=symbols)) is expected
+    assert _starts(_program(rest, symbols=symbols)) is expected
 
 
 def test_a_program_that_cannot_be_read_may_start_others() -> None:
-    assert literals.starts_programs(b"\x7fELF\x01\x01" + bytes(60))
+    assert _starts(b"\x7fELF\x01\x01" + bytes(60))
 
 
 def test_what_is_not_loaded_is_blanked() -> None:
     program = _program(b"\0/etc/kept\0", debug=b"/usr/src/shelf.c\0") + b"PK appended"
-    loaded = literals.loaded(program)
+    loaded = _loaded(program)
     assert len(loaded) == len(program)
     assert loaded == program.replace(b"/usr/src/shelf.c", bytes(16))
 
@@ -166,7 +179,7 @@ def test_segments_that_share_their_bytes_are_not_read() -> None:
     every = b"".join(struct.pack("<IIQQQQQQ", 1, 4, 0, 0, 0, 4000, 0, 0) for _ in range(60))
     many = program[:56] + struct.pack("<H", 60) + program[58:64] + every + b"\0sort\0" + bytes(4000)
     assert _told(program) == {"sort"}
-    assert literals.literals(many) == frozenset()
+    assert _literals(many) == frozenset()
 
 
 SOURCE = """
@@ -182,15 +195,15 @@ def test_a_real_program(compiler: str) -> None:
     program = elves.elf("program", source=SOURCE, flags=("-O1",), compiler=compiler)
     if not program:
         pytest.skip(f"no {compiler}")
-    assert {"sort -u x", "date", "an update"} <= literals.literals(program)
-    assert "popen" not in literals.literals(program)
-    assert literals.starts_programs(program)
+    assert {"sort -u x", "date", "an update"} <= _literals(program)
+    assert "popen" not in _literals(program)
+    assert _starts(program)
 
 
 def _read(data: bytes) -> None:
-    assert all(0 < len(text) <= 4096 for text in literals.literals(data))
-    assert len(literals.loaded(data)) == len(data)
-    assert literals.starts_programs(data) in (True, False)
+    assert all(0 < len(text) <= 4096 for text in _literals(data))
+    assert len(_loaded(data)) == len(data)
+    assert _starts(data) in (True, False)
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"", GO, b"/rustc/"]))

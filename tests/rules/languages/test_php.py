@@ -88,6 +88,8 @@ def test_a_php_built_from_source() -> None:
     ]
 
 
+X, Y = ["/srv/www/x.inc"], ["/srv/lib/y.php"]
+
 CASES = [
     ("by the include path", "require_once 'Mail.php';", ["/usr/share/php/Mail.php"]),
     ("beside the file", "include('x.inc');", ["/srv/www/x.inc"]),
@@ -97,6 +99,34 @@ CASES = [
     ("absolute", "require '/srv/lib/y.php';", ["/srv/lib/y.php"]),
     ("over lines", "require\n  __DIR__\n . '/x.inc'\n;", ["/srv/www/x.inc"]),
     ("in capitals", "REQUIRE_ONCE 'Mail.php';", ["/usr/share/php/Mail.php"]),
+    ("the directory's separator", "require_once dirname(__FILE__) . DIRECTORY_SEPARATOR . 'x.inc';", X),
+    ("steps up", "require __DIR__ . '/../lib/./y.php';", Y),
+    ("levels up", "require dirname(__FILE__, 2) . '/lib/y.php';", Y),
+    ("levels up by name", "require dirname(path: __DIR__, levels: 1) . '/lib/y.php';", Y),
+    ("dirname of dirname", "require dirname(dirname(__FILE__)) . '/lib/y.php';", Y),
+    ("realpath", "require realpath(__DIR__ . '/x.inc');", X),
+    ("imploded", "require implode(DIRECTORY_SEPARATOR, [__DIR__, 'x.inc']);", X),
+    ("a constant by define", "define('ROOT', dirname(__DIR__)); require ROOT . '/lib/y.php';", Y),
+    ("a constant", "const ROOT = __DIR__; require_once(ROOT.'/x.inc');", X),
+    ("a constant of a class", "class A { const F = 'x.inc'; function f() { include __DIR__.'/'.self::F; } }", X),
+    ("a variable", "$inc = __DIR__ . '/x.inc'; include $inc;", X),
+    ("a variable in a text", '$d = __DIR__; include "$d/x.inc"; include "{$d}/../lib/y.php";', [*Y, *X]),
+    ("one or another", "require $a ? 'x.inc' : '/srv/lib/y.php';", [*Y, *X]),
+    ("a loop over a list", "foreach (['x.inc'] as $f) { require __DIR__ . \"/$f\"; }", X),
+    (
+        "a loop over a variable",
+        "$l = array('k' => 'y'); foreach ($l as $k => $f): include \"../lib/$f.php\"; endforeach;",
+        Y,
+    ),
+    ("an assignment within", "include $file = 'x.inc';", X),
+    ("a value", "$c = (include 'x.inc')['key'];", X),
+    ("with errors silenced", "@include 'x.inc';", X),
+    ("in a namespace", "namespace A; require \\dirname(__FILE__) . '/x.inc';", X),
+    ("between text", "?><p>require 'Mail.php';</p><?php include 'x.inc' ?>", X),
+    ("a comment at the end of a line", "f(); // require 'Mail.php';\ng(); /* include 'x.inc' */ # require 'x.inc'", []),
+    ("a comment of many lines", "/*\n require 'Mail.php';\n*/", []),
+    ("a text", "echo 'require \"x.inc\";'; echo <<<T\n  require 'Mail.php';\nT;\n", []),
+    ("a parameter", "$f = 'x.inc'; function g($f) { require $f; }", []),
     ("a comment", "// require 'Mail.php';\n * include 'x.inc'", []),
     ("a variable", 'require "$x/Mail.php"; $require = "x.inc"; $a->include("x.inc");', []),
 ]

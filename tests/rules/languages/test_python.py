@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from debloat.core.model import Access, Op, Trace
 from debloat.rules.languages.python import programs, rules, source
 from debloat.rules.languages.python.layout import layout, pyvenv
-from debloat.rules.languages.python.packages import distribution, entry_points, requirements
+from debloat.rules.languages.python.packages import distribution, entry_points
 from debloat.rules.languages.python.rules import project_dependencies
 from debloat.rules.languages.python.source import MAX_PARSED, Import, facts, outline, quoted
 from tests.support.trees import Table, closed, paths, rules_for, world
@@ -484,7 +484,6 @@ def test_translations_lose_their_sources() -> None:
 def test_names_and_formats() -> None:
     assert distribution("/x/Foo_Bar-1.0.dist-info") == "foo-bar"
     assert distribution("/x/six-1.16.0.egg-info") == "six"
-    assert list(requirements(["A.b>=1", "x; extra == 'y'", "-r z", "", "# c"])) == ["a-b"]
     assert list(entry_points("[g]\na = m.n:o [x]\n")) == [("g", "m.n")]
     assert list(entry_points("garbage [")) == []
     assert pyvenv(["Home = /usr/bin", "nothing"]) == {"home": "/usr/bin"}
@@ -532,7 +531,6 @@ def test_lines_are_found_by_a_word(data: bytes) -> None:
 @given(st.text(max_size=400), st.text(max_size=100))
 def test_garbage_metadata(text: str, name: str) -> None:
     list(entry_points(text))
-    list(requirements(text.splitlines()))
     project_dependencies(text)
     distribution(name)
     table: Table = {

@@ -66,6 +66,9 @@ def _kept(path: str, text: str, **config: object) -> list[str]:
     return [p for p in trees.paths(trees.closed(world, ruby.RULES, path)) if p != path]
 
 
+OTHER = "/app/lib/other.rb"
+OWN = [OTHER, "/app/lib/own.rb"]
+
 CASES = [
     ("the standard library", "require 'json'", [f"{LIB}/json.rb"]),
     ("a compiled part by its suffix", 'require "json/ext.rb"', [f"{LIB}/json/ext.rb"]),
@@ -77,10 +80,40 @@ CASES = [
     ("relative", "require_relative 'lib/own'", ["/app/lib/other.rb", "/app/lib/own.rb"]),
     ("expanded", "require File.expand_path('../lib/other', __FILE__)", ["/app/lib/other.rb"]),
     ("joined", 'require File.join(__dir__, "lib/other")', ["/app/lib/other.rb"]),
+    ("joined from the file's directory", "load File.join(File.dirname(__FILE__), 'lib', 'other.rb')", [OTHER]),
+    ("expanded from the directory", 'require File.expand_path("lib/other", __dir__)', [OTHER]),
+    ("expanded from what is joined", "require File.expand_path(File.join('..', 'lib/other'), __FILE__)", [OTHER]),
+    ("expanded from two levels up", "require File.expand_path('../../app/lib/other', __FILE__)", [OTHER]),
+    ("__dir__ within a text", 'require "#{__dir__}/lib/other"', [OTHER]),
+    ("__dir__ and a text", "require __dir__ + '/lib/other'", [OTHER]),
+    ("a path object", "require Pathname.new(__FILE__).dirname.join('lib', 'other').to_s", [OTHER]),
+    ("a path object divided", "require (Pathname(__dir__) / 'lib/other').expand_path", [OTHER]),
+    ("a directory in a constant", "ROOT = File.expand_path('..', __FILE__)\nrequire \"#{ROOT}/lib/other\"", [OTHER]),
+    ("a path object in a constant", "ROOT = Pathname.new(__dir__)\nrequire ROOT.join('lib').join('other')", [OTHER]),
+    ("a variable", "name = 'json'; require name", [f"{LIB}/json.rb"]),
+    ("one or another", "require(x ? 'json' : 'json/ext')", [f"{LIB}/json.rb", f"{LIB}/json/ext.rb"]),
+    ("a loop over words", "%w[json json/ext].each { |f| require f }", [f"{LIB}/json.rb", f"{LIB}/json/ext.rb"]),
+    ("a loop over texts", "['json'].sort.each do |f|\n require f\nend", [f"{LIB}/json.rb"]),
+    ("a loop over a constant", 'PARTS = %w(own other).freeze\nPARTS.each { |f| require_relative "lib/#{f}" }', OWN),
+    ("a loop over a method", "%w[json].each(&method(:require))", [f"{LIB}/json.rb"]),
+    ("a loop over pairs", "{ A: 'json/ext' }.each { |name, path| autoload name, path }", [f"{LIB}/json/ext.rb"]),
+    ("for", "for f in ['json'] do require f end", [f"{LIB}/json.rb"]),
+    ("Kernel's own", "Kernel.require 'json'; ::Kernel.load 'json/ext.rb'", [f"{LIB}/json.rb", f"{LIB}/json/ext.rb"]),
+    ("sent", "Kernel.send(:require, 'json')", [f"{LIB}/json.rb"]),
+    ("over lines", "require(\n  # the format\n  'json'\n)", [f"{LIB}/json.rb"]),
+    ("other quotation marks", "require %q(json); require %(json/ext)", [f"{LIB}/json.rb", f"{LIB}/json/ext.rb"]),
+    ("made up by addition", 'require "rack/handler/" + name', PLUG),
+    ("within code in a text", "x = <<~T\n  #{require 'json'}\nT", [f"{LIB}/json.rb"]),
     ("in lib", "require 'other'", ["/app/lib/other.rb"]),
     ("by made-up names", 'require "rack/handler/#{name}"', PLUG),
     ("a tool, with its parts", "require 'rdoc'", [f"{LIB}/rdoc.rb", f"{LIB}/rdoc/parser.rb"]),
     ("a comment", "# require 'json'", []),
+    ("a comment of many lines", "=begin\nrequire 'json'\n=end\n", []),
+    ("a here-document", "puts <<~T\n  require 'json'\nT", []),
+    ("in a text", "puts \"require 'json'\"; puts %q(require 'json')", []),
+    ("a loop's variable elsewhere", "%w[json].each { |f| puts f }\nrequire f", []),
+    ("a parameter", "f = 'json'\ndef x(f)\n  require f\nend", []),
+    ("a variable of itself", "f = f + 'json'; require f", []),
     ("after the end", "x\n__END__\nrequire 'json'", []),
     ("a method and a variable", "x.require 'json'; require name; @require 'json'", []),
 ]
@@ -89,6 +122,17 @@ CASES = [
 @pytest.mark.parametrize(("text", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_required(text: str, expected: list[str]) -> None:
     assert _kept("/app/main.rb", text) == expected
+
+
+def test_a_template_has_code_between_its_marks() -> None:
+    text = "<p>require 'web'</p>\n<%# require 'web' %><% require 'json' -%>\n"
+    text += "<%= %w[json/ext].each do |f| %>\n<% require f; end %>"
+    assert _kept("/app/page.erb", text) == [f"{LIB}/json.rb", f"{LIB}/json/ext.rb"]
+
+
+def test_what_the_grammar_cannot_read_is_read_by_lines() -> None:
+    text = "def x(\n)))) =\nrequire 'json'\n  require_relative \"lib/own\"\n"
+    assert _kept("/app/main.rb", text) == [*OWN, f"{LIB}/json.rb"]
 
 
 def test_only_ruby_files_are_read() -> None:
@@ -196,6 +240,19 @@ BUNDLES = [
         ["base", "plug", "web"],
     ),
     ("an inline group", "gem 'web'\ngem 'lint', group: :test", ["base", "web"]),
+    (
+        "inline groups",
+        "gem 'web'\ngem 'lint', groups: %i[test development]\ngem 'plug', :group => :test",
+        ["base", "web"],
+    ),
+    (
+        "an inline group beside others",
+        "gem 'lint', groups: %i[test web]\ngem 'plug', groups: [:test, :default]",
+        ["lint", "plug"],
+    ),
+    ("a condition in a group", "group :test do\n if x then gem 'plug' end\nend\ngem 'base' if y", ["base"]),
+    ("a loop", "%w[base plug].each { |name| gem name }", ["base", "plug"]),
+    ("a comment", "# gem 'plug'\ngem 'base' # gem 'lint'", ["base"]),
     ("another group", "group :production do\n gem 'plug'\nend", ["plug"]),
     ("a block in a group", "group :test do\n source 'x' do\n gem 'plug'\n end\n gem 'lint'\nend\ngem 'base'", ["base"]),
 ]
@@ -288,7 +345,8 @@ _FRAGMENTS = st.sampled_from(
 @given(st.lists(_FRAGMENTS, max_size=60).map("".join) | st.text(max_size=80))
 @settings(max_examples=300, deadline=None)
 def test_garbage_is_read_without_error(text: str) -> None:
-    assert isinstance(source.parse(text.encode("utf-8", "replace")), source.Facts)
+    for template in (False, True):
+        assert isinstance(source.parse(text.encode("utf-8", "replace"), template), source.Facts)
     assert isinstance(source.bundled(text, text), tuple)
 
 

@@ -14,7 +14,7 @@ from debloat.debian.packages import Package
 from debloat.rules.languages.shell import rules as shell
 from debloat.rules.languages.shell import source as shellparse
 from debloat.rules.languages.shell import tokens
-from debloat.rules.languages.shell.evaluate import MAX_BRACES, braces
+from debloat.rules.languages.shell.tokens import MAX_BRACES, braces
 from tests.support import trees
 from tests.support.trees import Table
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from debloat.core.model import Level
-from debloat.rules.application.dockerfile import installed_packages
 from debloat.rules.system import accounts
 from tests.support.trees import Table, closed, paths, rules_for, world
 
@@ -93,21 +92,3 @@ def test_the_evidence_names_the_account() -> None:
     found = closed(world(TREE, owned=OWNED), accounts.RULES, "/usr/bin/su")
     assert list(rules_for(found, "/bin/zsh")) == ["accounts.shell"]
     assert found.evidence["/bin/zsh"][0].detail == "shell of joe"
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        (
-            "RUN /bin/sh -c apt-get install -y --no-install-recommends a-b curl=1.2 git/stable jq:amd64 # buildkit",
-            "a-b curl git jq",
-        ),
-        ("apt-get -qq update; apt-get -y install \\\n  curl \\\n  jq && rm -rf /x", "curl jq"),
-        ("apt install -y git", "git"),
-        ("apt-get remove x && echo install y", ""),
-        ("pip install flask", ""),
-    ],
-)
-def test_installed_packages(text: str, names: str) -> None:
-    found = installed_packages([text])
-    assert found == set(names.split())

@@ -80,6 +80,7 @@ def test_the_time_zone_that_the_image_sets(localtime: str, follows: list[str]) -
     assert [path for path in found if not path.startswith(LIB)] == follows
 
 
+@pytest.mark.network
 @pytest.mark.parametrize("release", RELEASES)
 def test_glibc_of_each_release(release: str) -> None:
     extra = {

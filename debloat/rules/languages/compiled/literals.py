@@ -7,26 +7,36 @@ none that nothing points to). Sources: elf(5); the x86-64 manual on LEA, the A64
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import lief
+
+from debloat.elf.facts import read_elf, tag_of
 
 GO = (b"\xff Go buildinf:", b"Go build ID:")
 PACKED = (*GO, b"/rustc/")
 """Marks of compilers that pack literals (Go's runtime/debug.ReadBuildInfo; rustc's remapped sources)."""
 
 MAX_SECTIONS = 4096
+MAX_DYNAMIC = 4096
 MAX_SEGMENTS = 64
 MAX_POINTERS = 1 << 21
 """Places pointed to that are looked at; programs of 75 MB have a tenth of it."""
 
-LOAD, DYNAMIC = 1, 2
+LITTLE_64 = b"\2\1"
+"""Class and byte order (e_ident) of the files that are read."""
 STRTAB, RELA, RELASZ, STRSZ = 5, 7, 8, 10
-EXECUTABLE, ALLOCATED, NOBITS = 1, 2, 8
+EXECUTABLE, ALLOCATED = 1, 2
+WITHOUT_BYTES = (0, 8)
+"""Types of sections that lie nowhere in the file: SHT_NULL and SHT_NOBITS (elf(5))."""
 X86_64, AARCH64 = 62, 183
 RELATIVE = {X86_64: 8, AARCH64: 1027}
 
@@ -55,12 +65,28 @@ class _Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Program:
-    """What is read of a little-endian 64-bit program: its loaded segments and its dynamic entries."""
+class Program:
+    """A compiled program: what runs of it, and how its texts can be told apart.
 
-    machine: int
-    segments: tuple[_Segment, ...]
-    dynamic: dict[int, int]
+    `data` is its file, with its symbols and what is for debuggers blanked; what follows the last section, such as an
+    archive of its own, is left. `segments` and `dynamic` are those of a little-endian 64-bit ELF file that is sound; of
+    anything else `machine` is 0.
+    """
+
+    data: bytes
+    machine: int = 0
+    segments: tuple[_Segment, ...] = ()
+    dynamic: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def is_go(self) -> bool:
+        """Whether Go's own linker made it."""
+        return any(mark in self.data for mark in GO)
+
+    @property
+    def packed(self) -> bool:
+        """Whether its compiler puts texts one after the other without anything in between."""
+        return any(mark in self.data for mark in PACKED)
 
     @property
     def constants(self) -> tuple[_Segment, ...]:
@@ -68,120 +94,104 @@ class _Program:
         found = tuple(s for s in self.segments if not s.executable)
         return found if len(found) > 1 else self.segments
 
-    def table(self, start: int, size: int, data: bytes) -> range:
+    def table(self, start: int, size: int) -> range:
         """Where in the file the table lies that two dynamic entries tell of."""
         address, length = self.dynamic.get(start, 0), self.dynamic.get(size, 0)
         for s in self.segments:
             if s.address <= address < s.address + s.size:
                 at = address - s.address + s.offset
-                return range(at, min(at + length, len(data)))
+                return range(at, min(at + length, len(self.data)))
         return range(0)
 
 
-def is_go(data: bytes) -> bool:
-    """Whether Go's own linker made a program."""
-    return any(mark in data for mark in GO)
+def read_program(data: bytes) -> Program:
+    """A program from the bytes of its file, whatever they are."""
+    return read_elf(data, _program) or Program(data)
 
 
-def literals(data: bytes) -> frozenset[str]:
-    """The printable texts of an ELF program of up to 4,096 characters; empty where they cannot be told apart."""
-    program = _parsed(data)
-    if program is None:
+def literals(program: Program) -> frozenset[str]:
+    """The printable texts of a program of up to 4,096 characters; empty where they cannot be told apart."""
+    if not program.machine:
         return frozenset()
-    packed = any(mark in data for mark in PACKED)
-    found = set(_pointed_at(data, program, packed))
+    packed = program.packed
+    found = set(_pointed_at(program, packed))
     if not packed:
-        found.update(_ended(data, program))
+        found.update(_ended(program))
     return frozenset(text.decode("ascii") for text in found)
 
 
-def starts_programs(data: bytes) -> bool:
+def starts_programs(program: Program) -> bool:
     """Whether a program can call what starts others; one that cannot be read, or has no table of symbols, may."""
-    program = _parsed(data)
-    if program is None:
+    if not program.machine:
         return True
-    symbols = program.table(STRTAB, STRSZ, data)
-    if symbols and _STARTERS.search(data, symbols.start, symbols.stop) is not None:
+    symbols = program.table(STRTAB, STRSZ)
+    if symbols and _STARTERS.search(program.data, symbols.start, symbols.stop) is not None:
         return True
-    return any(mark in data for mark in _GO_STARTERS) if is_go(data) else not symbols
+    return any(mark in program.data for mark in _GO_STARTERS) if program.is_go else not symbols
 
 
-def loaded(data: bytes) -> bytes:
-    """An ELF file with its symbols, and what is for debuggers, blanked: sections that the running program has not.
+def _program(data: bytes, binary: lief.ELF.Binary) -> Program:
+    """The program as LIEF reads its headers; of those that do not fit the file, only the bytes."""
+    data = without_unloaded_sections(data, binary)
+    loaded = [s for s in itertools.islice(binary.segments, MAX_SEGMENTS) if s.type == lief.ELF.Segment.TYPE.LOAD]
+    segments = tuple(
+        _Segment(s.file_offset, s.virtual_address, s.physical_size, bool(int(s.flags) & EXECUTABLE)) for s in loaded
+    )
+    whole = all(s.offset + s.size <= len(data) for s in segments)
+    # Segments that share bytes are none of a linker's, and would be read once for each.
+    if data[4:6] != LITTLE_64 or not whole or sum(s.size for s in segments) > 2 * len(data):
+        return Program(data)
+    entries = itertools.islice(binary.dynamic_entries, MAX_DYNAMIC)
+    dynamic = {tag_of(entry.tag): entry.value for entry in entries}
+    (machine,) = struct.unpack_from("<H", data, 18)
+    return Program(data, machine, segments, MappingProxyType({tag: n for tag, n in dynamic.items() if tag}))
 
-    What follows the last section, such as an archive of the program's own, is left.
-    """
+
+def without_unloaded_sections(data: bytes, binary: lief.ELF.Binary) -> bytes:
+    """A file with the sections blanked that the running program has not."""
     pieces, at = list[bytes](), 0
-    for start, end in sorted(_unloaded(data)):
+    for start, end in sorted(_unloaded(data, binary)):
         if end > at:
             pieces += (data[at : max(at, start)], bytes(end - max(at, start)))
             at = end
     return b"".join((*pieces, data[at:])) if pieces else data
 
 
-def _is_read(data: bytes) -> bool:
-    """Whether a file begins as a little-endian 64-bit ELF file does, with its whole header."""
-    return len(data) >= 64 and data.startswith(b"\x7fELF\x02\x01")
-
-
-def _unloaded(data: bytes) -> Iterator[tuple[int, int]]:
-    if not _is_read(data):
-        return
-    (table,), (size, count) = struct.unpack_from("<Q", data, 40), struct.unpack_from("<HH", data, 58)
-    for number in range(min(count, MAX_SECTIONS) if size >= 64 else 0):
-        at = table + number * size
-        if at + 64 > len(data):
-            return
-        kind, flags, _, start, length = struct.unpack_from("<IQQQQ", data, at + 4)
-        if kind not in (0, NOBITS) and not flags & ALLOCATED and 64 <= start <= start + length <= len(data):
+def _unloaded(data: bytes, binary: lief.ELF.Binary) -> Iterator[tuple[int, int]]:
+    for section in itertools.islice(binary.sections, MAX_SECTIONS):
+        start, length = section.offset, section.size
+        if (
+            int(section.type) not in WITHOUT_BYTES
+            and not int(section.flags) & ALLOCATED
+            and 64 <= start <= len(data) - length
+        ):
             yield start, start + length
 
 
-def _parsed(data: bytes) -> _Program | None:
-    if not _is_read(data):
-        return None
-    (machine,), (table,) = struct.unpack_from("<H", data, 18), struct.unpack_from("<Q", data, 32)
-    size, count = struct.unpack_from("<HH", data, 54)
-    segments, dynamic = list[_Segment](), dict[int, int]()
-    for number in range(min(count, MAX_SEGMENTS) if size >= 56 else 0):
-        at = table + number * size
-        if at + 56 > len(data):
-            return None
-        kind, flags, offset, address, _, length = struct.unpack_from("<IIQQQQ", data, at)
-        if offset + length > len(data):
-            return None
-        if kind == LOAD:
-            segments.append(_Segment(offset, address, length, bool(flags & EXECUTABLE)))
-        elif kind == DYNAMIC:
-            entries = data[offset : offset + min(length // 16, MAX_SECTIONS) * 16]
-            dynamic = {tag: value for tag, value in struct.iter_unpack("<QQ", entries) if tag}
-    # Segments that share bytes are none of a linker's, and would be read once for each.
-    return _Program(machine, tuple(segments), dynamic) if sum(s.size for s in segments) <= 2 * len(data) else None
-
-
-def _ended(data: bytes, program: _Program) -> Iterator[bytes]:
+def _ended(program: Program) -> Iterator[bytes]:
     """Texts between two NULs, apart from the names of symbols."""
-    symbols = program.table(STRTAB, STRSZ, data)
+    symbols = program.table(STRTAB, STRSZ)
     for segment in program.constants:
-        for match in _ENDED.finditer(data, segment.offset, segment.offset + segment.size):
+        for match in _ENDED.finditer(program.data, segment.offset, segment.offset + segment.size):
             if match.start() not in symbols:
                 yield match[0]
 
 
-def _pointed_at(data: bytes, program: _Program, packed: bool) -> Iterator[bytes]:
+def _pointed_at(program: Program, packed: bool) -> Iterator[bytes]:
     """Texts from where something points to up to a NUL, or, where they are packed, to the next such place."""
-    begins = sorted({*_from_code(data, program), *_from_data(data, program)})[:MAX_POINTERS]
+    begins = sorted({*_from_code(program), *_from_data(program)})[:MAX_POINTERS]
     for segment in program.constants:
         move, end = segment.offset - segment.address, segment.offset + segment.size
         first = bisect_left(begins, segment.address)
         places = [address + move for address in begins[first : bisect_left(begins, segment.address + segment.size)]]
         for place, after in zip(places, (*places[1:], end), strict=False):
-            match = _TEXT.match(data, place, after if packed else end)
+            match = _TEXT.match(program.data, place, after if packed else end)
             if match is not None:
                 yield match[1]
 
 
-def _from_code(data: bytes, program: _Program) -> Iterator[int]:
+def _from_code(program: Program) -> Iterator[int]:
+    data = program.data
     for segment in program.segments:
         if not segment.executable:
             continue
@@ -199,15 +209,16 @@ def _from_code(data: bytes, program: _Program) -> Iterator[int]:
                     yield (at + move & ~0xFFF) + (pages << 12) + (add >> 10 & 0xFFF)
 
 
-def _from_data(data: bytes, program: _Program) -> Iterator[int]:
+def _from_data(program: Program) -> Iterator[int]:
     """Words that are addresses of the program, and those that ld.so writes into it at its start."""
+    data = program.data
     lowest = min((s.address for s in program.constants), default=0)
     highest = max((s.address + s.size for s in program.constants), default=0)
     for segment in program.segments:
         if not segment.executable:
             start, end = segment.offset + -segment.address % 8, segment.offset + segment.size
             yield from [word for word in _words(data[start:end]) if lowest <= word < highest]
-    table, relative = program.table(RELA, RELASZ, data), RELATIVE.get(program.machine)
+    table, relative = program.table(RELA, RELASZ), RELATIVE.get(program.machine)
     words = _words(data[table.start : table.stop])
     yield from [addend for kind, addend in zip(words[1::3], words[2::3], strict=False) if kind == relative]
 

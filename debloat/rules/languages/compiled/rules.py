@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
 from debloat.rules import languages
-from debloat.rules.application.dockerfile import installed_packages
+from debloat.rules.application.build import asked_packages
 from debloat.rules.application.survey import MAX_OWNERS, is_application
 from debloat.rules.cmdline import programs
 from debloat.rules.commands import assumed_packages, on_path
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.knowledge.tools import MAX_TOOL_BYTES
-from debloat.rules.languages.compiled.literals import PACKED, is_go, literals, loaded, starts_programs
+from debloat.rules.languages.compiled.literals import PACKED, Program, literals, read_program, starts_programs
 from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 
@@ -54,7 +54,7 @@ class CompiledPaths(Rule):
     name = "compiled.path"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        data = _program(entry, world)
+        data = _program(entry, world).data
         contents = [data] if data.startswith(b"\x7fELF") else classes_of(entry, world)
         for path in sorted({path for content in contents for path in paths(content, world)}):
             if STORES.fullmatch(path) or is_application(world, path):
@@ -91,30 +91,30 @@ class CompiledPrograms(Rule):
     name = "compiled.program"
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        data = _program(entry, world)
-        if not data:
+        program = _program(entry, world)
+        if not program.data:
             return
-        asked, starts = _requested_programs(world), starts_programs(data)
-        texts = sorted(literals(data)) if starts else []
-        if not (is_go(data) and (texts or not starts)):
-            wide = "utf-16-le" if data.startswith(b"MZ") else "utf-8"
+        asked, starts = _requested_programs(world), starts_programs(program)
+        texts = sorted(literals(program)) if starts else []
+        if not (program.is_go and (texts or not starts)):
+            wide = "utf-16-le" if program.data.startswith(b"MZ") else "utf-8"
             for name, path in asked.items():
-                if name.encode(wide) in data:
+                if name.encode(wide) in program.data:
                     yield self.want(path, entry.path, f"says {name}, which the Dockerfile installed")
             asked = {}
         few = re.compile(_SHORT_PHRASE.format("|".join(map(re.escape, asked)) or "(?!)"))
         for text in texts:
-            line, said = _LINE.search(text), _COMMAND_WITH_ARGUMENT.fullmatch(text)
-            for word in commands(text) if line or said or few.fullmatch(text) else ():
+            line, command = _SHELL_LINE.search(text), _COMMAND_WITH_ARGUMENT.fullmatch(text)
+            for word in commands(text) if line or command or few.fullmatch(text) else ():
                 found = on_path(world, word)
                 if found is None or word.rpartition("/")[2] in BUILD_TIME:
                     continue
-                if line or word in asked or (said and _is_essential_tool(found, world)):
+                if line or word in asked or (command and _is_essential_tool(found, world)):
                     yield self.want(found, entry.path, f"starts programs, and says {text[:80]}")
 
 
 _NAME = r"[a-z\d][\w.+/-]*"
-_LINE = re.compile(
+_SHELL_LINE = re.compile(
     rf"^\s*{_NAME}(?:\s+[\w./:=+%-]+)?\s+--?[a-zA-Z]|[|;&]\s*{_NAME}\s+--?[a-zA-Z]|\s(?:[|]|&&|[|][|])\s+{_NAME}(?:\s|$)"
 )
 """A command, perhaps with a word of its own, and an option; or a command behind what stands between two."""
@@ -139,13 +139,13 @@ def _is_essential_tool(path: str, world: World) -> bool:
     return not assumed_packages(world, ()).isdisjoint(world.packages.owners(entry.path))
 
 
-def _program(entry: Entry, world: World) -> bytes:
-    """What the running program has of a compiled program or library of the application, else nothing."""
+def _program(entry: Entry, world: World) -> Program:
+    """A compiled program or library of the application; one without data for any other entry."""
     if not entry.is_file or not 64 < entry.size <= MAX_PROGRAM or not is_application(world, entry.path):
-        return b""
+        return Program(b"")
     if world.rootfs.read(entry.path, 4)[:4] != b"\x7fELF" and not entry.name.endswith((".dll", ".exe")):
-        return b""
-    return loaded(world.rootfs.read(entry.path))
+        return Program(b"")
+    return read_program(world.rootfs.read(entry.path))
 
 
 def paths(data: bytes, world: World) -> Iterator[str]:
@@ -194,13 +194,12 @@ def _names(world: World, directory: str) -> frozenset[str]:
 def _requested_programs(world: World) -> dict[str, str]:
     """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
     asked = set[str]()
-    for bare in installed_packages(world.history):
-        for name in world.packages.providers(bare):
-            package = world.packages.get(name)
-            own = any(p.startswith(DIRECTORIES) for p in world.packages.files(name))
-            asked.add(name)
-            if package is not None and not own:
-                asked |= {p for options in package.depends for o in options for p in world.packages.providers(o)}
+    for name in asked_packages(world):
+        package = world.packages.get(name)
+        own = any(p.startswith(DIRECTORIES) for p in world.packages.files(name))
+        asked.add(name)
+        if package is not None and not own:
+            asked |= {p for options in package.depends for o in options for p in world.packages.providers(o)}
     found = {}
     for directory in reversed(world.config.path):
         for name in world.rootfs.names(directory) if world.rootfs.is_dir(directory) else ():

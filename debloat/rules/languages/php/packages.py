@@ -14,8 +14,6 @@ EXTENSION_DIRS = ("/usr/lib/php/20*", "/usr/local/lib/php/extensions/*", "/opt/*
 INCLUDE_PATH = ("/usr/share/php", "/usr/local/lib/php", "/usr/share/pear")
 """`include_path` as Debian and the PHP project compile it in."""
 
-_LEVELS = re.compile(r",\s*(\d)")
-
 
 def extension(value: str, directories: Sequence[str], ini: str, world: World) -> Iterator[str]:
     """The files of the extension that an ini file names, in the directories that it says and PHP's own."""
@@ -34,13 +32,10 @@ def extension(value: str, directories: Sequence[str], ini: str, world: World) ->
                     yield path
 
 
-def candidates(here: str, place: str, target: str, world: World) -> Iterator[str]:
+def candidates(here: str, beside: bool, target: str, world: World) -> Iterator[str]:
     """Where PHP looks for what code in the directory `here` includes, in that order (`includes` in `source`)."""
-    if place:
-        levels = _LEVELS.search(place)
-        up = int(levels[1]) if levels else 1
-        up -= "__FILE__" in place or not place.startswith("dirname")
-        yield posixpath.normpath(f"{here}/{'../' * up}{target}")
+    if beside:
+        yield posixpath.normpath(f"{here}/{target}")
     elif target.startswith("/"):
         yield target
     else:

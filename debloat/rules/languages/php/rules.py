@@ -113,8 +113,8 @@ class PhpIncludes(Rule):
         if entry.size > MAX_SOURCE:
             return
         here = posixpath.dirname(entry.path)
-        for line, place, target in includes(world.rootfs.read(entry.path)):
-            for path in packages.candidates(here, place, target, world):
+        for line, beside, target in includes(world.rootfs.read(entry.path)):
+            for path in packages.candidates(here, beside, target, world):
                 if world.rootfs.is_file(path):
                     yield self.want(path, entry.path, f"included in line {line}")
                     break

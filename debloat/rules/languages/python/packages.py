@@ -9,20 +9,19 @@ from __future__ import annotations
 import configparser
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from debloat.closure import World, derived
 from debloat.core.model import Entry
 from debloat.image.rootfs import Rootfs
 from debloat.rules.languages.python.layout import layout
+from debloat.rules.languages.python.requirements import normalised, requirements
 
 MAX_METADATA = 4 << 20
 """Bytes read of RECORD or METADATA; the largest real ones have about one."""
 
 _METADATA = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._]*?)(?:-[^/]*)?\.(?:dist-info|egg-info)")
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,200})")
-_EXTRA = re.compile(r";.*\bextra\s*==")
 _READ = ("RECORD", "METADATA", "entry_points.txt", "requires.txt", "top_level.txt")
 _SCRIPT_GROUPS = frozenset({"console_scripts", "gui_scripts"})
 _DOCUMENTATION = tuple(f"/usr/share/{name}/" for name in ("doc", "man", "info", "lintian", "doc-base"))
@@ -195,16 +194,12 @@ def distribution(metadata: str) -> str:
     return normalised(match["name"]) if match else ""
 
 
-def normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _read(rootfs: Rootfs, path: str) -> str:
     return rootfs.read(path, MAX_METADATA).decode("utf-8", "replace") if rootfs.is_file(path) else ""
 
 
 def _requires(rootfs: Rootfs, metadata: str) -> Iterator[str]:
-    """What a distribution needs without extras; markers of platform or version are not evaluated."""
+    """What a distribution needs without extras."""
     header = _read(rootfs, f"{metadata}/METADATA").partition("\n\n")[0]
     lines = [line[14:] for line in header.splitlines() if line.startswith("Requires-Dist:")]
     for line in _read(rootfs, f"{metadata}/requires.txt").splitlines():
@@ -212,14 +207,6 @@ def _requires(rootfs: Rootfs, metadata: str) -> Iterator[str]:
             break
         lines.append(line)
     yield from requirements(lines)
-
-
-def requirements(lines: Iterable[str]) -> Iterator[str]:
-    """The normalised names in requirement lines (PEP 508); without options, URLs, comments and needs of extras."""
-    for line in lines:
-        match = _REQUIREMENT.match(line)
-        if match and not _EXTRA.search(line):
-            yield normalised(match[1])
 
 
 def entry_points(text: str) -> Iterator[tuple[str, str]]:

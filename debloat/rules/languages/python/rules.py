@@ -11,7 +11,7 @@ from debloat.core.model import Entry, Want
 from debloat.rules.application.survey import is_application
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
-from debloat.rules.languages.python.packages import Unit, normalised, requirements, units
+from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.reach import (
     DEVELOPMENT,
     facts_of,
@@ -22,6 +22,7 @@ from debloat.rules.languages.python.reach import (
     resolve,
     site_tops,
 )
+from debloat.rules.languages.python.requirements import normalised, requirements
 from debloat.rules.languages.python.source import Import, facts
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
@@ -116,7 +117,7 @@ class Imports(Rule):
                 return
         for file in resolve(world, path, wanted, extra):
             yield self.want(file, path, f"import {wanted}")
-            for more in stdlib.optional_parts(world, file):
+            for more in stdlib.optional_parts(world, file, library=path in units(world).of_path):
                 yield self.want(more, path, f"import {wanted}")
 
     def _start_up(self, entry: Entry, world: World) -> Iterator[Want]:
@@ -216,7 +217,7 @@ class Distributions(Rule):
                 yield self.want(env.config, entry.path, "its environment")
         for edge in neighbours(world, unit):
             yield Want(edge.target, "python.import", edge.source, edge.detail)
-            for more in stdlib.optional_parts(world, edge.target):
+            for more in stdlib.optional_parts(world, edge.target, library=True):
                 yield Want(more, "python.import", edge.source, edge.detail)
 
 

@@ -87,14 +87,19 @@ def _library_file(table: Layout, path: str) -> bool:
     return table.stdlib_of(path) is not None and optional_part(table, path) is None and not path.endswith(".a")
 
 
-def optional_parts(world: World, path: str) -> Iterator[str]:
-    """What a program that imports the standard module at `path` also gets: its optional part, those in NEEDED_WITH."""
+def optional_parts(world: World, path: str, library: bool = False) -> Iterator[str]:
+    """What a program that imports the standard module at `path` gets besides: its optional part, those in NEEDED_WITH.
+
+    A `library` takes pydoc for what finds objects by their names, and shows nobody the topics.
+    """
     table = layout(world)
     lib = table.stdlib_of(path)
     if lib is None:
         return
     top = path[len(lib) + 1 :].removeprefix("lib-dynload/").partition("/")[0].partition(".")[0]
     wanted = [*NEEDED_WITH.get(top, ()), *([top] if optional_part(table, path) not in (None, "test") else [])]
+    if library:
+        wanted = [name for name in wanted if name != "pydoc_data"]
     for name in wanted:
         yield from world.rootfs.glob(f"{lib}/{name}.*")
         yield from world.rootfs.glob(f"{lib}/lib-dynload/{name}.*")

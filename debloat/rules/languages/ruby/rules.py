@@ -20,6 +20,9 @@ from debloat.rules.languages.ruby.language import LANGUAGE
 from debloat.rules.languages.ruby.packages import Gem, Library, library
 from debloat.rules.languages.ruby.source import MAX_SOURCE, bundled, parse
 
+TEMPLATES = (".erb",)
+"""Files with code between marks (ERB)."""
+
 LOCKS = frozenset(("Gemfile.lock", "gems.locked"))
 
 TOOLS = (
@@ -75,7 +78,7 @@ class RubyRequire(Rule):
         added = "/vendor_ruby/" in entry.path or "/site_ruby/" in entry.path
         if _standard(entry.path, known) and not added and not _tool(entry.path, known):
             return
-        facts = parse(world.rootfs.read(entry.path))
+        facts = parse(world.rootfs.read(entry.path), entry.path.endswith(TEMPLATES))
         here = posixpath.dirname(entry.path)
         inside = _tool(entry.path, known)
         text = world.rootfs.read(entry.path).split(b"\n") if inside or added else []

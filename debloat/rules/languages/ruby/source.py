@@ -1,83 +1,193 @@
 """What Ruby code and bundles say, read from their text alone: features, files and gems that they load by name.
 
-Statements are searched for in the text; nothing is evaluated, and any bytes give an answer.
+Code is read with tree-sitter's grammar where it has a word that loads anything; nothing is evaluated but texts and
+paths that are put together in place, and any bytes give an answer.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING
+
+from debloat.rules.expressions import UNKNOWN, normal
+from debloat.rules.languages.ruby.values import Values, arguments
+from debloat.rules.parsed import cached
+from debloat.rules.syntax import text_of
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 MAX_SOURCE = 2 << 20
 """Bytes of a file that are read; larger ones are data."""
 
-_STRING = r"(?:\"([^\"\n#]{1,300})\"|'([^'\n]{1,300})')"
-_REQUIRE = re.compile(rf"(?<![\w.:@$])(require|load|gem)[ \t(]+{_STRING}")
-_RELATIVE = re.compile(rf"(?<![\w.:@$])require_relative[ \t(]+{_STRING}")
-_AUTOLOAD = re.compile(rf"(?<![\w:@$])autoload[ \t(]+:?[\w\"']+,?[ \t]*{_STRING}")
-_EXPANDED = re.compile(
-    rf"(?<![\w.:@$])(?:require|load)[ \t(]+File\.(?:expand_path|join)[ \t(]+(?:__dir__,[ \t]*)?{_STRING}"
-    r"[ \t]*(?:,[ \t]*(__FILE__|__dir__))?"
+MAX_NAME = 300
+"""Characters of a name; what is longer names nothing."""
+
+_WORDS = (b"require", b"load", b"gem", b"bin_path")
+_BEFORE = re.compile(rb"(?:^|[^\w@$])(?:try_|auto|activate_)?$", re.DOTALL)
+_AFTER = re.compile(rb"(?:require(?:_relative|_dir)?|load(?:_plugins?)?|gem|bin_path)[ \t(]")
+_SYMBOL = re.compile(rb":(?:require(?:_relative)?|load)\b")
+"""A word that loads, what may stand before it and behind it, and its name as a symbol."""
+
+_HEAD = re.compile(
+    rb"(?:[ \t]*(?:#[^\n]*)?\r?\n"
+    rb"|(?:require|require_relative|load)[ \t(]+(?:\"[^\"#\\\n]*\"|'[^'\\\n]*')[ \t]*\)?[ \t]*(?:#[^\n]*)?\r?\n)*+"
 )
-_MADE = re.compile(r"(?<![\w.:@$])(?:require|autoload[ \t(]+:?\w+,)[ \t(]+[\"']([a-z][\w/-]*/)#\{")
-_TRIED = re.compile(r"(?:try_require|require_dir|load_plugins?)[ \t(]+[\"']([a-z][\w/-]*)[\"']")
-_BIN_PATH = re.compile(r"(?:activate_)?bin_path[ \t(]+[\"']([\w.-]+)[\"']")
+"""How most files begin, and all that many load: comments and plain statements."""
+
+_LOADING = frozenset(("require", "require_relative", "load", "gem", "autoload"))
+_DIRECTORIES = frozenset(("try_require", "require_dir", "load_plugin", "load_plugins"))
+"""Methods of common frameworks that load what lies below a feature."""
+_STUBS = frozenset(("bin_path", "activate_bin_path"))
+_SENDING = frozenset(("send", "__send__", "public_send", "method"))
+_OWN = frozenset(("Kernel", "::Kernel", "Object", "self", "Gem"))
+"""Receivers of which the methods are Ruby's own."""
+
+_QUERY = "((call method: (identifier) @name) @call (#any-of? @name {}))".format(
+    " ".join(f'"{name}"' for name in sorted(_LOADING | _DIRECTORIES | _STUBS | _SENDING))
+)
+_PREFIX = re.compile(r"[a-z][\w/-]*/")
+_DIRECTORY = re.compile(r"[a-z][\w/-]*")
+_LINE = re.compile(rb"^[ \t]*(require|require_relative|load)[ \t(]+[\"']([^\"'#\n]{1,300})[\"']")
+_EMBEDDED = re.compile(rb"<%[-=#%]?|-?%>")
 
 _LOCKED = re.compile(r"^ {4}([\w.-]+) \(([^)\n]+)\)$", re.MULTILINE)
 _LOCK_DEPENDENCY = re.compile(r"^ {6}([\w.-]+)", re.MULTILINE)
-_GROUP = re.compile(r"^\s*group[ (](.*?)\)?\s+do\b")
-_GEMFILE_GEM = re.compile(r"^\s*gem[ (]\s*[\"']([\w.-]+)[\"'](.*)$")
 IDLE_GROUPS = frozenset(("development", "test"))
+
+Named = tuple[tuple[int, str], ...]
+"""Pairs of a line and a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a Ruby file loads: pairs of a line and a name; `made` are prefixes of features with made-up names."""
 
-    features: tuple[tuple[int, str], ...] = ()
-    relative: tuple[tuple[int, str], ...] = ()
-    gems: tuple[tuple[int, str], ...] = ()
-    made: tuple[tuple[int, str], ...] = ()
+    features: Named = ()
+    relative: Named = ()
+    gems: Named = ()
+    made: Named = ()
 
 
-@functools.lru_cache(maxsize=4096)
-def parse(source: bytes) -> Facts:
-    """What `source` loads by literal names: statements are searched for, outside comments and before `__END__`."""
-    text = source.partition(b"\n__END__")[0].decode("utf-8", "replace")
-    features, relative = list[tuple[int, str]](), list[tuple[int, str]]()
-    gems, made = list[tuple[int, str]](), list[tuple[int, str]]()
-    for match in _at(text, ("require ", "require(", "load ", "load(", "gem ", "gem("), _REQUIRE):
-        name = match[2] or match[3]
-        (gems if match[1] == "gem" else features).append((match.start(), name))
-    features += [(m.start(), m[1] or m[2]) for m in _at(text, ("autoload",), _AUTOLOAD)]
-    relative += [(m.start(), m[1] or m[2]) for m in _at(text, ("require_relative",), _RELATIVE)]
-    for match in _at(text, ("require", "load"), _EXPANDED):
-        # Relative to __FILE__, the first step up leaves the file's own name.
-        name = (match[1] or match[2]).lstrip("/")
-        relative.append((match.start(), name.removeprefix("../") if match[3] == "__FILE__" else name))
-    gems += [(m.start(), m[1]) for m in _at(text, ("activate_bin_path", "bin_path"), _BIN_PATH)]
-    made += [(m.start(), m[1]) for m in _at(text, ("require", "autoload"), _MADE)]
-    made += [(m.start(), m[1] + "/") for m in _at(text, ("try_require", "require_dir", "load_plugin"), _TRIED)]
-
-    def placed(found: list[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
-        first: dict[str, int] = {}
-        for at, name in sorted(found):
-            first.setdefault(name, text.count("\n", 0, at) + 1)
-        return tuple((line, name) for name, line in first.items())
-
-    return Facts(placed(features), placed(relative), placed(gems), placed(made))
+def parse(source: bytes, template: bool = False) -> Facts:
+    """What `source` loads by names that can be told; of a `template` (ERB), the code between its marks."""
+    code = _code(source) if template else source.partition(b"\n__END__")[0]
+    head = _HEAD.match(code)
+    end = head.end() if head is not None else 0
+    return _parsed(code) if _loads(code, end) else _plain(code[:end])
 
 
-def _at(text: str, words: Iterable[str], pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
-    for word in words:
-        at = text.find(word)
+def _loads(code: bytes, start: int) -> bool:
+    """Whether there is anything from `start` on that a parse could find; looked for word by word, which is quicker."""
+    for word in _WORDS:
+        at = code.find(word, start)
         while at >= 0:
-            match = pattern.match(text, at)
-            if match and not text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#"):
-                yield match
-            at = text.find(word, at + 1)
+            if _AFTER.match(code, at) and _BEFORE.search(code[max(0, at - 12) : at]):
+                return True
+            if at and _SYMBOL.match(code, at - 1):
+                return True
+            at = code.find(word, at + 1)
+    return False
+
+
+@cached(
+    lambda facts: [list(pairs) for pairs in astuple(facts)],
+    lambda plain: Facts(*(tuple((int(line), str(name)) for line, name in pairs) for pairs in plain)),
+)
+def _parsed(code: bytes) -> Facts:
+    found = _Found()
+    values = Values(code)
+    for call, name in values.pairs(_QUERY, "call", "name"):
+        found.call(call, text_of(name), values)
+    if values.root.has_error:
+        # The grammar lost its way: whole lines that load something are plain enough.
+        plain = _plain(code)
+        found.features += plain.features
+        found.relative += plain.relative
+    return Facts(*(_placed(pairs) for pairs in (found.features, found.relative, found.gems, found.made)))
+
+
+def _plain(code: bytes) -> Facts:
+    """What whole lines load, each a statement and a literal name."""
+    features, relative = list[tuple[int, str]](), list[tuple[int, str]]()
+    for number, line in enumerate(code.split(b"\n"), 1):
+        match = _LINE.match(line)
+        if match is not None:
+            name = match[2].decode("utf-8", "replace")
+            (relative if match[1] == b"require_relative" else features).append((number, name))
+    return Facts(_placed(features), _placed(relative))
+
+
+def _placed(found: Iterable[tuple[int, str]]) -> Named:
+    """The names in the order of their lines, each where it stands first."""
+    first: dict[str, int] = {}
+    for line, name in sorted(found):
+        if 0 < len(name) <= MAX_NAME and "\n" not in name:
+            first.setdefault(name, line)
+    return tuple((line, name) for name, line in first.items())
+
+
+def _code(template: bytes) -> bytes:
+    """The code of an ERB template on its own lines, the text between as blanks."""
+    out, at, inside = [], 0, False
+    for mark in _EMBEDDED.finditer(template):
+        part = template[at : mark.start()]
+        out.append(part if inside else re.sub(rb"[^\n]", b" ", part))
+        opens = mark[0].startswith(b"<%")
+        inside, at = opens and mark[0] not in (b"<%#", b"<%%"), mark.end()
+        out.append(b" " if opens else b";")
+    return b"".join(out)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What calls load, collected."""
+
+    features: list[tuple[int, str]] = field(default_factory=list)
+    relative: list[tuple[int, str]] = field(default_factory=list)
+    gems: list[tuple[int, str]] = field(default_factory=list)
+    made: list[tuple[int, str]] = field(default_factory=list)
+
+    def call(self, call: Node, method: str, values: Values) -> None:
+        """Note what a call of a method loads."""
+        given, line = arguments(call), call.start_point.row + 1
+        receiver = call.child_by_field_name("receiver")
+        own = receiver is None or text_of(receiver) in _OWN
+        if method in _SENDING and given and given[0].type == "simple_symbol":
+            if method == "method":
+                self._each(text_of(given[0])[1:], call, line, values)
+                return
+            method, given = text_of(given[0])[1:], given[1:]
+        if method == "autoload":
+            given = given[1:]
+        if given and (own or method not in ("require", "require_relative", "load", "gem")):
+            self._note(method, values.of(given[0]), line)
+
+    def _each(self, method: str, call: Node, line: int, values: Values) -> None:
+        """`%w[a b].each(&method(:require))`."""
+        block, _, outer, *_ = (*values.around(call), None, None, None)
+        receiver = outer.child_by_field_name("receiver") if outer is not None else None
+        if block is not None and block.type == "block_argument" and receiver is not None:
+            self._note(method, values.items(receiver), line)
+
+    def _note(self, method: str, names: Iterable[str], line: int) -> None:
+        for name in names:
+            here, path = normal(name)
+            known, unknown, _ = path.partition(UNKNOWN)
+            if method in _DIRECTORIES:
+                if _DIRECTORY.fullmatch(path):
+                    self.made.append((line, f"{path}/"))
+            elif unknown:
+                if not here and method in ("require", "autoload") and _PREFIX.fullmatch(known):
+                    self.made.append((line, known))
+            elif method in _STUBS or method == "gem":
+                self.gems.append((line, path))
+            elif here or method == "require_relative":
+                self.relative.append((line, path))
+            elif method in _LOADING:
+                self.features.append((line, path))
 
 
 def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:
@@ -102,21 +212,31 @@ def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:
 
 
 def _wanted(gemfile: str) -> Iterator[str]:
-    """The gems of a Gemfile outside of idle groups; blocks are told by `do` and `end` at the line's ends."""
-    blocks: list[bool] = []
-    for line in gemfile.splitlines():
-        stripped = line.strip()
-        group = _GROUP.match(line)
-        if match := _GEMFILE_GEM.match(line):
-            named = re.search(r"groups?:?\s*(?:=>)?\s*(\[[^\]]*\]|:\w+)", match[2])
-            if not any(blocks) and not (named and _idle(named[1])):
-                yield match[1]
-        elif stripped.endswith((" do", "|")) or stripped.startswith(("if ", "unless ", "case ")):
-            blocks.append(group is not None and _idle(group[1]))
-        elif stripped == "end" and blocks:
-            blocks.pop()
+    """The gems of a Gemfile outside of idle groups."""
+    values = Values(gemfile.encode("utf-8", "surrogateescape"))
+    for call, _ in values.pairs('((call method: (identifier) @name) @call (#eq? @name "gem"))', "call", "name"):
+        given = arguments(call)
+        if given and not _idle(given[1:]) and not any(_idle_block(node) for node in values.around(call)):
+            yield from (gem for gem in values.of(given[0]) if UNKNOWN not in gem)
 
 
-def _idle(groups: str) -> bool:
-    names = re.findall(r"\w+", groups)
+def _idle_block(call: Node) -> bool:
+    """Whether a node is `group :development, :test do`."""
+    name = call.child_by_field_name("method") if call.type == "call" else None
+    if name is None or text_of(name) != "group" or call.child_by_field_name("block") is None:
+        return False
+    return _only_idle(node for node in arguments(call) if node.type != "pair")
+
+
+def _idle(options: Iterable[Node]) -> bool:
+    """Whether a gem's own options put it into idle groups alone: `group: :test`, `:groups => [:test]`."""
+    for option in options:
+        key, value = option.child_by_field_name("key"), option.child_by_field_name("value")
+        if key is not None and value is not None and text_of(key).strip(":\"'") in ("group", "groups"):
+            return _only_idle(value.named_children if value.type.endswith("array") else [value])
+    return False
+
+
+def _only_idle(groups: Iterable[Node]) -> bool:
+    names = [text_of(node).strip(":\"'") for node in groups]
     return bool(names) and all(name in IDLE_GROUPS for name in names)

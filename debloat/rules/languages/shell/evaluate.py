@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from debloat.closure import World
+from debloat.core.model import ImageConfig
 from debloat.core.shells import POSIX_SHELLS
 from debloat.rules.languages.shell.source import Command, Script, Sub, Var, Word, parse
+from debloat.rules.languages.shell.tokens import MAX_BRACES, braces
+from debloat.rules.languages.shell.wrappers import WRAPPERS, names, unwrap
 
 UNKNOWN = "\0"
 """Stands in a value for an unknown part; no path holds it."""
 
 MAX_VALUES = 8
-MAX_BRACES = 64
-"""Words that brace expansion makes of one."""
 MAX_NESTED = 4
 MAX_LOOKUPS = 12
-
-
-def names(*lines: str) -> frozenset[str]:
-    """The words of some lines, as a set: for tables."""
-    return frozenset(word for line in lines for word in line.split())
 
 
 BUILTINS = names(
@@ -45,82 +40,6 @@ SHELLS = POSIX_SHELLS
 SHELL_VALUES = frozenset(("-o", "+o", "-O", "+O", "--rcfile", "--init-file"))
 """Options of shells that take a value (bash(1))."""
 
-
-@dataclass(frozen=True, slots=True)
-class Wrapper:
-    """A program that runs the command in its arguments: options that take a value, operands before the command."""
-
-    valued: frozenset[str] = frozenset()
-    operands: int = 0
-
-
-def _wrapper(valued: str = "", operands: int = 0) -> Wrapper:
-    return Wrapper(names(valued), operands)
-
-
-WRAPPERS = {
-    # Each from its own manual page.
-    "builtin": _wrapper(),
-    # A subcommand stands before the command: `bundle exec`, `poetry run`.
-    "bundle": _wrapper("", 1),
-    "busybox": _wrapper(),
-    "catatonit": _wrapper(),
-    "catchsegv": _wrapper(),
-    "chpst": _wrapper("-u -U -e -/ -n -l -L -m -d -o -p -f -c -r -t -b -C"),
-    "chroot": _wrapper("", 1),
-    "chrt": _wrapper("-T -P -D", 1),
-    "command": _wrapper(),
-    "dbus-run-session": _wrapper("--config-file"),
-    "ddtrace-run": _wrapper(),
-    "doas": _wrapper("-u -C -a"),
-    "dockerize": _wrapper("-wait -timeout -wait-retry-interval -template -stdout -stderr -wait-http-header -delims"),
-    "dumb-init": _wrapper("-r --rewrite"),
-    "env": _wrapper("-u -C --unset --chdir"),
-    "envdir": _wrapper("", 1),
-    "exec": _wrapper("-a"),
-    "fakeroot": _wrapper("-l -s -i -b"),
-    "flock": _wrapper("-w -E --timeout --wait --conflict-exit-code", 1),
-    "gosu": _wrapper("", 1),
-    "hash": _wrapper(),
-    "ionice": _wrapper("-c -n -p --class --classdata"),
-    "linux32": _wrapper(),
-    "linux64": _wrapper(),
-    "nice": _wrapper("-n --adjustment"),
-    "nocache": _wrapper("-n"),
-    "nohup": _wrapper(),
-    "npx": _wrapper("-p --package"),
-    "nsenter": _wrapper("-t -S -G --target --setuid --setgid"),
-    "opentelemetry-instrument": _wrapper(),
-    "pipenv": _wrapper("", 1),
-    "poetry": _wrapper("", 1),
-    "numactl": _wrapper("-i -N -m -C -p -P"),
-    "runuser": _wrapper("-u -g -G -s -c --user --group --supp-group --shell --command"),
-    "s6-setuidgid": _wrapper("", 1),
-    "setarch": _wrapper("", 1),
-    "setpriv": _wrapper(
-        "--reuid --regid --ruid --euid --rgid --egid --groups --inh-caps --ambient-caps --bounding-set --securebits "
-        "--pdeathsig --selinux-label --apparmor-profile"
-    ),
-    "setsid": _wrapper(),
-    "setuidgid": _wrapper("", 1),
-    "stdbuf": _wrapper("-i -o -e"),
-    "strace": _wrapper("-o -e -p -s -u -E -I -O -P -S -X -a -b"),
-    "su-exec": _wrapper("", 1),
-    "sudo": _wrapper("-u -g -C -D -h -p -R -r -t -T -U --user --group --chdir --prompt --host"),
-    "systemd-run": _wrapper("-p -u -E --unit --property --setenv"),
-    "taskset": _wrapper("", 1),
-    "time": _wrapper("-f -o --format --output"),
-    "timeout": _wrapper("-k -s --kill-after --signal", 1),
-    "tini": _wrapper("-p -e"),
-    "docker-init": _wrapper("-p -e"),
-    "type": _wrapper(),
-    "unbuffer": _wrapper(),
-    "unshare": _wrapper("-S -G -R -w --setuid --setgid --root --wd --map-user --map-group"),
-    "watch": _wrapper("-n --interval"),
-    "which": _wrapper(),
-    "xargs": _wrapper("-a -d -E -I -L -n -P -s --arg-file --delimiter --max-lines --max-args --max-procs --max-chars"),
-    "xvfb-run": _wrapper("-e -f -n -p -s -w --auth-file --error-file --server-num --server-args"),
-}
 
 LINE_TAKERS = {
     # The option whose value is a command line, for programs that hand it to a shell; "" means the first operand.
@@ -155,9 +74,6 @@ PROGRAM_OPTIONS = {
     "start-stop-daemon": ("--exec", "-x", "--startas", "-a"),
 }
 
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_BRACES = re.compile(r"(?<![$\\])\{([^{},\s]*(?:,[^{},\s]*)+)\}")
-"""Innermost braces with a list in them."""
 _KEY = re.compile(r"^\[[^]]*\]\+?=")
 """The key of an array's element: `([gz]=gzip [xz]=xz)`."""
 
@@ -177,13 +93,22 @@ class Use:
 class Evaluator:
     """Uses of one script; `path` is the file it is in, empty for a line of the image's configuration.
 
-    `outer` is the script that sources this one, or holds it as a string: its functions and variables are known here.
+    `config` gives the environment and the working directory. `outer` is the script that sources this one, or holds it
+    as a string: its functions and variables are known here. `most` bounds the values of a word.
     """
 
-    def __init__(self, script: Script, world: World, path: str, outer: Evaluator | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        config: ImageConfig,
+        path: str = "",
+        outer: Evaluator | None = None,
+        most: int = MAX_VALUES,
+    ) -> None:
         self._script = script
-        self._world = world
+        self._config, self._env = config, config.env
         self._path = path
+        self._most = most
         self._depth: int = outer._depth + 1 if outer else 0
         self._functions: frozenset[str] = script.functions | (outer._functions if outer else frozenset())
         self._assigned: dict[str, list[tuple[Word, ...]]] = (
@@ -194,7 +119,7 @@ class Evaluator:
         self._known: dict[str, list[str]] = {}
         self._busy: set[str] = set()
         here = (posixpath.dirname(path),) if path else ()
-        self.directories: tuple[str, ...] = (world.config.workdir, *here)
+        self.directories: tuple[str, ...] = (config.workdir, *here)
         """Where relative paths are looked up: the working directory, then the script's own."""
 
     def absorb(self, script: Script) -> None:
@@ -342,17 +267,17 @@ class Evaluator:
         """A command line in a string, read by a shell of its own."""
         if self._depth < MAX_NESTED and text.strip(UNKNOWN + " "):
             source = text.replace(UNKNOWN, "$_").encode("utf-8", "surrogateescape")
-            for use in Evaluator(parse(source), self._world, self._path, self).uses():
+            for use in Evaluator(parse(source), self._config, self._path, self, self._most).uses():
                 yield Use(use.kind, use.value, line)
 
     # -- values
 
     def values(self, word: Word) -> list[str]:
-        """Every value that a word may have, at most `MAX_VALUES`, in source order; unknown parts are `UNKNOWN`."""
+        """Every value of a word, at most as many as asked for, in source order; unknown parts are `UNKNOWN`."""
         found = [""]
         for part in word.parts:
             options = self._part(part)
-            found = [a + b for a in found for b in options][:MAX_VALUES]
+            found = [a + b for a in found for b in options][: self._most]
         if not word.quoted and any("{" in value for value in found):
             found = [one for value in found for one in braces(value)][:MAX_BRACES]
         return list(dict.fromkeys(found))
@@ -375,7 +300,7 @@ class Evaluator:
             if var.name.isdigit():
                 # Whoever calls may give another word.
                 found.append(UNKNOWN)
-        return list(dict.fromkeys(found))[:MAX_VALUES]
+        return list(dict.fromkeys(found))[: self._most]
 
     def _assigned_values(self, name: str) -> list[str]:
         """The values that are assigned to a variable; one that is defined by itself adds none by that."""
@@ -385,11 +310,11 @@ class Evaluator:
         if name in self._busy or len(self._busy) > MAX_NESTED:
             return []
         self._busy.add(name)
-        found = [v for words in self._assigned.get(name, ())[:MAX_VALUES] for v in self._joined(words)]
+        found = [v for words in self._assigned.get(name, ())[: self._most] for v in self._joined(words)]
         self._busy.discard(name)
         if name == "PWD" and not found:
-            found.append(self._world.config.workdir)
-        env = self._world.config.env.get(name)
+            found.append(self._config.workdir)
+        env = self._env.get(name)
         self._known[name] = found if env is None else [*found, env]
         return self._known[name]
 
@@ -408,7 +333,7 @@ class Evaluator:
         name = last.words[0].literal or ""
         if name == "pwd":
             changes = [c for c in sub.commands[:-1] if c.words[0].literal == "cd" and len(c.words) > 1]
-            return self._located(changes[-1].words[-1]) if changes else [self._world.config.workdir]
+            return self._located(changes[-1].words[-1]) if changes else [self._config.workdir]
         operands = [w for w in last.words[1:] if not (w.literal or "").startswith("-")]
         if not operands:
             return []
@@ -422,38 +347,3 @@ class Evaluator:
 
     def _located(self, word: Word) -> list[str]:
         return [posixpath.normpath(v) if v.startswith("/") else v for v in self.values(word)]
-
-
-def braces(text: str) -> list[str]:
-    """What brace expansion makes of a word: `{/usr,}/lib` is `/usr/lib` and `/lib` (bash(1)); at most some."""
-    done, todo = list[str](), [text]
-    while todo and len(done) + len(todo) <= MAX_BRACES:
-        text = todo.pop(0)
-        match = _BRACES.search(text)
-        if match is None:
-            done.append(text)
-        else:
-            todo[:0] = [text[: match.start()] + part + text[match.end() :] for part in match[1].split(",")]
-    return [*done, *todo]
-
-
-def unwrap(wrapper: Wrapper, args: Iterable[str]) -> list[str]:
-    """The command within a wrapper's arguments, with its own arguments."""
-    rest = list(args)
-    operands = wrapper.operands
-    while rest:
-        arg = rest[0]
-        if arg == "--":
-            rest.pop(0)
-            if operands == 0:
-                break
-        elif arg.startswith("-") and len(arg) > 1:
-            rest = rest[2:] if arg in wrapper.valued else rest[1:]
-        elif _ASSIGNMENT.match(arg):
-            rest.pop(0)
-        elif operands:
-            operands -= 1
-            rest.pop(0)
-        else:
-            break
-    return rest

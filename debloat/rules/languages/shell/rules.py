@@ -14,9 +14,10 @@ from debloat.rules.commands import assumed_packages, command, executed, is_templ
 from debloat.rules.interpreters import HEAD, SHELL, interpreter
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY
 from debloat.rules.languages.shell import source as shellparse
-from debloat.rules.languages.shell.evaluate import BUILTINS, SHELLS, UNKNOWN, Evaluator, Use, names
+from debloat.rules.languages.shell.evaluate import BUILTINS, SHELLS, UNKNOWN, Evaluator, Use
 from debloat.rules.languages.shell.language import LANGUAGE
 from debloat.rules.languages.shell.source import MAX_SCRIPT
+from debloat.rules.languages.shell.wrappers import names
 from debloat.rules.programs import BUILD_TIME
 
 INTERACTIVE = re.compile(
@@ -84,7 +85,7 @@ class _Reading:
     def wants(self, source: bytes, path: str, outer: Evaluator | None = None, depth: int = 0) -> Iterator[Want]:
         """Claims of a script; `path` is the file it is in, or a root such as `config:Cmd`."""
         script = shellparse.parse(source)
-        evaluator = Evaluator(script, self.scope.world, path if path.startswith("/") else "", outer)
+        evaluator = Evaluator(script, self.scope.world.config, path if path.startswith("/") else "", outer)
         for use in evaluator.uses():
             if use.kind == "command":
                 yield from self._command(use, path, evaluator)

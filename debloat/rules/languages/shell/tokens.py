@@ -1,4 +1,4 @@
-"""The simple commands of a script by its tokens alone: for scripts that the grammar does not get through.
+"""The simple commands of a script by its tokens alone, for scripts that the grammar does not get through; braces.
 
 What a shell takes and tree-sitter's grammar does not (`cat <<A; tool`, `f() for ...`) leaves the rest of the script
 unread or misread. Quotes, substitutions, comments and here-documents are told apart here, the nesting of compound
@@ -81,3 +81,22 @@ def _skip(text: str, at: int, here: list[tuple[str, bool]]) -> int:
             return len(text)
         at = min(found.end() + 1, len(text))
     return at
+
+
+MAX_BRACES = 64
+"""Words that brace expansion makes of one."""
+_BRACES = re.compile(r"(?<![$\\])\{([^{},\s]*(?:,[^{},\s]*)+)\}")
+"""Innermost braces with a list in them."""
+
+
+def braces(text: str) -> list[str]:
+    """What brace expansion makes of a word: `{/usr,}/lib` is `/usr/lib` and `/lib` (bash(1)); at most some."""
+    done, todo = list[str](), [text]
+    while todo and len(done) + len(todo) <= MAX_BRACES:
+        text = todo.pop(0)
+        match = _BRACES.search(text)
+        if match is None:
+            done.append(text)
+        else:
+            todo[:0] = [text[: match.start()] + part + text[match.end() :] for part in match[1].split(",")]
+    return [*done, *todo]
