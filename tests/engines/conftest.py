@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import docker
 import pytest
 
 from debloat.cli.main import main
-from tests.engines.setups import HERE, SETUPS, Setup, copy_image, started
+from tests.engines.setups import HERE, HOME, SETUPS, Setup, copy_image, started
 from tests.support import fixtures
 
+CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
 FIXTURES = ("nginx", "redis", "flask", "scratch", "torture", "supervisor")
 """A server, a database, a language, no distribution at all, every kind of file, several processes."""
 
@@ -31,6 +36,15 @@ class Engine:
 
     def client(self) -> docker.APIClient:
         return docker.APIClient(base_url=self.endpoint, version="auto", timeout=120)
+
+    def within(self, ask: Callable[[], T]) -> T:
+        """What a function gives that is called in the engine's network: ports of its containers are there alone."""
+        if not self.setup.podman:
+            return ask()
+        pid = (HOME / self.setup.name / "pid").read_text().strip()
+        with ThreadPoolExecutor(1) as pool, open(f"/proc/{pid}/ns/net") as network:
+            pool.submit(enter, network.fileno()).result()
+            return pool.submit(ask).result()
 
     def have(self, fixture: str) -> str:
         """The image of a fixture, put into this engine where it is not yet."""
@@ -55,6 +69,12 @@ class Engine:
             code = main(list(argv))
         assert code == 0, f"debloat {' '.join(argv)} on {self.setup.title}: exit code {code}\n{err.getvalue()}"
         return out.getvalue()
+
+
+def enter(network: int) -> None:
+    """Move this thread, and those that it starts, into a network namespace (setns(2))."""
+    if ctypes.CDLL(None, use_errno=True).setns(network, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter the network of an engine")
 
 
 class Engines:

@@ -30,6 +30,14 @@ class Setup:
     script: str = ""
     words: tuple[str, ...] = ()
 
+    @property
+    def podman(self) -> bool:
+        return self.script == "podman.sh"
+
+    def named(self, image: str) -> str:
+        """What the engine calls an image that was made here under a name without a registry."""
+        return f"localhost/{image}" if self.podman else image
+
 
 def _title_of_here() -> str:
     """By its version: another machine has another engine."""
@@ -43,6 +51,8 @@ CI = (
     HERE,
     Setup("docker26", "Docker 26.1 (trixie)", "docker.sh", ("trixie", "classic")),
     Setup("containerd26", "Docker 26.1 (trixie), containerd store", "docker.sh", ("trixie", "containerd")),
+    Setup("podman4", "Podman 4.3 (bookworm)", "podman.sh", ("bookworm", "rootful")),
+    Setup("podman5", "Podman 5.4 (trixie)", "podman.sh", ("trixie", "rootful")),
 )
 MORE = (
     Setup("dockersid", "Docker (sid)", "docker.sh", ("sid", "classic")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -42,7 +43,7 @@ def nothing_left(engine: Engine) -> None:
         labels = [c["Labels"][RUN_LABEL] for c in client.containers(all=True, filters=mine)]
         assert not [label for label in labels if engine.setup != HERE or label.split("-")[1:2] == [str(os.getpid())]]
         names = [n for image in client.images() for n in image.get("RepoTags") or ()]
-        assert engine.setup == HERE or not [n for n in names if n.startswith((PENDING_REPOSITORY, "<none>"))]
+        assert engine.setup == HERE or not [n for n in names if PENDING_REPOSITORY in n or n.startswith("<none>")]
     finally:
         client.close()
 
@@ -60,14 +61,15 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
         for _ in range(RUNS):
             argv = (image, "-q", "-t", target, "--lock", str(lock), "--json", str(report))
             out = engine.debloat(*argv, directory=fixtures.FIXTURES / fixture)
-            assert out == f"{target}\n"
+            assert out == f"{engine.setup.named(target)}\n"
             made = json.loads(report.read_bytes())
             (identity,) = (line for line in lock.read_text().splitlines() if line.startswith("id\t"))
             found.add((made["layer"], made["result_id"], identity))
         with engine.chosen(fixtures.FIXTURES / fixture):
             whole = fixtures.load(fixture)
             trained = replace(whole, checks=tuple(c for c in whole.checks if c.trained))
-            broken = [f"{r.name}: {r.detail}" for r in fixtures.run_checks(target, trained) if not r.passed]
+            checked = engine.within(functools.partial(fixtures.run_checks, target, trained))
+            broken = [f"{r.name}: {r.detail}" for r in checked if not r.passed]
         assert not broken
     finally:
         remove(engine, target)
@@ -169,7 +171,7 @@ def build(engine: Engine, image: str) -> str:
     out = engine.debloat(*argv, "--build-option", "--network none")
     remove(engine, target)
     remove(engine, "debloat-matrix-app:latest")
-    assert out == f"{target}\n"
+    assert out == f"{engine.setup.named(target)}\n"
     return ""
 
 
@@ -184,14 +186,15 @@ def gc(engine: Engine, image: str) -> str:
     run = "00000000-1-1-1-abcdef"
     client = engine.client()
     try:
-        client.tag(image, PENDING_REPOSITORY, run)
+        pending = engine.setup.named(PENDING_REPOSITORY)
+        client.tag(image, pending, run)
         container = client.create_container(image, labels={RUN_LABEL: run})["Id"]
         out = engine.debloat("gc", "--all")
         assert f"of run {run}" in out
         with pytest.raises(docker.errors.NotFound):
             client.inspect_container(container)
         with pytest.raises(docker.errors.ImageNotFound):
-            client.inspect_image(f"{PENDING_REPOSITORY}:{run}")
+            client.inspect_image(f"{pending}:{run}")
     finally:
         client.close()
     return ""
