@@ -16,6 +16,7 @@ import docker
 import pytest
 
 from debloat.cli.main import main
+from debloat.core.errors import OriginalFails
 from tests.engines.setups import HERE, HOME, SETUPS, Setup, copy_image, started
 from tests.support import fixtures
 
@@ -64,11 +65,21 @@ class Engine:
 
     def debloat(self, *argv: str, directory: Path | None = None) -> str:
         """The command line on this engine; what it wrote on standard output. It must end well."""
+        code, out, err = self._run(argv, directory)
+        assert code == 0, f"debloat {' '.join(argv)} on {self.setup.title}: exit code {code}\n{err}"
+        return out
+
+    def refused(self, *argv: str, directory: Path) -> str:
+        """What a command line that must fail for the image's sake says on standard error."""
+        code, out, err = self._run(argv, directory)
+        assert (code, out) == (OriginalFails.exit_code, "")
+        return err
+
+    def _run(self, argv: tuple[str, ...], directory: Path | None) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         with self.chosen(directory), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(list(argv))
-        assert code == 0, f"debloat {' '.join(argv)} on {self.setup.title}: exit code {code}\n{err.getvalue()}"
-        return out.getvalue()
+        return code, out.getvalue(), err.getvalue()
 
 
 def enter(network: int) -> None:

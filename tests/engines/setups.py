@@ -31,6 +31,10 @@ class Setup:
     words: tuple[str, ...] = ()
 
     @property
+    def rootless(self) -> bool:
+        return "rootless" in self.words
+
+    @property
     def podman(self) -> bool:
         return self.script == "podman.sh"
 
@@ -55,10 +59,12 @@ CI = (
     Setup("podman5", "Podman 5.4 (trixie)", "podman.sh", ("trixie", "rootful")),
 )
 MORE = (
+    Setup("rootless4", "Podman 4.3 (bookworm), rootless", "podman.sh", ("bookworm", "rootless")),
+    Setup("rootless5", "Podman 5.4 (trixie), rootless", "podman.sh", ("trixie", "rootless")),
     Setup("dockersid", "Docker (sid)", "docker.sh", ("sid", "classic")),
     Setup("containerdsid", "Docker (sid), containerd store", "docker.sh", ("sid", "containerd")),
 )
-"""Run by `make engines` only: what sid has today is nobody's promise."""
+"""Run by `make engines` only: what takes longer, and what sid has today, which is nobody's promise."""
 
 SETUPS = (*CI, *(MORE if os.environ.get("DEBLOAT_MORE_ENGINES") else ()))
 
