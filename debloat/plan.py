@@ -25,7 +25,7 @@ from debloat.lock.format import Lock
 from debloat.lock.manifest import platform
 from debloat.lock.seeds import Gone, Move
 from debloat.record.asks import first_asks, is_service, ports_of, published_ports, run_to_the_end
-from debloat.record.record import must_be_runnable
+from debloat.record.record import must_be_runnable, rootless_lacks
 from debloat.record.session import Recorder, container_spec
 from debloat.rules.application.dockerfile import destinations, instructions
 
@@ -139,7 +139,7 @@ def plan_run(
         ready=recipe.ready,
         timeout=recipe.timeout,
         known=tuple(_known(image, recipe.policy, traces)),
-        notes=tuple(_notes(image, recipe, verify)),
+        notes=(*rootless_lacks(engine.info().traits, recipe), *_notes(image, recipe, verify)),
     )
 
 
@@ -165,7 +165,11 @@ def plan_apply(
         probes=tuple(_probes(image, recipe)),
         ready=recipe.ready,
         timeout=recipe.timeout,
-        notes=(*notes_on(lock, recipe), *_notes(image, recipe, verify=True)),
+        notes=(
+            *notes_on(lock, recipe),
+            *rootless_lacks(engine.info().traits, recipe),
+            *_notes(image, recipe, verify=True),
+        ),
     )
 
 

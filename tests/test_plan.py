@@ -15,6 +15,7 @@ from debloat.core.model import Image, Level, Policy
 from debloat.core.progress import Silent
 from debloat.core.recipe import Recipe, recipe
 from debloat.engine.base import ContainerSpec
+from debloat.engine.traits import PODMAN
 from debloat.lock.apply import apply
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, recipe_digest
@@ -65,6 +66,12 @@ RECIPES = {
 }
 
 
+ON_THE_HOST = """
+    [[scenario]]
+    run_options = { network = "host" }
+"""
+
+
 @pytest.mark.parametrize("text", RECIPES.values(), ids=RECIPES)
 @pytest.mark.parametrize("verify", [True, False])
 def test_what_is_started_is_what_was_planned(text: str, verify: bool) -> None:
@@ -81,6 +88,29 @@ def test_what_is_started_is_what_was_planned(text: str, verify: bool) -> None:
     assert report.result == plan.target
     if verify:
         assert {(p.scenario, p.name) for p in plan.probes} == {(a.scenario, a.before.name) for a in report.answers}
+
+
+def test_on_podman_an_image_is_read_where_it_is_mounted_as_planned() -> None:
+    engine = shop()
+    engine.traits = PODMAN
+    plan = plan_run(engine, "shop:1", EXACT)
+    slim(engine, "shop:1", EXACT, Silent())
+    assert plan.target == "localhost/shop:1-slim"
+    assert plan.containers[0].spec == open_spec(engine.created[0])
+    assert plan.containers[0].spec.image_at == plan.containers[0].spec.entrypoint[-1]
+
+
+@pytest.mark.parametrize("rootless", [True, False])
+def test_what_a_rootless_engine_cannot_do_is_said_before_the_run(rootless: bool) -> None:
+    engine, progress = shop(), Recording()
+    engine.traits = dataclasses.replace(PODMAN, rootless=rootless)
+    asked = dataclasses.replace(made(ON_THE_HOST), policy=EXACT.policy)
+    plan = plan_run(engine, "shop:1", asked)
+    slim(engine, "shop:1", asked, progress)
+    told = [note for note in plan.notes if "rootless" in note]
+    assert len(told) == (2 if rootless else 0)
+    before = progress.lines[: next(i for i, line in enumerate(progress.lines) if line.startswith("recording"))]
+    assert [line for line in before if "rootless" in line] == told
 
 
 def test_a_plan_starts_and_changes_nothing() -> None:

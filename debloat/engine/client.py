@@ -46,8 +46,7 @@ def open_client(endpoint: Endpoint, url: str) -> Client:
         at = "its default socket" if endpoint.url == DEFAULT else endpoint.url
         raise EngineUnavailable(
             f"cannot reach the container engine at {at}: {cause(error)}",
-            "start it (systemctl start docker, or systemctl --user start podman.socket), or set DOCKER_HOST; "
-            "`debloat doctor` says what works here",
+            "start it (systemctl start docker, or podman.socket), or set DOCKER_HOST; `debloat doctor` says what works",
         ) from error
 
 

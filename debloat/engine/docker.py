@@ -32,7 +32,7 @@ from debloat.engine.base import (
     Leftover,
 )
 from debloat.engine.client import Client, open_client, said
-from debloat.engine.endpoint import Endpoint, find, of_podman
+from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import config_of, find_config, image_of, mapping, number, text
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
@@ -51,10 +51,11 @@ def connect() -> DockerEngine:
 
     Where none does and Docker does not answer: Podman, where one listens.
     """
+    first, *others = find()
     try:
-        return _connect(find())
+        return _connect(first)
     except EngineUnavailable:
-        for endpoint in of_podman():
+        for endpoint in others:
             with contextlib.suppress(EngineUnavailable):
                 return _connect(endpoint)
         raise

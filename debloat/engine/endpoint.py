@@ -40,11 +40,14 @@ class Endpoint:
         return self.scheme in _SOCKETS or (self.scheme != "ssh" and urlsplit(self.url).hostname in _HERE)
 
 
-def find() -> Endpoint:
-    """The endpoint that the environment or the current context names. EngineUnavailable where that is broken."""
+def find() -> tuple[Endpoint, ...]:
+    """The endpoint that the environment or the current context names; else the sockets of this machine, in order.
+
+    EngineUnavailable where what names one is broken.
+    """
     host = os.environ.get("DOCKER_HOST")
     if host:
-        return Endpoint(host, None if host.startswith(("unix:", "ssh:")) else _tls_of_environment(host))
+        return (Endpoint(host, None if host.startswith(("unix:", "ssh:")) else _tls_of_environment(host)),)
     name = os.environ.get("DOCKER_CONTEXT")
     try:
         api = docker.context.ContextAPI
@@ -54,16 +57,12 @@ def find() -> Endpoint:
     if context is None:
         named = f"{name!r}" if name else "that ~/.docker/config.json names"
         raise EngineUnavailable(f"cannot find the docker context {named}", "see `docker context ls`")
-    return Endpoint(context.Host or DEFAULT, context.TLSConfig)
+    named_one = Endpoint(context.Host or DEFAULT, context.TLSConfig)
+    return (named_one,) if name or context.Name != "default" else (named_one, *_of_podman())
 
 
-def of_podman() -> Iterator[Endpoint]:
-    """Podman's sockets that are there: the user's own, then root's (podman-system-service(1)).
-
-    None where something names an endpoint, be it Docker's default.
-    """
-    if os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT") or find().url != DEFAULT:
-        return
+def _of_podman() -> Iterator[Endpoint]:
+    """Podman's sockets that are there: the user's own, then root's (`podman system service`)."""
     own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
     for place in dict.fromkeys((own, "/run")):
         path = Path(place) / "podman" / "podman.sock"

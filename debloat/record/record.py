@@ -7,7 +7,7 @@ there, the recording is made again with the other mechanism, and said so.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
@@ -15,6 +15,7 @@ from debloat.core.model import Access, Image, Trace
 from debloat.core.recipe import Recipe, Scenario
 from debloat.core.shells import is_bare_shell
 from debloat.engine.base import Engine
+from debloat.engine.traits import EngineTraits
 from debloat.engine.workspace import Workspace
 from debloat.record.asks import Limits, ListensElsewhere, NothingToAsk
 from debloat.record.exercise import Exercise, exercise
@@ -44,6 +45,8 @@ def record(
 ) -> Recording:
     """Exercise the original. OriginalFails when it does not pass its own probes, recorded or not."""
     must_be_runnable(workspace.engine, image, recipe)
+    for missing in rootless_lacks(workspace.engine.info().traits, recipe):
+        say(missing)
     limits = Limits(recipe.ready, recipe.timeout)
 
     def one(number: int) -> tuple[Exercise, list[str]]:
@@ -85,6 +88,16 @@ def must_be_runnable(engine: Engine, image: Image, recipe: Recipe) -> None:
         raise UsageError(
             f"{image.reference} has neither ENTRYPOINT nor CMD: there is nothing to run", 'pass --args "COMMAND"'
         )
+
+
+def rootless_lacks(traits: EngineTraits, recipe: Recipe) -> Iterator[str]:
+    """What an engine cannot do because its root is an ordinary user (user_namespaces(7)), as far as it can matter."""
+    if not traits.rootless:
+        return
+    yield "the engine is rootless: device nodes of the image are not there, neither for its program nor in the result"
+    for scenario in recipe.scenarios:
+        if scenario.options.shares_network:
+            yield f"{scenario.name}: the engine is rootless: ports below 1024 of this machine's network are refused"
 
 
 def _silent(image: Image, done: Exercise) -> list[str]:

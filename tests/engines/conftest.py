@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import docker
 import pytest
 
 from debloat.cli.main import main
-from tests.engines.setups import HERE, SETUPS, Setup, copy_image, started
+from debloat.core.errors import OriginalFails
+from tests.engines.setups import HERE, HOME, SETUPS, Setup, copy_image, started
 from tests.support import fixtures
 
+CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
 FIXTURES = ("nginx", "redis", "flask", "scratch", "torture", "supervisor")
 """A server, a database, a language, no distribution at all, every kind of file, several processes."""
 
@@ -31,6 +37,15 @@ class Engine:
 
     def client(self) -> docker.APIClient:
         return docker.APIClient(base_url=self.endpoint, version="auto", timeout=120)
+
+    def within(self, ask: Callable[[], T]) -> T:
+        """What a function gives that is called in the engine's network: ports of its containers are there alone."""
+        if not self.setup.podman:
+            return ask()
+        pid = (HOME / self.setup.name / "pid").read_text().strip()
+        with ThreadPoolExecutor(1) as pool, open(f"/proc/{pid}/ns/net") as network:
+            pool.submit(enter, network.fileno()).result()
+            return pool.submit(ask).result()
 
     def have(self, fixture: str) -> str:
         """The image of a fixture, put into this engine where it is not yet."""
@@ -50,11 +65,27 @@ class Engine:
 
     def debloat(self, *argv: str, directory: Path | None = None) -> str:
         """The command line on this engine; what it wrote on standard output. It must end well."""
+        code, out, err = self._run(argv, directory)
+        assert code == 0, f"debloat {' '.join(argv)} on {self.setup.title}: exit code {code}\n{err}"
+        return out
+
+    def refused(self, *argv: str, directory: Path) -> str:
+        """What a command line that must fail for the image's sake says on standard error."""
+        code, out, err = self._run(argv, directory)
+        assert (code, out) == (OriginalFails.exit_code, "")
+        return err
+
+    def _run(self, argv: tuple[str, ...], directory: Path | None) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         with self.chosen(directory), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(list(argv))
-        assert code == 0, f"debloat {' '.join(argv)} on {self.setup.title}: exit code {code}\n{err.getvalue()}"
-        return out.getvalue()
+        return code, out.getvalue(), err.getvalue()
+
+
+def enter(network: int) -> None:
+    """Move this thread, and those that it starts, into a network namespace (setns(2))."""
+    if ctypes.CDLL(None, use_errno=True).setns(network, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter the network of an engine")
 
 
 class Engines:

@@ -30,6 +30,18 @@ class Setup:
     script: str = ""
     words: tuple[str, ...] = ()
 
+    @property
+    def rootless(self) -> bool:
+        return "rootless" in self.words
+
+    @property
+    def podman(self) -> bool:
+        return self.script == "podman.sh"
+
+    def named(self, image: str) -> str:
+        """What the engine calls an image that was made here under a name without a registry."""
+        return f"localhost/{image}" if self.podman else image
+
 
 def _title_of_here() -> str:
     """By its version: another machine has another engine."""
@@ -43,12 +55,16 @@ CI = (
     HERE,
     Setup("docker26", "Docker 26.1 (trixie)", "docker.sh", ("trixie", "classic")),
     Setup("containerd26", "Docker 26.1 (trixie), containerd store", "docker.sh", ("trixie", "containerd")),
+    Setup("podman4", "Podman 4.3 (bookworm)", "podman.sh", ("bookworm", "rootful")),
+    Setup("podman5", "Podman 5.4 (trixie)", "podman.sh", ("trixie", "rootful")),
 )
 MORE = (
+    Setup("rootless4", "Podman 4.3 (bookworm), rootless", "podman.sh", ("bookworm", "rootless")),
+    Setup("rootless5", "Podman 5.4 (trixie), rootless", "podman.sh", ("trixie", "rootless")),
     Setup("dockersid", "Docker (sid)", "docker.sh", ("sid", "classic")),
     Setup("containerdsid", "Docker (sid), containerd store", "docker.sh", ("sid", "containerd")),
 )
-"""Run by `make engines` only: what sid has today is nobody's promise."""
+"""Run by `make engines` only: what takes longer, and what sid has today, which is nobody's promise."""
 
 SETUPS = (*CI, *(MORE if os.environ.get("DEBLOAT_MORE_ENGINES") else ()))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.setups import CI, HOME, SCRIPTS, started
+from tests.engines.setups import CI, HOME, MORE, SCRIPTS, started
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -29,9 +29,12 @@ def traces(name: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("more", [(), ("isolated",)])
-def test_nothing_is_left_of_an_engine(more: tuple[str, ...]) -> None:
-    setup = replace(next(s for s in CI if s.name == "containerd26"), name="brief26")
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("containerd26", ()), ("containerd26", ("isolated",)), ("podman5", ()), ("rootless5", ())],
+)
+def test_nothing_is_left_of_an_engine(name: str, more: tuple[str, ...]) -> None:
+    setup = replace(next(s for s in (*CI, *MORE) if s.name == name), name="brief")
     with started(setup, *more) as endpoint:
         docker = ["docker", "--host", endpoint]
         tar = subprocess.run(["tar", "-c", "-f", "-", "-T", "/dev/null"], capture_output=True, check=True).stdout
@@ -41,11 +44,12 @@ def test_nothing_is_left_of_an_engine(more: tuple[str, ...]) -> None:
     assert traces(setup.name) == []
 
 
+@pytest.mark.parametrize("script", ["docker.sh", "podman.sh"])
 @pytest.mark.parametrize(
     "argv",
     [(), ("start",), ("start", "Name", "trixie", "classic"), ("start", "n", "trixie", "zfs"), ("stop",), ("go",)],
 )
-def test_a_wrong_word_is_said(argv: tuple[str, ...]) -> None:
-    done = subprocess.run([SCRIPTS / "docker.sh", *argv], capture_output=True, text=True)
+def test_a_wrong_word_is_said(script: str, argv: tuple[str, ...]) -> None:
+    done = subprocess.run([SCRIPTS / script, *argv], capture_output=True, text=True)
     assert done.returncode == 1
     assert "hint: usage: " in done.stderr
