@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found() -> Endpoint:
     """The endpoint that is looked for first."""
-    return find()
+    return find()[0]
 
 
 def engine() -> HttpEngine:
