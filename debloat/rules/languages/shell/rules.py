@@ -236,9 +236,9 @@ _FIRST = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*([^\s;&|<>()\"'$`]+)([ \t]
 def _without_a_line(entry: Entry, world: World) -> bool:
     """Whether a file without a `#!` line is a shell script all the same.
 
-    execvp(3) and shells hand what the kernel does not know (ENOEXEC) to a shell. It was run while recording; or it begins
-    with a command, and was read by a shell, or may be executed and has no suffix of something else. A shell reads
-    /etc/passwd and tables as well.
+    execvp(3) and shells hand what the kernel does not know (ENOEXEC) to a shell. It was run while recording; or it
+    begins with a command, and was read by a shell, or may be executed and has no suffix of something else. A shell
+    reads /etc/passwd and tables as well.
     """
     head = world.rootfs.read(entry.path, HEAD)
     if head.startswith((b"#!", b"\x7fELF")) or b"\0" in head or not head.strip():
