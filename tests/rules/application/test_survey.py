@@ -130,8 +130,8 @@ def test_leftovers_and_generated_files_are_not_the_application() -> None:
 def test_a_directory_in_the_mail_spool_is_the_applications() -> None:
     """useradd(8) makes a file for each account; directories are of who keeps mailboxes of his own."""
     world = image({"/var/mail/ann": "", "/var/mail/virtual/": "", "/var/mail/hosts/a.test/box": "x"})
-    expected = {"virtual", "hosts", "hosts/a.test", "hosts/a.test/box"}
-    assert set(application(world)) == {f"/var/mail/{name}" for name in expected}
+    expected = {f"/var/mail/{name}" for name in ("virtual", "hosts", "hosts/a.test", "hosts/a.test/box")}
+    assert set(application(world)) == expected
 
 
 @pytest.mark.parametrize(
