@@ -62,7 +62,7 @@ MORE = (
     Setup("rootless4", "Podman 4.3 (bookworm), rootless", "podman.sh", ("bookworm", "rootless")),
     Setup("rootless5", "Podman 5.4 (trixie), rootless", "podman.sh", ("trixie", "rootless")),
     Setup("dockersid", "Docker (sid)", "docker.sh", ("sid", "classic")),
-    Setup("containerdsid", "Docker (sid), containerd store", "docker.sh", ("sid", "containerd")),
+    Setup("storesid", "Docker (sid), containerd store", "docker.sh", ("sid", "containerd")),
 )
 """Run by `make engines` only: what takes longer, and what sid has today, which is nobody's promise."""
 

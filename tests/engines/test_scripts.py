@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -53,3 +54,9 @@ def test_a_wrong_word_is_said(script: str, argv: tuple[str, ...]) -> None:
     done = subprocess.run([SCRIPTS / script, *argv], capture_output=True, text=True)
     assert done.returncode == 1
     assert "hint: usage: " in done.stderr
+
+
+def test_the_scripts_take_the_names_of_all_setups() -> None:
+    names = [setup.name for setup in (*CI, *MORE)]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z0-9]{1,12}", name)] == []
