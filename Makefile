@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests without an engine share nothing but the processors.
 PARALLEL := -n auto --maxprocesses 4
 
-.PHONY: setup engine engines demo test unit fuzz coverage lint bench wheel clean
+.PHONY: setup engine engines demo test unit fuzz coverage lint lists sid bench wheel clean
 
 setup:
 	@scripts/setup.sh
@@ -51,6 +51,15 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@git ls-files '*.[ch]' ':!fixtures' | xargs $(BIN)/clang-format --dry-run --Werror
 	@$(BIN)/mypy
+
+# What Debian's releases have of the paths that rules speak of, for tests/data/lists: after a pattern was added or changed.
+lists: setup
+	@$(BIN)/python -m tests.support.lists
+
+# The families on the suite that becomes the next release: which patterns match nothing there, and the real packages.
+sid: setup
+	@$(BIN)/python -m tests.support.lists --look sid
+	@DEBLOAT_TEST_RELEASES=sid $(BIN)/python -m pytest -q tests/rules/knowledge/test_families.py
 
 bench: engine
 	@$(BIN)/python -m bench

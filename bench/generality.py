@@ -2,7 +2,8 @@
 
 Each fixture is cut at each level by its training recipe; then the independent judge asks the result everything that
 the fixture must do. Checks marked `trained` repeat the training; the others are held out. Which files the checks use
-is recorded on the original once; a file they use that a minimal image lacks is a miss.
+is recorded on the original once; a file they use that a minimal image lacks is a miss. What closes over that record at
+`exact` is the *oracle*: the image that somebody would make who knew all checks beforehand.
 """
 
 from __future__ import annotations
@@ -21,12 +22,17 @@ from bench.heldout import Watch, lacking, used_files, watching
 from bench.stats import share, table
 from debloat import sensor
 from debloat.core.errors import DebloatError, UsageError
+from debloat.core.model import Access, Image, Level, Policy, Trace
+from debloat.core.recipe import Recipe
+from debloat.cut import cut
+from debloat.debian import dpkg
 from debloat.engine.base import Engine
 from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.footprint import footprint
 from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
+from debloat.pipeline import world_of
 from debloat.record.session import Recorder
 from tests.support import fixtures
 
@@ -38,6 +44,16 @@ SHOWN = 60
 """Missed files that a result names; the count is always whole."""
 
 Say = Callable[[str], None]
+
+
+JUDGED = "safe"
+"""The level that is held against the oracle: what it keeps beyond is the price of not knowing the checks."""
+
+EXPLAINED = 1.8
+"""Times the oracle's bytes above which a fixture has a reason in REASONS."""
+
+REASONS: dict[str, str] = {}
+"""Fixture -> why `safe` keeps more than EXPLAINED times what the checks use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +93,14 @@ def run(
 
 
 def stored(names: Iterable[str]) -> list[dict[str, Any]]:
-    """The results of fixtures that are there already."""
-    return [found for name in names if (found := store.read(DIRECTORY / f"{name}.json"))]
+    """The results of fixtures that are there already; what no run left is as it was committed, fixtures and levels."""
+    kept = {r["fixture"]: r for r in store.read(store.RESULTS / "generality.json").get("fixtures", ())}
+    found = []
+    for name in names:
+        fresh, old = store.read(DIRECTORY / f"{name}.json"), kept.get(name, {})
+        if fresh or old:
+            found.append({**old, **fresh, "levels": {**old.get("levels", {}), **fresh.get("levels", {})}})
+    return found
 
 
 def _fixture(engine: Engine, name: str, levels: Sequence[str], say: Say, again: bool, stale: bool) -> dict[str, Any]:
@@ -92,7 +114,7 @@ def _fixture(engine: Engine, name: str, levels: Sequence[str], say: Say, again: 
         image = engine.image(fixtures.tag(name))
     key = hashlib.sha256(image.id.encode() + (fixture.directory / "checks.toml").read_bytes()).hexdigest()[:16]
     found = store.read(path)
-    if again or found.get("key") != key or "used" not in found:
+    if again or found.get("key") != key or "used" not in found or "oracle" not in found:
         found = {"fixture": name, "kind": fixture.kind, "key": key, "image": image.id, "levels": {}}
         found |= _original(engine, fixture, say)
         store.write(path, found)
@@ -119,6 +141,8 @@ def _original(engine: Engine, fixture: fixtures.Fixture, say: Say) -> dict[str, 
             recorded = fixtures.run_checks(image.id, fixture)
         used = used_files(watch.accesses, rootfs)
         size = footprint(rootfs.entries(), rootfs, 0).bytes
+        oracle = _oracle(workspace, image, rootfs, frozenset(watch.accesses))
+        release = _release(rootfs)
     disturbed = [r.name for r in recorded if not r.passed]
     failed: list[str] = []
     if disturbed:
@@ -127,9 +151,31 @@ def _original(engine: Engine, fixture: fixtures.Fixture, say: Say) -> dict[str, 
     return {
         "original": {"bytes": size, "failed": failed, "disturbed": sorted(set(disturbed) - set(failed))},
         "lost": watch.lost,
+        "release": release,
+        "oracle": oracle,
         "used_count": len(used),
         "used": {path: sorted(checks) for path, checks in sorted(used.items())},
     }
+
+
+def _oracle(workspace: Workspace, image: Image, rootfs: Rootfs, accesses: frozenset[Access]) -> int:
+    """Bytes of files of the image that has what the checks use, closed at `exact`, and nothing else."""
+    world = world_of(image, rootfs, dpkg.read(rootfs), Recipe(policy=Policy(level=Level.EXACT)), Trace(accesses))
+    return cut(world, image, (), workspace.directory).footprint.bytes
+
+
+def _release(rootfs: Rootfs) -> str:
+    """The number of the Debian release that an image is of, by os-release(5); "" for none."""
+    lines = rootfs.text("/etc/os-release").splitlines()
+    return next((value.strip('"') for name, _, value in (x.partition("=") for x in lines) if name == "VERSION_ID"), "")
+
+
+def times(result: dict[str, Any], level: str) -> float | None:
+    """How many times the oracle's bytes a level keeps; None where no image came, or nothing is known of the oracle."""
+    found = result["levels"].get(level)
+    if not found or found["code"] or not result.get("oracle"):
+        return None
+    return float(found["bytes"] / result["oracle"])
 
 
 def _level(engine: Engine, fixture: fixtures.Fixture, level: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +285,10 @@ def _checks(result: dict[str, Any]) -> int:
     return max(known, default=0)
 
 
-HEAD = ("fixture", "level", "bytes kept", "of original", "trained", "held-out", "files missed")
+HEAD = (
+    *("fixture", "Debian", "level", "bytes kept", "of original", "times the oracle"),
+    *("trained", "held-out", "files missed"),
+)
 
 
 def rows(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> list[tuple[str, ...]]:
@@ -247,16 +296,18 @@ def rows(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> list[tuple
     found = []
     for result in results:
         for level in (x for x in levels if x in result["levels"]):
-            found.append((result["fixture"], level, *_cells(result, result["levels"][level])))
+            found.append((result["fixture"], result.get("release", ""), level, *_cells(result, level)))
     for level in levels:
         sums = total(results, level)
         if sums.fixtures:
             found.append(
                 (
                     f"all {sums.fixtures}",
+                    "",
                     level,
                     f"{sums.kept / 1e6:.1f} MB",
                     f"median {sums.median_share:.0f} %",
+                    _over_all([x for r in results if (x := times(r, level)) is not None]),
                     _of(sums.trained),
                     f"{_of(sums.heldout)} ({share(*sums.heldout):.1f} %)",
                     f"{_of(sums.files)} ({share(*sums.files):.2f} %)",
@@ -265,13 +316,19 @@ def rows(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> list[tuple
     return found
 
 
-def _cells(result: dict[str, Any], level: dict[str, Any]) -> tuple[str, ...]:
+def _over_all(found: Sequence[float]) -> str:
+    return f"median {statistics.median(found):.2f}, most {max(found):.2f}" if found else ""
+
+
+def _cells(result: dict[str, Any], name: str) -> tuple[str, ...]:
+    level = result["levels"][name]
     if level["code"]:
-        return (f"exit code {level['code']}", *("" for _ in range(4)))
-    used = result["used_count"]
+        return (f"exit code {level['code']}", *("" for _ in range(5)))
+    used, more = result["used_count"], times(result, name)
     return (
         f"{level['bytes'] / 1e6:.1f} MB",
         f"{share(level['bytes'], result['original']['bytes']):.0f} %",
+        "" if more is None else f"{more:.2f}",
         _of(level["trained"]),
         _of(level["heldout"]),
         f"{level['missed_count']}/{used} ({share(level['missed_count'], used):.1f} %)",
@@ -282,8 +339,17 @@ def _of(pair: Sequence[int]) -> str:
     return f"{pair[0]}/{pair[1]}"
 
 
+def reasons(results: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each fixture of which JUDGED keeps more than EXPLAINED times what the checks use, with the reason."""
+    large = ((r["fixture"], more) for r in results if (more := times(r, JUDGED)) is not None and more > EXPLAINED)
+    return [f"{name}: {more:.2f} times the oracle: {REASONS.get(name, 'no reason known')}" for name, more in large]
+
+
 def summary(results: Sequence[dict[str, Any]], levels: Sequence[str], *, markdown: bool = False) -> str:
-    return table(HEAD, rows(results, levels), markdown=markdown)
+    lines = [table(HEAD, rows(results, levels), markdown=markdown)]
+    for line_ in reasons(results) if JUDGED in levels else ():
+        lines.append(f"- {line_}" if markdown else line_)
+    return lines[0] if len(lines) == 1 else "\n".join([lines[0], "", *lines[1:]])
 
 
 def failures(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from bench.stats import table
 from debloat.core.errors import DebloatError
 from debloat.debian import asked, control
 from debloat.elf import facts, ldcache
+from debloat.gate.dockerignore import Dockerignore
 from debloat.record import trace
 from debloat.rules import subprocesses
 from debloat.rules.application import build, dockerfile
@@ -73,6 +74,7 @@ class Growth:
     ratio: float
 
 
+LOCK = "GEM\n  specs:\n    a (1)\n"
 CALLS = ("system(", "popen(a, '", "`a", "system('a', ", "qx(", "exec [", "\\", "system {", "popen \n", "new A\\")
 IMAGE = trees.world({"/etc/a/b": "", "/usr/share/zoneinfo/UTC": "", "/usr/bin/gm": ("0755", b"")})
 
@@ -145,12 +147,32 @@ READERS = (
     Reader(
         "Ruby",
         ruby.parse,
-        ("require ", "require 'a'\n", "autoload :A", "require File.join(", "gem '", "# require 'x' "),
+        (
+            *("require ", "require 'a'\n", "autoload :A", "require File.join(", "gem '", "# require 'x' ", "=begin\n"),
+            *("require ['a', ", "'a', ", "require (", "A = ", "require %w["),
+            *("%w[a].each { |f| ", "a = a + 'b'; require a\n", "require a + ", "x <<E\n", 'require "#{'),
+        ),
+    ),
+    Reader("ERB", partial(ruby.parse, template=True), ("<%", "%>", "<% require 'a' %>", "<%#")),
+    Reader(
+        "Gemfile", _text(lambda text: ruby.bundled(LOCK, text)), ("group :a do\n", "gem 'a'\n", "gem 'a', ", "end\n")
     ),
     Reader(
         "PHP",
         php.includes,
         ("require ", "include(", "require __DIR__ . ", "require '", "dirname(__DIR__", "\n", " ", "a", "<?php "),
+    ),
+    Reader(
+        "PHP: expressions",
+        php.includes,
+        (
+            *("$a = $a . 'b'; require $a;\n", "require 'a' . ", "foreach (['a'] as $f) { require $f;\n", "dirname("),
+            *("(", "require ", "'a', ", "[", "$a = ", "define('a', ", "['a', "),
+        ),
+        "<?php require ",
+    ),
+    Reader(
+        "dockerignore", _text(lambda text: Dockerignore(text)("a/b/c")), ("**a", "*", "a/**/b\n", "!a\n", "[", "**/")
     ),
     Reader("Java: strings", java.strings, ("\1\0\1a",), "\xca\xfe\xba\xbe\0\0\0\x34\xff\xff"),
     Reader("Java: commands", _text(lambda text: list(java.commands((text,)))), ("sort -u ", "a | ", "/bin/a ")),

@@ -90,6 +90,34 @@ def test_a_total_takes_the_median_of_sizes_and_the_sum_of_checks() -> None:
     assert (total.trained, total.heldout, total.files) == ((3, 3), (28, 30), (2, 60))
 
 
+def test_the_oracle_is_what_the_kept_bytes_are_held_against() -> None:
+    known = {**_fixture("a", safe=_level(size=30), exact=_level(code=5)), "oracle": 20, "release": "13"}
+    unknown = _fixture("b", safe=_level(size=30))
+    assert [generality.times(r, x) for r in (known, unknown) for x in ("safe", "exact")] == [1.5, None, None, None]
+    other = {**_fixture("c", safe=_level(size=38)), "oracle": 20}
+    cells = [row[-4] for row in generality.rows([known, unknown, other], ["safe"])]
+    assert cells == ["1.50", "", "1.90", "median 1.70, most 1.90"]
+    assert generality.rows([known], ["safe"])[0][1] == "13"
+
+
+def test_a_fixture_far_above_the_oracle_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        {**_fixture(name, safe=_level(size=size)), "oracle": 10} for name, size in (("a", 18), ("b", 30), ("c", 40))
+    ]
+    monkeypatch.setitem(generality.REASONS, "c", "it is small")
+    expected = ["b: 3.00 times the oracle: no reason known", "c: 4.00 times the oracle: it is small"]
+    assert generality.reasons(found) == expected
+    assert generality.summary(found, ["safe"], markdown=True).endswith("".join(f"\n- {line}" for line in expected)[1:])
+    assert generality.summary(found, ["exact"]).count("oracle") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "release"), [('ID=debian\nVERSION_ID="13"\n', "13"), ("VERSION_ID=12", "12"), ("ID=debian", ""), ("", "")]
+)
+def test_the_release_is_that_of_os_release(text: str, release: str) -> None:
+    assert generality._release(tree({"/etc/os-release": "-> x", "/etc/x": text})) == release
+
+
 def test_a_fixture_without_an_image_fails_all_its_checks() -> None:
     found = [_fixture("a", exact=_level(code=5), safe=_level(heldout=(8, 8)))]
     assert generality.total(found, "exact").heldout == (0, 8)

@@ -165,7 +165,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_files_that_the_guide_names_exist() -> None:
     """Paths in CONTRIBUTING.md, less those that are to be made."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    named = re.findall(r"`((?:debloat|tests|fixtures|bench|docs)/[\w./-]*)`", text)
+    named = re.findall(r"`((?:debloat|tests|fixtures|bench|docs|scripts)/[\w./-]*)`", text)
     assert len(named) > 15
     assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
 

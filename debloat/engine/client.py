@@ -27,12 +27,9 @@ class Client(docker.APIClient):  # type: ignore[misc]
         settings["verify"] = self.verify
         return settings
 
-    def get_json(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    def get_json(self, path: str, query: Mapping[str, str]) -> Any:
         """The answer to a question of Docker's API that the library does not ask with these words."""
-        answer: dict[str, Any] = self._result(
-            self._get(f"{self.base_url}/v{self._version}{path}", params=query), json=True
-        )
-        return answer
+        return self._result(self._get(f"{self.base_url}/v{self._version}{path}", params=query), json=True)
 
     def ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The answer to something that is not in Docker's API, as JSON; `document` goes with it as JSON."""

@@ -126,7 +126,7 @@ class DockerEngine:
                 image = self._shown(reference)
                 if pull and not self._fits(image):
                     image = self._pulled(reference)
-            except docker.errors.ImageNotFound as error:
+            except docker.errors.NotFound as error:
                 if not pull:
                     raise UsageError(
                         f"cannot find the image {reference}: it is not on this engine",
@@ -149,13 +149,15 @@ class DockerEngine:
 
     def _shown(self, reference: str) -> Image:
         """The image as the engine describes it; of an index, the image for the platform that is wanted, or its own."""
-        traits, query = self.info().traits, dict[str, str]()
-        if traits.shows_manifests:
-            query["manifests"] = "1"
-        if self._wanted and traits.shows_platforms and not reference.startswith("sha256:"):
-            query["platform"] = json.dumps(asdict(self._wanted))
-        raw = self._client.get_json(f"/images/{quote(reference, safe='/:@')}/json", query)
-        return image_of(reference, raw, self._client.history(raw["Id"]))
+        traits, path = self.info().traits, f"/images/{quote(reference, safe='/:@')}"
+        ask = self._client.get_json
+        raw = ask(f"{path}/json", {"manifests": "1"} if traits.shows_manifests else {})
+        of_platform: dict[str, str] = {}
+        if self._wanted and traits.shows_platforms:
+            of_platform = {"platform": json.dumps(asdict(self._wanted))}
+            # Asked for apart: `manifests` does not go with it. By its id there an image cannot be named.
+            raw = {**ask(f"{path}/json", of_platform), "Id": raw["Id"], "Manifests": raw.get("Manifests")}
+        return image_of(reference, raw, ask(f"{path}/history", of_platform))
 
     def _unhidden(self, image: Image) -> ImageConfig:
         """The configuration of an image on an engine whose answers leave fields out of it."""

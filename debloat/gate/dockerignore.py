@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathspec.pattern import Pattern
 
 MAX_PATTERNS = 10_000
+MAX_PATTERN = 1024
+"""Characters of a pattern; what is longer matches no path that anybody has."""
 MAX_SPREAD = 16
 """Patterns that one with `**` within names stands for."""
 
@@ -28,7 +30,7 @@ class Dockerignore:
 
     def __init__(self, text: str) -> None:
         lines = [line.strip() for line in text.lstrip("\ufeff").splitlines() if not line.startswith("#")]
-        patterns = [line for line in lines if line.strip("! ")][:MAX_PATTERNS]
+        patterns = [line for line in lines if line.strip("! ") and len(line) <= MAX_PATTERN][:MAX_PATTERNS]
         self.excepts = any(pattern.startswith("!") for pattern in patterns)
         self._spec = _spec(patterns) if patterns else None
 

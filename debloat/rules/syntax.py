@@ -1,4 +1,4 @@
-"""Syntax trees of source, by tree-sitter's grammars: queries, what is around a node, what names are assigned.
+"""Syntax trees of source, by tree-sitter's grammars: nodes of some kinds, what is around one, what names are assigned.
 
 The grammars are loaded when a tree is made: that takes milliseconds, and many images are closed without one.
 """
@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, ClassVar
 from debloat.rules.expressions import MAX_VALUES, UNKNOWN
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node, Parser, Query
+    from tree_sitter import Language, Node, Parser
 
 MAX_AROUND = 200
 """Nodes around one that are looked at."""
 
-MAX_LOOKUPS = 2000
+MAX_LOOKUPS = 500
 """Names of a file whose values are looked for."""
+
+MAX_STEPS = 200_000
+"""Steps from the root of a tree to the nodes that are looked around, all together."""
 
 MAX_DEPTH = 24
 """Nesting of an expression that is followed."""
@@ -36,17 +39,17 @@ class Expressions(ABC):
     """What expressions of one file may be, as `expressions.py` writes it, at most `MAX_VALUES` each.
 
     A subclass says how the expressions of its language are read. `grammar` is the module of the grammar and the
-    function of it that gives the language; `assignments` a query that captures names as `left` and what they are given
-    as `right`.
+    function of it that gives the language, `assigning` are the kinds of nodes that `assignment` reads.
     """
 
     grammar: ClassVar[tuple[str, str]]
-    assignments: ClassVar[str]
+    assigning: ClassVar[frozenset[str]]
 
     def __init__(self, code: bytes) -> None:
         self.root: Node = _parser(*self.grammar).parse(code).root_node
         self._busy: set[tuple[str, bool]] = set()
-        self._lookups = 0
+        self._known: dict[tuple[str, bool], list[str]] = {}
+        self._lookups = self._steps = 0
 
     @abstractmethod
     def of(self, node: Node, depth: int = 0) -> list[str]:
@@ -60,18 +63,35 @@ class Expressions(ABC):
     def looped(self, node: Node, name: str, depth: int) -> list[str] | None:
         """The values that a loop around a name gives it; None where nothing around it says what it is."""
 
-    def pairs(self, query: str, first: str, second: str) -> Iterator[tuple[Node, Node]]:
-        """What two captures of a query find together, in the order of the text."""
-        from tree_sitter import QueryCursor
+    @abstractmethod
+    def assignment(self, node: Node) -> tuple[str, Node] | None:
+        """The name that a node assigns to, and what it is given."""
 
-        for _, found in QueryCursor(_query(*self.grammar, query)).matches(self.root):
-            yield from zip(found.get(first, ()), found.get(second, ()), strict=True)
+    def nodes(self, kinds: frozenset[str]) -> Iterator[Node]:
+        """The nodes of some kinds, in the order of the text.
+
+        Not by a query: its cursor looks at all that follows in a node for each child of it, and data has lists of
+        thousands.
+        """
+        cursor = self.root.walk()
+        while True:
+            node = cursor.node
+            if node is not None and node.type in kinds:
+                yield node
+            if cursor.goto_first_child():
+                continue
+            while not cursor.goto_next_sibling():
+                if not cursor.goto_parent():
+                    return
 
     def around(self, node: Node) -> Iterator[Node]:
         """The nodes around one, from the inside out; its own `parent` would begin at the root for each."""
         chain: deque[Node] = deque(maxlen=MAX_AROUND)
         here = self.root
         while here != node and (below := here.child_with_descendant(node)) is not None:
+            self._steps += 1
+            if self._steps > MAX_STEPS:
+                return
             chain.append(here)
             here = below
         yield from reversed(chain)
@@ -86,21 +106,26 @@ class Expressions(ABC):
 
     def assigned(self, name: str, depth: int, items: bool = False) -> list[str]:
         """The values that are assigned to a name anywhere in the file, or the `items` of the lists that are."""
-        if (name, items) in self._busy:
-            return []
-        self._busy.add((name, items))
+        key = (name, items)
+        if key in self._busy or key in self._known:
+            return self._known.get(key, [])
+        self._busy.add(key)
         way = self.items if items else self.of
         found = [value for node in self._assigned.get(name, ()) for value in way(node, depth + 1)]
-        self._busy.discard((name, items))
-        return list(dict.fromkeys(found))[:MAX_VALUES]
+        self._busy.discard(key)
+        values = list(dict.fromkeys(found))[:MAX_VALUES]
+        if not self._busy:
+            # Within another name's value it may have been left out for that one's sake.
+            self._known[key] = values
+        return values
 
     @functools.cached_property
     def _assigned(self) -> Mapping[str, list[Node]]:
         found: dict[str, list[Node]] = {}
-        for left, right in self.pairs(self.assignments, "left", "right"):
-            nodes = found.setdefault(text_of(left).strip("\"'"), [])
-            if len(nodes) < MAX_VALUES:
-                nodes.append(right)
+        for node in self.nodes(self.assigning):
+            pair = self.assignment(node)
+            if pair is not None and len(found.setdefault(pair[0], [])) < MAX_VALUES:
+                found[pair[0]].append(pair[1])
         return MappingProxyType(found)
 
 
@@ -116,10 +141,3 @@ def _parser(module: str, function: str) -> Parser:
     from tree_sitter import Parser
 
     return Parser(_language(module, function))
-
-
-@functools.cache
-def _query(module: str, function: str, text: str) -> Query:
-    from tree_sitter import Query
-
-    return Query(_language(module, function), text)

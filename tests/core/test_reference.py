@@ -57,14 +57,14 @@ def test_what_is_a_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with tarfile.open("app.tar", "w"):
         pass
     Path("app").mkdir()
-    must_not_be_a_file("app", "docker")  # an image may be called as a directory here is
-    must_not_be_a_file("nothing", "docker")
-    must_not_be_a_file("a" * 5000, "docker")
+    must_not_be_a_file("app", "podman")  # an image may be called as a directory here is
+    must_not_be_a_file("nothing", "podman")
+    must_not_be_a_file("a" * 5000, "podman")
     (Path("app") / "Dockerfile").touch()
     with pytest.raises(UsageError, match="app is a directory"):
-        must_not_be_a_file("app", "docker")
+        must_not_be_a_file("app", "podman")
     with pytest.raises(UsageError, match=r"app\.tar is an archive"):
-        must_not_be_a_file("app.tar", "docker")
+        must_not_be_a_file("app.tar", "podman")
 
 
 @pytest.mark.parametrize(

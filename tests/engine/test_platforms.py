@@ -66,9 +66,7 @@ def test_an_image_for_another_platform_is_not_taken(
     assert main([*verb, "tool:1", "--platform", "linux/arm64"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(
-        "debloat: cannot find the image tool:1 for linux/arm64: it is not on this engine, and pulling"
-    )
+    assert "debloat: cannot find the image tool:1 for linux/arm64: it is not on this engine, and pulling" in err
     assert "pull" in http.asked
 
 

@@ -12,13 +12,15 @@ from dataclasses import replace
 import docker.errors
 import pytest
 
+from debloat.cli.main import main
 from debloat.engine.base import PENDING_REPOSITORY, RUN_LABEL
+from debloat.engine.docker import connect
 from tests.engines import table
 from tests.engines.conftest import Engine
 from tests.engines.setups import CI, HERE, SETUPS
 from tests.support import fixtures
 
-pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 RUNS = 2
 
@@ -196,6 +198,17 @@ def build(engine: Engine, image: str) -> str:
     return ""
 
 
+def platform(engine: Engine, image: str) -> str:
+    """The engine's own by name is what it takes anyway; another is refused before anything is started."""
+    with engine.chosen():
+        info = connect().info()
+    own = engine.debloat("inspect", image, "--platform", f"{info.os}/{info.architecture}")
+    assert own == engine.debloat("inspect", image)
+    with engine.chosen():
+        assert main(["inspect", image, "--platform", "linux/riscv64"]) == 2
+    return ""
+
+
 def doctor(engine: Engine, image: str) -> str:
     out = engine.debloat("doctor")
     assert "NO " not in out
@@ -233,6 +246,7 @@ VERBS: dict[str, Callable[[Engine, str], str]] = {
     "record": record,
     "combine": combine,
     "build": build,
+    "--platform": platform,
     "--output, docker load": archives,
     "doctor": doctor,
     "gc": gc,

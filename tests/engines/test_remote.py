@@ -15,7 +15,7 @@ from tests.engines.setups import CI, HERE, HOME, ROOT, copy_image, started
 from tests.support import fixtures
 from tests.support.relay import relay
 
-pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 FIXTURE = "nginx"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engines.setups import CI, HOME, MORE, SCRIPTS, started
 
-pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def traces(name: str) -> list[str]:

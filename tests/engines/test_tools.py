@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from debloat.cli.main import main
+from debloat.engine.docker import connect
 from tests.engines.conftest import Engine, Engines
-from tests.engines.setups import CI, HERE, root_of
+from tests.engines.setups import CI, HERE, SETUPS, Setup, root_of
+from tests.integration.programs import STATIC, static
 from tests.support import fixtures
 from tests.support.engines import BASE
 
-pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SUITE = "trixie"
 
@@ -51,17 +54,51 @@ def test_skopeo_reads_the_archives(engines: Engines, containerd: Engine, transpo
     assert json.loads(read.stdout)["rootfs"]["diff_ids"] == [made["layer"]]
 
 
+def buildx(engine: Engine, place: Path) -> list[str]:
+    """The words that begin a build on an engine, by the buildx of its release."""
+    plugins = root_of(engine.setup.words[0]) / "usr/libexec/docker/cli-plugins"
+    (place / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(plugins)]}))
+    return ["docker", "--config", str(place), "--host", engine.endpoint, "buildx", "build"]
+
+
+@pytest.mark.parametrize("setup", [s for s in SETUPS if "containerd" in s.words], ids=lambda setup: setup.name)
+def test_one_of_the_images_of_an_index(engines: Engines, setup: Setup, tmp_path: Path) -> None:
+    """The engine's own, or the one that is named, where the engine can describe that."""
+    engine, image, target = engines.get(setup), "index:1", "index:slim"
+    (tmp_path / "show").write_bytes(static(STATIC, tmp_path))
+    (tmp_path / "show").chmod(0o755)
+    for architecture in ("amd64", "386"):
+        (tmp_path / f"greeting-{architecture}").write_text(f"for {architecture}\n")
+    (tmp_path / "Dockerfile").write_text(
+        'FROM scratch\nARG TARGETARCH\nCOPY show /show\nCOPY greeting-$TARGETARCH /greeting\nCMD ["/show"]\n'
+    )
+    argv = [*buildx(engine, tmp_path), "--platform", "linux/amd64,linux/386", "-t", image, str(tmp_path)]
+    subprocess.run(argv, check=True, capture_output=True)
+    with engine.chosen():
+        described = connect().info().traits.shows_platforms
+    shown = []
+    try:
+        for asked in ((), ("--platform", "linux/386"))[: 1 + described]:
+            engine.debloat(image, "-q", "-t", target, "--level", "exact", *asked)
+            words = ["docker", "--host", engine.endpoint, "run", "--rm", "--network", "none", target]
+            shown.append(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+            remove(engine, target)
+        if not described:
+            with engine.chosen():
+                assert main([image, "-q", "--platform", "linux/386"]) == 2
+    finally:
+        remove(engine, image)
+    assert shown == ["for amd64\n", "for 386\n"][: 1 + described]
+
+
 def test_an_index_that_changes_with_each_build_is_one_image(containerd: Engine, tmp_path: Path) -> None:
     """BuildKit attests when it built, so the id is another one each time; what is remembered and locked is not."""
-    (tmp_path / "config.json").write_text(
-        json.dumps({"cliPluginsExtraDirs": [str(root_of(SUITE) / "usr/libexec/docker/cli-plugins")]})
-    )
     context = containerd.here / "attested"
     context.mkdir()
     (context / "Dockerfile").write_text(f'FROM {BASE}\nCMD ["cat", "/etc/debian_version"]\n')
     subprocess.run(f"docker save {BASE} | docker --host {containerd.endpoint} load", shell=True, check=True)
     ids, locks = [], []
-    argv = ["docker", "--config", str(tmp_path), "--host", containerd.endpoint, "buildx", "build"]
+    argv = buildx(containerd, tmp_path)
     try:
         for number in range(2):
             subprocess.run([*argv, "--provenance", "true", "-t", "attested:1", str(context)], check=True)

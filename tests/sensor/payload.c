@@ -328,9 +328,10 @@ static int stop_and_go(int argc, char **argv)
     if (waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED) != 0)
         return 89;
     kill(pid, SIGCONT);
-    if (waitpid(pid, &status, WCONTINUED) != pid || !WIFCONTINUED(status))
+    if (waitpid(pid, &status, WCONTINUED) != pid)
         return 88;
-    return status_of(pid);
+    /* On a busy machine it may have ended by now, which shows as well that it went on. */
+    return WIFEXITED(status) ? WEXITSTATUS(status) : WIFCONTINUED(status) ? status_of(pid) : 88;
 }
 
 static void on_signal(int number) { (void)number; }

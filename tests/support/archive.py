@@ -19,10 +19,10 @@ from pathlib import Path
 
 from tests.support.network import CACHE
 
-RELEASES = ("bullseye", "bookworm", "trixie")
-"""Debian 11, 12 and 13: what is tested."""
-MOVING = "sid"
-"""The suite that becomes the next release: looked at by hand."""
+RELEASES = tuple(os.environ.get("DEBLOAT_TEST_RELEASES", "bullseye bookworm trixie").split())
+"""What is tested: Debian 11, 12 and 13, or what `$DEBLOAT_TEST_RELEASES` says, such as sid."""
+FOLLOWS = {"sid": ("trixie",)}
+"""Releases whose names hold for a later one too, where it has none of its own."""
 ARCHITECTURE = "amd64"
 
 _KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp")
@@ -35,9 +35,9 @@ class ArchiveError(Exception):
 
 
 def names_in(release: str, package: str) -> Sequence[str]:
-    """What a package of Debian 12 is called in another release: none, one or several (tests/data/releases.toml)."""
-    names: Sequence[str] = _renamed().get(release, {}).get(package, [package])
-    return names
+    """What a package of Debian 12 is called in a release: none, one or several (tests/data/releases.toml)."""
+    tables = (_renamed().get(name, {}) for name in (release, *FOLLOWS.get(release, ())))
+    return next((table[package] for table in tables if package in table), [package])
 
 
 @functools.cache
@@ -91,7 +91,7 @@ def _lists(release: str) -> Iterator[Sequence[str]]:
 
 
 @functools.cache
-def _mirror() -> str:
+def mirror() -> str:
     if given := os.environ.get("DEBLOAT_MIRROR"):
         return given
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
@@ -104,7 +104,7 @@ def _mirror() -> str:
 
 def _sources(release: str) -> str:
     keyring = next((f" [signed-by={path}]" for path in _KEYRINGS if Path(path).exists()), "")
-    return f"deb{keyring} {_mirror()} {release} main\n"
+    return f"deb{keyring} {mirror()} {release} main\n"
 
 
 def _apt(options: Sequence[str], *words: str, cwd: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -98,10 +98,12 @@ def _image(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> A
         image = http.engine.image(_familiar(name))
     except DebloatError as error:
         raise Refused(404, f"No such image: {name}") from error
+    if "manifests" in query and "platform" in query:
+        raise Refused(400, "conflicting options: manifests and platform options cannot both be set")
     if (asked := query.get("platform")) and json.loads(asked)["architecture"] != image.architecture:
-        raise Refused(404, f"No such image: {name}: no match for platform in manifest: not found")
+        raise Refused(404, f"image with reference {name} was found but does not provide the specified platform")
     return {
-        "Id": image.id,
+        "Id": f"sha256:{'f' * 64}" if asked else image.id,
         "RepoTags": sorted(n for n, i in http.engine.names.items() if i == image.id),
         "RepoDigests": [f"x@{image.id}"],
         "Created": image.created,

@@ -151,15 +151,16 @@ def _after_arguments(text: str, given: str, variables: Mapping[str, str]) -> str
     """The command behind build arguments where no shell stands between them: the exec form."""
     if text != given:
         return text
+    at = 0
     for _ in range(MAX_ARGUMENTS):
-        match = _NAME.match(text)
+        match = _NAME.match(text, at)
         if match is None:
             break
         value = variables.get(match[1], "")
-        rest = text[match.end() :]
-        known = value and rest.startswith(f"{value} ")
-        text = rest[len(value) :].lstrip() if known else rest.partition(" ")[2].lstrip()
-    return text
+        known = value and text.startswith(f"{value} ", match.end())
+        end = match.end() + len(value) if known else text.find(" ", match.end())
+        at = _match_end(_BLANKS, text, end) if end >= 0 else len(text)
+    return text[at:]
 
 
 def _script(text: str) -> str:

@@ -126,7 +126,6 @@ GLOBS: tuple[tuple[str, str], ...] = (
     ("/usr/share/fonts/**/.uuid", CACHE),
     ("/usr/share/icons/**/icon-theme.cache", CACHE),
     ("/var/backups/**", "a backup copy"),
-    ("/var/mail/**", GENERATED),
     ("/var/lib/*/.#*", GENERATED),
     *(item for left in _OF_LANGUAGES for item in left.globs),
 )
@@ -183,3 +182,12 @@ glob_reason = _tester(GLOBS)
 def log_reason(path: str, size: int) -> str:
     """Why a regular file below /var/log is no application: it holds a log. An empty one waits for its program."""
     return "a log" if path.startswith("/var/log/") and size else ""
+
+
+def mailbox_reason(path: str) -> str:
+    """Why a regular file of the mail spool is no application: useradd(8) makes one for each account.
+
+    A directory there was made by whoever keeps mailboxes in directories.
+    """
+    parent, _, name = path.rpartition("/")
+    return "a mailbox" if parent == "/var/mail" and name else ""

@@ -320,6 +320,8 @@ class _Walk:
             return "of a distribution without a package database"
         if path.startswith("/run/") and not entry.is_dir:
             return "state of the build"
+        if entry.is_file and (reason := leftovers.mailbox_reason(path)):
+            return reason
         return leftovers.log_reason(path, entry.size) or leftovers.glob_reason(path)
 
 

@@ -25,7 +25,9 @@ HELPERS = {
 }
 
 MAX_STACK = 1 << 16
-_STACK = re.compile(r"/etc/pam\.(?:d/[^/]+|conf)")
+_STACK = re.compile(r"/etc/pam\.(?:d/[^/]+|conf)|(?:/usr)?/lib/pam\.d/[^/]+")
+"""pam.conf(5): the administrator's stacks, and those of packages that are not to be edited."""
+
 _RULE = re.compile(r"(?:auth|account|password|session)\s+(?:\[[^\]]*\]|\S+)\s+(\S+)", re.IGNORECASE)
 _PATH = re.compile(r"(?:(?<=[\s=\[])|^)(/[^\s\]\[]+)")
 
@@ -37,7 +39,7 @@ class PamStack(Rule):
     level = Level.SAFE
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.path.startswith("/etc/pam") or not _STACK.fullmatch(entry.path):
+        if not _STACK.fullmatch(entry.path):
             return
         if not entry.is_file or entry.size > MAX_STACK:
             return

@@ -96,6 +96,7 @@ LEFTOVERS: Table = {
     "/var/cache/debconf/config.dat": "x",
     "/var/cache/apt/pkgcache.bin": "x",
     "/var/log/dpkg.log": "",
+    "/var/mail/ann": "",
     "/var/log/app/old.log": "x",
     "/run/x.pid": "1",
     "/etc/ld.so.cache": "x",
@@ -124,6 +125,13 @@ LEFTOVERS: Table = {
 def test_leftovers_and_generated_files_are_not_the_application() -> None:
     world = image(LEFTOVERS)
     assert kept(world) == ["/app/native/Makefile", "/opt/sw/bin/sw", "/opt/sw/lib/libsw.so.1"]
+
+
+def test_a_directory_in_the_mail_spool_is_the_applications() -> None:
+    """useradd(8) makes a file for each account; directories are of who keeps mailboxes of his own."""
+    world = image({"/var/mail/ann": "", "/var/mail/virtual/": "", "/var/mail/hosts/a.test/box": "x"})
+    expected = {f"/var/mail/{name}" for name in ("virtual", "hosts", "hosts/a.test", "hosts/a.test/box")}
+    assert set(application(world)) == expected
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,22 @@ def test_packed_texts_end_where_a_relocation_points_to_the_next(machine: int) ->
     assert _literals(program) == TOLD
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        GO,
+        b"/rustc/4eb161250e340c8f48f66e2b929ef4a5bed7c181/library/core/src/fmt/num.rs",
+        b"/usr/src/rustc-1.85.1/library/core/src/fmt/num.rs",
+        b"RUST_BACKTRACE",
+    ],
+)
+def test_compilers_that_pack_are_told_by_what_they_leave(mark: bytes) -> None:
+    texts = (b"sort", b"uniq -c", mark, GO[:1])
+    found = _literals(_program(b"".join(texts), _leas(_addresses(texts), BASE + 0x1000)))
+    assert {"sort", "uniq -c"} <= found
+    assert "sortuniq -c" not in found
+
+
 def test_a_packed_text_may_end_with_a_nul_as_well() -> None:
     texts = (b"sort\0\0\0", b"/rustc/")
     assert "sort" in _literals(_program(b"".join(texts), _leas(_addresses(texts), BASE + 0x1000)))

@@ -337,6 +337,17 @@ def test_executable_texts_are_no_scripts(text: str) -> None:
     assert "/usr/bin/jq" not in trees.closed(root, shell.RULES, "/app/x").evidence
 
 
+def test_a_table_that_a_shell_read_is_no_script() -> None:
+    """Shells read /etc/passwd for HOME, through libc, and other tables by `while read`."""
+    opened = frozenset({Access("/etc/passwd", Op.OPEN, "", "probe", "/usr/bin/sh")})
+    table = _table(
+        "id\n", {"/etc/passwd": "root:x:0:0:root:/root:/usr/bin/jq\nlist:x:38:38:A;jq:/var/list:/usr/bin/jq\n"}
+    )
+    assert (
+        "/usr/bin/jq" not in trees.closed(trees.world(table, trace=Trace(opened)), shell.RULES, "/etc/passwd").evidence
+    )
+
+
 def test_a_file_that_a_shell_read_while_recorded() -> None:
     opened = frozenset({Access("/app/jobs.txt", Op.OPEN, "", "probe", "/usr/bin/sh")})
     table = _table("id\n", {"/app/jobs.txt": "jq .\n"})

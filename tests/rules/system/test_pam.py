@@ -11,6 +11,7 @@ from debloat.rules.knowledge import families
 from debloat.rules.system import pam
 from debloat.rules.system.pam import files, modules
 from tests.support import trees
+from tests.support.archive import RELEASES
 from tests.support.debs import deb_world
 
 LIB = "/usr/lib/x86_64-linux-gnu/security"
@@ -75,15 +76,18 @@ def test_garbage_is_read_without_error(text: str) -> None:
 
 
 @pytest.mark.network
-def test_debian_s_stacks() -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_debian_s_stacks(release: str) -> None:
     extra = {
         "/etc/pam.d/common-auth": "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\n",
         "/etc/pam.d/su": "auth sufficient pam_rootok.so\n",
+        "/usr/lib/pam.d/polkit-1": "account required pam_time.so\n",
     }
-    world = deb_world("libpam0g", "libpam-modules", "libpam-modules-bin", "libpam-runtime", extra=extra)
-    start = "/usr/lib/x86_64-linux-gnu/libpam.so.0.85.1"
+    packages = ("libpam0g", "libpam-modules", "libpam-modules-bin", "libpam-runtime")
+    world = deb_world(*packages, extra=extra, release=release)
+    (start,) = world.rootfs.glob("/usr/lib/x86_64-linux-gnu/libpam.so.0.*")
     kept = trees.paths(trees.closed(world, (*families.RULES, *pam.RULES), start))
-    for name in ("pam_unix.so", "pam_deny.so", "pam_rootok.so"):
+    for name in ("pam_unix.so", "pam_deny.so", "pam_rootok.so", "pam_time.so"):
         assert f"{LIB}/{name}" in kept
     assert "/usr/sbin/unix_chkpwd" in kept
     assert f"{LIB}/pam_userdb.so" in world.rootfs

@@ -22,8 +22,10 @@ import lief
 from debloat.elf.facts import read_elf, tag_of
 
 GO = (b"\xff Go buildinf:", b"Go build ID:")
-PACKED = (*GO, b"/rustc/")
-"""Marks of compilers that pack literals (Go's runtime/debug.ReadBuildInfo; rustc's remapped sources)."""
+PACKED = (*GO, b"/rustc/", b"/usr/src/rustc-", b"RUST_BACKTRACE")
+"""Marks of compilers that pack literals: Go's runtime/debug.ReadBuildInfo; where rustc's sources are said to be,
+upstream and by Debian; a variable that Rust's library reads (std::backtrace), whatever the paths were remapped to.
+"""
 
 MAX_SECTIONS = 4096
 MAX_DYNAMIC = 4096

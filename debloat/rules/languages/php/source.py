@@ -22,9 +22,8 @@ _SETTING = re.compile(r"^[ \t]*([\w.]+)[ \t]*=[ \t]*\"?([^\"\n;]*)", re.MULTILIN
 _STATEMENTS = (b"include", b"require")
 _INCLUDE = re.compile(rb"(?:include|require)(?:_once)?(?=[\s(\"'$\\@_[]|//|/\*)")
 _COMMENTS = (b"//", b"#", b"*", b"/*")
-_QUERY = " ".join(
-    f"({kind} (_) @name) @statement"
-    for kind in ("include_expression", "include_once_expression", "require_expression", "require_once_expression")
+_INCLUDES = frozenset(
+    ("include_expression", "include_once_expression", "require_expression", "require_once_expression")
 )
 
 Include = tuple[int, bool, str]
@@ -54,8 +53,8 @@ def _includes(source: bytes) -> bool:
 )
 def _parsed(source: bytes) -> tuple[Include, ...]:
     values, found = Values(source), dict[Include, None]()
-    for statement, name in values.pairs(_QUERY, "statement", "name"):
-        for value in values.of(name):
+    for statement in values.nodes(_INCLUDES):
+        for value in values.of(statement.named_children[0]) if statement.named_children else ():
             here, path = normal(value)
             if UNKNOWN not in path and 0 < len(path) <= MAX_NAME:
                 found[statement.start_point.row + 1, here, path] = None

@@ -40,16 +40,27 @@ class Values(Expressions):
     """The values of PHP's expressions; `define` and `const` count as assignments."""
 
     grammar = ("tree_sitter_php", "language_php")
-    assignments = """
-(assignment_expression left: (variable_name) @left right: (_) @right)
-(augmented_assignment_expression left: (variable_name) @left operator: "??=" right: (_) @right)
-(const_element . (name) @left . (_) @right)
-(property_element name: (variable_name) @left default_value: (_) @right)
-(function_call_expression
-  function: (name) @_function
-  arguments: (arguments . (argument (string) @left) . (argument (_) @right))
-  (#match? @_function "^[Dd][Ee][Ff][Ii][Nn][Ee]$"))
-"""
+    assigning = frozenset(
+        (
+            *("assignment_expression", "augmented_assignment_expression", "const_element", "property_element"),
+            "function_call_expression",
+        )
+    )
+
+    def assignment(self, node: Node) -> tuple[str, Node] | None:
+        if node.type == "function_call_expression":
+            given = arguments(node) if function_of(node) == "define" else []
+            names = self.of(given[0]) if len(given) > 1 else []
+            return (names[0], given[1]) if names else None
+        if node.type == "const_element":
+            left, right = (*node.named_children, None, None)[:2]
+        else:
+            left = node.child_by_field_name("left") or node.child_by_field_name("name")
+            right = node.child_by_field_name("right") or node.child_by_field_name("default_value")
+        operator = node.child_by_field_name("operator")
+        if left is None or right is None or (operator is not None and text_of(operator) != "??="):
+            return None
+        return (text_of(left), right) if left.type in ("name", "variable_name") else None
 
     def of(self, node: Node, depth: int = 0) -> list[str]:
         if depth > MAX_DEPTH:
@@ -83,7 +94,8 @@ class Values(Expressions):
         if depth > MAX_DEPTH:
             return []
         if node.type == "array_creation_expression":
-            return [value for child in node.named_children for value in self.of(child, depth + 1)][:MAX_VALUES]
+            children = node.named_children[:MAX_VALUES]
+            return [value for child in children for value in self.of(child, depth + 1)][:MAX_VALUES]
         if node.type in ("variable_name", "name"):
             return self.assigned(text_of(node), depth, items=True)
         if node.type in ("class_constant_access_expression", "scoped_property_access_expression"):

@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from debloat.rules.expressions import UNKNOWN, normal
-from debloat.rules.languages.ruby.values import Values, arguments
+from debloat.rules.languages.ruby.values import Values, arguments, method_of
 from debloat.rules.parsed import cached
 from debloat.rules.syntax import text_of
 
@@ -45,9 +45,8 @@ _SENDING = frozenset(("send", "__send__", "public_send", "method"))
 _OWN = frozenset(("Kernel", "::Kernel", "Object", "self", "Gem"))
 """Receivers of which the methods are Ruby's own."""
 
-_QUERY = "((call method: (identifier) @name) @call (#any-of? @name {}))".format(
-    " ".join(f'"{name}"' for name in sorted(_LOADING | _DIRECTORIES | _STUBS | _SENDING))
-)
+_CALLS = frozenset(("call",))
+_METHODS = _LOADING | _DIRECTORIES | _STUBS | _SENDING
 _PREFIX = re.compile(r"[a-z][\w/-]*/")
 _DIRECTORY = re.compile(r"[a-z][\w/-]*")
 _LINE = re.compile(rb"^[ \t]*(require|require_relative|load)[ \t(]+[\"']([^\"'#\n]{1,300})[\"']")
@@ -99,8 +98,10 @@ def _loads(code: bytes, start: int) -> bool:
 def _parsed(code: bytes) -> Facts:
     found = _Found()
     values = Values(code)
-    for call, name in values.pairs(_QUERY, "call", "name"):
-        found.call(call, text_of(name), values)
+    for call in values.nodes(_CALLS):
+        method = method_of(call)
+        if method in _METHODS:
+            found.call(call, method, values)
     if values.root.has_error:
         # The grammar lost its way: whole lines that load something are plain enough.
         plain = _plain(code)
@@ -214,16 +215,15 @@ def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:
 def _wanted(gemfile: str) -> Iterator[str]:
     """The gems of a Gemfile outside of idle groups."""
     values = Values(gemfile.encode("utf-8", "surrogateescape"))
-    for call, _ in values.pairs('((call method: (identifier) @name) @call (#eq? @name "gem"))', "call", "name"):
-        given = arguments(call)
+    for call in values.nodes(_CALLS):
+        given = arguments(call) if method_of(call) == "gem" else []
         if given and not _idle(given[1:]) and not any(_idle_block(node) for node in values.around(call)):
             yield from (gem for gem in values.of(given[0]) if UNKNOWN not in gem)
 
 
 def _idle_block(call: Node) -> bool:
     """Whether a node is `group :development, :test do`."""
-    name = call.child_by_field_name("method") if call.type == "call" else None
-    if name is None or text_of(name) != "group" or call.child_by_field_name("block") is None:
+    if call.type != "call" or method_of(call) != "group" or call.child_by_field_name("block") is None:
         return False
     return _only_idle(node for node in arguments(call) if node.type != "pair")
 

@@ -16,6 +16,7 @@ _EACH = frozenset(("each", "each_pair", "each_with_index", "map", "flat_map", "e
 _SAME_LIST = frozenset(("sort", "uniq", "freeze", "compact", "reverse", "to_a", "flatten", "dup", "lazy"))
 _SAME_PATH = frozenset(("to_s", "to_str", "freeze", "realpath", "cleanpath", "expand_path", "dup", "strip", "chomp"))
 _TEXTS = frozenset(("string", "bare_string", "chained_string", "bare_symbol", "delimited_symbol"))
+_NAMES = frozenset(("identifier", "constant", "instance_variable", "global_variable"))
 _FILES = frozenset(("File", "::File", "Pathname", "::Pathname"))
 
 
@@ -25,14 +26,21 @@ def arguments(call: Node) -> list[Node]:
     return [node for node in found.named_children if node.type != "comment"] if found is not None else []
 
 
+def method_of(call: Node) -> str:
+    """The name of the method that is called, "" for one that is no plain name."""
+    method = call.child_by_field_name("method")
+    return text_of(method) if method is not None and method.type == "identifier" else ""
+
+
 class Values(Expressions):
     """The values of Ruby's expressions."""
 
     grammar = ("tree_sitter_ruby", "language")
-    assignments = """
-(assignment left: [(identifier) (constant) (instance_variable) (global_variable)] @left right: (_) @right)
-(operator_assignment left: [(identifier) (constant) (instance_variable) (global_variable)] @left right: (_) @right)
-"""
+    assigning = frozenset(("assignment", "operator_assignment"))
+
+    def assignment(self, node: Node) -> tuple[str, Node] | None:
+        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
+        return (text_of(left), right) if left is not None and right is not None and left.type in _NAMES else None
 
     def of(self, node: Node, depth: int = 0) -> list[str]:
         if depth > MAX_DEPTH:
@@ -42,7 +50,7 @@ class Values(Expressions):
             return products([self._part(child, depth) for child in node.named_children] or [[""]])
         if kind == "simple_symbol":
             return [text_of(node)[1:]]
-        if kind in ("identifier", "constant", "instance_variable", "global_variable"):
+        if kind in _NAMES:
             return self._name(node, depth)
         if kind == "binary":
             return self._binary(node, depth)
@@ -60,11 +68,12 @@ class Values(Expressions):
             return []
         kind = node.type
         if kind in ("array", "string_array", "symbol_array"):
-            return [value for child in node.named_children for value in self.of(child, depth + 1)][:MAX_VALUES]
+            children = node.named_children[:MAX_VALUES]
+            return [value for child in children for value in self.of(child, depth + 1)][:MAX_VALUES]
         if kind == "hash":
-            pairs = (pair.child_by_field_name("value") for pair in node.named_children)
+            pairs = (pair.child_by_field_name("value") for pair in node.named_children[:MAX_VALUES])
             return [value for child in pairs if child is not None for value in self.of(child, depth + 1)][:MAX_VALUES]
-        if kind in ("identifier", "constant", "instance_variable", "global_variable"):
+        if kind in _NAMES:
             return self.assigned(text_of(node), depth, items=True)
         if kind == "parenthesized_statements" and node.named_children:
             return self.items(node.named_children[-1], depth + 1)

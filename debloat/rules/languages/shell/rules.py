@@ -236,16 +236,18 @@ _FIRST = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*([^\s;&|<>()\"'$`]+)([ \t]
 def _without_a_line(entry: Entry, world: World) -> bool:
     """Whether a file without a `#!` line is a shell script all the same.
 
-    execvp(3) and shells hand what the kernel does not know (ENOEXEC) to a shell. It was run, or read by a shell,
-    while recording; or it may be executed, has no suffix of something else, and begins with a command.
+    execvp(3) and shells hand what the kernel does not know (ENOEXEC) to a shell. It was run while recording; or it
+    begins with a command, and was read by a shell, or may be executed and has no suffix of something else. A shell
+    reads /etc/passwd and tables as well.
     """
     head = world.rootfs.read(entry.path, HEAD)
     if head.startswith((b"#!", b"\x7fELF")) or b"\0" in head or not head.strip():
         return False
-    if entry.path in _read_by_shells(world) or entry.path in executed(world):
+    if entry.path in executed(world):
         return True
+    read = entry.path in _read_by_shells(world)
     first = _FIRST.match(head)
-    if not entry.executable or "." in entry.name or first is None:
+    if first is None or not (read or (entry.executable and "." not in entry.name)):
         return False
     word = first[1].decode("utf-8", "surrogateescape")
     assigned = re.match(r"[A-Za-z_]\w*=", word) is not None
