@@ -8,14 +8,19 @@ from tests.engines.setups import CI
 FIRST, SECOND = CI[1].title, CI[2].title
 
 
+def drawn(*rows: str) -> str:
+    head, *rest = rows
+    return "\n".join((head, f"|---|{'---|' * (head.count('|') - 2)}", *rest)) + "\n"
+
+
 def test_a_run_on_one_engine_keeps_what_is_told_of_the_others() -> None:
-    before = f"| | {FIRST} | {SECOND} |\n|---|---|---|\n| `a` | yes | yes |\n| `b` | yes | not run |\n| `gone` | yes | yes |\n"
-    seen = f"| | {SECOND} |\n|---|---|\n| `a` | no: why |\n| `b` | yes |\n| `c` | yes |\n"
-    assert table.over(before, seen) == (
-        f"| | {FIRST} | {SECOND} |\n|---|---|---|\n| `a` | yes | no: why |\n| `b` | yes | yes |\n| `c` | not run | yes |\n"
-    )
+    titles = f"| | {FIRST} | {SECOND} |"
+    before = drawn(titles, "| `a` | yes | yes |", "| `b` | yes | not run |", "| `gone` | yes | yes |")
+    seen = drawn(f"| | {SECOND} |", "| `a` | no: why |", "| `b` | yes |", "| `c` | yes |")
+    after = drawn(titles, "| `a` | yes | no: why |", "| `b` | yes | yes |", "| `c` | not run | yes |")
+    assert table.over(before, seen) == after
 
 
 def test_the_first_run() -> None:
-    seen = f"| | {FIRST} |\n|---|---|\n| `a` | yes |\n"
+    seen = drawn(f"| | {FIRST} |", "| `a` | yes |")
     assert table.over("", seen) == seen
