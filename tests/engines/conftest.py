@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,17 +14,19 @@ from pathlib import Path
 from typing import TypeVar
 
 import docker
+import docker.errors
 import pytest
 
 from debloat.cli.main import main
 from debloat.core.errors import OriginalFails
-from tests.engines.setups import HERE, HOME, SETUPS, Setup, copy_image, started
+from debloat.engine.client import open_client
+from debloat.engine.endpoint import Endpoint
+from debloat.engine.libpod import API
+from tests.engines.setups import FIXTURES, HERE, HOME, SETUPS, Setup, copy_image, started
 from tests.support import fixtures
 
 CLONE_NEWNET = 0x40000000
 T = TypeVar("T")
-FIXTURES = ("nginx", "redis", "flask", "scratch", "torture", "supervisor")
-"""A server, a database, a language, no distribution at all, every kind of file, several processes."""
 
 
 @dataclass(slots=True)
@@ -43,7 +46,7 @@ class Engine:
         if not self.setup.podman:
             return ask()
         pid = (HOME / self.setup.name / "pid").read_text().strip()
-        with ThreadPoolExecutor(1) as pool, open(f"/proc/{pid}/ns/net") as network:
+        with ThreadPoolExecutor(1) as pool, open(f"/proc/{pid}/ns/net") as network, timers(self.endpoint):
             pool.submit(enter, network.fileno()).result()
             return pool.submit(ask).result()
 
@@ -80,6 +83,28 @@ class Engine:
         with self.chosen(directory), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(list(argv))
         return code, out.getvalue(), err.getvalue()
+
+
+@contextlib.contextmanager
+def timers(endpoint: str) -> Iterator[None]:
+    """What starts Podman's health checks while a block runs: systemd does, which is not where these engines are."""
+    ended = threading.Event()
+
+    def every_second() -> None:
+        client = open_client(Endpoint(endpoint), endpoint)
+        while not ended.wait(1.0):
+            for container in client.containers(filters={"label": "debloat.run=fixtures"}):
+                with contextlib.suppress(docker.errors.APIError):  # it has none, or has ended
+                    client.ask("GET", f"/{API}/libpod/containers/{container['Id']}/healthcheck")
+        client.close()
+
+    thread = threading.Thread(target=every_second, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def enter(network: int) -> None:

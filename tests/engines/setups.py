@@ -18,6 +18,15 @@ START_LIMIT = 900.0
 """Seconds for a start; the first one makes a root from Debian's archive."""
 
 
+THOROUGH = bool(os.environ.get("DEBLOAT_MORE_ENGINES"))
+"""`make engines`, which takes its time."""
+
+FIXTURES = ("nginx", "redis", "flask", "scratch", "torture", "supervisor")
+"""A server, a database, a language, no distribution at all, every kind of file, several processes."""
+FEW = ("nginx", "scratch", "torture")
+"""Those that show what engines differ in, for those that CI has no time for more on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """An engine to be had: its name in the tests, its column in the documentation, and the script that starts it.
@@ -29,6 +38,10 @@ class Setup:
     title: str
     script: str = ""
     words: tuple[str, ...] = ()
+
+    @property
+    def fixtures(self) -> tuple[str, ...]:
+        return FEW if self.podman and not THOROUGH else FIXTURES
 
     @property
     def rootless(self) -> bool:
@@ -66,7 +79,7 @@ MORE = (
 )
 """Run by `make engines` only: what takes longer, and what sid has today, which is nobody's promise."""
 
-SETUPS = (*CI, *(MORE if os.environ.get("DEBLOAT_MORE_ENGINES") else ()))
+SETUPS = (*CI, *(MORE if THOROUGH else ()))
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.engines.setups import ROOT, SETUPS
 
 DOCUMENT = ROOT / "docs" / "engines.md"
 BEGIN, END = "<!-- matrix -->\n", "<!-- end of matrix -->\n"
+
+NOT_RUN = "not run"
 
 SEEN: dict[tuple[str, str], str] = {}
 """(subject, engine): what came of it."""
@@ -21,11 +24,33 @@ def note(subject: str, engine: str, outcome: str = "yes") -> None:
 
 def render() -> str:
     """The table of all that was seen: a row a subject, a column an engine."""
-    columns = [s for s in SETUPS if any(engine == s.name for _, engine in SEEN)]
-    lines = [f"| | {' | '.join(s.title for s in columns)} |", f"|---|{'---|' * len(columns)}"]
-    for subject in dict.fromkeys(subject for subject, _ in SEEN):
-        cells = (SEEN.get((subject, s.name), "not run") for s in columns)
-        lines.append(f"| {subject} | {' | '.join(cells)} |")
+    found = {s.title: {sub: cell for (sub, engine), cell in SEEN.items() if engine == s.name} for s in SETUPS}
+    return _table({title: cells for title, cells in found.items() if cells})
+
+
+def over(before: str, seen: str) -> str:
+    """The table of what was seen now, and of what `before` tells of other engines about the same subjects."""
+    old, new = _cells(before), _cells(seen)
+    subjects = columns(seen).get("", [])
+    titles = list(dict.fromkeys((*(s.title for s in SETUPS), *old)))
+    both = {title: old.get(title, {}) | new.get(title, {}) for title in titles if title in old or title in new}
+    return _table({title: {s: cells[s] for s in subjects if s in cells} for title, cells in both.items()})
+
+
+def _cells(table: str) -> dict[str, dict[str, str]]:
+    """What was run, by title and subject."""
+    found = columns(table)
+    subjects = found.pop("", [])
+    return {
+        title: {s: cell for s, cell in zip(subjects, cells, strict=True) if cell != NOT_RUN}
+        for title, cells in found.items()
+    }
+
+
+def _table(found: Mapping[str, Mapping[str, str]]) -> str:
+    lines = [f"| | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
+    for subject in dict.fromkeys(subject for cells in found.values() for subject in cells):
+        lines.append(f"| {subject} | {' | '.join(cells.get(subject, NOT_RUN) for cells in found.values())} |")
     return "\n".join(lines) + "\n"
 
 

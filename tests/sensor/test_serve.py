@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
@@ -208,3 +209,29 @@ def test_requests_that_break_the_protocol_end_it(tree: Path) -> None:
         done = subprocess.run(argv, input=request, capture_output=True, timeout=TIMEOUT, check=False)
         assert done.returncode == 125
         assert done.stderr.startswith(b"sensor: ")
+
+
+def test_an_image_that_is_mounted_elsewhere(sensor_binary: Path, tmp_path: Path) -> None:
+    """A directory as the root: what lies beside it is not seen, and no link leads out of it."""
+    (tmp_path / "image" / "etc").mkdir(parents=True)
+    (tmp_path / "image" / "etc" / "motd").write_bytes(b"inside")
+    (tmp_path / "image" / "out").symlink_to("/../secret")
+    (tmp_path / "secret").write_bytes(b"outside")
+    done = subprocess.run(
+        [sensor_binary, "serve", tmp_path / "image"],
+        input=b"index\nread 2\n/etc/motd\0/secret\0quit\n",
+        capture_output=True,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    entries, rest = parse_index(done.stdout)
+    assert set(entries) == {b"/", b"/etc", b"/etc/motd", b"/out"}
+    assert read_answers(rest, 2) == [(0, b"inside"), (errno.ENOENT, b"")]
+
+
+def test_a_root_that_is_not_there(sensor_binary: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sensor_binary, "serve", tmp_path / "none"], input=b"", capture_output=True, timeout=TIMEOUT, check=False
+    )
+    assert done.returncode == 125
+    assert done.stderr == f"sensor: cannot enter {tmp_path}/none\n".encode()
