@@ -7,7 +7,8 @@ at all, a literal that is the name of a program. Interpreters, and what builds a
 mere mention.
 
 Packages of pip, npm and gem are others' code, which names whatever it could do: what it does here was asked for by
-name, and stays for that. A Debian package depends on what it needs: of a mention there the programs of its Depends follow.
+name, and stays for that. A Debian package depends on what it needs: of a mention there the programs of its Depends
+follow.
 """
 
 from __future__ import annotations
