@@ -96,9 +96,11 @@ class SourceMentions(Rule):
         if STORES.fullmatch(entry.path):
             return
         unwanted = left_out(world)
-        files = [e for e in world.rootfs.walk(entry.path) if not e.is_dir and not unwanted(e.path)]
+        # What no package brought is the application's by itself, or left over.
+        packaged = (e for e in world.rootfs.walk(entry.path) if not e.is_dir and world.packages.owners(e.path))
+        files = [file for file in packaged if not unwanted(file.path)]
         yield self.want(path, source, "a literal path")
-        if sum(file.size for file in files if world.packages.owners(file.path)) <= MAX_DIRECTORY:
+        if sum(file.size for file in files) <= MAX_DIRECTORY:
             for file in files:
                 yield self.want(file.path, source, f"below the literal path {path}")
 
