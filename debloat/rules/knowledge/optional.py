@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from debloat.closure import World
-from debloat.rules.knowledge.families import all_families, members_of
 
 
 def left_out_notes(world: World, kept: Collection[str]) -> tuple[str, ...]:
     """The notes of families of which a trigger is kept and, although the image has members, none of these."""
+    # With them come the parsers, which a run that reports has, and one that begins loads while it waits.
+    from debloat.rules.knowledge.families import all_families, members_of
+
     notes = []
     for family in all_families():
         if family.note:
