@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.setups import CI, HOME, MORE, SCRIPTS, started
+from tests.engines.setups import CI, HOME, MORE, SCRIPTS, THOROUGH, started
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -30,10 +30,12 @@ def traces(name: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "more"),
-    [("containerd26", ()), ("containerd26", ("isolated",)), ("podman5", ()), ("rootless5", ())],
-)
+BRIEF = (("containerd26", ()), ("containerd26", ("isolated",)))
+BRIEF_TOO = (("podman5", ()), ("rootless5", ()))
+"""By `make engines`, as the engines themselves."""
+
+
+@pytest.mark.parametrize(("name", "more"), (*BRIEF, *(BRIEF_TOO if THOROUGH else ())))
 def test_nothing_is_left_of_an_engine(name: str, more: tuple[str, ...]) -> None:
     setup = replace(next(s for s in (*CI, *MORE) if s.name == name), name="brief")
     with started(setup, *more) as endpoint:
