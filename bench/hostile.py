@@ -140,6 +140,12 @@ READERS = (
         ("require(", "import ", "`${", "/*", "//", "a=>", "'", "/", "exec('a ", "require('a')\n", "({"),
     ),
     Reader(
+        "Node: expressions",
+        node.references,
+        ("(", "[", "{", "[1, ", "a(", "`${", "f('a')(", "require(("),
+        "require('a'); ",
+    ),
+    Reader(
         "Perl",
         perl.parse,
         ("use A ", "=a\n", "\n=cut", "use lib '", "with '", "A::", "require (", "eval {", '"A::', "# use\t"),

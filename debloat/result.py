@@ -16,6 +16,7 @@ from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, of_image
 from debloat.record.record import Recording
 from debloat.rules.application.requested import dropped_requests
+from debloat.rules.knowledge.optional import left_out_notes
 from debloat.verify import Comparison, Proven
 
 
@@ -112,6 +113,11 @@ def report(
         healed=proven.healed,
         mechanisms=tuple(sorted(recording.trace.mechanisms)),
         verified=verified,
-        notes=recording.notes + idle + missed + _attested(image) + audited,
+        notes=recording.notes
+        + idle
+        + missed
+        + left_out_notes(world, minimal.closure.evidence)
+        + _attested(image)
+        + audited,
         stages=stages,
     )

@@ -21,7 +21,7 @@ from debloat.record.asks import Limits
 from debloat.record.exercise import Exercise, exercise
 from debloat.record.record import trace_of
 from debloat.record.session import Recorder
-from debloat.record.sidebyside import each
+from debloat.record.sidebyside import run_scenarios
 from debloat.rules.recorded import trace as trace_rules
 
 ARBITERS = 3
@@ -85,7 +85,7 @@ class Judge:
             replay = self._asked(original, reference)
             return replay, tuple(self._compared(original, replay))
 
-        done = each(self._workspace, [original.scenario for original in self._exercises], one)
+        done = run_scenarios(self._workspace, [original.scenario for original in self._exercises], one)
         answers = tuple(answer for _, compared in done for answer in compared)
         return Verdict(answers, trace_of(self._image, [replay for replay, _ in done]))
 

@@ -110,7 +110,7 @@ def _say(applied: Applied, quiet: bool) -> None:
     out = console(quiet)
     if applied.identical:
         out.print(Text("  the same files as in the lock", style="dim"))
-    for line in compare.lines(applied.diff, shown=_FILES):
+    for line in compare.format_diff(applied.diff, shown=_FILES):
         out.print(Text(f"  {line}"))
     for move in applied.moves:
         out.print(Text(f"  moved  {name(move.old)} -> {name(move.new)}", style="dim"))

@@ -42,7 +42,7 @@ def _sides(old: Side, new: Side, as_json: bool, files: int) -> bool:
         document = {"format": "debloat-diff", "version": 1, "packages": compare.document(changes)}
         click.echo(json.dumps(document, indent=2))
     else:
-        for line in compare.lines(changes, shown=files):
+        for line in compare.format_diff(changes, shown=files):
             click.echo(line)
     return bool(changes)
 

@@ -34,7 +34,7 @@ ROOTLESS = ", rootless: no device nodes, no ports below 1024"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at: whether it works, what was seen, and what to do where it does not."""
 
     subject: str
@@ -57,45 +57,45 @@ def doctor(options: Doctor, engines: Engines) -> None:
         raise EngineUnavailable("something that every run needs does not work here")
 
 
-def examine(engines: Engines) -> Iterator[Finding]:
+def examine(engines: Engines) -> Iterator[Diagnosis]:
     """Look at everything a run depends on, in order."""
     yield _libmagic()
     try:
         engine = engines.connect()
         info = engine.info()
     except DebloatError as error:
-        yield Finding("engine", False, error.message, error.hint)
+        yield Diagnosis("engine", False, error.message, error.hint)
         return
-    yield Finding(
+    yield Diagnosis(
         "engine",
         True,
         f"{info.name} {info.version}, API {info.api}, {info.os}/{info.architecture}{ROOTLESS * info.traits.rootless}",
     )
-    yield Finding("kernel", True, info.kernel)
-    yield Finding("storage", True, f"{info.storage}, {STORES[info.traits.store]}")
+    yield Diagnosis("kernel", True, info.kernel)
+    yield Diagnosis("storage", True, f"{info.storage}, {STORES[info.traits.store]}")
     where = "" if info.local else ", another machine: its ports are reached through the sensor"
-    yield Finding("endpoint", True, info.endpoint + where)
+    yield Diagnosis("endpoint", True, info.endpoint + where)
     yield from _recording(engine, info.architecture)
 
 
-def _libmagic() -> Finding:
+def _libmagic() -> Diagnosis:
     try:
         import magic
 
         magic.from_buffer(b"#!/bin/sh\n")
-        return Finding("libmagic", True, "reads kinds of files")
+        return Diagnosis("libmagic", True, "reads kinds of files")
     except (ImportError, NotImplementedError, OSError) as error:
-        return Finding("libmagic", False, str(error), "apt-get install libmagic1; only kinds in reports need it")
+        return Diagnosis("libmagic", False, str(error), "apt-get install libmagic1; only kinds in reports need it")
 
 
-def _recording(engine: Engine, architecture: str) -> Iterator[Finding]:
+def _recording(engine: Engine, architecture: str) -> Iterator[Diagnosis]:
     """Start the sensor's own examination in a container made of nothing but the sensor."""
     try:
         binary = sensor.binary(architecture)
     except DebloatError as error:
-        yield Finding("sensor", False, error.message, error.hint)
+        yield Diagnosis("sensor", False, error.message, error.hint)
         return
-    yield Finding("sensor", True, f"{len(binary):,} bytes for {architecture}")
+    yield Diagnosis("sensor", True, f"{len(binary):,} bytes for {architecture}")
     try:
         with Workspace(engine) as workspace:
             empty = workspace.load(_empty_image(workspace.pending, architecture))
@@ -114,11 +114,11 @@ def _recording(engine: Engine, architecture: str) -> Iterator[Finding]:
                 engine.wait(container, 20)
                 out, err = engine.logs(container)
     except DebloatError as error:
-        yield Finding("recording", False, error.message, error.hint)
+        yield Diagnosis("recording", False, error.message, error.hint)
         return
     answers = dict(line.partition(" ")[::2] for line in out.decode("utf-8", "replace").splitlines())
     works = [m for m in ("notify", "ptrace") if answers.get(m) == "yes"]
-    yield Finding(
+    yield Diagnosis(
         "recording",
         bool(works),
         f"by {works[0]}" + (f", else {works[1]}" if works[1:] else "")
@@ -127,7 +127,7 @@ def _recording(engine: Engine, architecture: str) -> Iterator[Finding]:
         "the engine's runtime forbids seccomp notification and ptrace: record elsewhere, and pass --trace FILE",
     )
     for key, meaning in _DETAILS.items():
-        yield Finding(key, answers.get(key) == "yes", meaning)
+        yield Diagnosis(key, answers.get(key) == "yes", meaning)
 
 
 def _empty_image(name: str, architecture: str) -> Iterator[bytes]:

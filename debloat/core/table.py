@@ -1,7 +1,7 @@
 """Tables of a configuration file, described by rows: a frozen dataclass is a table, a field of it a key.
 
-A row says what its key holds (a `Kind`) and what it is for. Everything else follows from the rows: reading what TOML
-gave into the dataclass, the sentence that says what is wrong, putting the command line over the file, and the JSON
+A row says what its key holds (a `ValueKind`) and what it is for. Everything else follows from the rows: reading what
+TOML gave into the dataclass, the sentence that says what is wrong, putting the command line over the file, and the JSON
 Schema that editors use. Adding a key is adding a field:
 
     @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Mistake(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class ValueKind(Generic[T]):
     """What a key may hold.
 
     `expected` completes "KEY must be ...", `example` is such a value in TOML. `read` makes the value of what TOML gave
@@ -62,13 +62,13 @@ class Kind(Generic[T]):
 class Row:
     """One key of a table: what it holds, what it is for, an example, and whether a table without it is refused."""
 
-    kind: Kind[Any]
+    kind: ValueKind[Any]
     text: str
     example: str
     required: bool
 
 
-def key(kind: Kind[Any], text: str, *, example: str = "", required: bool = False) -> Any:
+def key(kind: ValueKind[Any], text: str, *, example: str = "", required: bool = False) -> Any:
     """The dataclass field of a row; `example` is TOML, the kind's where none is given."""
     row = {"row": Row(kind, text, example or kind.example, required)}
     if isinstance(kind.default, Mapping):  # which dataclasses do not take as a default, frozen or not
@@ -149,7 +149,7 @@ def _later(base: T | None, over: T | None) -> T | None:
 
 def value_of(
     expected: str, example: str, schema: Mapping[str, Any], accepts: Callable[[Any], bool], convert: Callable[[Any], T]
-) -> Kind[T | None]:
+) -> ValueKind[T | None]:
     """A single value, made by `convert` of what `accepts` takes. A UsageError of `convert` has to quote the value."""
 
     def read(value: Any, place: Place) -> T:
@@ -160,15 +160,15 @@ def value_of(
         except UsageError as error:
             raise Mistake(place, f"{named(place)}: {error.message}", error.hint) from error
 
-    return Kind(expected, example, schema, read, None, _later)
+    return ValueKind(expected, example, schema, read, None, _later)
 
 
-def text(expected: str = "a string", example: str = '"..."', convert: Callable[[str], Any] = str) -> Kind[Any]:
+def text(expected: str = "a string", example: str = '"..."', convert: Callable[[str], Any] = str) -> ValueKind[Any]:
     """A string, made into something by `convert`."""
     return value_of(expected, example, {"type": "string"}, lambda value: isinstance(value, str), convert)
 
 
-def matching(expected: str, example: str, pattern: str, convert: Callable[[re.Match[str]], Any]) -> Kind[Any]:
+def matching(expected: str, example: str, pattern: str, convert: Callable[[re.Match[str]], Any]) -> ValueKind[Any]:
     """A string that an expression matches as a whole; the expression keeps to what ECMAScript knows too."""
     match = re.compile(pattern, re.ASCII).fullmatch
     return value_of(
@@ -180,7 +180,7 @@ def matching(expected: str, example: str, pattern: str, convert: Callable[[re.Ma
     )
 
 
-def one_of(names: Iterable[str], example: str, convert: Callable[[str], Any] = str) -> Kind[Any]:
+def one_of(names: Iterable[str], example: str, convert: Callable[[str], Any] = str) -> ValueKind[Any]:
     """One of some words."""
     known = tuple(names)
     expected = f"{', '.join(known[:-1])} or {known[-1]}"
@@ -193,39 +193,39 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-TEXT: Kind[str | None] = text()
-FLAG: Kind[bool | None] = value_of(
+TEXT: ValueKind[str | None] = text()
+FLAG: ValueKind[bool | None] = value_of(
     "true or false", "true", {"type": "boolean"}, lambda value: isinstance(value, bool), bool
 )
-SECONDS: Kind[float | None] = value_of(
+SECONDS: ValueKind[float | None] = value_of(
     "a number of seconds above 0",
     "60",
     {"type": "number", "exclusiveMinimum": 0},
     lambda value: _is_number(value) and value > 0,
     float,
 )
-NUMBER: Kind[float | None] = value_of(
+NUMBER: ValueKind[float | None] = value_of(
     "a number of 0 or more",
     "10",
     {"type": "number", "minimum": 0},
     lambda value: _is_number(value) and value >= 0,
     float,
 )
-COUNT: Kind[int | None] = value_of(
+COUNT: ValueKind[int | None] = value_of(
     "a whole number of 0 or more",
     "10",
     {"type": "integer", "minimum": 0},
     lambda value: _is_number(value) and isinstance(value, int) and value >= 0,
     int,
 )
-GLOB: Kind[str | None] = value_of(
+GLOB: ValueKind[str | None] = value_of(
     "an absolute pattern",
     '"/usr/share/shop/**"',
     {"type": "string", "pattern": "^/"},
     lambda value: isinstance(value, str),
     absolute,
 )
-SCALAR: Kind[str | None] = value_of(
+SCALAR: ValueKind[str | None] = value_of(
     "a string",
     '"..."',
     {"type": ["string", "number", "boolean"]},
@@ -235,7 +235,7 @@ SCALAR: Kind[str | None] = value_of(
 """A string, for which a number or a truth value may stand."""
 
 
-def list_of(item: Kind[Any], expected: str = "a list of strings") -> Kind[tuple[Any, ...]]:
+def list_of(item: ValueKind[Any], expected: str = "a list of strings") -> ValueKind[tuple[Any, ...]]:
     """A list; one over another appends what is new."""
 
     def read(value: Any, place: Place) -> tuple[Any, ...]:
@@ -253,16 +253,16 @@ def list_of(item: Kind[Any], expected: str = "a list of strings") -> Kind[tuple[
     def merge(base: tuple[Any, ...], over: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys((*base, *over)))
 
-    return Kind(expected, f"[{item.example}]", {"type": "array", "items": dict(item.schema)}, read, (), merge)
+    return ValueKind(expected, f"[{item.example}]", {"type": "array", "items": dict(item.schema)}, read, (), merge)
 
 
 def map_of(
-    value: Kind[Any],
+    value: ValueKind[Any],
     *,
     expected: str = "a table of strings",
     names: Iterable[str] = (),
-    names_like: Kind[Any] | None = None,
-) -> Kind[Mapping[str, Any]]:
+    names_like: ValueKind[Any] | None = None,
+) -> ValueKind[Mapping[str, Any]]:
     """A table whose keys are the user's: any, or one of `names`, or such as a kind of strings takes."""
     allowed = dict.fromkeys(names)
     example = f"{{ {next(iter(allowed), 'KEY')} = {value.example} }}"
@@ -286,12 +286,12 @@ def map_of(
     if names_like is not None:
         result["propertyNames"] = {k: v for k, v in names_like.schema.items() if k == "pattern"}
     nothing: Mapping[str, Any] = MappingProxyType({})
-    return Kind(expected, example, result, read, nothing, lambda base, over: MappingProxyType({**base, **over}))
+    return ValueKind(expected, example, result, read, nothing, lambda base, over: MappingProxyType({**base, **over}))
 
 
-def table_of(table: type[T], example: str) -> Kind[T]:
+def table_of(table: type[T], example: str) -> ValueKind[T]:
     """A table with rows of its own."""
-    return Kind(
+    return ValueKind(
         "a table",
         example,
         schema(table),
@@ -301,7 +301,7 @@ def table_of(table: type[T], example: str) -> Kind[T]:
     )
 
 
-def tables_of(table: type[T], example: str) -> Kind[tuple[T, ...]]:
+def tables_of(table: type[T], example: str) -> ValueKind[tuple[T, ...]]:
     """An array of tables, `[[KEY]]`; one over another appends."""
 
     def read_all(raw: Any, place: Place) -> tuple[T, ...]:
@@ -310,10 +310,10 @@ def tables_of(table: type[T], example: str) -> Kind[tuple[T, ...]]:
         return tuple(read(table, one, (*place, number)) for number, one in enumerate(raw))
 
     items = {"type": "array", "items": schema(table)}
-    return Kind("an array of tables", example, items, read_all, (), lambda base, over: (*base, *over))
+    return ValueKind("an array of tables", example, items, read_all, (), lambda base, over: (*base, *over))
 
 
-def either(first: Kind[Any], other: Kind[Any], expected: str, example: str) -> Kind[Any]:
+def either(first: ValueKind[Any], other: ValueKind[Any], expected: str, example: str) -> ValueKind[Any]:
     """What one of two kinds takes, which differ in their TOML type."""
 
     def read(value: Any, place: Place) -> Any:
@@ -325,16 +325,16 @@ def either(first: Kind[Any], other: Kind[Any], expected: str, example: str) -> K
                     raise
         raise _wrong(place, expected, value, example)
 
-    return Kind(expected, example, {"anyOf": [dict(first.schema), dict(other.schema)]}, read, None, _later)
+    return ValueKind(expected, example, {"anyOf": [dict(first.schema), dict(other.schema)]}, read, None, _later)
 
 
-def optional(kind: Kind[T]) -> Kind[T | None]:
+def optional(kind: ValueKind[T]) -> ValueKind[T | None]:
     """The same, but None where the key is absent: an empty list or table is then something that was said."""
 
     def merge(base: T | None, over: T | None) -> T | None:
         return _later(base, over) if base is None or over is None else kind.merge(base, over)
 
-    return Kind(kind.expected, kind.example, kind.schema, kind.read, None, merge)
+    return ValueKind(kind.expected, kind.example, kind.schema, kind.read, None, merge)
 
 
 # ------------------------------------------------------------------------------------------ what is wrong

@@ -13,6 +13,9 @@ MARKS = "/var/lib/apt/extended_states"
 LOG = "/var/log/apt/history.log"
 """What apt did, a stanza a call; `Install` tells which packages came for the sake of others."""
 
+LIMIT = 16 << 20
+"""Bytes read of either; a record of a thousand packages has a tenth of one."""
+
 BASE = frozenset({"required", "important"})
 """Priorities of what a Debian system has before anybody asks for anything (Debian policy 2.5)."""
 

@@ -341,7 +341,7 @@ class Database(Packages):
     def conffile(self, path: str) -> bool:
         return path in self.conffiles
 
-    def _shipped(self, path: str) -> frozenset[str]:
+    def _packaged_digests(self, path: str) -> frozenset[str]:
         """The digests of what packages shipped at a real path."""
         base = path.rpartition("/")[2]
         found = {
@@ -354,7 +354,7 @@ class Database(Packages):
 
     def modified(self, path: str) -> bool:
         entry = self.rootfs.get(path)
-        digests = self._shipped(path) if entry is not None and entry.is_file else frozenset[str]()
+        digests = self._packaged_digests(path) if entry is not None and entry.is_file else frozenset[str]()
         if not digests:
             return False
         digest = hashlib.md5(usedforsecurity=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from debloat.footprint import Footprint
 from debloat.gate.rules import RULES, GateRule, Severity
-from debloat.lock.compare import NO_DIFF, Diff
+from debloat.lock.compare import EMPTY_DIFF, Diff
 from debloat.lock.seeds import Gone, Move
 
 
@@ -63,7 +63,7 @@ class GateReport:
     whole: Footprint | None
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
-    diff: Diff = NO_DIFF
+    diff: Diff = EMPTY_DIFF
     moves: tuple[Move, ...] = ()
     gone: tuple[Gone, ...] = ()
     fail_on: Severity = Severity.ERROR

@@ -32,7 +32,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How a subject lies to its lock."""
+    """How an image differs from its lock."""
 
     lock: Lock
     before: Footprint

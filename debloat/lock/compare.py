@@ -75,8 +75,8 @@ class Diff:
         return tuple(itertools.chain.from_iterable(p.changed for p in self.packages))
 
 
-NO_DIFF = Diff()
-"""The difference of what is the same."""
+EMPTY_DIFF = Diff()
+"""No difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ def document(diff: Diff) -> list[dict[str, object]]:
     ]
 
 
-def lines(diff: Diff, shown: int = 0) -> Iterable[str]:
+def format_diff(diff: Diff, shown: int = 0) -> Iterable[str]:
     """A difference for people: a line a package, then its files; `shown` limits the files of each package."""
     from debloat.core.text import count, name, size
 

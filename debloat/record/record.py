@@ -20,7 +20,7 @@ from debloat.engine.workspace import Workspace
 from debloat.record.asks import Limits, ListensElsewhere, NothingToAsk
 from debloat.record.exercise import Exercise, exercise
 from debloat.record.session import Recorded, Recorder
-from debloat.record.sidebyside import each
+from debloat.record.sidebyside import run_scenarios
 
 MAX_FAILED_READS = 0.001
 """Share of stops whose path could not be read above which a recording counts as blind."""
@@ -54,7 +54,7 @@ def record(
         say(f"recording {scenario.name}")
         return _recorded(workspace, image, scenario, limits, recorder)
 
-    done = each(workspace, recipe.scenarios, one)
+    done = run_scenarios(workspace, recipe.scenarios, one)
     exercises = [exercise for exercise, _ in done]
     notes = tuple(note for exercise, found in done for note in (*found, *_silent(image, exercise)))
     return Recording(tuple(exercises), trace_of(image, exercises), notes)

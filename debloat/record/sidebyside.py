@@ -16,7 +16,7 @@ MOST = 4
 """Containers at work at once: more of them wait for each other, and may miss what they are to be ready by."""
 
 
-def alone(scenario: Scenario) -> bool:
+def needs_isolation(scenario: Scenario) -> bool:
     """Whether a scenario may disturb others, or they it.
 
     Its containers share something beyond the image (volumes, a network, what a capability reaches), or a command on
@@ -26,7 +26,7 @@ def alone(scenario: Scenario) -> bool:
     return bool(options.volumes or options.network or options.cap_add or scenario.run)
 
 
-def each(
+def run_scenarios(
     workspace: Workspace, scenarios: Sequence[Scenario], work: Callable[[int], T], at_once: int | None = None
 ) -> list[T]:
     """`work(number)` of each scenario, in their order; those that need not be alone side by side, the others first.
@@ -35,7 +35,7 @@ def each(
     work are removed, so that it ends too: nothing goes on after this returns.
     """
     found: dict[int, T] = {}
-    together = [number for number, scenario in enumerate(scenarios) if not alone(scenario)]
+    together = [number for number, scenario in enumerate(scenarios) if not needs_isolation(scenario)]
     workers = min(len(together), at_once or min(os.cpu_count() or 1, MOST))
     if workers < 2:
         together = []

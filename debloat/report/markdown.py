@@ -9,7 +9,7 @@ from debloat.core.text import count, name, printable, size
 from debloat.footprint import Footprint
 from debloat.gate.findings import Finding, GateReport
 from debloat.gate.rules import Severity
-from debloat.lock.compare import lines
+from debloat.lock.compare import format_diff
 
 _LIMIT = 50
 _MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTE: "📝"}
@@ -46,7 +46,7 @@ def _blocks(report: GateReport) -> Iterator[str]:
         yield from _details(f"{count(len(report.moves), 'path')} moved", (f"{m.old} -> {m.new}" for m in report.moves))
     if report.diff:
         title = f"What changed in {count(len(report.diff.packages), 'package')}"
-        yield from _details(title, lines(report.diff, shown=10))
+        yield from _details(title, format_diff(report.diff, shown=10))
 
 
 def _sizes(report: GateReport) -> Iterator[str]:

@@ -116,7 +116,7 @@ def _come_to(cut: PlannedCut) -> Iterator[str]:
     yield f"{count(after.packages, 'package')} of {before.packages:,}, layer {cut.layer}"
     if cut.identical:
         yield "the same files as in the lock"
-    yield from compare.lines(cut.diff, shown=_FILES)
+    yield from compare.format_diff(cut.diff, shown=_FILES)
     yield from (f"moved {name(move.old)} -> {name(move.new)}" for move in cut.moves)
     for gone in cut.gone:
         of = f" of {name(gone.package)}" if gone.package else ""

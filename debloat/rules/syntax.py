@@ -35,6 +35,29 @@ def text_of(node: Node) -> str:
     return (node.text or b"").decode("utf-8", "surrogateescape")
 
 
+def parsed(module: str, function: str, code: bytes) -> Node:
+    """The root of the syntax tree of `code`, by the grammar that a function of a module gives."""
+    return _parser(module, function).parse(code).root_node
+
+
+def nodes(root: Node, kinds: frozenset[str]) -> Iterator[Node]:
+    """The nodes of some kinds in a tree, in the order of the text.
+
+    Not by a query: its cursor looks at all that follows in a node for each child of it, and what no grammar fits is one
+    node with a child for each bracket.
+    """
+    cursor = root.walk()
+    while True:
+        node = cursor.node
+        if node is not None and node.type in kinds:
+            yield node
+        if cursor.goto_first_child():
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                return
+
+
 class Expressions(ABC):
     """What expressions of one file may be, as `expressions.py` writes it, at most `MAX_VALUES` each.
 
@@ -46,7 +69,7 @@ class Expressions(ABC):
     assigning: ClassVar[frozenset[str]]
 
     def __init__(self, code: bytes) -> None:
-        self.root: Node = _parser(*self.grammar).parse(code).root_node
+        self.root = parsed(*self.grammar, code)
         self._busy: set[tuple[str, bool]] = set()
         self._known: dict[tuple[str, bool], list[str]] = {}
         self._lookups = self._steps = 0
@@ -68,21 +91,8 @@ class Expressions(ABC):
         """The name that a node assigns to, and what it is given."""
 
     def nodes(self, kinds: frozenset[str]) -> Iterator[Node]:
-        """The nodes of some kinds, in the order of the text.
-
-        Not by a query: its cursor looks at all that follows in a node for each child of it, and data has lists of
-        thousands.
-        """
-        cursor = self.root.walk()
-        while True:
-            node = cursor.node
-            if node is not None and node.type in kinds:
-                yield node
-            if cursor.goto_first_child():
-                continue
-            while not cursor.goto_next_sibling():
-                if not cursor.goto_parent():
-                    return
+        """The nodes of some kinds, in the order of the text."""
+        return nodes(self.root, kinds)
 
     def around(self, node: Node) -> Iterator[Node]:
         """The nodes around one, from the inside out; its own `parent` would begin at the root for each."""

@@ -19,8 +19,8 @@ from debloat.core.table import (
     SCALAR,
     SECONDS,
     TEXT,
-    Kind,
     Mistake,
+    ValueKind,
     either,
     key,
     list_of,
@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
         (map_of(FLAG, names_like=GLOB), [{"/x": True}], [{"x": True}]),
     ],
 )
-def test_kinds(kind: Kind[Any], takes: list[Any], refuses: list[Any]) -> None:
+def test_kinds(kind: ValueKind[Any], takes: list[Any], refuses: list[Any]) -> None:
     for value in takes:
         kind.read(value, ("k",))
     for value in refuses:

@@ -68,14 +68,14 @@ CI = (
     HERE,
     Setup("docker26", "Docker 26.1 (trixie)", "docker.sh", ("trixie", "classic")),
     Setup("containerd26", "Docker 26.1 (trixie), containerd store", "docker.sh", ("trixie", "containerd")),
-    Setup("podman4", "Podman 4.3 (bookworm)", "podman.sh", ("bookworm", "rootful")),
-    Setup("podman5", "Podman 5.4 (trixie)", "podman.sh", ("trixie", "rootful")),
 )
 MORE = (
+    Setup("podman4", "Podman 4.3 (bookworm)", "podman.sh", ("bookworm", "rootful")),
+    Setup("podman5", "Podman 5.4 (trixie)", "podman.sh", ("trixie", "rootful")),
     Setup("rootless4", "Podman 4.3 (bookworm), rootless", "podman.sh", ("bookworm", "rootless")),
     Setup("rootless5", "Podman 5.4 (trixie), rootless", "podman.sh", ("trixie", "rootless")),
     Setup("dockersid", "Docker (sid)", "docker.sh", ("sid", "classic")),
-    Setup("containerdsid", "Docker (sid), containerd store", "docker.sh", ("sid", "containerd")),
+    Setup("storesid", "Docker (sid), containerd store", "docker.sh", ("sid", "containerd")),
 )
 """Run by `make engines` only: what takes longer, and what sid has today, which is nobody's promise."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.engines.setups import CI, HOME, MORE, SCRIPTS, started
+from tests.engines.setups import CI, HOME, MORE, SCRIPTS, THOROUGH, started
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -29,10 +30,12 @@ def traces(name: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "more"),
-    [("containerd26", ()), ("containerd26", ("isolated",)), ("podman5", ()), ("rootless5", ())],
-)
+BRIEF = [("containerd26", ()), ("containerd26", ("isolated",))]
+BRIEF_TOO = [("podman5", ()), ("rootless5", ())]
+"""By `make engines`, as the engines themselves."""
+
+
+@pytest.mark.parametrize(("name", "more"), [*BRIEF, *(BRIEF_TOO if THOROUGH else [])])
 def test_nothing_is_left_of_an_engine(name: str, more: tuple[str, ...]) -> None:
     setup = replace(next(s for s in (*CI, *MORE) if s.name == name), name="brief")
     with started(setup, *more) as endpoint:
@@ -53,3 +56,9 @@ def test_a_wrong_word_is_said(script: str, argv: tuple[str, ...]) -> None:
     done = subprocess.run([SCRIPTS / script, *argv], capture_output=True, text=True)
     assert done.returncode == 1
     assert "hint: usage: " in done.stderr
+
+
+def test_the_scripts_take_the_names_of_all_setups() -> None:
+    names = [setup.name for setup in (*CI, *MORE)]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z0-9]{1,12}", name)] == []

@@ -224,8 +224,8 @@ def test_the_gate_passes_an_upgrade_and_tells_it(drill: Drill, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("build", "path", "package", "reason"),
     [
-        ("without_data", "/usr/share/drill/2.0/message.txt", "drill", "trace probe:"),
-        ("without_library", f"{TRIPLET}/libdrill.so.2", "libdrill2", "trace probe:"),
+        ("without_data", "/usr/share/drill/2.0/message.txt", "drill", "application"),
+        ("without_library", f"{TRIPLET}/libdrill.so.2", "libdrill2", "application"),
     ],
 )
 def test_the_gate_fails_with_path_package_and_reason(
@@ -304,7 +304,7 @@ def test_neither_process_nor_place_changes_a_byte(drill: Drill, tmp_path: Path, 
         found.append((engines.image_id(target), layer_digests(place / "x.tar")))
     assert found[0] == found[1]
     layer = locks.parse(drill.locked, "x").layer.partition(":")[2]
-    assert found[0][1] == [f"blobs/sha256/{layer}"]
+    assert found[0][1] == [f"{layer}.tar"]
     created = subprocess.run(
         ["docker", "inspect", "--format", "{{.Created}}", found[0][0]], capture_output=True, text=True, check=True
     )

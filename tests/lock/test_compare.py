@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from debloat.core.model import Op
-from debloat.lock.compare import Side, compare, compare_traces, document, lines
+from debloat.lock.compare import Side, compare, compare_traces, document, format_diff
 from debloat.lock.format import LockedPackage
 from tests.support import gates
 from tests.support.gates import item, lock
@@ -21,7 +21,7 @@ def test_the_same_is_no_difference() -> None:
 def test_a_file_more_is_told_by_its_package() -> None:
     old = side(item("/usr/bin/openssl", package="openssl"))
     new = side(item("/usr/bin/openssl", package="openssl"), item("/usr/lib/legacy.so", package="openssl"))
-    assert list(lines(compare(old, new))) == ["openssl: +1 file, +1 B", "  + /usr/lib/legacy.so"]
+    assert list(format_diff(compare(old, new))) == ["openssl: +1 file, +1 B", "  + /usr/lib/legacy.so"]
 
 
 def test_what_is_different_about_a_file() -> None:
@@ -36,7 +36,7 @@ def test_versions_and_packages() -> None:
     new = side(item("/a", "y", package="a"), item("/c", package="c"), packages=[LockedPackage("a", "2", "a")])
     found = {p.name: (p.before, p.after) for p in compare(old, new).packages}
     assert found == {"a": ("1", "2"), "b": ("1", ""), "c": ("", "1")}
-    text = list(lines(compare(old, new)))
+    text = list(format_diff(compare(old, new)))
     assert "a 1 -> 2: ~1 file" in text
     assert "b 1 -> (absent): -1 file, -1 B" in text
 
@@ -50,7 +50,7 @@ def test_a_renamed_library_is_one_package() -> None:
         ["/usr/lib/libfoo.so.2"],
         ["/usr/lib/libfoo.so.1"],
     )
-    assert next(iter(lines(compare(old, new)))) == "libfoo1 -> libfoo2: +1 file, -1 file"
+    assert next(iter(format_diff(compare(old, new)))) == "libfoo1 -> libfoo2: +1 file, -1 file"
 
 
 def test_only_an_empty_directory_is_told() -> None:
@@ -75,13 +75,13 @@ def test_the_other_way_round_is_the_opposite() -> None:
 
 def test_names_are_printed_safely() -> None:
     diff = compare(side(), side(item("/evil\x1b[31m\nname")))
-    assert all(line.isprintable() for line in lines(diff))
+    assert all(line.isprintable() for line in format_diff(diff))
     assert document(diff)[0]["added"] == ["/evil\x1b[31m\nname"]
 
 
 def test_long_lists_are_cut_with_a_count() -> None:
     diff = compare(side(), side(*(item(f"/n{i}") for i in range(9))))
-    assert list(lines(diff, shown=2))[-1] == "  ... and 7 more"
+    assert list(format_diff(diff, shown=2))[-1] == "  ... and 7 more"
 
 
 def test_traces_differ_by_probe_and_path() -> None:

@@ -10,7 +10,7 @@ from debloat.core.errors import Interrupted, OriginalFails
 from debloat.core.recipe import RunOptions, Scenario
 from debloat.engine.base import ContainerSpec
 from debloat.engine.workspace import Workspace
-from debloat.record.sidebyside import alone, each
+from debloat.record.sidebyside import needs_isolation, run_scenarios
 from tests.support.engine import Behaviour, FakeEngine
 from tests.support.trees import tree
 
@@ -35,7 +35,7 @@ def test_independent_scenarios_are_at_work_at_once_and_come_in_order(engine: Fak
         return number
 
     with Workspace(engine) as workspace:
-        assert each(workspace, scenarios(RunOptions(), RunOptions()), work, at_once=2) == [0, 1]
+        assert run_scenarios(workspace, scenarios(RunOptions(), RunOptions()), work, at_once=2) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -48,19 +48,21 @@ def test_what_shares_something_is_at_work_alone(engine: FakeEngine, options: Run
         threads[number] = threading.current_thread()
 
     with Workspace(engine) as workspace:
-        each(workspace, scenarios(options, RunOptions(), RunOptions()), work, at_once=2)
+        run_scenarios(workspace, scenarios(options, RunOptions(), RunOptions()), work, at_once=2)
     assert threads[0] is main
     assert main not in (threads[1], threads[2])
 
 
 def test_a_client_on_this_machine_is_at_work_alone() -> None:
-    assert alone(Scenario(run=("./test.sh",)))
-    assert not alone(Scenario(exec=("true",), args=("serve",)))
+    assert needs_isolation(Scenario(run=("./test.sh",)))
+    assert not needs_isolation(Scenario(exec=("true",), args=("serve",)))
 
 
 def test_one_processor_does_one_at_a_time(engine: FakeEngine) -> None:
     with Workspace(engine) as workspace:
-        found = each(workspace, scenarios(RunOptions(), RunOptions()), lambda _: threading.current_thread(), at_once=1)
+        found = run_scenarios(
+            workspace, scenarios(RunOptions(), RunOptions()), lambda _: threading.current_thread(), at_once=1
+        )
     assert set(found) == {threading.current_thread()}
 
 
@@ -81,5 +83,5 @@ def test_the_first_error_ends_the_others_and_leaves_nothing(engine: FakeEngine) 
 
     with Workspace(engine) as workspace:
         with pytest.raises(OriginalFails, match="does not answer"):
-            each(workspace, scenarios(RunOptions(), RunOptions()), work, at_once=2)
+            run_scenarios(workspace, scenarios(RunOptions(), RunOptions()), work, at_once=2)
         assert not engine.leftovers()

@@ -49,7 +49,9 @@ def _debs(names: Iterable[str], release: str) -> list[Path]:
             archive.download(release, missing, pool)
         except archive.ArchiveError as error:
             pytest.skip(str(error))
-    return [path for name in wanted if (path := _newest(pool, name)) is not None]
+    found = {name: _newest(pool, name) for name in wanted}
+    assert None not in found.values(), f"no package came of {[name for name, path in found.items() if path is None]}"
+    return [path for path in found.values() if path is not None]
 
 
 def _newest(pool: Path, name: str) -> Path | None:

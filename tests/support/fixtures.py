@@ -37,6 +37,7 @@ FIXTURES = ROOT / "fixtures"
 BASE_SCRIPT = ROOT / "scripts" / "bootstrap-base.sh"
 LOOPBACK = "127.0.0.1"
 LABELS = {"debloat.run": "fixtures"}
+LEVELS = ("exact", "safe")
 CHECK_LIMIT = 20.0
 READY_LIMIT = 60.0
 HANDLER_LIMIT = 3.0
@@ -124,6 +125,7 @@ class Fixture:
     ready: str
     ready_limit: float
     checks: tuple[Check, ...]
+    levels: tuple[str, ...] = LEVELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,14 @@ def load(name: str) -> Fixture:
     recipe = directory / "debloat.toml"
     table = _toml(directory / "checks.toml")
     where = f"{name}/checks.toml"
-    _only(table, {"kind", "ready", "ready_timeout", "check"}, where)
+    _only(table, {"kind", "levels", "ready", "ready_timeout", "check"}, where)
     checks = tuple(_check(entry, where) for entry in table.get("check", []))
     doubled = {check.name for check in checks if sum(other.name == check.name for other in checks) > 1}
     if doubled:
         raise FixtureError(f"{where}: these names are used twice: {', '.join(sorted(doubled))}")
+    levels = tuple(table.get("levels", LEVELS))
+    if "safe" not in levels or not set(levels) <= set(LEVELS):
+        raise FixtureError(f'{where}: levels is ["safe"] or left out')
     return Fixture(
         name=name,
         kind=table["kind"],
@@ -166,6 +171,7 @@ def load(name: str) -> Fixture:
         ready=table.get("ready", ""),
         ready_limit=float(table.get("ready_timeout", READY_LIMIT)),
         checks=checks,
+        levels=levels,
     )
 
 

@@ -58,7 +58,7 @@ class Pattern:
 def patterns() -> Iterator[Pattern]:
     """All patterns of families, in their order, then those of other rules that hold paths of the distribution."""
     for family in all_families():
-        for role in ("when", "excluded", "exists", "unless", "keep", "less"):
+        for role in ("when", "excluded", "exists", "unless", "where", "keep", "less"):
             for text in getattr(family, role):
                 yield Pattern(family.name, role, text, _matches(_filled(text)))
     for rule, texts in OTHERS.items():

@@ -50,7 +50,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
 }
 """Commands of other tools that debloat speaks of, with the options that it names; `shop` is the documents' example."""
 
-_OPTION = re.compile(r"(?<![\w/=.-])(--[a-z][\w-]*|-[a-zA-Z])(?![\w-])")
+_OPTION = re.compile(r"(?<![\w/=.'-])(--[a-z][\w-]*|-[a-zA-Z])(?![\w-])")
 _SPAN = re.compile(r"`([^`\n]*)`|<code>([^<\n]*)</code>")
 _SPOKEN = re.compile(r"(?<![\w./-])debloat(?: [a-z]+)+(?= (?:\[?[A-Z]{2,}|\[?-))[^,;:)]*|(?<=\()debloat [a-z]+(?=\))")
 _DOCKER = re.compile(r"(?<![\w./-])docker (?!command\b)[a-z]+")

@@ -70,10 +70,17 @@ def _run(number: int, step: Instruction) -> Run:
 
 
 @derived
-def asked_packages(world: World) -> frozenset[str]:
-    """dpkg names of the installed packages that were asked for: by a RUN, or as apt's own records have it."""
+def asked_packages(world: World) -> Mapping[str, str]:
+    """The installed packages that were asked for, by dpkg name, sorted, each with what shows it, for people."""
     packages = world.packages
     bare = {p.package for name in packages.names() if (p := packages.get(name)) is not None}
     named = {name for pattern in build(world).asked("apt") for name in matching(pattern, bare)}
-    records = (world.rootfs.text(path) for path in (asked.MARKS, asked.LOG))
-    return asked.asked_for(packages, *records) | {p for name in named for p in packages.providers(name)}
+    recorded = asked.asked_for(packages, *(_record(world, path) for path in (asked.MARKS, asked.LOG)))
+    found = dict.fromkeys(recorded, "by apt's own records")
+    found |= {p: "by name" for name in named for p in packages.providers(name)}
+    return dict(sorted(found.items()))
+
+
+def _record(world: World, path: str) -> str:
+    known = world.rootfs.is_file(path)
+    return world.rootfs.read(path, asked.LIMIT).decode("utf-8", "surrogateescape") if known else ""

@@ -6,8 +6,9 @@ of the application a literal that is the path of a file counts, whatever the lan
 at all, a literal that is the name of a program. Interpreters, and what builds and installs, are not followed from a
 mere mention.
 
-Packages of pip, npm and gem are others' code, which names what it could do: of a mention there the Essential programs
-follow alone. A Debian package depends on what it needs: of a mention there the programs of its Depends follow.
+Packages of pip, npm and gem are others' code, which names whatever it could do: what it does here was asked for by
+name, and stays for that. A Debian package depends on what it needs: of a mention there the programs of its Depends
+follow.
 """
 
 from __future__ import annotations
@@ -64,19 +65,19 @@ class SourceMentions(Rule):
         if owners := world.packages.owners(entry.path):
             yield from self._of_package(entry, owners, world)
             return
-        own = is_application(world, entry.path)
-        dotfile = own and entry.name.startswith(".") and not entry.name.endswith(_suffixes())
+        if not is_application(world, entry.path):
+            return
+        dotfile = entry.name.startswith(".") and not entry.name.endswith(_suffixes())
         if not dotfile and not is_source(entry, world):
             return
         data = world.rootfs.read(entry.path)
         if b"\0" in data[:1024]:
             return
         for path in sorted(_paths(data, dotfile)):
-            yield from self._path(world, path, entry.path, own)
+            yield from self._path(world, path, entry.path)
         for word in sorted(_names(data, dotfile) & _programs(world).keys()):
-            path, essential = _programs(world)[word]
-            if own or essential:
-                yield self.want(path, entry.path, f"mentions {word}")
+            path, _ = _programs(world)[word]
+            yield self.want(path, entry.path, f"mentions {word}")
 
     def _of_package(self, entry: Entry, owners: tuple[str, ...], world: World) -> Iterator[Want]:
         """The programs of what a library's package depends on, in its sources: that is what it depends on them for."""
@@ -85,19 +86,21 @@ class SourceMentions(Rule):
         for word in sorted(_names(world.rootfs.read(entry.path), dotfile=False) & _needs(world, owners).keys()):
             yield self.want(_needs(world, owners)[word], entry.path, f"mentions {word}")
 
-    def _path(self, world: World, path: str, source: str, own: bool) -> Iterator[Want]:
+    def _path(self, world: World, path: str, source: str) -> Iterator[Want]:
         entry = world.rootfs.lookup(path)
         if entry is None or path.count("/") < 2 or SHARED_DIRECTORY.fullmatch(entry.path) or _passive(path):
             return
         if not entry.is_dir:
             yield self.want(path, source, "a literal path")
             return
-        if not own or STORES.fullmatch(entry.path):
+        if STORES.fullmatch(entry.path):
             return
         unwanted = left_out(world)
-        files = [e for e in world.rootfs.walk(entry.path) if not e.is_dir and not unwanted(e.path)]
+        # What no package brought is the application's by itself, or left over.
+        packaged = (e for e in world.rootfs.walk(entry.path) if not e.is_dir and world.packages.owners(e.path))
+        files = [file for file in packaged if not unwanted(file.path)]
         yield self.want(path, source, "a literal path")
-        if sum(file.size for file in files if world.packages.owners(file.path)) <= MAX_DIRECTORY:
+        if sum(file.size for file in files) <= MAX_DIRECTORY:
             for file in files:
                 yield self.want(file.path, source, f"below the literal path {path}")
 

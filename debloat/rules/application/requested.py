@@ -1,8 +1,10 @@
 """What the author asked for by name: packages that the Dockerfile installs, and whether for the build or for service.
 
-A name on an install line is a request. It was made for the build where the Dockerfile itself shows so: the package
-holds nothing but build tools and development files, or a RUN instruction runs one of its programs and nothing that was
-recorded touched it. Every other request was made for the running container. `[packages]` in debloat.toml overrules.
+A name on an install line is a request, and so is what apt's own records say that somebody asked for: the history does
+not tell of a name in a file, or in a line that the builder lost. A request was made for the build where the Dockerfile
+itself shows so: the package holds nothing but build tools and development files, or a RUN instruction runs one of its
+programs and nothing that was recorded touched it. Every other request was made for the running container. `[packages]`
+in debloat.toml overrules.
 
 A request for a metapackage is one for what it depends on. In a toolbox, an image whose command is a bare shell, there
 is no service to tell the build from, and every request stands.
@@ -64,10 +66,10 @@ def requests(world: World) -> Mapping[str, Request]:
     """The requests by dpkg name, sorted."""
     chosen = dict(world.policy.packages)
     found: dict[str, Request] = {}
-    for name in sorted(asked_packages(world)):
+    for name, shown in asked_packages(world).items():
         for real in _behind(world, name):
             if real not in found:
-                found[real] = _judge(world, real)
+                found[real] = _judge(world, real, shown)
     for bare, purpose in sorted(chosen.items()):
         for name in world.packages.providers(bare):
             for real in _behind(world, name):
@@ -133,7 +135,7 @@ def _behind(world: World, name: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _judge(world: World, name: str) -> Request:
+def _judge(world: World, name: str, shown: str) -> Request:
     package = world.packages.get(name)
     if is_toolbox(world):
         return Request(name, Purpose.RUN, "asked for in an image whose command is a bare shell")
@@ -144,7 +146,7 @@ def _judge(world: World, name: str) -> Request:
         return Request(name, Purpose.BUILD, "a package for builds, and nothing of it was used while recorded")
     if (used := _used_in_builds(world).get(name)) is not None:
         return Request(name, Purpose.BUILD, f"{used}, and nothing of it was used while recorded")
-    return Request(name, Purpose.RUN, "asked for by name")
+    return Request(name, Purpose.RUN, f"asked for {shown}")
 
 
 def _is_for_builds(package: Package, own: Mapping[str, str]) -> bool:

@@ -45,7 +45,7 @@ def shipped(world: World) -> Mapping[str, str]:
     foreign = {name: why for name in database.names() if (why := _foreign(database, name, local))}
     if not foreign:
         return {}
-    asked = asked_packages(world) | {name for bare in local for name in database.providers(bare)}
+    asked = {*asked_packages(world), *(name for bare in local for name in database.providers(bare))}
     todo = [name for name in foreign if name in asked or name in _used(world)]
     found: set[str] = set()
     while todo:

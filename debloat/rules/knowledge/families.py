@@ -21,6 +21,7 @@ from debloat.core.globs import glob_regex, matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.core.platform import Platform
 from debloat.image.rootfs import Rootfs
+from debloat.rules.knowledge.wording import environment, says
 from debloat.rules.platforms import multiarchs_of, platforms_of
 
 CALLS, CONTAINS = 4 << 20, 64 << 20
@@ -29,8 +30,9 @@ CALLS, CONTAINS = 4 << 20, 64 << 20
 MERGED = ("/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/libx32/")
 """Directories that are links into /usr where it is merged, and hold the same files where it is not."""
 
-_LISTS = ("when", "except", "env", "exists", "unless", "calls", "contains", "keep", "less")
-_TEXTS = ("name", "why", "source", "level")
+_LISTS = ("when", "except", "env", "exists", "unless", "calls", "contains", "says", "where", "keep", "less")
+_TEXTS = ("name", "why", "source", "level", "note")
+_GLOBS = ("when", "except", "exists", "unless", "where", "keep", "less")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _VARIABLES = frozenset({"multiarch", "dir", "locale", "tz", "term", *"123456789"})
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
@@ -55,8 +57,11 @@ class Family:
     unless: tuple[str, ...] = ()
     calls: tuple[bytes, ...] = ()
     contains: tuple[bytes, ...] = ()
+    says: tuple[re.Pattern[str], ...] = ()
+    where: tuple[str, ...] = ()
     less: tuple[str, ...] = ()
     level: Level = Level.SAFE
+    note: str = ""
 
 
 def parse(text: str) -> tuple[Family, ...]:
@@ -88,7 +93,7 @@ def _family(table: Mapping[str, Any]) -> Family:
         raise FamilyError(f"{name}: needs a lower-case name, and `when` or `env`")
     if {"calls", "contains", "except"} & table.keys() and "when" not in table:
         raise FamilyError(f"{name}: `calls`, `contains` and `except` need `when`")
-    for pattern in (p for key in ("when", "except", "exists", "unless", "keep", "less") for p in table.get(key, ())):
+    for pattern in (p for key in _GLOBS for p in table.get(key, ())):
         if not pattern.startswith(("/", "**", "${dir}/")) or set(_VARIABLE.findall(pattern)) - _VARIABLES:
             raise FamilyError(f"{name}: {pattern} is not absolute or uses an unknown variable")
     lists_ = {key: tuple(table.get(key, ())) for key in _LISTS}
@@ -96,9 +101,14 @@ def _family(table: Mapping[str, Any]) -> Family:
         level = Level[str(table.get("level", "safe")).upper()]
     except KeyError:
         raise FamilyError(f"{name}: there is no level {table['level']}") from None
+    try:
+        says = tuple(map(re.compile, lists_.pop("says")))
+    except re.error as error:
+        raise FamilyError(f"{name}: {error.pattern!r} is no regular expression: {error}") from None
     calls, contains = (tuple(text.encode() for text in lists_.pop(key)) for key in ("calls", "contains"))
     lists_["excluded"] = lists_.pop("except")
-    return Family(name, table["why"], table["source"], calls=calls, contains=contains, level=level, **lists_)
+    why, source, note = (str(table.get(key, "")) for key in ("why", "source", "note"))
+    return Family(name, why, source, calls=calls, contains=contains, says=says, level=level, note=note, **lists_)
 
 
 @cache
@@ -208,7 +218,12 @@ class Members:
             (not family.env or any(env.get(name) for name in family.env))
             and all(any(map(self._matching, self._patterns(p, bound))) for p in family.exists)
             and not any(any(map(self._matching, self._patterns(p, bound))) for p in family.unless)
+            and (not family.says or self._says(family, world, bound))
         )
+
+    def _says(self, family: Family, world: World, bound: Mapping[str, tuple[str, ...]]) -> bool:
+        patterns = (pattern for glob in family.where for pattern in self._patterns(glob, bound))
+        return says(world, family.says, (path for pattern in patterns for path in self._matching(pattern)))
 
     def of(
         self, family: Family, multiarchs: tuple[str, ...], directory: str = "", groups: tuple[str, ...] = ()
@@ -259,31 +274,14 @@ class Members:
 _members = derived(Members)
 
 
-def environment(world: World) -> dict[str, tuple[str, ...]]:
-    """What the image's environment says of locale, time zone and terminal: names that are safe in a glob."""
-    env = world.config.env
-    locales: set[str] = set()
-    for name, value in env.items():
-        if name in ("LANG", "LANGUAGE") or name.startswith("LC_"):
-            for text in value.split(":"):
-                locales |= _locale_names(text)
-    zone = env.get("TZ", "").removeprefix(":")
-    return {
-        "locale": tuple(sorted(locales)),
-        "tz": (zone,) if re.fullmatch(r"[\w+-]+(/[\w+-]+)*", zone) else (),
-        "term": tuple(t for t in (env.get("TERM", ""),) if re.fullmatch(r"[\w+-][\w.+-]*", t)),
-    }
-
-
-def _locale_names(text: str) -> set[str]:
-    """Directories in which glibc looks for a locale and its messages (setlocale(3), codeset normalised)."""
-    found = re.fullmatch(r"([A-Za-z]{2,3})(_[A-Z]{2})?(\.[\w-]+)?(@\w+)?", text)
-    if found is None:
-        return set()
-    language, territory, codeset, modifier = (part or "" for part in found.groups())
-    plain = "." + re.sub(r"[^a-z0-9]", "", codeset.lower()) if codeset else ""
-    lands, sets, mods = {territory, ""}, {codeset, plain, ""}, {modifier, ""}
-    return {language + land + name + mod for land in lands for name in sets for mod in mods}
+def members_of(world: World, family: Family, kept: Iterable[str]) -> tuple[bool, tuple[str, ...]]:
+    """Whether one of the kept files is a trigger of a family, its conditions aside; the members that it would have."""
+    members = _members(world)
+    for path in kept:
+        for found, groups in members.index.match(canonical(path)):
+            if found is family and not _excluded(family, path):
+                return True, members.of(family, members.multiarchs, path.rpartition("/")[0], groups)
+    return False, ()
 
 
 def left_out(world: World) -> Callable[[str], bool]:
@@ -417,6 +415,9 @@ def render(families: Iterable[Family]) -> str:
         when = ", ".join([*(f"`{p}`" for p in family.when), *(f"`${name}` set" for name in family.env)])
         if texts := (*family.calls, *family.contains):
             when += " that names " + " or ".join(f"`{text.decode()}`" for text in texts)
+        if family.says:
+            when += ", where the image's configuration or " + ", ".join(f"`{p}`" for p in family.where)
+            when += " says " + " or ".join(f"`{p.pattern}`".replace("|", "\\|") for p in family.says)
         keeps = ", ".join(f"`{p}`" for p in family.keep)
         if family.less:
             keeps += "; less " + ", ".join(f"`{p}`" for p in family.less)

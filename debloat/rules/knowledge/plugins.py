@@ -309,7 +309,7 @@ def siblings(owner: str, world: World) -> tuple[str, ...]:
 
 def companions(owner: str, world: World) -> tuple[str, ...]:
     """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
-    asked = sorted(asked_packages(world))
+    asked = asked_packages(world)
     return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
 
 

@@ -87,7 +87,7 @@ class LoginTools(Rule):
             if (program := on_path(world, word)) is not None:
                 yield self.want(program, entry.path, "a program for those who log in")
         tools = {name for bare in TOOLS for name in world.packages.providers(bare)}
-        for package in sorted(tools | asked_packages(world)):
+        for package in sorted({*tools, *asked_packages(world)}):
             for path in world.packages.files(package):
                 if path.startswith(DIRECTORIES) and path.rpartition("/")[2] not in BUILD_TIME:
                     yield self.want(path, entry.path, f"a program of {package} for those who log in")

@@ -64,8 +64,10 @@ class Environment(Rule):
         if not entry.is_dir or STORES.fullmatch(entry.path):
             return
         unwanted = left_out(world)
-        files = [e for e in world.rootfs.walk(entry.path) if not e.is_dir and not unwanted(e.path)]
-        if sum(e.size for e in files if world.packages.owners(e.path)) <= MAX_BYTES:
+        # What no package brought is the application's by itself, or left over.
+        packaged = (e for e in world.rootfs.walk(entry.path) if not e.is_dir and world.packages.owners(e.path))
+        files = [file for file in packaged if not unwanted(file.path)]
+        if sum(file.size for file in files) <= MAX_BYTES:
             for file in files:
                 yield self.want(file.path, source, f"below {path}")
 

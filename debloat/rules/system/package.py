@@ -68,9 +68,13 @@ def unknown_packages(world: World) -> tuple[str, ...]:
 
 
 def _called(packages: Packages, wanted: str) -> tuple[str, ...]:
-    """The dpkg names that a user's `libc6` or `libc6:amd64` means."""
-    found = (name for name in packages.names() if (p := packages.get(name)) is not None and wanted in (name, p.package))
-    return tuple(found)
+    """The dpkg names that a user's `libc6` or `libc6:amd64` means; `libssl3` is `libssl3t64` where that is installed.
+
+    Debian 13 renamed libraries whose interface has a time in it, and they provide their old names.
+    """
+    meant = {wanted} | ({f"{wanted}t64"} if packages.providers(wanted) else set())
+    installed = ((name, package) for name in packages.names() if (package := packages.get(name)) is not None)
+    return tuple(name for name, package in installed if name in meant or package.package in meant)
 
 
 def _contents(world: World, name: str) -> tuple[str, ...]:

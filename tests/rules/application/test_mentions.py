@@ -21,9 +21,13 @@ SYSTEM: trees.Table = {
     "/usr/bin/pip3": ELF,
     "/usr/share/fonts/dejavu/Sans.ttf": "x",
     "/usr/share/dict/words": "x",
+    "/usr/local/lib/built/test/suite.py": "x",
     "/usr/share/large/data": b"x" * (MAX_DIRECTORY + 1),
 }
-OWNED = {"tools": [path for path in SYSTEM if path != "/usr/bin/factor"], "coreutils": ["/usr/bin/factor"]}
+OWNED = {
+    "tools": [path for path in SYSTEM if path != "/usr/bin/factor" and "/local/" not in path],
+    "coreutils": ["/usr/bin/factor"],
+}
 
 
 def found(source: str, name: str = "/srv/app/main.py", level: Level = Level.SAFE) -> list[str]:
@@ -44,6 +48,8 @@ def found(source: str, name: str = "/srv/app/main.py", level: Level = Level.SAFE
         # More than the data of one program, what is everybody's, and no literal of its own.
         ("main.py", 'X = "/usr/share/large"', ["/usr/share/large"]),
         ("main.py", 'X = "/usr/share"', []),
+        # What no package brought below it is not a mention's.
+        ("main.py", 'X = "/usr/local"', ["/usr/local"]),
         ("main.py", 'X = "see /usr/share/dict/words"', []),
         ("notes.txt", '"/usr/share/dict/words"', []),
     ],
@@ -84,8 +90,8 @@ def test_what_a_mention_does_not_start(source: str) -> None:
 
 def test_others_code_names_what_it_could_do() -> None:
     library = "/usr/local/lib/python3.11/site-packages/pdf/main.py"
-    source = "import subprocess\ntool = 'pdftoppm', 'factor'"
-    assert found(source, library) == ["/usr/bin/factor"]
+    source = "import subprocess\ntool = 'pdftoppm', 'factor', '/usr/share/dict/words'"
+    assert found(source, library) == []
 
 
 def test_exact_keeps_what_was_touched() -> None:

@@ -27,7 +27,6 @@ from debloat.rules.knowledge.families import (
     Members,
     all_families,
     canonical,
-    environment,
     parse,
     render,
 )
@@ -256,22 +255,6 @@ def test_iconv_is_kept_for_programs_that_convert_only(start: str) -> None:
     world = trees.world(table)
     assert gconv not in closed(world, start)
     assert gconv in closed(world, "/opt/app/convert")
-
-
-def test_environment_is_untrusted() -> None:
-    config = {"Env": ["LANG=../../etc/*", "LC_ALL=de_DE.UTF-8@euro", "TZ=:../../etc/shadow", "TERM=a*"]}
-    values = environment(trees.world({}, config=config))
-    assert values["tz"] == values["term"] == ()
-    assert {"de", "de_DE", "de_DE.utf8", "de_DE.UTF-8", "de_DE.UTF-8@euro", "de@euro"} <= set(values["locale"])
-    assert not any("/" in name or "*" in name for name in values["locale"])
-
-
-@given(st.dictionaries(st.sampled_from(["LANG", "LC_ALL", "TZ", "TERM", "LANGUAGE"]), st.text(max_size=20)))
-def test_any_environment_is_read(env: dict[str, str]) -> None:
-    config = {"Env": [f"{name}={value}" for name, value in env.items()]}
-    for values in environment(trees.world({}, config=config)).values():
-        assert not any(char in value for value in values for char in "*?[\0")
-        assert not any(".." in value.split("/") for value in values)
 
 
 def test_nothing_at_exact() -> None:

@@ -29,6 +29,7 @@ IMAGE: trees.Table = {
     "/usr/share/zoneinfo/Asia/Tokyo": "",
     "/usr/share/zoneinfo/posix/Asia/Tokyo": "",
     "/usr/share/tables/a": "",
+    "/usr/share/lists": "-> tables",
     "/usr/share/doc/x/README": "",
     "/usr/lib/python3/dist-packages/x.py": "",
 }
@@ -58,6 +59,11 @@ def _kept(
         (b"\0/usr/bin/gm\0", ["/usr/bin/gm"]),
         (b"\0/bin/gm -x\0", ["/usr/bin/gm"]),
         (b"\0/etc/mime.types\0/etc/none\0", ["/etc/mime.types"]),
+        # By the links that it names: to a file, through and to a directory.
+        (b"\0/usr/bin/convert\0", ["/usr/bin/convert", "/usr/bin/im-convert"]),
+        (b"\0/usr/share/lists/a\0", ["/usr/share/lists", "/usr/share/tables/a"]),
+        (b"\0/usr/share/lists\0", ["/usr/share/lists", "/usr/share/tables", "/usr/share/tables/a"]),
+        (GO + b"/usr/share/lists/atext", ["/usr/share/lists", "/usr/share/tables/a"]),
         (b"\0/usr/share/zoneinfo\0", ["/usr/share/zoneinfo/Asia", "/usr/share/zoneinfo/Asia/Tokyo"]),
         (b"\0/usr/share/tables/\0", ["/usr/share/tables/a"]),
         # Longer names, patterns, common ground, the interpreters' and documentation, compilers.

@@ -365,7 +365,7 @@ def test_any_bytes_are_read(data: bytes) -> None:
 
 
 RUNTIME = (
-    *("nodejs/bookworm", "libnode108", "node-undici", "node-cjs-module-lexer", "node-acorn", "node-busboy"),
+    *("nodejs", "libnode108", "node-undici", "node-cjs-module-lexer", "node-acorn", "node-busboy"),
     *("libc6", "libstdc++6", "libgcc-s1", "libuv1", "libc-ares2", "libnghttp2-14", "libbrotli1", "libssl3", "zlib1g"),
     *("libicu72", "node-xtend"),
 )

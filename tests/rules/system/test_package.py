@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from debloat.closure import World
@@ -10,6 +12,7 @@ from debloat.debian.documentation import is_documentation
 from debloat.rules.system.database import DebianDatabase
 from debloat.rules.system.package import KeepPackage, WholePackage, unknown_packages
 from tests.support import debs
+from tests.support.archive import RELEASES, names_in
 from tests.support.dpkgdb import debian_world
 from tests.support.trees import Table, closed, paths, rules_for
 
@@ -91,6 +94,17 @@ def test_keep_package_keeps_its_files_only_and_at_every_level() -> None:
 
 def test_unknown_names_are_told() -> None:
     assert unknown_packages(world(keep_packages=("liba1", "liba1:amd64", "tool", "nope", "awk"))) == ("awk", "nope")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_library_goes_by_its_name_before_its_times_had_64_bits(release: str) -> None:
+    (libpsl,) = names_in(release, "libpsl5")
+    policy = Policy(Level.EXACT, keep_packages=("libpsl5",))
+    real = replace(debs.deb_world(libpsl, release=release), policy=policy)
+    assert unknown_packages(real) == ()
+    closure = closed(real, [KeepPackage()], "/usr")
+    assert [path for path in closure.evidence if "/libpsl.so.5." in path]
 
 
 def test_links_of_merged_usr_make_no_package_whole() -> None:

@@ -57,15 +57,19 @@ class CompiledPaths(Rule):
         data = _program(entry, world).data
         contents = [data] if data.startswith(b"\x7fELF") else classes_of(entry, world)
         for path in sorted({path for content in contents for path in paths(content, world)}):
-            if STORES.fullmatch(path) or is_application(world, path):
+            real = world.rootfs.resolve(path).path or path
+            if STORES.fullmatch(real) or is_application(world, real):
                 continue
-            if not world.rootfs.is_dir(path):
-                if path.rpartition("/")[2] not in BUILD_TIME and not SOURCES.fullmatch(path):
+            if not world.rootfs.is_dir(real):
+                names = {path.rpartition("/")[2], real.rpartition("/")[2]}
+                if names.isdisjoint(BUILD_TIME) and not SOURCES.fullmatch(real):
                     yield self.want(path, entry.path, "its path stands in the program")
-            elif not _TREES.fullmatch(path) or SHARED_DIRECTORY.fullmatch(path) or SOURCES.fullmatch(f"{path}/"):
+            elif not _TREES.fullmatch(real) or SHARED_DIRECTORY.fullmatch(real) or SOURCES.fullmatch(f"{real}/"):
                 continue
-            elif len(world.packages.owners(path)) <= MAX_OWNERS:
-                yield from self._tree(path, entry.path, world)
+            elif len(world.packages.owners(real)) <= MAX_OWNERS:
+                if path != real:
+                    yield self.want(path, entry.path, "its path stands in the program")
+                yield from self._tree(real, entry.path, world)
 
     def _tree(self, directory: str, source: str, world: World) -> Iterator[Want]:
         unwanted = left_out(world)
@@ -149,7 +153,7 @@ def _program(entry: Entry, world: World) -> Program:
 
 
 def paths(data: bytes, world: World) -> Iterator[str]:
-    """Real paths of the image that stand in a program, directories only where a literal may end after them."""
+    """Paths of the image that stand in a program, as it names them; directories only where a literal may end there."""
     packed = any(mark in data for mark in PACKED)
     seen = set[bytes]()
     for match in _START.finditer(data):
@@ -165,7 +169,7 @@ def _longest_path(text: str, packed: bool, world: World) -> str | None:
     """The path that a text begins with: the whole text, up to what is no part of a name, or, where literals are
     packed, as much of it as there is in the image.
     """
-    rootfs, here, rest = world.rootfs, "", text
+    rootfs, here, named, rest = world.rootfs, "", "", text
     while True:
         rest = rest.lstrip("/")
         part = rest.partition("/")[0]
@@ -173,16 +177,16 @@ def _longest_path(text: str, packed: bool, world: World) -> str | None:
         length = next((n for n in range(len(part), 0, -1) if part[:n] in names), 0)
         if not length:
             # A directory with a slash behind it, where the literal ends; where that is cannot be seen if it is packed.
-            return here if here and (not part or (packed and here.startswith(("/etc/", "/usr/share/")))) else None
+            return named if here and (not part or (packed and here.startswith(("/etc/", "/usr/share/")))) else None
         real = rootfs.resolve(f"{here}/{part[:length]}").path
         if real is None:
             return None
-        here, rest = real, rest[length:]
+        here, named, rest = real, f"{named}/{part[:length]}", rest[length:]
         if rest.startswith("/") and rootfs.is_dir(here):
             continue
         if rootfs.is_dir(here):
-            return here if not rest else None
-        return here if not rest or packed or not _WORD.match(rest) else None
+            return named if not rest else None
+        return named if not rest or packed or not _WORD.match(rest) else None
 
 
 @derived_by

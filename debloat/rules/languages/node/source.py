@@ -6,16 +6,18 @@ Neither it nor `references` ever raises.
 
 from __future__ import annotations
 
-import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from debloat.rules.cmdline import UNKNOWN_WORD, programs, programs_of_argv
 from debloat.rules.parsed import cached
+from debloat.rules.syntax import nodes, parsed, text_of
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser, Query
+    from tree_sitter import Node
+
+GRAMMAR = ("tree_sitter_javascript", "language")
 
 MAX_PARSED = 2 << 20
 """Larger files are bundles, which hold what they need; the scan alone speaks for them."""
@@ -35,13 +37,12 @@ _RENAMED = re.compile(
 )
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\n": "", "0": ""}
 _COMMAND_WORDS = (b"child_process", b"execa", b"cross-spawn", b"shelljs", b"zx")
-_QUERY = """
-(import_statement source: (string) @module)
-(export_statement source: (string) @module)
-(call_expression
-  function: [(identifier) (import) (member_expression) (call_expression) (parenthesized_expression)] @function
-  arguments: (arguments . [(string) (template_string)] @argument))
-"""
+_STATEMENTS = frozenset({"import_statement", "export_statement"})
+_NODES = _STATEMENTS | {"call_expression"}
+_FUNCTIONS = frozenset({"identifier", "import", "member_expression", "call_expression", "parenthesized_expression"})
+_MADE = frozenset({"call_expression", "parenthesized_expression"})
+"""What may be called; of it, what is made in place: `(0, cp_1.exec)("line")` by compilers, `promisify(exec)("a")`."""
+_STRINGS = frozenset({"string", "template_string"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +79,37 @@ def references(data: bytes, runs: bool = True) -> References:
     lambda plain: References(*(frozenset(map(str, words)) for words in plain)),
 )
 def _parsed(data: bytes, runs_commands: bool) -> References:
-    from tree_sitter import QueryCursor
-
     modules, commands = set[str](), set[str]()
     names = _COMMAND_CALLS | _renamed(data) if runs_commands else frozenset[str]()
-    for _, found in QueryCursor(_query()).matches(_parser().parse(data).root_node):
-        for node in found.get("module", ()):
-            modules.add(_literal(node))
-        for function, argument in zip(found.get("function", ()), found.get("argument", ()), strict=False):
-            # (0, cp_1.exec)("line"), as compilers write it; promisify(exec)("line").
-            made = function.type in ("call_expression", "parenthesized_expression")
-            name = re.split(r"[^\w$]+", _text(function)[-80:].rstrip(") \t\r\n"))[-1]
-            if name in _MODULE_CALLS and not made:
-                modules.add(_literal(argument))
-            elif name in names:
-                commands.update(_programs(argument))
+    for node in nodes(parsed(*GRAMMAR, data), _NODES):
+        if node.type in _STATEMENTS:
+            source = node.child_by_field_name("source")
+            modules.add(_literal(source) if source is not None else "")
+            continue
+        function, argument = node.child_by_field_name("function"), _first_text(node)
+        if function is None or argument is None or function.type not in _FUNCTIONS:
+            continue
+        ends = data[max(function.start_byte, function.end_byte - 80) : function.end_byte].decode("utf-8", "replace")
+        name = re.split(r"[^\w$]+", ends.rstrip(") \t\r\n"))[-1]
+        if name in _MODULE_CALLS and function.type not in _MADE:
+            modules.add(_literal(argument))
+        elif name in names:
+            commands.update(_programs(argument))
     return References(frozenset(modules - {""}), frozenset(commands - {""}))
 
 
-def _text(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
+def _first_text(call: Node) -> Node | None:
+    """A call's first argument where it is a text."""
+    given = call.child_by_field_name("arguments")
+    if given is None or given.type != "arguments" or not given.named_child_count:
+        return None
+    first = given.named_child(0)
+    return first if first is not None and first.type in _STRINGS else None
 
 
 def _literal(node: Node) -> str:
     """The text of a string up to its first escape or substitution."""
-    fragments = [_text(child) for child in node.children[1:2] if child.type == "string_fragment"]
+    fragments = [text_of(child) for child in node.children[1:2] if child.type == "string_fragment"]
     return fragments[0] if fragments else ""
 
 
@@ -126,7 +133,7 @@ def _line(node: Node) -> str:
     """The text of a string with its escapes read, and a shell variable for each substitution."""
     parts = list[str]()
     for child in node.named_children:
-        text = _text(child)
+        text = text_of(child)
         if child.type == "string_fragment":
             parts.append(text)
         elif child.type == "escape_sequence":
@@ -134,19 +141,3 @@ def _line(node: Node) -> str:
         else:
             parts.append("${_}")
     return "".join(parts)
-
-
-@functools.cache
-def _parser() -> Parser:
-    import tree_sitter_javascript
-    from tree_sitter import Language, Parser
-
-    return Parser(Language(tree_sitter_javascript.language()))
-
-
-@functools.cache
-def _query() -> Query:
-    import tree_sitter_javascript
-    from tree_sitter import Language, Query
-
-    return Query(Language(tree_sitter_javascript.language()), _QUERY)
