@@ -29,9 +29,9 @@ def render() -> str:
 
 
 def over(before: str, seen: str) -> str:
-    """The table of what was seen now, and of what `before` tells of other engines about the same subjects."""
+    """The table of what was seen now, and of what `before` tells beyond that."""
     old, new = _cells(before), _cells(seen)
-    subjects = columns(seen).get("", [])
+    subjects = dict.fromkeys((*columns(before).get("", []), *columns(seen).get("", [])))
     titles = list(dict.fromkeys((*(s.title for s in SETUPS), *old)))
     both = {title: old.get(title, {}) | new.get(title, {}) for title in titles if title in old or title in new}
     return _table({title: {s: cells[s] for s in subjects if s in cells} for title, cells in both.items()})

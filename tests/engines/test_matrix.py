@@ -74,7 +74,9 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
             made = json.loads(report.read_bytes())
             (identity,) = (line for line in lock.read_text().splitlines() if line.startswith("id\t"))
             found.add((made["layer"], made["result_id"], identity))
-        with engine.chosen(fixtures.FIXTURES / fixture):
+        with engine.chosen(fixtures.FIXTURES / fixture), pytest.MonkeyPatch.context() as patch:
+            if engine.setup.rootless:
+                patch.setattr(fixtures, "SETTLED", 1.0)  # two proxies, one behind the other
             whole = fixtures.load(fixture)
             trained = replace(whole, checks=tuple(c for c in whole.checks if c.trained))
             checked = engine.within(functools.partial(fixtures.run_checks, target, trained))
@@ -84,7 +86,7 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
         remove(engine, target)
     nothing_left(engine)
     assert len(found) == 1, "two runs on one engine differ"
-    everywhere = {name: seen for name, seen in IMAGES[fixture].items() if seen != found}
+    everywhere = {name: seen for name, seen in IMAGES[fixture].items() if seen and seen != found}
     assert not everywhere, f"other than on {', '.join(sorted(everywhere))}"
     table.note(f"layer and configuration of `{fixture}` as on the others", engine.setup.name)
 
@@ -259,8 +261,12 @@ SAID: dict[str, dict[str, str]] = {}
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
     image = engine.have(FIXTURE)
-    said = SAID.setdefault(verb, {})
-    said[engine.setup.name] = VERBS[verb](engine, image)
+    found, said = VERBS[verb](engine, image), SAID.setdefault(verb, {})
+    if engine.setup.rootless and verb == "diff":
+        assert "/dev/full" not in found
+        table.note(f"`{verb}`", engine.setup.name, "yes, less the device nodes that the engine leaves out")
+        return
+    said[engine.setup.name] = found
     if verb == list(VERBS)[-1]:
         remove(engine, TARGET)
     nothing_left(engine)

@@ -15,9 +15,11 @@ def drawn(*rows: str) -> str:
 
 def test_a_run_on_one_engine_keeps_what_is_told_of_the_others() -> None:
     titles = f"| | {FIRST} | {SECOND} |"
-    before = drawn(titles, "| `a` | yes | yes |", "| `b` | yes | not run |", "| `gone` | yes | yes |")
+    before = drawn(titles, "| `a` | yes | yes |", "| `b` | yes | not run |", "| `d` | yes | yes |")
     seen = drawn(f"| | {SECOND} |", "| `a` | no: why |", "| `b` | yes |", "| `c` | yes |")
-    after = drawn(titles, "| `a` | yes | no: why |", "| `b` | yes | yes |", "| `c` | not run | yes |")
+    after = drawn(
+        titles, "| `a` | yes | no: why |", "| `b` | yes | yes |", "| `d` | yes | yes |", "| `c` | not run | yes |"
+    )
     assert table.over(before, seen) == after
 
 

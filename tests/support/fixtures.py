@@ -42,6 +42,8 @@ CHECK_LIMIT = 20.0
 READY_LIMIT = 60.0
 HANDLER_LIMIT = 3.0
 POLL = 0.02
+SETTLED = 0.1
+"""Seconds after which a connection that is still open has something behind the engine's proxy."""
 RETRY = 0.2
 DETAIL = 400
 
@@ -378,7 +380,7 @@ def _served(port: int) -> bool:
     """
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
-            connection.settimeout(0.1)
+            connection.settimeout(SETTLED)
             return bool(connection.recv(1))
     except TimeoutError:
         return True
