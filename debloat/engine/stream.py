@@ -1,4 +1,7 @@
-"""A hijacked engine connection: standard output and error come framed, standard input goes raw."""
+"""Streams of a program as they come: buffered, for whoever reads a number of bytes, a line, or to the end.
+
+`SocketChannel` is a hijacked engine connection: standard output and error come framed, standard input goes raw.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +19,12 @@ HEADER = 8
 MAX_ERRORS = 1 << 20
 
 
-class SocketChannel:
-    """A `Channel` over the socket of an attach or exec call."""
+class BufferedChannel:
+    """What channels have in common: `_fill` brings more, the rest hands it out."""
 
-    def __init__(self, holder: Any) -> None:
-        # urllib3 hands out a file object around the socket; the object must stay alive, or the socket closes.
-        self._holder = holder
-        self._socket: socket.socket = getattr(holder, "_sock", holder)
-        # poll(2), for select(2) takes no descriptor beyond 1023.
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
-        self._raw = bytearray()
+    def __init__(self) -> None:
         self._out = bytearray()
         self._err = bytearray()
-
-    def send(self, data: bytes) -> None:
-        try:
-            self._socket.sendall(data)
-        except OSError as error:
-            raise ChannelClosed(str(error)) from error
 
     def read(self, size: int, timeout: float = 60.0) -> bytes:
         deadline = time.monotonic() + timeout
@@ -63,10 +53,6 @@ class SocketChannel:
     def errors(self) -> bytes:
         return bytes(self._err)
 
-    def end(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-
     def drain(self, timeout: float) -> tuple[bytes, bytes]:
         """All of both streams to their end, each bounded."""
         deadline = time.monotonic() + timeout
@@ -76,6 +62,37 @@ class SocketChannel:
                 del self._out[MAX_ERRORS:]
         except ChannelClosed:
             return bytes(self._out), bytes(self._err)
+
+    def _note_errors(self, data: bytes | memoryview) -> None:
+        self._err += data[: MAX_ERRORS - len(self._err)]
+
+    def _fill(self, deadline: float) -> None:
+        """Bring more of either stream; blocks until something has come. ChannelClosed at the end of both."""
+        raise NotImplementedError
+
+
+class SocketChannel(BufferedChannel):
+    """A `Channel` over the socket of an attach or exec call."""
+
+    def __init__(self, holder: Any) -> None:
+        super().__init__()
+        # urllib3 hands out a file object around the socket; the object must stay alive, or the socket closes.
+        self._holder = holder
+        self._socket: socket.socket = getattr(holder, "_sock", holder)
+        # poll(2), for select(2) takes no descriptor beyond 1023.
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._raw = bytearray()
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         try:
@@ -103,7 +120,7 @@ class SocketChannel:
                 break
             body = memoryview(raw)[start + HEADER : end]
             if raw[start] == 2:
-                self._err += body[: MAX_ERRORS - len(self._err)]
+                self._note_errors(body)
             else:
                 self._out += body
             body.release()

@@ -1,0 +1,170 @@
+"""A container as an OCI runtime is told of it (OCI runtime specification, config.md), as Docker makes it.
+
+Pure: values in, a document out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from debloat.core.errors import UsageError
+from debloat.core.model import ImageConfig
+from debloat.engine.base import ContainerSpec
+from debloat.embedded.accounts import Account
+
+DEFAULT_CAPS = (
+    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
+    *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+)
+"""Docker's (`docker run`, "Runtime privilege and Linux capabilities")."""
+_ALL = (
+    *("AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "IPC_LOCK"),
+    *("IPC_OWNER", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "NET_BROADCAST", "PERFMON"),
+    *("SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE"),
+    *("SYS_TIME", "SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM"),
+)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INIT = "/sbin/docker-init"
+"""Where Docker puts the init of `--init`."""
+_MASKED = (
+    *("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug"),
+    *("/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"),
+)
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a container finds on this machine.
+
+    `name` is its host name, `root` its root file system, `files` a directory with hosts, hostname and resolv.conf,
+    `network` a network namespace (empty for the machine's own), `init` a program for `--init`, `capabilities` those
+    that the machine can give (bounding set), `descriptors` the most that it may have open.
+    """
+
+    name: str
+    root: Path
+    files: Path
+    network: str
+    init: str
+    capabilities: frozenset[str]
+    descriptors: int
+
+
+def program(spec: ContainerSpec, config: ImageConfig) -> tuple[str, ...]:
+    """The command line: an entrypoint of the user's own puts the image's CMD out of force (`docker run`)."""
+    if spec.entrypoint:
+        return (*spec.entrypoint, *spec.cmd)
+    return (*config.entrypoint, *(spec.cmd or config.cmd))
+
+
+def environment(spec: ContainerSpec, config: ImageConfig, name: str) -> list[str]:
+    """The variables in Docker's order."""
+    return [f"{key}={value}" for key, value in ({"PATH": _PATH, "HOSTNAME": name} | config.env | dict(spec.env)).items()]
+
+
+def capabilities(spec: ContainerSpec, possible: frozenset[str]) -> tuple[str, ...]:
+    """The capabilities of the container, without `CAP_`, sorted: Docker's, less those dropped, and those added."""
+    added, dropped = (
+        {word.upper().removeprefix("CAP_") for word in words} for words in (spec.cap_add, spec.cap_drop)
+    )
+    known = set(DEFAULT_CAPS) | set(_ALL)
+    if unknown := sorted((added | dropped) - known - {"ALL"}):
+        raise UsageError(f"no capability is called {', '.join(unknown)}", "see capabilities(7)")
+    base = known if "ALL" in added else set() if "ALL" in dropped else set(DEFAULT_CAPS)
+    return tuple(sorted(((base - dropped) | (added - {"ALL"})) & possible))
+
+
+def process(
+    argv: tuple[str, ...], account: Account, env: list[str], workdir: str, held: tuple[str, ...], spec: ContainerSpec
+) -> dict[str, Any]:
+    """`process` of a container, or of a command in it. As execve(2) has it, only root begins with capabilities."""
+    names = [f"CAP_{name}" for name in held]
+    own = names if account.uid == 0 else []
+    return {
+        "terminal": False,
+        "user": {"uid": account.uid, "gid": account.gid, "additionalGids": list(account.groups)},
+        "args": list(argv),
+        "env": env,
+        "cwd": workdir,
+        "capabilities": {
+            "bounding": names,
+            "effective": own,
+            "permitted": own,
+            "inheritable": [],
+            "ambient": [],
+        },
+        "noNewPrivileges": spec.no_new_privs,
+    }
+
+
+def document(
+    spec: ContainerSpec,
+    config: ImageConfig,
+    account: Account,
+    around: Surroundings,
+    held: tuple[str, ...],
+    seccomp: Mapping[str, Any],
+) -> dict[str, Any]:
+    """config.json. Volumes are mounted below `around.root` already."""
+    argv = program(spec, config)
+    if spec.init:
+        argv = (INIT, "--", *argv)
+    main = process(
+        argv, account, environment(spec, config, around.name), spec.workdir or config.workdir, held, spec
+    )
+    if around.descriptors:
+        main["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": around.descriptors, "hard": around.descriptors}]
+    namespaces: list[dict[str, str]] = [{"type": kind} for kind in ("mount", "uts", "pid", "ipc")]
+    if around.network:
+        namespaces.append({"type": "network", "path": around.network})
+    return {
+        "ociVersion": "1.0.2",
+        "process": main,
+        "root": {"path": str(around.root), "readonly": spec.read_only},
+        "hostname": around.name,
+        "mounts": [*_MOUNTS, _SYS if around.network else _HOST_SYS, *_own_files(around), *_tmpfs(spec)],
+        "linux": {
+            "namespaces": namespaces,
+            "maskedPaths": list(_MASKED),
+            "readonlyPaths": list(_READ_ONLY),
+            "seccomp": dict(seccomp),
+        },
+    }
+
+
+def _mount(target: str, kind: str, source: str, *options: str) -> dict[str, Any]:
+    return {"destination": target, "type": kind, "source": source, "options": list(options)}
+
+
+_MOUNTS = (
+    _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+    _mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+    _mount("/dev/pts", "devpts", "devpts", *("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")),
+    _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+    _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
+)
+_SYS = _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
+_HOST_SYS = _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
+"""Of the machine's own network no sysfs can be mounted in a user namespace that does not own it."""
+
+
+def _own_files(around: Surroundings) -> list[dict[str, Any]]:
+    rows = [
+        _mount(f"/etc/{name}", "bind", str(around.files / name), "rbind", "rprivate")
+        for name in ("resolv.conf", "hostname", "hosts")
+    ]
+    if around.init:
+        rows.append(_mount(INIT, "bind", around.init, "bind", "ro"))
+    return rows
+
+
+def _tmpfs(spec: ContainerSpec) -> list[dict[str, Any]]:
+    rows = []
+    for text in spec.tmpfs:
+        path, _, options = text.partition(":")
+        rows.append(_mount(path, "tmpfs", "tmpfs", "noexec", "nosuid", "nodev", *filter(None, options.split(","))))
+    return rows

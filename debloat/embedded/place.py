@@ -1,0 +1,107 @@
+"""Where the engine keeps what it has, and the locks by which processes share it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from debloat.core.errors import EngineUnavailable
+
+VARIABLE = "DEBLOAT_STORE"
+"""Names another directory to keep images in."""
+
+
+def usual() -> Path:
+    """The directory of this user: /var/lib/debloat of root, else below XDG_DATA_HOME (XDG base directories)."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/debloat")
+    data = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(data) if data.startswith("/") else Path.home() / ".local" / "share") / "debloat"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The directories below `home`, which are this user's alone."""
+
+    home: Path
+
+    @property
+    def layers(self) -> Path:
+        return self.home / "layers"
+
+    @property
+    def indexes(self) -> Path:
+        return self.home / "indexes"
+
+    @property
+    def images(self) -> Path:
+        return self.home / "images"
+
+    @property
+    def names(self) -> Path:
+        return self.home / "names"
+
+    @property
+    def containers(self) -> Path:
+        return self.home / "containers"
+
+    @property
+    def volumes(self) -> Path:
+        return self.home / "volumes"
+
+    @property
+    def drafts(self) -> Path:
+        """What is being made, or on its way out; a directory each, with the id of the process in its name."""
+        return self.home / "drafts"
+
+    def make(self) -> None:
+        """Make the directories. EngineUnavailable where they cannot be."""
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (self.layers, self.indexes, self.images, self.names, self.containers, self.volumes):
+                directory.mkdir(mode=0o700, exist_ok=True)
+            self.drafts.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise EngineUnavailable(
+                f"cannot keep images in {self.home}: {error.strerror}",
+                f"name a directory that can be written, and has room, in {VARIABLE}",
+            ) from error
+
+    def in_use(self) -> int:
+        """A descriptor that says, as long as it is open, that somebody uses the place."""
+        handle = os.open(self.home / "in-use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        return handle
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """A block in which no other process adds or removes anything. Short ones: all others wait."""
+        handle = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def alone(handle: int) -> bool:
+    """Whether nobody else uses the place; if so nobody begins to until `shared`. `handle` is that of `in_use`."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Whoever asked for more has lost what it had (flock(2)).
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        return False
+    return True
+
+
+def shared(handle: int) -> None:
+    """Let others use the place too."""
+    fcntl.flock(handle, fcntl.LOCK_SH)
