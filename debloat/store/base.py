@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Protocol, Self
 
@@ -50,6 +51,18 @@ class Variant:
     architecture: str = ""
     variant: str = ""
     annotations: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    artifact_type: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a blob lies, as it is stored, in a file of this machine: from `offset` on."""
+
+    path: Path
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,9 @@ class ImageStore(Protocol):
 
     def open(self, blob: Blob) -> BinaryIO:
         """A blob as it is stored. Reading to its end raises StoreError unless size and digest are those of `blob`."""
+
+    def place(self, blob: Blob) -> Place | None:
+        """Where a blob lies on this machine, unverified, so that it need not be copied; None where it does not."""
 
     def __enter__(self) -> Self: ...
 
