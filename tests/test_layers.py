@@ -11,7 +11,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "debloat"
 
 LAYERS = (
-    *("core", "sensor", "engine", "image", "elf", "debian", "closure", "rules", "footprint", "cut", "record", "verify"),
+    *(
+        "core",
+        "sensor",
+        "engine",
+        "image",
+        "store",
+        "elf",
+        "debian",
+        "closure",
+        "rules",
+        "footprint",
+        "cut",
+        "record",
+        "verify",
+    ),
     *("result", "pipeline", "lock", "plan", "gate", "report", "cli", "__main__"),
 )
 """From the ground up: a unit (a folder or a module of the package) imports from itself and from those before it."""

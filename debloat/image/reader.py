@@ -247,13 +247,17 @@ def as_containers_see(entries: Iterable[Entry]) -> Iterator[Entry]:
     """The entries of an image that is mounted, as those of a container in which the engine has made nothing.
 
     The store makes a root directory of its own, 0555, where no layer has one (`defaultPerms` of containers/storage),
-    and Docker's one of 0755. Every engine gives a container the directories that the kernel's file systems go on.
+    and Docker's one of 0755.
     """
+    roots = (replace(e, mode=0o755) if e.path == "/" and e.mode == _STORE_ROOT else e for e in entries)
+    return with_mount_points(roots)
+
+
+def with_mount_points(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries, and the directories that the kernel's file systems go on: every engine gives a container these."""
     absent = dict.fromkeys(_MOUNT_POINTS)
     for entry in entries:
         absent.pop(entry.path, None)
-        if entry.path == "/" and entry.mode == _STORE_ROOT:
-            entry = replace(entry, mode=0o755)
         yield entry
     yield from (Entry(path, Kind.DIR, 0o755) for path in absent)
 

@@ -1,0 +1,89 @@
+"""Where images are said to lie: `TRANSPORT:REST`, as containers-transports(5) has it; a bare name is the engine's."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from debloat.core.errors import UsageError
+from debloat.core.reference import must_be_reference
+
+
+class Transport(enum.StrEnum):
+    """The value is what stands before the colon."""
+
+    DAEMON = "docker-daemon"
+    DOCKER_ARCHIVE = "docker-archive"
+    OCI = "oci"
+    OCI_ARCHIVE = "oci-archive"
+    REGISTRY = "docker"
+    CONTAINERS = "containers-storage"
+
+
+IN_FILES = (Transport.DOCKER_ARCHIVE, Transport.OCI, Transport.OCI_ARCHIVE)
+"""Those whose place is a path; the others' is a reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place of an image: `path` for a file or a directory, `name` the reference or the tag in it, as far as given."""
+
+    transport: Transport
+    path: Path = Path()
+    name: str = ""
+
+    def __str__(self) -> str:
+        if self.transport in IN_FILES:
+            return f"{self.transport}:{self.path}" + (f":{self.name}" if self.name else "")
+        return f"{self.transport}:{'//' if self.transport is Transport.REGISTRY else ''}{self.name}"
+
+    @property
+    def on_engine(self) -> bool:
+        """Whether it is an image of the container engine, whichever that is."""
+        return self.transport is Transport.DAEMON
+
+
+_KNOWN = re.compile(rf"({'|'.join(Transport)}):(.*)", re.DOTALL)
+_UNKNOWN = re.compile(r"(dir|docker-tarball|sif|ostree|tarball|https?|oci-registry):(.*)", re.DOTALL)
+
+
+def image_location(text: str) -> Location:
+    """What a word that names an image says; without a transport it is one of the engine."""
+    location = parse(text)
+    return location if location is not None else Location(Transport.DAEMON, name=text)
+
+
+def output_location(text: str) -> Location:
+    """Where a result goes; without a transport it is the file of a `docker-archive`."""
+    location = parse(text)
+    return location if location is not None else Location(Transport.DOCKER_ARCHIVE, Path(text))
+
+
+def parse(text: str) -> Location | None:
+    """A location with a transport; None for a text without one."""
+    match = _KNOWN.fullmatch(text)
+    if match is None:
+        if (other := _UNKNOWN.fullmatch(text)) and (other[1] != "dir" or "/" in other[2]):
+            raise UsageError(
+                f"cannot use {text}: {other[1]} is no place of images that debloat knows",
+                f"name one of {', '.join(f'{known}:' for known in Transport)}",
+            )
+        return None
+    transport, rest = Transport(match[1]), match[2]
+    if transport in IN_FILES:
+        path, _, name = rest.partition(":")
+        if not path:
+            raise UsageError(
+                f"{text!r} names no file", f"write {transport}:PATH, with :NAME behind it where it has several"
+            )
+        return Location(transport, Path(path), name)
+    if transport is Transport.REGISTRY:
+        if not rest.startswith("//"):
+            raise UsageError(f"{text!r} is no image of a registry", "write docker://REGISTRY/NAME:TAG")
+        rest = rest.removeprefix("//")
+    if transport is Transport.CONTAINERS and rest.startswith("["):
+        raise UsageError(f"cannot use {text}: another storage than Podman's own", "leave out what stands in [ ]")
+    must_be_reference(rest, "docker")
+    return Location(transport, name=rest)
