@@ -42,3 +42,19 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         release()
+
+LAST = 64
+"""The number of the last signal (signal(7))."""
+
+
+def signal_number(name: str) -> int:
+    """`SIGTERM`, `TERM`, `15` or `SIGRTMIN+3` as a number; SIGTERM where it says nothing known."""
+    text = name.upper().removeprefix("SIG")
+    if text.isdigit():
+        found = int(text)
+    elif text.startswith("RTMIN"):
+        offset = text.removeprefix("RTMIN").lstrip("+")
+        found = 34 + (int(offset) if offset.isdigit() else 0)
+    else:
+        found = int(getattr(signal, f"SIG{text}", signal.SIGTERM))
+    return found if 0 < found <= LAST else int(signal.SIGTERM)

@@ -9,14 +9,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import socket
 import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from debloat.core.errors import EngineUnavailable
 from debloat.embedded import syscalls
+from debloat.engine.base import ChannelClosed
+from debloat.engine.stream import BufferedChannel
+
+_PIECE = 1 << 18
 
 ADDRESS = "172.17.0.2"
 """A container's own address, of the network that Docker gives containers: services that look for one find it."""
@@ -32,6 +38,47 @@ _SETTINGS = (
     ("net/ipv4/ping_group_range", "0 2147483647"),
 )
 """As Docker has them in a container of a network without IPv6."""
+
+
+class Connection(BufferedChannel):
+    """A `Channel` over a connection of TCP: what comes is standard output."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__()
+        connection.settimeout(None)
+        self._socket = connection
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        # A thread that waits for more is woken by the shutdown, not by the close.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _fill(self, deadline: float) -> None:
+        poll = select.poll()
+        try:
+            poll.register(self._socket, select.POLLIN)
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                raise TimeoutError("the port of the container does not answer")
+            data = self._socket.recv(_PIECE)
+        except (OSError, ValueError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise ChannelClosed(str(error)) from error
+        if not data:
+            raise ChannelClosed("end of stream")
+        self._out += data
 
 
 class Network:
@@ -66,6 +113,13 @@ class Network:
                 connection.close()
                 failure = error
         raise failure
+
+    def channel(self, addresses: tuple[str, ...], port: int, timeout: float) -> Connection:
+        """The same as a `Channel`; EngineUnavailable where nothing answers."""
+        try:
+            return Connection(self.connect(addresses, port, timeout))
+        except OSError as error:
+            raise EngineUnavailable(f"cannot reach port {port} of the container: {error.strerror or error}") from error
 
     def close(self) -> None:
         if self._handle >= 0:

@@ -21,22 +21,15 @@ _PIECE = 1 << 18
 class Pipes:
     """Three pipes for a program that is to be started: our ends, and its own until it has them."""
 
-    def __init__(self, *, stdin: bool) -> None:
+    def __init__(self, *, stdin: bool = False, output: bool = True) -> None:
+        """Without `stdin` it reads nothing, without `output` what it writes is lost."""
         self._theirs: list[int] = []
-        self.stdin = -1
-        if stdin:
-            read, self.stdin = self._pair()
-        else:
-            read = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        read, self.stdin = os.pipe2(os.O_CLOEXEC) if stdin else (_nothing(), -1)
         self._theirs.append(read)
-        self.stdout, write = self._pair()
+        self.stdout, write = os.pipe2(os.O_CLOEXEC) if output else (-1, _nothing())
         self._theirs.append(write)
-        self.stderr, write = self._pair()
+        self.stderr, write = os.pipe2(os.O_CLOEXEC) if output else (-1, _nothing())
         self._theirs.append(write)
-
-    @staticmethod
-    def _pair() -> tuple[int, int]:
-        return os.pipe2(os.O_CLOEXEC)
 
     def spawn(self, argv: list[str], cwd: str) -> subprocess.Popen[bytes]:
         """Start a program on the other ends, in a session of its own: a terminal's signals are not for it."""
@@ -58,6 +51,10 @@ class Pipes:
         """Close the ends that are the program's."""
         while self._theirs:
             os.close(self._theirs.pop())
+
+
+def _nothing() -> int:
+    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 class PipeChannel(BufferedChannel):

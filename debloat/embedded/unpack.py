@@ -1,8 +1,8 @@
-"""A layer's tar as a directory that overlayfs takes for a layer, and as a list of what is in it.
+"""Layers laid over each other in directories that overlayfs takes for layers, as they are laid over each other by name.
 
-Every name is made below the layer's own root, in directories that were made here: what a link of the layer points at is
-followed by name only, so no archive reaches beyond its directory. Whiteouts (OCI image specification, layer.md) become
-overlayfs's own: a device 0/0, an attribute of the directory (kernel, filesystems/overlayfs.rst).
+A layer's names are made where `Overlay` says that they are: what a link points at is followed by name only, in the image,
+so that no archive reaches beyond its directory. Whiteouts (OCI image specification, layer.md) become overlayfs's own: a
+device 0/0, and an attribute of the directory (kernel, filesystems/overlayfs.rst).
 """
 
 from __future__ import annotations
@@ -11,223 +11,234 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from collections.abc import Callable, Iterable
 
 from debloat.core.model import Entry, Kind
-from debloat.embedded import tar
+from debloat.store.layers import LayerContents, Overlay
+from debloat.store.layers import _path as member_path
+from debloat.store.tar import Damaged, Member
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_OWN = ".wh..wh."
-_MOST_LINKS = 40
-"""Links followed for one name, as the kernel has it (path_resolution(7))."""
-_OF_OVERLAY = ("trusted.overlay.", "user.overlay.")
+_LINK = b"1"
+_OF_OVERLAY = (b"trusted.overlay.", b"user.overlay.")
 
 
-@dataclass(slots=True)
-class Unpacked:
-    """What a layer holds, by path in the order of its tar, and what it hides of the layers below."""
+class Stack(Overlay):
+    """The layers of an image laid over each other; each name knows the number of the layer that has its content."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
-    hidden: list[str] = field(default_factory=list)
-    opaque: list[str] = field(default_factory=list)
-    size: int = 0
+    def __init__(self, where: str) -> None:
+        self._numbers = LayerContents()
+        super().__init__(where, self._numbers)
+        self._layers = 0
+
+    def lay(self, rows: Iterable[Member], tree: Tree | None = None) -> None:
+        """Lay one more layer on top, of these members; and into a directory, if there is one to be made of it."""
+        found = [(member_path(member.name), member) for member in rows]
+        for path, _ in found:
+            name = path.rpartition("/")[2]
+            if name.startswith(_WHITEOUT):
+                if tree is not None:
+                    self._hide_on_disk(path, name, tree)
+                self._hide(path)
+        for path, member in found:
+            if not path.rpartition("/")[2].startswith(_WHITEOUT):
+                self._lay_one(path, member, tree)
+        if tree is not None:
+            tree.finish(self._nodes)
+        self._layers += 1
+
+    def _lay_one(self, path: str, member: Member, tree: Tree | None) -> None:
+        if tree is None or path == "/":
+            self._put(path, member, self._layers)
+            if tree is not None:
+                tree.root(member)
+            return
+        path = self._at(path)
+        origin = self._at(member_path(member.link)) if member.kind == _LINK else ""
+        below = self._numbers.places.get(origin, (0,))[0]
+        self._put(path, member, self._layers)
+        tree.put(path, member, self._nodes, origin, below)
+
+    def _at(self, path: str) -> str:
+        """The path at which a name of the layer ends up."""
+        parent = path.rpartition("/")[0] or "/"
+        above = self._nodes.get(parent)
+        if above is None or above.kind is not Kind.DIR:
+            parent = self._real(parent, make=True)
+        return f"{'' if parent == '/' else parent}/{path.rpartition('/')[2]}"
+
+    def _hide_on_disk(self, path: str, name: str, tree: Tree) -> None:
+        directory = self._real(path.rpartition("/")[0] or "/", make=False)
+        if not directory:
+            return
+        if name == _OPAQUE:
+            if self._below.get(directory):
+                tree.opaque(directory, self._nodes)
+        elif not name.startswith(_WHITEOUT * 2):
+            hidden = f"{'' if directory == '/' else directory}/{name.removeprefix(_WHITEOUT)}"
+            if hidden in self._nodes:
+                tree.hide(hidden, self._nodes)
+
+    def layer_of(self, path: str) -> int:
+        """The number of the layer in which the content of a file is, from the lowest up."""
+        return self._numbers.places[path][0]
 
 
-def unpack(stream: BinaryIO, root: str, *, user: bool) -> Unpacked:
-    """Unpack a layer into the empty directory `root`. `TarError` for a damaged one, OSError where it cannot be written.
+class Tree:
+    """The directory that one layer is unpacked into; `source` is a descriptor of its tar.
 
-    `user`: for an overlay in a user namespace, where device nodes cannot be made and some attributes not be set.
+    `below` gives the directory of a lower layer by its number. `user` is for an overlay in a user namespace, where no
+    device nodes can be made and some attributes not be set.
     """
-    return _Unpacking(stream, root, user).run()
 
-
-class _Unpacking:
-    def __init__(self, stream: BinaryIO, root: str, user: bool) -> None:
-        self._reader = tar.Reader(stream)
-        self._root = root
+    def __init__(self, directory: str, source: int, below: Callable[[int], str], *, user: bool) -> None:
+        self._root = directory
+        self._source = source
+        self._below = below
         self._user = user
-        self._opaque = b"user.overlay.opaque" if user else b"trusted.overlay.opaque"
+        self._opaque = "user.overlay.opaque" if user else "trusted.overlay.opaque"
         self._umask = os.umask(0o022)
         os.umask(self._umask)
         self._made = {"/"}
-        """Directories that are there, by real path."""
+        """The directories that are there."""
+        self._others: set[str] = set()
         self._absent: set[str] = set()
         """Names at which a whiteout stands."""
-        self._done = Unpacked()
-        self._groups = 0
+        self.size = 0
 
-    def run(self) -> Unpacked:
-        for member in self._reader:
-            path = self._placed(member.name)
-            name = path.rpartition("/")[2]
-            if name.startswith(_WHITEOUT):
-                self._whiteout(path, name)
-            elif path == "/":
-                self._directory(path, member)
-            else:
-                self._clear(path, keep_directory=member.kind is tar.DIRECTORY)
-                _MAKERS[member.kind](self, path, member)
-        self._reader.rest()
-        # Last, for what is made in a directory changes its time; its own mode may forbid it.
-        for path, entry in self._done.entries.items():
-            if entry.kind is Kind.DIR:
-                os.utime(self._root + path, ns=(entry.mtime, entry.mtime))
-        return self._done
+    def root(self, member: Member) -> None:
+        self._dress(self._root + "/", member)
 
-    def _placed(self, name: str) -> str:
-        """The path below the layer's root that a name means, its parents made."""
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        if ".." in parts or "\0" in name:
-            raise tar.TarError(f"a name leads out of the layer: {name!r}")
-        if not parts:
-            return "/"
-        parent = "/" + "/".join(parts[:-1])
-        if parent not in self._made:
-            parent = self._parent(parts[:-1])
-        return f"{'' if parent == '/' else parent}/{parts[-1]}"
+    def opaque(self, directory: str, nodes: dict[str, Entry]) -> None:
+        """Hide what the layers below have in a directory."""
+        self._parents(directory, nodes)
+        os.setxattr(self._root + directory, self._opaque, b"y")
 
-    def _parent(self, parts: list[str]) -> str:
-        """A directory by its real path in the layer, made as far as it is missing."""
-        here, ahead, links = "/", list(reversed(parts)), 0
-        while ahead:
-            part = ahead.pop()
-            if part == "..":
-                here = here.rpartition("/")[0] or "/"
-                continue
-            path = f"{'' if here == '/' else here}/{part}"
-            entry = self._done.entries.get(path)
-            if entry is not None and entry.kind is Kind.SYMLINK:
-                links += 1
-                if links > _MOST_LINKS:
-                    raise tar.TarError("links of the layer lead in a circle")
-                if entry.target.startswith("/"):
-                    here = "/"
-                ahead += reversed([word for word in entry.target.split("/") if word not in ("", ".")])
-                continue
-            if path not in self._made:
-                if entry is not None:
-                    raise tar.TarError("a file of the layer stands where one of its directories is to be")
-                self._clear(path, keep_directory=True)
-                os.mkdir(self._root + path, 0o755)
-                self._made.add(path)
-            here = path
-        return here
+    def hide(self, path: str, nodes: dict[str, Entry]) -> None:
+        """Hide a name of the layers below."""
+        if path not in self._absent:
+            self._parents(path.rpartition("/")[0] or "/", nodes)
+            os.mknod(self._root + path, stat.S_IFCHR, os.makedev(0, 0))
+            self._absent.add(path)
 
-    def _clear(self, path: str, *, keep_directory: bool) -> None:
-        """Take away what an earlier member of the same name made; the last one counts."""
-        if path in self._absent:
-            self._absent.remove(path)
-            os.unlink(self._root + path)
-        elif path in self._made:
-            if keep_directory:
-                return
-            shutil.rmtree(self._root + path)
-            below = path + "/"
-            self._made = {made for made in self._made if made != path and not made.startswith(below)}
-            entries = self._done.entries
-            for gone in [p for p in entries if p == path or p.startswith(below)]:
-                del entries[gone]
-        elif self._done.entries.pop(path, None) is not None:
-            os.unlink(self._root + path)
-
-    def _whiteout(self, path: str, name: str) -> None:
+    def put(self, path: str, member: Member, nodes: dict[str, Entry], origin: str, below: int) -> None:
+        """Make what a member says; `origin` is the first name of a hard link, in the layer of that number."""
         parent = path.rpartition("/")[0] or "/"
-        if name == _OPAQUE:
-            os.setxattr(self._root + parent, self._opaque, b"y")
-            self._done.opaque.append(parent)
-        elif not name.startswith(_OWN):
-            hidden = f"{'' if parent == '/' else parent}/{name.removeprefix(_WHITEOUT)}"
-            # What the layer itself has of that name stays: it comes after the removal, wherever it stands in the tar.
-            if hidden not in self._done.entries and hidden not in self._made and hidden not in self._absent:
-                self._absent.add(hidden)
-                os.mknod(self._root + hidden, stat.S_IFCHR, os.makedev(0, 0))
-            self._done.hidden.append(hidden)
+        if parent not in self._made:
+            self._parents(parent, nodes)
+        replaces = path in self._absent
+        if path in self._others or replaces or (path in self._made and member.kind != b"5"):
+            self._clear(path)
+        _MAKERS[member.kind](self, self._root + path, path, member, self._origin(origin, below))
+        if member.kind == b"5":
+            self._made.add(path)
+            if replaces:
+                os.setxattr(self._root + path, self._opaque, b"y")
+        else:
+            self._others.add(path)
 
-    def _note(self, path: str, kind: Kind, member: tar.Member, group: int = 0) -> None:
-        self._done.entries[path] = Entry(
-            path,
-            kind,
-            0o777 if kind is Kind.SYMLINK else member.mode,
-            member.uid,
-            member.gid,
-            member.size,
-            member.mtime,
-            member.target if kind is Kind.SYMLINK else "",
-            group,
-            member.device,
-            tuple(sorted(member.xattrs.items())),
-        )
+    def finish(self, nodes: dict[str, Entry]) -> None:
+        """Set the times of directories, which what is made in them changes."""
+        for path in self._made:
+            mtime = nodes[path].mtime if path in nodes else 0
+            os.utime(self._root + path, ns=(mtime, mtime))
 
-    def _directory(self, path: str, member: tar.Member) -> None:
-        place = self._root + path
+    def _parents(self, directory: str, nodes: dict[str, Entry]) -> None:
+        """Make the directories of a path that are missing, as the layers below have them."""
+        missing = []
+        while directory not in self._made:
+            missing.append(directory)
+            directory = directory.rpartition("/")[0] or "/"
+        for path in reversed(missing):
+            entry = nodes[path]
+            if path in self._absent:
+                self._clear(path)
+            os.mkdir(self._root + path, entry.mode)
+            os.chown(self._root + path, entry.uid, entry.gid)
+            os.chmod(self._root + path, entry.mode)
+            self._made.add(path)
+
+    def _clear(self, path: str) -> None:
+        if path in self._made:
+            shutil.rmtree(self._root + path)
+            for known in (self._made, self._others, self._absent):
+                known -= {p for p in known if p == path or p.startswith(path + "/")}
+        else:
+            os.unlink(self._root + path)
+            self._absent.discard(path)
+            self._others.discard(path)
+
+    def _origin(self, origin: str, below: int) -> str:
+        if not origin or origin in self._others:
+            return origin and self._root + origin
+        return self._below(below) + origin
+
+    def _directory(self, place: str, path: str, member: Member, origin: str) -> None:
         if path not in self._made:
             os.mkdir(place, member.mode)
-            self._made.add(path)
-        self._own(place, member)
-        os.chmod(place, member.mode)
-        self._attributes(place, member)
-        self._note(path, Kind.DIR, member)
+        self._dress(place, member)
 
-    def _file(self, path: str, member: tar.Member) -> None:
-        place = self._root + path
+    def _dress(self, place: str, member: Member) -> None:
+        os.chown(place, member.uid, member.gid)
+        os.chmod(place, member.mode)
+        if member.xattrs:
+            self._attributes(place, member)
+
+    def _file(self, place: str, path: str, member: Member, origin: str) -> None:
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, member.mode)
         try:
-            for piece in self._reader.data():
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(handle, view) :]
+            at, end = member.offset, member.offset + member.size
+            while at < end:
+                done = os.sendfile(handle, self._source, at, end - at)
+                if not done:
+                    raise Damaged("an end within a file")
+                at += done
             if member.uid or member.gid:
                 os.fchown(handle, member.uid, member.gid)
             if member.uid or member.gid or member.mode & self._umask:
                 os.fchmod(handle, member.mode)
             if member.xattrs:
                 self._attributes(place, member)
-            os.utime(handle, ns=(member.mtime, member.mtime))
+            os.utime(handle, ns=(member.mtime * 10**9,) * 2)
         finally:
             os.close(handle)
-        self._done.size += member.size
-        self._note(path, Kind.FILE, member)
+        self.size += member.size
 
-    def _symlink(self, path: str, member: tar.Member) -> None:
-        place = self._root + path
-        os.symlink(member.target, place)
-        self._own(place, member)
-        os.utime(place, ns=(member.mtime, member.mtime), follow_symlinks=False)
-        self._note(path, Kind.SYMLINK, member)
-
-    def _link(self, path: str, member: tar.Member) -> None:
-        origin = self._placed(member.target)
-        first = self._done.entries.get(origin)
-        if first is None or first.kind is Kind.DIR:
-            raise tar.TarError(f"a hard link leads to what the layer has not: {member.target!r}")
-        os.link(self._root + origin, self._root + path, follow_symlinks=False)
-        group = first.hardlink
-        if not group and first.kind is Kind.FILE:
-            self._groups += 1
-            group = self._groups
-            self._done.entries[origin] = _named(first, origin, group)
-        self._done.entries[path] = _named(first, path, group)
-
-    def _node(self, path: str, member: tar.Member) -> None:
-        place, kind = self._root + path, _NODES[member.kind]
-        if self._user and kind is not Kind.FIFO:
-            return  # no device of a user's own can be made (user_namespaces(7))
-        os.mknod(place, _MODES[kind] | member.mode, os.makedev(*member.device))
-        self._own(place, member)
-        os.chmod(place, member.mode)
-        os.utime(place, ns=(member.mtime, member.mtime))
-        self._note(path, kind, member)
-
-    @staticmethod
-    def _own(place: str, member: tar.Member) -> None:
+    def _symlink(self, place: str, path: str, member: Member, origin: str) -> None:
+        os.symlink(member.link, os.fsencode(place))
         if member.uid or member.gid:
             os.chown(place, member.uid, member.gid, follow_symlinks=False)
+        os.utime(place, ns=(member.mtime * 10**9,) * 2, follow_symlinks=False)
 
-    def _attributes(self, place: str, member: tar.Member) -> None:
-        for name, value in sorted(member.xattrs.items()):
+    def _link(self, place: str, path: str, member: Member, origin: str) -> None:
+        try:
+            os.link(origin, place, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EMLINK):
+                raise
+            shutil.copy2(origin, place, follow_symlinks=False)
+        if not os.path.islink(place):
+            found = os.stat(place)
+            if (found.st_uid, found.st_gid) != (member.uid, member.gid):
+                os.chown(place, member.uid, member.gid)
+            if stat.S_IMODE(found.st_mode) != member.mode:
+                os.chmod(place, member.mode)
+            if found.st_mtime_ns != member.mtime * 10**9:
+                os.utime(place, ns=(member.mtime * 10**9,) * 2)
+
+    def _node(self, place: str, path: str, member: Member, origin: str) -> None:
+        if self._user and member.kind != b"6":
+            # No device of a user's own can be made (user_namespaces(7)): an empty file stands in its place.
+            os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o000))
+            return
+        os.mknod(place, _NODES[member.kind] | member.mode, os.makedev(*member.device))
+        os.chown(place, member.uid, member.gid)
+        os.chmod(place, member.mode)
+        os.utime(place, ns=(member.mtime * 10**9,) * 2)
+
+    def _attributes(self, place: str, member: Member) -> None:
+        for name, value in member.xattrs:
             if name.startswith(_OF_OVERLAY):
                 continue
             try:
@@ -237,28 +248,11 @@ class _Unpacking:
                     raise
 
 
-_NODES = {tar.CHAR: Kind.CHAR, tar.BLOCK_DEVICE: Kind.BLOCK, tar.FIFO: Kind.FIFO}
-_MODES = {Kind.CHAR: stat.S_IFCHR, Kind.BLOCK: stat.S_IFBLK, Kind.FIFO: stat.S_IFIFO}
-_MAKERS: dict[bytes, Callable[[_Unpacking, str, tar.Member], None]] = {
-    tar.FILE: _Unpacking._file,
-    tar.DIRECTORY: _Unpacking._directory,
-    tar.SYMLINK: _Unpacking._symlink,
-    tar.LINK: _Unpacking._link,
-    **dict.fromkeys(_NODES, _Unpacking._node),
+_NODES = {b"3": stat.S_IFCHR, b"4": stat.S_IFBLK, b"6": stat.S_IFIFO}
+_MAKERS: dict[bytes, Callable[[Tree, str, str, Member, str], None]] = {
+    b"0": Tree._file,
+    b"1": Tree._link,
+    b"2": Tree._symlink,
+    b"5": Tree._directory,
+    **dict.fromkeys(_NODES, Tree._node),
 }
-
-
-def _named(entry: Entry, path: str, group: int) -> Entry:
-    return Entry(
-        path,
-        entry.kind,
-        entry.mode,
-        entry.uid,
-        entry.gid,
-        entry.size,
-        entry.mtime,
-        entry.target,
-        group,
-        entry.device,
-        entry.xattrs,
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
@@ -37,6 +36,7 @@ from debloat.engine.inspection import config_of, find_config, image_of, mapping,
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
 from debloat.engine.traits import traits_of
+from debloat.engine.volumes import absolute
 
 CHUNK = 1 << 20
 LOG_TAIL = 1 << 20
@@ -232,7 +232,7 @@ class DockerEngine:
     def _host_config(self, spec: ContainerSpec) -> dict[str, Any]:
         config: dict[str, Any] = self._client.create_host_config(
             port_bindings=dict.fromkeys(spec.ports, ("127.0.0.1", None)),
-            binds=[_absolute(volume) for volume in spec.volumes] or None,
+            binds=[absolute(volume) for volume in spec.volumes] or None,
             tmpfs=dict(t.partition(":")[::2] for t in spec.tmpfs) or None,
             network_mode=spec.network or None,
             cap_add=list(spec.cap_add) or None,
@@ -382,14 +382,6 @@ class DockerEngine:
 def _container_left(raw: dict[str, Any]) -> Leftover:
     name = (raw.get("Names") or ["/?"])[0].lstrip("/")
     return Leftover("container", raw["Id"], text(mapping(raw, "Labels"), RUN_LABEL), name)
-
-
-def _absolute(volume: str) -> str:
-    """A volume whose source is a path relative to here, by that path in full, as the docker CLI does since 23."""
-    source, colon, rest = volume.partition(":")
-    if colon and source.startswith(".") and (source.strip(".") == "" or "/" in source):
-        return f"{os.path.abspath(source)}:{rest}"
-    return volume
 
 
 def _addresses(settings: Mapping[str, Any]) -> tuple[str, ...]:

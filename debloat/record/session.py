@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import signal
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Access, Image, ImageConfig
 from debloat.core.recipe import RunOptions
+from debloat.core.signals import signal_number
 from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, ContainerState, Engine, ExecResult
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import SENSOR, SENSOR_HOME, sensor_tar
@@ -29,7 +29,6 @@ STOP_GRACE = 10.0
 """Seconds between the stop signal and SIGKILL, as `docker stop` has it."""
 END_NOTICED = 5.0
 """Seconds within which the engine sees that a container has ended whose streams have closed."""
-LAST_SIGNAL = 64
 ANSWER_MARGIN = 10.0
 """Seconds that an answer of `control` may take beyond what it was told to wait."""
 MAX_TRACE = 1 << 30
@@ -176,19 +175,6 @@ class Session:
             tunnel.close()
         if self._control is not None:
             self._control.close()
-
-
-def signal_number(name: str) -> int:
-    """`SIGTERM`, `TERM`, `15` or `SIGRTMIN+3` as a number; SIGTERM where it says nothing known."""
-    text = name.upper().removeprefix("SIG")
-    if text.isdigit():
-        number = int(text)
-    elif text.startswith("RTMIN"):
-        offset = text.removeprefix("RTMIN").lstrip("+")
-        number = 34 + (int(offset) if offset.isdigit() else 0)
-    else:
-        number = int(getattr(signal, f"SIG{text}", signal.SIGTERM))
-    return number if 0 < number <= LAST_SIGNAL else int(signal.SIGTERM)
 
 
 def _sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,0 +1,158 @@
+"""A user namespace in which this process is root, where it is not root enough by itself (user_namespaces(7)).
+
+The process enters it as a whole, before it has threads: all that follows, unpacking and mounting and running, is then the
+same as root's. Its user outside is root inside; further ids come from the ranges that the system gives its user
+(subuid(5)), by newuidmap(1), or, as root of a container without privileges, are the same as outside.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from debloat.core.errors import EngineUnavailable
+from debloat.embedded import syscalls
+
+_SYS_ADMIN, _SETUID, _SETGID = 21, 7, 6
+"""Numbers of capabilities (capability.h)."""
+_MAPPERS = ("newuidmap", "newgidmap")
+IN_CONTAINER = "--security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+"""What Docker lets a container do without privileges, so that it can run containers."""
+
+
+def enter() -> bool:
+    """Become root of a namespace, unless this process may mount already; whether it is in one that is a user's own.
+
+    EngineUnavailable with what is missing.
+    """
+    if held(_SYS_ADMIN):
+        return _is_users_own()
+    mappings = ("uid", "gid")
+    lines = [_mapping(kind) for kind in mappings]
+    ready, go = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
+    pid = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _map_from_outside(pid, lines, go, ready)
+    os.close(go[0])
+    os.close(ready[1])
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+    except OSError as error:
+        os.close(go[1])
+        os.waitpid(child, 0)
+        raise EngineUnavailable(f"cannot make a user namespace: {error.strerror}", advice_on_namespaces()) from error
+    os.write(go[1], b"x")
+    os.close(go[1])
+    said = b""
+    while piece := os.read(ready[0], 4096):
+        said += piece
+    os.close(ready[0])
+    os.waitpid(child, 0)
+    if said:
+        raise EngineUnavailable(f"cannot map users: {said.decode('utf-8', 'replace').strip()}", _ranges_advice())
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    return True
+
+
+def held(number: int) -> bool:
+    """Whether this process has a capability."""
+    with open("/proc/self/status", encoding="utf-8") as status:
+        mask = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
+    return bool(mask >> number & 1)
+
+
+def _is_users_own() -> bool:
+    """Whether the ids here are not all of the machine's: some kernel checks then are as for any user."""
+    words = Path("/proc/self/uid_map").read_text("ascii").split()
+    return words != ["0", "0", "4294967295"]
+
+
+def _map_from_outside(pid: int, lines: list[list[str]], go: tuple[int, int], ready: tuple[int, int]) -> None:
+    """In a process that stays outside: map the ids once the other is inside; what goes wrong is written to it."""
+    said = b""
+    try:
+        os.close(go[1])
+        if os.read(go[0], 1):
+            for kind, tool, words in zip(("uid", "gid"), _MAPPERS, lines, strict=True):
+                if held(_SETUID) and held(_SETGID):
+                    text = "".join(" ".join(words[at : at + 3]) + "\n" for at in range(0, len(words), 3))
+                    Path(f"/proc/{pid}/{kind}_map").write_text(text)
+                else:
+                    done = subprocess.run([tool, str(pid), *words], capture_output=True)
+                    if done.returncode:
+                        said = done.stderr or f"{tool} failed".encode()
+                        break
+    except BaseException as error:
+        said = str(error).encode() or b"?"
+    finally:
+        os.write(ready[1], said)
+        os._exit(0)
+
+
+def _mapping(kind: str) -> list[str]:
+    """`INSIDE OUTSIDE COUNT` for each range. EngineUnavailable where the user has none."""
+    if held(_SETUID) and held(_SETGID):
+        rows = [line.split() for line in Path(f"/proc/self/{kind}_map").read_text("ascii").splitlines()]
+        return [word for inside, _, number in rows for word in (inside, inside, number)]
+    missing = [tool for tool in _MAPPERS if not shutil.which(tool)]
+    if missing:
+        raise EngineUnavailable(
+            f"cannot run containers as an ordinary user: {' and '.join(missing)} are not installed",
+            "apt-get install uidmap",
+        )
+    own = os.geteuid() if kind == "uid" else os.getegid()
+    words, inside = ["0", str(own), "1"], 1
+    for start, number in _ranges(kind):
+        words += [str(inside), str(start), str(number)]
+        inside += number
+    if inside == 1:
+        raise EngineUnavailable(
+            f"cannot run containers as an ordinary user: /etc/sub{kind} gives {_user()} no range", _ranges_advice()
+        )
+    return words
+
+
+def _ranges(kind: str) -> list[tuple[int, int]]:
+    """The ranges of ids that this user may map (subuid(5), subgid(5))."""
+    found = []
+    try:
+        for line in Path(f"/etc/sub{kind}").read_text("utf-8").splitlines():
+            owner, _, numbers = line.strip().partition(":")
+            start, _, number = numbers.partition(":")
+            if owner in (_user(), str(os.geteuid())) and start.isdigit() and number.isdigit():
+                found.append((int(start), int(number)))
+    except OSError:
+        pass
+    return found
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _ranges_advice() -> str:
+    return f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {_user()}, as root"
+
+
+def advice_on_namespaces() -> str:
+    """What allows user namespaces here."""
+    if in_container():
+        return f"start the container that this runs in with {IN_CONTAINER}"
+    for name, value in (("kernel/apparmor_restrict_unprivileged_userns", "0"), ("kernel/unprivileged_userns_clone", "1")):
+        path = Path("/proc/sys", name)
+        if path.exists() and path.read_text("ascii").strip() != value:
+            return f"sysctl -w {name.replace('/', '.')}={value}, as root"
+    return "sysctl -w user.max_user_namespaces=15000, as root"
+
+
+def in_container() -> bool:
+    """Whether this machine is a container."""
+    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or bool(os.environ.get("container"))
