@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from debloat.core.model import Image, ImageConfig
+from debloat.core.model import Entry, Image, ImageConfig
 from debloat.core.platform import Wanted
 from debloat.engine.traits import DOCKER, EngineTraits
 
@@ -88,7 +88,7 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something a run left behind: `kind` is `container` or `image`."""
+    """Something a run left behind: `kind` is `container` or `image`, or `directory`, whose path is its name."""
 
     kind: str
     id: str
@@ -136,6 +136,25 @@ class ExecResult:
     stderr: bytes
 
 
+class ImageFiles(Protocol):
+    """An image as its layers have it, read on this machine: entries, and contents as they are asked for.
+
+    Threads may share one.
+    """
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, in no order."""
+
+    def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
+        """The first path on the way to each volume that the image has not, and that engines make in containers."""
+
+    def fetch(self, paths: Iterable[str]) -> None: ...
+
+    def read(self, path: str, limit: int | None = None) -> bytes: ...
+
+    def chunks(self, path: str) -> Iterator[bytes]: ...
+
+
 class Engine(Protocol):
     """A container engine. Errors are `EngineUnavailable`, or `UsageError` for what the user named wrongly."""
 
@@ -149,6 +168,9 @@ class Engine(Protocol):
 
     def whole_config(self, image: Image) -> ImageConfig:
         """The image's configuration with the fields that the engine itself does not know, where that can be had."""
+
+    def files(self, image: Image) -> ImageFiles | None:
+        """The image's layers, where this process can read them; None where a container has to be asked."""
 
     def create(self, spec: ContainerSpec) -> str: ...
 
@@ -183,6 +205,12 @@ class Engine(Protocol):
     def run(self, container: str, argv: Iterable[str], user: str = "", timeout: float = 60.0) -> ExecResult:
         """Run a command in a running container to its end; TimeoutError when it takes longer."""
 
+    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> Channel | None:
+        """A connection to a port of a container, made within its network; None where a program in it has to make it.
+
+        EngineUnavailable where nothing answers at any of the addresses.
+        """
+
     def changes(self, container: str) -> frozenset[str]:
         """Paths that a container has and its image has not: what the engine, or its program, made."""
 
@@ -199,5 +227,8 @@ class Engine(Protocol):
 
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         """Containers and pending images of one run, or of all."""
+
+    def empty(self) -> int:
+        """Remove the images that are kept for later runs alone; how many went."""
 
     def close(self) -> None: ...

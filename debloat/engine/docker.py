@@ -204,6 +204,9 @@ class DockerEngine:
                 f"check the spelling (`{command} images`), build it first (`debloat build`), or log in to its registry",
             ) from error
 
+    def files(self, image: Image) -> None:
+        """The layers are the engine's own."""
+
     def create(self, spec: ContainerSpec) -> str:
         with said(f"create a container of {spec.image}", (400, 404)):
             if spec.image_at:
@@ -368,10 +371,17 @@ class DockerEngine:
                         found.append(Leftover("image", image["Id"], tag, name))
             return tuple(sorted(found, key=lambda f: (f.kind, f.run, f.id)))
 
+    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> None:
+        """The network is the engine's own."""
+
     def changes(self, container: str) -> frozenset[str]:
         with said("ask what is new in the container"):
             rows = self._client.diff(container) or ()
             return frozenset(text(row, "Path") for row in rows if row["Kind"] == _ADDED)
+
+    def empty(self) -> int:
+        """The images are the user's."""
+        return 0
 
     def close(self) -> None:
         self._client.close()

@@ -315,8 +315,14 @@ def reading_spec(image: str, run: str, traits: EngineTraits = DOCKER) -> Contain
 
 
 def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
-    """The root file system of an image, contents on demand, for as long as the workspace is open."""
+    """The root file system of an image, contents on demand, for as long as the workspace is open.
+
+    From its layers where the engine shows them, else from within a container.
+    """
     engine = workspace.engine
+    if (files := engine.files(image)) is not None:
+        made = files.volumes_without_directory(image.config.volumes)
+        return Rootfs(without_engine_made(with_mount_points(files.entries()), made), files)
     spec = reading_spec(image.id, workspace.run, engine.info().traits)
     container = workspace.create(spec)
     try:

@@ -39,6 +39,8 @@ class Tunnel:
     def __init__(self, engine: Engine, container: str, addresses: tuple[str, ...], port: int) -> None:
         self._engine = engine
         self._container = container
+        self._addresses = addresses
+        self._target = port
         self._argv = (SENSOR, "relay", ",".join(addresses), str(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
@@ -59,7 +61,7 @@ class Tunnel:
         """Carry one connection to its end. Where the container does not answer it is closed, as if reset."""
         with contextlib.closing(connection):
             try:
-                channel = self._engine.execute(self._container, self._argv, user="0:0")
+                channel = self._dialled()
             except DebloatError:
                 return
             with contextlib.closing(channel):
@@ -72,6 +74,11 @@ class Tunnel:
                 # The other thread may still wait for the client, which has all that there is.
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+    def _dialled(self) -> Channel:
+        """A connection to the port: the engine's where it makes such, else that of a program in the container."""
+        direct = self._engine.dial(self._container, self._addresses, self._target)
+        return direct or self._engine.execute(self._container, self._argv, user="0:0")
 
     def _held(self, *open_: socket.socket | Channel) -> bool:
         with self._lock:

@@ -97,6 +97,9 @@ class FakeEngine:
     def whole_config(self, image: Image) -> ImageConfig:
         return image.config
 
+    def files(self, image: Image) -> None:
+        return None
+
     def create(self, spec: ContainerSpec) -> str:
         self._call("create")
         self.created.append(spec)
@@ -169,6 +172,9 @@ class FakeEngine:
     def export(self, container: str) -> Iterator[bytes]:
         raise EngineUnavailable("the fake cannot export")
 
+    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> None:
+        return None
+
     def changes(self, container: str) -> frozenset[str]:
         return frozenset()
 
@@ -200,6 +206,9 @@ class FakeEngine:
             if split_reference(name)[0] == PENDING_REPOSITORY and run in ("", split_reference(name)[1])
         ]
         return tuple(boxes + images)
+
+    def empty(self) -> int:
+        return 0
 
     def close(self) -> None: ...
 
