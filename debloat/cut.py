@@ -12,10 +12,9 @@ from debloat.core.identity import identity_of
 from debloat.core.model import Closure, Image, Want
 from debloat.debian.packages import Packages
 from debloat.debian.prune import PackageShare, prune
-from debloat.engine.workspace import written_whole
 from debloat.footprint import Footprint, footprint
 from debloat.image import carve
-from debloat.image.archive import Destination, Written, archive
+from debloat.image.oci import Written
 from debloat.image.rootfs import Rootfs
 from debloat.rules import all_rules
 from debloat.rules.application.shipped import closing
@@ -45,13 +44,6 @@ class Minimal:
     def written(self) -> Written:
         """What an archive is made of."""
         return Written(self.config, self.layer, self.layer_file)
-
-
-def save(minimal: Minimal, name: str, to: Destination) -> None:
-    """Write a minimal image as an archive, under a name; whole, or not at all."""
-    with written_whole(to.path) as draft, draft.open("wb") as out:
-        for piece in archive(minimal.written, [name], to.format):
-            out.write(piece)
 
 
 def cut(world: World, image: Image, healed: tuple[Want, ...], directory: Path) -> Minimal:

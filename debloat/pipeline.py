@@ -10,6 +10,7 @@ from debloat import sensor
 from debloat.closure import World
 from debloat.core.errors import UsageError
 from debloat.core.model import Image, Trace, Want
+from debloat.core.platform import Wanted
 from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name
@@ -21,7 +22,6 @@ from debloat.elf.audit import audit
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.archive import archive
-from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.record.asks import Limits
 from debloat.record.record import Recording, record
@@ -29,6 +29,8 @@ from debloat.record.session import Recorder
 from debloat.result import Report, report
 from debloat.rules import prepare
 from debloat.rules.system.package import unknown_packages
+from debloat.store.location import image_location
+from debloat.store.source import Source, opened
 from debloat.verify import Judge, Proven, Verdict, paths_to_heal, verify_with_retry
 
 MAX_ROUNDS = 5
@@ -37,7 +39,7 @@ MAX_ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A minimal image with all that led to it, while its contents can still be read."""
+    """A minimal image with all that led to it, while its contents can still be read; `name` is what it is called."""
 
     image: Image
     recipe: Recipe
@@ -46,6 +48,7 @@ class Made:
     verdict: Verdict
     healed: tuple[Want, ...]
     report: Report
+    name: str
 
 
 Sink = Callable[[Made], None]
@@ -64,38 +67,42 @@ def slim(
     verify: bool = True,
     force: bool = False,
     sinks: Iterable[Sink] = (),
+    platform: Wanted | None = None,
+    goes_to: str = "",
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `result_name`).
 
+    `reference` may say where else the image lies (`debloat.store.location`), `platform` which of several is meant
+    there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged.
     Without proof there is no tag, unless `force`; the report then says what differs. `progress` follows the run.
     """
     watch = Stopwatch(progress)
-    with Workspace(engine) as workspace:
-        image = engine.image(reference)
+    with Workspace(engine) as workspace, opened(workspace, image_location(reference, platform)) as source:
+        image = source.runnable()
         target = result_name(image, target, engine.info().traits.registry)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
         with ThreadPoolExecutor(1) as pool:
-            whole = pool.submit(engine.whole_config, image)
-            rootfs, packages, recording = read_and_record(workspace, image, recipe, recorder, watch)
+            whole = pool.submit(source.whole_config)
+            rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
             image = replace(image, config=whole.result())
         world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, watch)
-        result = target if proven.verdict.passed or force else ""
+        result = (goes_to or target) if proven.verdict.passed or force else ""
         finished = report(image, world, recording, proven, recipe, result, verify, watch.stages)
         for sink in sinks:
-            sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished))
-        if result:
+            sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished, target))
+        if result and not goes_to:
             workspace.publish(result)
         return finished
 
 
 def read_and_record(
-    workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, progress: Progress
+    workspace: Workspace, source: Source, image: Image, recipe: Recipe, recorder: Recorder, progress: Progress
 ) -> tuple[Rootfs, Packages, Recording]:
     """Read the image's index and packages, and prepare the rules, while its scenarios are recorded."""
     with ThreadPoolExecutor(2) as pool:
-        reading = pool.submit(_read, workspace, image, recorder.sensor)
+        reading = pool.submit(_read, source)
         pool.submit(prepare, image.platform)
         with progress.stage("record"):
             recording = record(workspace, image, recipe, recorder, progress.say)
@@ -103,8 +110,8 @@ def read_and_record(
             return *reading.result(), recording
 
 
-def _read(workspace: Workspace, image: Image, binary: bytes) -> tuple[Rootfs, Packages]:
-    rootfs = open_rootfs(workspace, image, binary)
+def _read(source: Source) -> tuple[Rootfs, Packages]:
+    rootfs = source.rootfs()
     return rootfs, dpkg.read(rootfs)
 
 

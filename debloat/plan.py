@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from debloat import __version__, sensor
+from debloat import __version__
 from debloat.core.model import Image, Level, Policy, Trace
+from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe, Scenario
 from debloat.core.reference import result_name
 from debloat.engine.base import ContainerSpec, Engine
-from debloat.engine.workspace import Workspace
+from debloat.engine.workspace import Scratch, Workspace
 from debloat.footprint import Footprint, of_image
 from debloat.image.reader import reading_spec
 from debloat.lock.apply import Cut, cut_by, notes_on
@@ -28,6 +29,8 @@ from debloat.record.asks import first_asks, is_service, ports_of, published_port
 from debloat.record.record import must_be_runnable, rootless_lacks
 from debloat.record.session import Recorder, container_spec
 from debloat.rules.application.dockerfile import destinations, instructions
+from debloat.store.location import Location, image_location
+from debloat.store.source import opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +128,19 @@ def plan_run(
     traces: Sequence[Trace] = (),
     mechanism: str = "auto",
     verify: bool = True,
+    platform: Wanted | None = None,
 ) -> Plan:
     """The plan of making a minimal image, under the errors that the run itself would begin with."""
-    image = _image(engine, reference)
+    location = image_location(reference, platform)
+    with Workspace(engine) as workspace, opened(workspace, location, pull=False) as source:
+        image = replace(source.image, config=source.whole_config())
     target = result_name(image, target, engine.info().traits.registry)
     must_be_runnable(engine, image, recipe)
     recorder = Recorder(b"", mechanism)
     stages = [("record", False), *([("verify", True)] if verify else [])]
     return replace(
         _of(image, target, recipe.policy),
-        containers=(_reading(engine), *_containers(image, recipe, recorder, stages)),
+        containers=(*_reading(engine, location), *_containers(image, recipe, recorder, stages)),
         probes=tuple(_probes(image, recipe)),
         ready=recipe.ready,
         timeout=recipe.timeout,
@@ -144,17 +150,32 @@ def plan_run(
 
 
 def plan_apply(
-    engine: Engine, reference: str, lock: Lock, progress: Progress, *, target: str = "", recipe: Recipe | None = None
+    engine: Engine | None,
+    reference: str,
+    lock: Lock,
+    progress: Progress,
+    *,
+    target: str = "",
+    recipe: Recipe | None = None,
+    platform: Wanted | None = None,
 ) -> Plan:
-    """The plan of applying a lock: what would stay, by making the cut and throwing it away."""
-    with Workspace(engine) as workspace:
-        image = _image(engine, reference)
-        target = result_name(image, target, engine.info().traits.registry)
-        if recipe is not None:
+    """The plan of applying a lock: what would stay, by making the cut and throwing it away.
+
+    Without an engine there is no recipe, and the image is one of a store.
+    """
+    location = image_location(reference, platform)
+    with (
+        Workspace(engine) if engine is not None else Scratch() as run,
+        opened(run, location, pull=False) as source,
+    ):
+        image = replace(source.image, config=source.whole_config())
+        target = result_name(image, target, engine.info().traits.registry if engine is not None else "")
+        if engine is not None and recipe is not None:
             must_be_runnable(engine, image, recipe)
-        done = cut_by(workspace, image, lock, sensor.binary(engine.info().architecture), progress)
-        plan = replace(_of(image, target, lock.policy), cut=_cut(done), containers=(_reading(engine),))
-    if recipe is None:
+        done = cut_by(source, image, lock, progress)
+        containers = tuple(_reading(engine, location))
+        plan = replace(_of(image, target, lock.policy), cut=_cut(done), containers=containers)
+    if engine is None or recipe is None:
         return plan
     return replace(
         plan,
@@ -173,17 +194,14 @@ def plan_apply(
     )
 
 
-def _image(engine: Engine, reference: str) -> Image:
-    image = engine.image(reference, pull=False)
-    return replace(image, config=engine.whole_config(image))
-
-
 def _of(image: Image, target: str, policy: Policy) -> Plan:
     return Plan("", f"debloat {__version__}", image.reference, image.id, platform(image), image.size, target, policy)
 
 
-def _reading(engine: Engine) -> PlannedContainer:
-    return PlannedContainer("read", "", False, (), "0:0", reading_spec("", "", engine.info().traits))
+def _reading(engine: Engine | None, location: Location) -> Iterator[PlannedContainer]:
+    """The container that an engine's image is read in; those that lie elsewhere are read without one."""
+    if engine is not None and location.on_engine:
+        yield PlannedContainer("read", "", False, (), "0:0", reading_spec("", "", engine.info().traits))
 
 
 def _containers(

@@ -14,12 +14,13 @@ from rich.text import Text
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
+from debloat.cli.outputs import Destination, destination
 from debloat.cli.plan import show
 from debloat.cli.settings import configuration
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
+from debloat.engine.base import Engine
 from debloat.engine.workspace import written_whole
-from debloat.image.archive import destination
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
@@ -27,6 +28,7 @@ from debloat.lock.apply import Applied
 from debloat.plan import Output, Plan, plan_apply
 from debloat.report.terminal import TerminalProgress, console
 from debloat.rules import parsed
+from debloat.store.write import must_take
 
 _FILES = 10
 """Files listed of each package that changed."""
@@ -43,18 +45,25 @@ def apply(options: Apply, engines: Engines) -> None:
 def plan(options: Apply, engines: Engines) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
     path = Path(options.lock or locks.DEFAULT_NAME)
+    goes = destination(options.image, options.tag or "", options.output)
     planned = plan_apply(
-        engines.connect(),
+        _engine(options, engines, goes),
         options.image,
         read(path),
         TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
-        target=options.tag or "",
+        target=goes.name,
         recipe=_recipe(options),
+        platform=engines.wanted,
     )
-    outputs = [Output("image", planned.target)]
-    outputs += [Output("archive", options.output)] if options.output else []
+    outputs = [Output("image", planned.target)] if goes.tag else []
+    outputs += [Output("archive", options.output)] if options.output and goes.output else []
     outputs += [Output("lock", str(path))] if options.update_lock else []
     return replace(planned, verb="apply", outputs=tuple(outputs))
+
+
+def _engine(options: Apply, engines: Engines, goes: Destination) -> Engine | None:
+    """The engine where it is needed: for an image or a name of its own, or to prove the result."""
+    return engines.connect() if options.verify or goes.tag else engines.for_image(options.image)
 
 
 def _recipe(options: Apply) -> Recipe | None:
@@ -65,15 +74,20 @@ def _recipe(options: Apply) -> Recipe | None:
 @parsed.open_cache()
 def _apply(options: Apply, engines: Engines) -> None:
     path = Path(options.lock or locks.DEFAULT_NAME)
+    goes = destination(options.image, options.tag or "", options.output)
+    if goes.output is not None:
+        must_take(goes.output)
     applied = applying.apply(
-        engines.connect(),
+        _engine(options, engines, goes),
         options.image,
         read(path),
         TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
-        target=options.tag or "",
+        target=goes.name,
         recipe=_recipe(options),
         force=options.force,
-        archive=destination(options.output) if options.output else None,
+        output=goes.output,
+        platform=engines.wanted,
+        tag=goes.tag,
     )
     _say(applied, options.verbosity.quiet)
     text = json.dumps(document(applied), indent=2)

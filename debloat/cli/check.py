@@ -61,7 +61,8 @@ def report_of(options: Check, engines: Engines) -> GateReport:
     )
     quiet = options.verbosity.quiet
     progress = TerminalProgress(quiet or not options.verbosity.verbose)
-    report = gate.check(engines.connect(), reference, request, progress)
+    engine = engines.connect() if options.probe else engines.for_image(reference)
+    report = gate.check(engine, reference, request, progress, engines.wanted)
     _write(report, outputs, quiet)
     return report
 

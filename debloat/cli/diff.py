@@ -7,15 +7,12 @@ from pathlib import Path
 
 import click
 
-from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Diff
 from debloat.core.errors import UsageError
 from debloat.core.model import Trace
 from debloat.core.text import name
 from debloat.debian import dpkg
-from debloat.engine.workspace import Workspace
-from debloat.image.reader import open_rootfs
 from debloat.lock import compare
 from debloat.lock import format as lock
 from debloat.lock.compare import Side
@@ -71,8 +68,7 @@ def _side(text: str, engines: Engines) -> Side | Trace:
             locked = lock.parse(data, text)
             return Side(text, locked.manifest, locked.packages)
         return trace.parse(data, text)
-    with Workspace(engine := engines.connect()) as workspace:
-        image = engine.image(text)
-        rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
+    with engines.opened(text) as source:
+        rootfs = source.rootfs()
         packages = dpkg.read(rootfs)
         return Side(text, whole(rootfs, packages), installed(packages))

@@ -138,7 +138,8 @@ def _empty_image(name: str, architecture: str) -> Iterator[bytes]:
 
     from debloat.core.model import Entry, Image, ImageConfig, Kind
     from debloat.image import carve
-    from debloat.image.archive import Written, archive
+    from debloat.image.archive import archive
+    from debloat.image.oci import Written
     from debloat.image.rootfs import MemoryContents, Rootfs
 
     rootfs = Rootfs([Entry("/", Kind.DIR, 0o755)], MemoryContents({}))

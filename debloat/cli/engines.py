@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from debloat.core.platform import wanted
+from debloat.core.platform import Wanted, wanted
 
 if TYPE_CHECKING:
     from debloat.engine.base import Engine
+    from debloat.store.source import Source
 
 
 class Engines:
@@ -25,12 +27,38 @@ class Engines:
         self._connect = connect
         self._engine: Engine | None = None
 
+    @property
+    def wanted(self) -> Wanted | None:
+        """The platform that images are to be for, if one was asked for."""
+        name = self.platform or os.environ.get("DOCKER_DEFAULT_PLATFORM")
+        return wanted(name) if name else None
+
+    def for_image(self, reference: str) -> Engine | None:
+        """The engine where an image is one of its own; None for one that lies elsewhere, which can be read without."""
+        from debloat.store.location import image_location
+
+        return self.connect() if image_location(reference).on_engine else None
+
+    @contextlib.contextmanager
+    def opened(self, reference: str) -> Iterator[Source]:
+        """An image to be looked at, wherever it lies; the engine is connected where it is one of its own."""
+        from debloat.engine.workspace import Scratch, Workspace
+        from debloat.store.location import image_location
+        from debloat.store.source import opened
+
+        engine = self.for_image(reference)
+        with (
+            Workspace(engine) if engine is not None else Scratch() as run,
+            opened(run, image_location(reference, self.wanted)) as source,
+        ):
+            yield source
+
     def connect(self) -> Engine:
         """The engine; EngineUnavailable where it cannot be reached."""
         if self._engine is None:
             self._engine = (self._connect or _usual)()
-            if platform := self.platform or os.environ.get("DOCKER_DEFAULT_PLATFORM"):
-                self._engine.prefer(wanted(platform))
+            if self.wanted is not None:
+                self._engine.prefer(self.wanted)
         return self._engine
 
     def close(self) -> None:

@@ -8,17 +8,14 @@ from typing import Any
 
 import click
 
-from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Inspect
 from debloat.core.model import Image
 from debloat.core.text import count, name, size
 from debloat.debian import dpkg
-from debloat.engine.workspace import Workspace
 from debloat.footprint import Footprint, of_image
 from debloat.gate.check import is_minimal
 from debloat.image.carve import BASE_DIGEST, BASE_NAME
-from debloat.image.reader import open_rootfs
 from debloat.lock.format import LockedPackage
 from debloat.lock.manifest import installed, platform
 
@@ -32,9 +29,8 @@ _LISTS = (
 
 def inspect(options: Inspect, engines: Engines) -> None:
     """Print the footprint, the packages and where the image comes from."""
-    with Workspace(engine := engines.connect()) as workspace:
-        image = engine.image(options.image)
-        rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
+    with engines.opened(options.image) as source:
+        image, rootfs = source.image, source.rootfs()
         packages = installed(dpkg.read(rootfs))
         figures = of_image(rootfs, len(packages))
     if options.json:

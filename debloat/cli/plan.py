@@ -9,15 +9,17 @@ from pathlib import Path
 import click
 
 from debloat.cli.options import Result
+from debloat.cli.outputs import Destination
 from debloat.engine.workspace import written_whole
 from debloat.plan import Output, Plan
 
 
-def outputs_of(target: str, result: Result) -> Iterator[Output]:
+def outputs_of(target: str, goes: Destination, result: Result) -> Iterator[Output]:
     """What the main job would write, if its answers agree; reports in any case."""
-    yield Output("image", target)
+    if goes.tag:
+        yield Output("image", target)
     for what, where in (
-        ("archive", result.output),
+        ("archive", result.output if goes.output else ""),
         ("lock", result.lock),
         ("trace", result.save_trace),
         ("report", result.html),

@@ -19,6 +19,8 @@ from debloat.record import trace
 from debloat.record.record import record as recording_of
 from debloat.record.session import Recorder
 from debloat.report.terminal import TerminalProgress, console
+from debloat.store.location import image_location
+from debloat.store.source import opened
 
 
 def record(options: Record, engines: Engines) -> None:
@@ -29,7 +31,8 @@ def record(options: Record, engines: Engines) -> None:
     engine = engines.connect()
     with Workspace(engine) as workspace, progress.stage("record"):
         recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism)
-        recording = recording_of(workspace, engine.image(options.image), recipe, recorder, progress.say)
+        with opened(workspace, image_location(options.image, engines.wanted)) as source:
+            recording = recording_of(workspace, source.runnable(), recipe, recorder, progress.say)
     for note in recording.notes:
         console(options.verbosity.quiet).print(f"note: {note}", markup=False)
     _save(recording.trace, options.save_trace)

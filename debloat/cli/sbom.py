@@ -6,13 +6,11 @@ from pathlib import Path
 
 import click
 
-from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Sbom
 from debloat.core.errors import UsageError
 from debloat.debian import dpkg
-from debloat.engine.workspace import Workspace, written_whole
-from debloat.image.reader import open_rootfs
+from debloat.engine.workspace import written_whole
 
 
 def sbom(options: Sbom, engines: Engines) -> None:
@@ -23,9 +21,8 @@ def sbom(options: Sbom, engines: Engines) -> None:
         raise UsageError(
             f"cannot make a bill of materials: {error.name or error} is not installed", 'pip install "debloat[sbom]"'
         ) from error
-    with Workspace(engine := engines.connect()) as workspace:
-        image = engine.image(options.image)
-        rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
+    with engines.opened(options.image) as source:
+        image, rootfs = source.image, source.rootfs()
         packages = dpkg.read(rootfs)
         text = renderer.render(image, renderer.components(rootfs, packages), options.format)
     if options.output is None:

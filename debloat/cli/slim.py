@@ -12,20 +12,21 @@ from debloat import pipeline
 from debloat.cli import runs
 from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Slim
+from debloat.cli.outputs import Destination, destination
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
-from debloat.cut import save
 from debloat.engine.workspace import must_be_writable, written_whole
-from debloat.image.archive import Destination, destination
 from debloat.pipeline import Made, Sink
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
 from debloat.rules import parsed
+from debloat.store.location import Location
+from debloat.store.write import must_take, write
 
 
 def slim(options: Slim, engines: Engines, directory: Path | None = None) -> None:
@@ -41,23 +42,24 @@ def slim(options: Slim, engines: Engines, directory: Path | None = None) -> None
 
 def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
-    recipe, target, traces = _checked(options, directory)
+    recipe, goes, traces = _checked(options, directory)
     planned = plan_run(
         engines.connect(),
         options.image,
         recipe,
-        target=target,
+        target=goes.name,
         traces=traces,
         mechanism=options.probes.mechanism,
         verify=not options.result.no_verify,
+        platform=engines.wanted,
     )
-    outputs = tuple(outputs_of(planned.target, options.result))
+    outputs = tuple(outputs_of(planned.target, goes, options.result))
     return replace(planned, verb="lock" if isinstance(options, Lock) else "slim", outputs=outputs)
 
 
 @parsed.open_cache()
 def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
-    recipe, target, traces = _checked(options, directory)
+    recipe, goes, traces = _checked(options, directory)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
     report = pipeline.slim(
@@ -65,12 +67,14 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         options.image,
         recipe,
         TerminalProgress(quiet, options.verbosity.verbose),
-        target=target,
+        target=goes.name,
         traces=traces,
         mechanism=options.probes.mechanism,
         verify=not result.no_verify,
         force=result.force,
-        sinks=list(_sinks(result)),
+        sinks=list(_sinks(result, goes)),
+        platform=engines.wanted,
+        goes_to=goes.elsewhere,
     )
     write_reports(report, result)
     summary(report, quiet, engine.info().traits.command)
@@ -82,16 +86,17 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         click.echo(report.result)
 
 
-def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, str, list[Trace]]:
-    """The recipe, the result's name and the traces; UsageError for what is wrong before anything is started."""
+def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination, list[Trace]]:
+    """The recipe, where the result goes, and the traces; UsageError for what is wrong before anything is started."""
     recipe = recipe_of(options.probes, options.policy, directory)
     result = options.result
-    target = target_of(result.tag)
-    archive = str(destination(result.output).path) if result.output else ""
-    for name in (result.save_trace, result.lock, archive, result.json, result.html):
+    goes = destination(options.image, target_of(result.tag), result.output)
+    if goes.output is not None:
+        must_take(goes.output)
+    for name in (result.save_trace, result.lock, result.json, result.html):
         if name and not (name == "-" and name == result.json):
             must_be_writable(Path(name))
-    return recipe, target, [read_trace(name) for name in result.traces]
+    return recipe, goes, [read_trace(name) for name in result.traces]
 
 
 def read_trace(name: str) -> Trace:
@@ -102,7 +107,7 @@ def read_trace(name: str) -> Trace:
         raise UsageError(f"cannot read the trace {name}: {error.strerror}") from error
 
 
-def _sinks(result: Result) -> Iterator[Sink]:
+def _sinks(result: Result, goes: Destination) -> Iterator[Sink]:
     yield runs.remember
     if name := result.save_trace:
         yield lambda made: _save(Path(name), trace.dump(made.world.trace))
@@ -110,9 +115,8 @@ def _sinks(result: Result) -> Iterator[Sink]:
         from debloat.cli.lockfile import sink
 
         yield sink(Path(result.lock))
-    if result.output:
-        to = destination(result.output)
-        yield lambda made: _archive(made, to)
+    if (to := goes.output) is not None:
+        yield lambda made: _write(made, to)
 
 
 def _save(path: Path, data: bytes) -> None:
@@ -120,9 +124,9 @@ def _save(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
 
 
-def _archive(made: Made, to: Destination) -> None:
+def _write(made: Made, to: Location) -> None:
     if made.report.result:
-        save(made.minimal, made.report.result, to)
+        write(made.minimal.written, made.name, to)
 
 
 def write_reports(report: Report, result: Result) -> None:

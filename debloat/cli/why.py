@@ -9,22 +9,18 @@ from dataclasses import replace
 
 import click
 
-from debloat import sensor
 from debloat.cli import runs
 from debloat.cli.engines import Engines
 from debloat.cli.options import Probes, Why
 from debloat.cli.settings import settings_of
 from debloat.cli.slim import read_trace
 from debloat.closure import World, close
-from debloat.core.errors import UsageError
+from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Closure, Image, Level, Trace, Want
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.debian import dpkg
 from debloat.debian.prune import prune
-from debloat.engine.base import Engine
-from debloat.engine.workspace import Workspace
-from debloat.image.reader import open_rootfs
 from debloat.pipeline import world_of
 from debloat.rules import all_rules
 from debloat.rules.application.shipped import closing
@@ -33,21 +29,23 @@ from debloat.rules.application.survey import leftover_reason
 
 def why(options: Why, engines: Engines) -> None:
     """Print the explanation on stdout."""
-    engine = engines.connect()
-    with Workspace(engine) as workspace:
-        original, trace, asked, healed = _sources(engine, engine.image(options.image), options)
-        rootfs = open_rootfs(workspace, original, sensor.binary(engine.info().architecture))
-        world = world_of(original, rootfs, dpkg.read(rootfs), asked, trace)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(engines.opened(options.image))
+        original, trace, asked, healed = _sources(engines, source.image, options)
+        if original:
+            source = stack.enter_context(engines.opened(original))
+        rootfs = source.rootfs()
+        world = world_of(source.image, rootfs, dpkg.read(rootfs), asked, trace)
         closure = close(closing(world), all_rules(), healed)
         for line in explain(world, closure, options.path):
             click.echo(line)
 
 
-def _sources(engine: Engine, image: Image, options: Why) -> tuple[Image, Trace, Recipe, tuple[Want, ...]]:
-    """The original image, and what its last run saw and decided; flags change the policy."""
+def _sources(engines: Engines, image: Image, options: Why) -> tuple[str, Trace, Recipe, tuple[Want, ...]]:
+    """The original image where it is another, and what its last run saw and decided; flags change the policy."""
     asked = recipe(settings_of(Probes(), options.policy))
     if options.traces:
-        return image, functools.reduce(operator.or_, map(read_trace, options.traces)), asked, ()
+        return "", functools.reduce(operator.or_, map(read_trace, options.traces)), asked, ()
     remembered = runs.recall(image.identity)
     if remembered is None:
         raise UsageError(
@@ -62,18 +60,17 @@ def _sources(engine: Engine, image: Image, options: Why) -> tuple[Image, Trace, 
         drop=policy.drop + asked.policy.drop,
         keep_packages=policy.keep_packages + asked.policy.keep_packages,
     )
-    return _original(engine, image, remembered), remembered.trace, Recipe(policy=policy), remembered.healed
+    return _original(engines, image, remembered), remembered.trace, Recipe(policy=policy), remembered.healed
 
 
-def _original(engine: Engine, image: Image, remembered: runs.Run) -> Image:
-    """The image that a run was made from: `image` itself, or what this engine has under an id or name of the run."""
+def _original(engines: Engines, image: Image, remembered: runs.Run) -> str:
+    """What the engine calls the image that a run was made from, as the run knew it; empty for `image` itself."""
     if image.identity == remembered.image:
-        return image
+        return ""
     for known in remembered.names:
-        with contextlib.suppress(UsageError):
-            found = engine.image(known, pull=False)
-            if found.identity == remembered.image:
-                return found
+        with contextlib.suppress(UsageError, EngineUnavailable):
+            if engines.connect().image(known, pull=False).identity == remembered.image:
+                return known
     raise UsageError(
         f"cannot find the image that {image.reference} was made from: {remembered.names[-1]} is gone, or another now",
         "build or pull it again; without it there is nothing to explain",

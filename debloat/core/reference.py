@@ -68,6 +68,8 @@ def must_not_be_a_file(text: str, command: str) -> None:
     """UsageError where a directory to build or a file on this machine was named in place of an image."""
     path = Path(text)
     try:
+        if (path / "oci-layout").is_file():
+            raise UsageError(f"{text} is an OCI layout, not an image of the engine", f"name it oci:{text}")
         if path.is_dir() and (_named_as_path(text) or (path / "Dockerfile").exists()):
             raise UsageError(f"{text} is a directory, not an image", f"`debloat build {text}` builds and slims it")
         if path.is_file():
@@ -75,7 +77,7 @@ def must_not_be_a_file(text: str, command: str) -> None:
                 raise UsageError(f"{text} is a file, not an image", "name an image of the engine")
             raise UsageError(
                 f"{text} is an archive, not an image of the engine",
-                f"load it (`{command} load -i {text}`), then name what that prints",
+                f"docker-archive:{text} names one that `{command} save` wrote, oci-archive:{text} one of an OCI layout",
             )
     except (OSError, ValueError):
         return

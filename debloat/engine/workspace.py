@@ -9,9 +9,10 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Self
 
 from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
 from debloat.core.signals import ENDING
@@ -24,21 +25,87 @@ SCRATCH = "debloat-"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
-class Workspace:
-    """A run on an engine. As a context manager it gives everything back on every way out.
+class Scratch:
+    """A run that owns a scratch directory. As a context manager it gives everything back on every way out.
 
-    While it is open SIGINT, SIGTERM and SIGHUP raise `Interrupted`, but never inside `shielded()`: between asking the
-    engine for something and knowing its name.
+    While it is open SIGINT, SIGTERM and SIGHUP raise `Interrupted`, but never inside `shielded()`.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self) -> None:
         self.run = new_run()
         self._directory: Path | None = None
-        self._pending = False
         self._shield = 0
         self._signal = 0
         self._previous: dict[signal.Signals, object] = {}
+
+    @property
+    def directory(self) -> Path:
+        """A scratch directory that goes with the run."""
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
+        return self._directory
+
+    @contextlib.contextmanager
+    def shielded(self) -> Iterator[None]:
+        """A block in which a signal waits for its end.
+
+        Signals interrupt the main thread only, and the run waits for its other threads before it gives things back.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._shield += 1
+        try:
+            yield
+        finally:
+            self._shield -= 1
+            if self._shield == 0 and self._signal:
+                number, self._signal = self._signal, 0
+                raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        if self._shield:
+            self._signal = number
+        else:
+            raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
+            for number in ENDING:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), or a shell's background job
+                    self._previous[number] = signal.signal(number, self._caught)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            with contextlib.suppress(DebloatError):
+                self._give_back()
+        finally:
+            if self._directory is not None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+            for number, previous in self._previous.items():
+                signal.signal(number, previous)  # type: ignore[arg-type]
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise EngineUnavailable(
+                f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror}",
+                "free space there, or set TMPDIR to a directory with more; the contents that stay are gathered there",
+            ) from error
+
+    def _give_back(self) -> None:
+        """Give back what else the run owns."""
+
+
+class Workspace(Scratch):
+    """A run on an engine, which is shielded from signals between asking it for something and knowing its name."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+        self._pending = set[str]()
         self._containers: set[str] = set()
         self._unsure = False
         """Whether the engine may have made something whose name did not come back."""
@@ -51,13 +118,6 @@ class Workspace:
     def pending(self) -> str:
         """The name under which an image of this run is loaded until it is proven."""
         return f"{PENDING_REPOSITORY}:{self.run}"
-
-    @property
-    def directory(self) -> Path:
-        """A scratch directory that goes with the run."""
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
-        return self._directory
 
     def create(self, spec: ContainerSpec) -> str:
         """Create a container that is removed with the run at the latest. Interrupted once the run has ended."""
@@ -108,80 +168,38 @@ class Workspace:
     def load(self, tar: Iterator[bytes]) -> str:
         """Load an image archive that carries the pending name; the name goes with the run."""
         with self.shielded():
-            self._discard()
-            self._pending = True
+            self._discard(self.pending)
+            self._pending.add(self.pending)
             self.engine.load(tar, self.pending)
             return self.pending
+
+    def borrow(self, named: Callable[[str], Iterator[bytes]]) -> str:
+        """Load an original from elsewhere, which `named` archives under a name; it goes with the run."""
+        name = f"{PENDING_REPOSITORY}:{new_run()}"
+        with self.shielded():
+            self._pending.add(name)
+            self.engine.load(named(name), name)
+            return name
 
     def publish(self, reference: str) -> None:
         """Give the loaded image its name; it is no longer pending."""
         with self.shielded():
             self.engine.tag(self.pending, reference)
-            self._discard()
+            self._discard(self.pending)
 
-    def _discard(self) -> None:
-        if self._pending:
-            self.engine.untag(self.pending)
-            self._pending = False
-
-    @contextlib.contextmanager
-    def shielded(self) -> Iterator[None]:
-        """A block in which a signal waits for its end.
-
-        Signals interrupt the main thread only, and the run waits for its other threads before it gives things back.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        self._shield += 1
-        try:
-            yield
-        finally:
-            self._shield -= 1
-            if self._shield == 0 and self._signal:
-                number, self._signal = self._signal, 0
-                raise Interrupted(f"interrupted by {signal.Signals(number).name}")
-
-    def _caught(self, number: int, frame: FrameType | None) -> None:
-        if self._shield:
-            self._signal = number
-        else:
-            raise Interrupted(f"interrupted by {signal.Signals(number).name}")
-
-    def __enter__(self) -> Workspace:
-        with contextlib.suppress(ValueError):  # not the main thread: the caller handles signals
-            for number in ENDING:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1), or a shell's background job
-                    self._previous[number] = signal.signal(number, self._caught)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number in self._previous:
-            signal.signal(number, signal.SIG_IGN)
-        try:
-            with contextlib.suppress(DebloatError):
-                self._give_back()
-        finally:
-            if self._directory is not None:
-                shutil.rmtree(self._directory, ignore_errors=True)
-            for number, previous in self._previous.items():
-                signal.signal(number, previous)  # type: ignore[arg-type]
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            raise EngineUnavailable(
-                f"cannot write temporary files to {tempfile.gettempdir()}: {error.strerror}",
-                "free space there, or set TMPDIR to a directory with more; the contents that stay are gathered there",
-            ) from error
+    def _discard(self, name: str) -> None:
+        if name in self._pending:
+            self.engine.untag(name)
+            self._pending.discard(name)
 
     def _give_back(self) -> None:
         # First the streams: Docker removes no container whose output somebody is attached to and does not read.
         for channel in self._channels:
             channel.close()
         self.end()
-        if self._pending:
+        for name in sorted(self._pending):
             with contextlib.suppress(DebloatError):
-                self._discard()
+                self._discard(name)
         # The engine is asked only where this may have missed something: it takes as long as removing a container.
         for leftover in self.engine.leftovers(self.run) if self._unsure or self._containers or self._pending else ():
             with contextlib.suppress(DebloatError):

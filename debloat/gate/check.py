@@ -15,11 +15,12 @@ from typing import Any
 from debloat import __version__, sensor
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.model import Image
+from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
 from debloat.debian import dpkg
 from debloat.engine.base import Engine
-from debloat.engine.workspace import Workspace
+from debloat.engine.workspace import Scratch, Workspace
 from debloat.footprint import Footprint, footprint, of_image
 from debloat.gate.findings import Finding, GateReport
 from debloat.gate.judge import Drift, Subject, figures, judge
@@ -27,7 +28,7 @@ from debloat.gate.location import NO_DOCKERFILE, Dockerfile
 from debloat.gate.rules import BY_ID, Rules, Severity
 from debloat.image import carve
 from debloat.image.archive import archive
-from debloat.image.reader import ENGINE_TOUCHED, open_rootfs
+from debloat.image.reader import ENGINE_TOUCHED
 from debloat.image.rootfs import Rootfs
 from debloat.lock.apply import Cut, cut_by, replay, side
 from debloat.lock.compare import Diff, Side, compare
@@ -37,6 +38,8 @@ from debloat.lock.seeds import carried
 from debloat.record.asks import Limits
 from debloat.record.exercise import exercise
 from debloat.record.session import Recorder
+from debloat.store.location import image_location
+from debloat.store.source import Source, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +61,31 @@ class Request:
     dockerfile: Dockerfile = NO_DOCKERFILE
 
 
-def check(engine: Engine, reference: str, request: Request, progress: Progress) -> GateReport:
-    """Judge an image. UsageError where there is neither a lock nor a rule to hold it against."""
+def check(
+    engine: Engine | None, reference: str, request: Request, progress: Progress, platform: Wanted | None = None
+) -> GateReport:
+    """Judge an image. UsageError where there is neither a lock nor a rule to hold it against.
+
+    Without an engine it is one of a store (`debloat.store.location`), and nothing of it is asked.
+    """
     rules, lock = request.rules, request.lock
     if lock is None and not rules.any:
         raise UsageError(
             "there is nothing to check against: no lock, no [budget] and no [policy]",
             "write a lock with `debloat lock IMAGE`, or rules into debloat.toml (docs/gate.md)",
         )
-    with Workspace(engine) as workspace:
-        image = engine.image(reference)
-        binary = sensor.binary(engine.info().architecture)
+    with (
+        Workspace(engine) if engine is not None else Scratch() as run,
+        opened(run, image_location(reference, platform)) as source,
+    ):
+        image = source.image
         if lock is None or request.as_is or is_minimal(image):
-            subject, drift = _as_it_is(workspace, image, request, binary, progress)
-            original, failures = None, _probed(workspace, image, request, binary)
+            subject, drift = _as_it_is(source, request, progress)
+            original, failures = None, _probed(run, source, request)
         else:
-            done = cut_by(workspace, image, lock, binary, progress)
+            done = cut_by(source, image, lock, progress)
             subject, drift, original = _to_be_cut(image, done, lock, request)
-            failures = _replayed(workspace, done, request, binary, progress)
+            failures = _replayed(run, source, done, request, progress)
         findings, checked = judge(subject, rules, drift)
         return GateReport(
             tool=f"debloat {__version__}",
@@ -122,12 +132,10 @@ def _digest(request: Request) -> str:
     return recipe_digest(request.recipe) if request.recipe is not None else ""
 
 
-def _as_it_is(
-    workspace: Workspace, image: Image, request: Request, binary: bytes, progress: Progress
-) -> tuple[Subject, Drift | None]:
-    lock = request.lock
+def _as_it_is(source: Source, request: Request, progress: Progress) -> tuple[Subject, Drift | None]:
+    image, lock = source.image, request.lock
     with progress.stage("read"):
-        rootfs = open_rootfs(workspace, image, binary)
+        rootfs = source.rootfs()
         packages = dpkg.read(rootfs)
         names = installed(packages)
         known = {item.path for item in lock.manifest} if lock else set()
@@ -160,14 +168,15 @@ def _failure(probe: str, text: str) -> Finding:
     return Finding("probe", BY_ID["probe"].severity, f"{probe}: {text}", f"probe:{probe}")
 
 
-def _probed(workspace: Workspace, image: Image, request: Request, binary: bytes) -> list[Finding]:
+def _probed(run: Scratch, source: Source, request: Request) -> list[Finding]:
     """Ask the image itself: there is nothing to compare its answers with, so they must be sound by themselves."""
     found = []
-    if request.probe and request.recipe is not None:
+    if request.probe and request.recipe is not None and isinstance(run, Workspace):
+        image, recorder = source.runnable(), Recorder(sensor.binary(run.engine.info().architecture), "")
         limits = Limits(request.recipe.ready, request.recipe.timeout)
         for scenario in request.recipe.scenarios:
             try:
-                done = exercise(workspace, image, image.id, scenario, limits, Recorder(binary, ""))
+                done = exercise(run, image, image.id, scenario, limits, recorder)
             except OriginalFails as error:
                 found.append(_failure(scenario.name, error.message))
                 continue
@@ -175,14 +184,14 @@ def _probed(workspace: Workspace, image: Image, request: Request, binary: bytes)
     return found
 
 
-def _replayed(workspace: Workspace, done: Cut, request: Request, binary: bytes, progress: Progress) -> list[Finding]:
+def _replayed(run: Scratch, source: Source, done: Cut, request: Request, progress: Progress) -> list[Finding]:
     """Ask the new build, then what would be cut out of it."""
-    if not request.probe or request.recipe is None:
+    if not request.probe or request.recipe is None or not isinstance(run, Workspace):
         return []
-    minimal = done.minimal
-    workspace.load(archive(minimal.written, [workspace.pending]))
+    run.load(archive(done.minimal.written, [run.pending]))
+    binary = sensor.binary(run.engine.info().architecture)
     try:
-        verdict, _ = replay(workspace, done, request.recipe, binary, progress)
+        verdict, _ = replay(run, replace(done, image=source.runnable()), request.recipe, binary, progress)
     except OriginalFails as error:
         return [_failure("the new build", error.message)]
     return [_failure(a.before.name, a.difference) for a in verdict.answers if a.difference]

@@ -8,16 +8,28 @@ They are two formats and not one file that is both: Podman takes such a file for
 from __future__ import annotations
 
 import enum
-import hashlib
-import json
+import os
 import tarfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from debloat.core.reference import full_name
-from debloat.image.carve import BASE_DIGEST, BASE_NAME, Layer, image_id, tar_header
+from debloat.image.carve import image_id, tar_header
+from debloat.image.oci import (
+    LAYOUT,
+    MANIFEST,
+    Referrer,
+    Written,
+    artifact,
+    artifact_entry,
+    describe,
+    digest_of,
+    entries,
+    index,
+    manifest,
+    plain_layer,
+    to_json,
+)
 
 _PIECE = 1 << 20
 
@@ -29,70 +41,46 @@ class Format(enum.StrEnum):
     OCI = "oci-archive"
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where an archive is to be written, and as what."""
-
-    format: Format
-    path: Path
-
-
-def destination(text: str) -> Destination:
-    """`FILE`, `docker-archive:FILE` or `oci-archive:FILE`; without a transport it is a `docker-archive`."""
-    transport, colon, rest = text.partition(":")
-    if colon and transport in list(Format):
-        return Destination(Format(transport), Path(rest))
-    return Destination(Format.DOCKER, Path(text))
+def archive(
+    image: Written, names: Iterable[str], form: Format = Format.DOCKER, referrers: Iterable[Referrer] = ()
+) -> Iterator[bytes]:
+    """The image as an archive, in pieces: the same bytes for the same image and names. A layout holds referrers too."""
+    if form is Format.OCI:
+        return _oci(image, sorted(names), list(referrers))
+    layer = (image.layer.diff_id, image.layer.size, _pieces(image.layer_file))
+    return docker_archive(image.config, [layer], names)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An image of one layer: its configuration, its layer, and the file that the layer lies in."""
-
-    config: bytes
-    layer: Layer
-    layer_file: Path
-
-
-def archive(image: Written, names: Iterable[str], form: Format = Format.DOCKER) -> Iterator[bytes]:
-    """The image as an archive, in pieces: the same bytes for the same image and names."""
-    make = _docker if form is Format.DOCKER else _oci
-    return make(image, sorted(names))
-
-
-def _docker(image: Written, names: list[str]) -> Iterator[bytes]:
-    config, layer = f"{_hex(image_id(image.config))}.json", f"{_hex(image.layer.diff_id)}.tar"
-    yield from _member(config, image.config)
-    yield from _member("manifest.json", _json([{"Config": config, "RepoTags": names or None, "Layers": [layer]}]))
-    yield from _layer(layer, image)
+def docker_archive(
+    config: bytes, layers: Sequence[tuple[str, int, Iterable[bytes]]], names: Iterable[str]
+) -> Iterator[bytes]:
+    """A configuration and its layers (diff ID, size, pieces of the uncompressed tar) as `docker save` writes them."""
+    config_name = f"{_hex(image_id(config))}.json"
+    unique = {diff_id: (size, pieces) for diff_id, size, pieces in layers}
+    listed = [f"{_hex(diff_id)}.tar" for diff_id, _, _ in layers]
+    yield from _member(config_name, config)
+    tags = sorted(names) or None
+    yield from _member("manifest.json", to_json([{"Config": config_name, "RepoTags": tags, "Layers": listed}]))
+    for diff_id, (size, pieces) in unique.items():
+        yield from _large(f"{_hex(diff_id)}.tar", size, pieces)
     yield _END
 
 
-def _oci(image: Written, names: list[str]) -> Iterator[bytes]:
-    labels = json.loads(image.config)["config"]["Labels"]
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": _descriptor("config.v1+json", image_id(image.config), len(image.config)),
-            "layers": [_descriptor("layer.v1.tar", image.layer.diff_id, image.layer.size)],
-            "annotations": {key: labels[key] for key in (BASE_DIGEST, BASE_NAME)},
-        }
-    )
-    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-    entry = _descriptor("manifest.v1+json", digest, len(manifest))
-    # Tools for OCI layouts know an image by the first annotation; containerd takes the second, and untouched.
-    named = [{"org.opencontainers.image.ref.name": name, "io.containerd.image.name": full_name(name)} for name in names]
-    index = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [{**entry, "annotations": annotations} for annotations in named] or [entry],
-    }
-    yield from _member(f"blobs/sha256/{_hex(image_id(image.config))}", image.config)
-    yield from _member(f"blobs/sha256/{_hex(digest)}", manifest)
-    yield from _member("index.json", _json(index))
-    yield from _member("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-    yield from _layer(f"blobs/sha256/{_hex(image.layer.diff_id)}", image)
+def _oci(image: Written, names: list[str], referrers: list[Referrer]) -> Iterator[bytes]:
+    blobs = {digest_of(image.config): image.config}
+    document = manifest(image, plain_layer(image))
+    found = describe(MANIFEST, document)
+    blobs[digest_of(document)] = document
+    listed = entries(found, names)
+    for referrer in referrers:
+        text, parts = artifact(referrer, found)
+        blobs.update((digest_of(data), data) for data in (*parts, text))
+        listed.append(artifact_entry(text, referrer))
+    for digest, data in blobs.items():
+        yield from _member(f"blobs/sha256/{_hex(digest)}", data)
+    yield from _member("index.json", index(listed))
+    yield from _member("oci-layout", LAYOUT)
+    yield from _large(f"blobs/sha256/{_hex(image.layer.diff_id)}", image.layer.size, _pieces(image.layer_file))
     yield _END
 
 
@@ -103,22 +91,25 @@ def _hex(digest: str) -> str:
     return digest.partition(":")[2]
 
 
-def _descriptor(kind: str, digest: str, size: int) -> dict[str, Any]:
-    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": size}
-
-
-def _json(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
 def _member(name: str, data: bytes) -> Iterator[bytes]:
     yield tar_header(name.encode(), size=len(data))
     yield data + b"\0" * (-len(data) % tarfile.BLOCKSIZE)
 
 
-def _layer(name: str, image: Written) -> Iterator[bytes]:
-    yield tar_header(name.encode(), size=image.layer.size)
-    with image.layer_file.open("rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-    yield b"\0" * (-image.layer.size % tarfile.BLOCKSIZE)
+def _large(name: str, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    yield tar_header(name.encode(), size=size)
+    yield from pieces
+    yield b"\0" * (-size % tarfile.BLOCKSIZE)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from file_part(file, 0, path.stat().st_size)
+
+
+def file_part(file: BinaryIO, start: int, size: int) -> Iterator[bytes]:
+    """A part of a file in pieces, read at its offsets."""
+    end = start + size
+    while start < end and (piece := os.pread(file.fileno(), min(_PIECE, end - start), start)):
+        start += len(piece)
+        yield piece

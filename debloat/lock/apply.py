@@ -15,17 +15,16 @@ from debloat import __version__, sensor
 from debloat.closure import World
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Closure, Image, Want
+from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name
-from debloat.cut import Minimal, carved, cut, save
+from debloat.cut import Minimal, carved, cut
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
-from debloat.engine.workspace import Workspace
-from debloat.image.archive import Destination
+from debloat.engine.workspace import Scratch, Workspace
 from debloat.image.archive import archive as archived
-from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
@@ -35,6 +34,9 @@ from debloat.record.asks import Limits
 from debloat.record.record import record
 from debloat.record.session import Recorder
 from debloat.rules import prepare
+from debloat.store.location import Location, image_location
+from debloat.store.source import Source, opened
+from debloat.store.write import write
 from debloat.verify import Comparison, Judge, Verdict, missed_paths
 
 
@@ -92,8 +94,11 @@ class Cut:
         return not (self.diff or self.moves or self.gone)
 
 
-def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes, progress: Progress) -> Cut:
-    """Carry the lock's seeds over to an image, close over them and carve. UsageError for another platform."""
+def cut_by(source: Source, image: Image, lock: Lock, progress: Progress) -> Cut:
+    """Carry the lock's seeds over to an image, close over them and carve. UsageError for another platform.
+
+    `image` is the source's, its configuration whole where the result is to be used.
+    """
     if platform(image) != lock.platform:
         raise UsageError(
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
@@ -103,12 +108,12 @@ def cut_by(workspace: Workspace, image: Image, lock: Lock, sensor_binary: bytes,
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
         if not known:
             pool.submit(prepare, image.platform)  # while the engine starts the container
-        rootfs = open_rootfs(workspace, image, sensor_binary)
+        rootfs = source.rootfs()
         rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
         packages = dpkg.read(rootfs)
     with progress.stage("close and carve"):
-        return (known and _as_locked(image, lock, rootfs, packages, workspace.directory)) or _closed_anew(
-            image, lock, rootfs, packages, workspace.directory
+        return (known and _as_locked(image, lock, rootfs, packages, source.directory)) or _closed_anew(
+            image, lock, rootfs, packages, source.directory
         )
 
 
@@ -141,7 +146,7 @@ def side(lock: Lock, name: str) -> Side:
 
 
 def apply(
-    engine: Engine,
+    engine: Engine | None,
     reference: str,
     lock: Lock,
     progress: Progress,
@@ -149,26 +154,38 @@ def apply(
     target: str = "",
     recipe: Recipe | None = None,
     force: bool = False,
-    archive: Destination | None = None,
+    output: Location | None = None,
+    platform: Wanted | None = None,
+    tag: bool = True,
 ) -> Applied:
-    """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven."""
-    with Workspace(engine) as workspace:
-        image = engine.image(reference)
-        target = result_name(image, target, engine.info().traits.registry)
-        image = replace(image, config=engine.whole_config(image))
-        binary = sensor.binary(engine.info().architecture)
-        done = cut_by(workspace, image, lock, binary, progress)
+    """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven.
+
+    It goes to `output` as well, or, with `tag` false, there alone. Without an engine there is no recipe and no tag.
+    """
+    with (
+        Workspace(engine) if engine is not None else Scratch() as run,
+        opened(run, image_location(reference, platform)) as source,
+    ):
+        target = result_name(source.image, target, engine.info().traits.registry if engine is not None else "")
+        done = cut_by(source, replace(source.image, config=source.whole_config()), lock, progress)
         minimal = done.minimal
-        with progress.stage("load"):
-            workspace.load(archived(minimal.written, [workspace.pending]))
         verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
-        if recipe is not None:
-            verdict, missed = replay(workspace, done, recipe, binary, progress)
-        result = target if verdict.passed or force else ""
-        if result:
-            workspace.publish(result)
-            if archive is not None:
-                save(minimal, result, archive)
+        if isinstance(run, Workspace) and (tag or recipe is not None):
+            with progress.stage("load"):
+                run.load(archived(minimal.written, [run.pending]))
+            if recipe is not None:
+                binary = sensor.binary(run.engine.info().architecture)
+                verdict, missed = replay(
+                    run, replace(done, image=replace(done.image, id=source.runnable().id)), recipe, binary, progress
+                )
+        result = ""
+        if verdict.passed or force:
+            if tag and isinstance(run, Workspace):
+                run.publish(target)
+            if output is not None:
+                with progress.stage("write"):
+                    write(minimal.written, target, output)
+            result = target if tag else str(output)
         return Applied(done.lock, done.diff, done.moves, done.gone, result, verdict.answers, missed, notes)
 
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol, Self
 from debloat.core.errors import DebloatError
 from debloat.core.model import Image
 from debloat.core.platform import Wanted
-from debloat.image.archive import Written
+from debloat.image.oci import Referrer, Written
 
 
 class StoreError(DebloatError):
@@ -78,19 +78,6 @@ class StoredImage:
     config: bytes
     manifest: Blob
     layers: tuple[StoredLayer, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Referrer:
-    """What speaks of an image and is stored beside it: an artifact whose manifest has the image's as its `subject`.
-
-    `artifact_type` says what it is (`application/vnd.in-toto+json`, ...), `content` is its only layer, of `media_type`.
-    """
-
-    artifact_type: str
-    media_type: str
-    content: bytes
-    annotations: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class ImageStore(Protocol):

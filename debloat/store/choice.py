@@ -14,11 +14,11 @@ from debloat.core.errors import UsageError
 from debloat.core.model import Image
 from debloat.core.platform import Wanted
 from debloat.core.platform import wanted as platform_of
+from debloat.image.oci import REF_NAME
 from debloat.store.base import Blob, ImageStore, StoredImage, Variant
 from debloat.store.documents import (
     MAX_CONFIG,
     MAX_MANIFEST,
-    REF_NAME,
     Index,
     image_of,
     is_image,

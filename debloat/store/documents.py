@@ -15,6 +15,7 @@ from typing import Any
 
 from debloat.core.model import Image
 from debloat.engine.inspection import EPOCH, config_of, mapping, text
+from debloat.image.oci import CONFIG, INDEX, MANIFEST
 from debloat.store.base import Blob, StoredLayer, Variant
 
 MAX_MANIFEST = 4 << 20
@@ -23,17 +24,12 @@ MAX_CONFIG = 16 << 20
 MAX_LAYERS = 1024
 MAX_BLOB = 1 << 40
 
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
-REF_NAME = "org.opencontainers.image.ref.name"
 
-MANIFESTS = (OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST)
+MANIFESTS = (INDEX, DOCKER_INDEX, MANIFEST, DOCKER_MANIFEST)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
-_IMAGE_CONFIGS = (OCI_CONFIG, "application/vnd.docker.container.image.v1+json")
+_IMAGE_CONFIGS = (CONFIG, "application/vnd.docker.container.image.v1+json")
 
 
 @dataclass(frozen=True, slots=True)

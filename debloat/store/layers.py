@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -50,25 +50,20 @@ class LayerContents:
     """Contents of files in uncompressed layers, read where they lie, behind the `Contents` protocol."""
 
     def __init__(self) -> None:
-        self.places: dict[str, tuple[int, int, int]] = {}
-        """Descriptor, offset and size, by path."""
-        self._files: list[BinaryIO] = []
-
-    def hold(self, file: BinaryIO) -> None:
-        """Keep a file open for as long as the contents are."""
-        self._files.append(file)
+        self.places: dict[str, tuple[BinaryIO, int, int]] = {}
+        """Layer's file, offset and size, by path."""
 
     def fetch(self, paths: Iterable[str]) -> None:
         pass
 
     def read(self, path: str, limit: int | None = None) -> bytes:
-        descriptor, offset, size = self.places[path]
-        return read_at(descriptor, size if limit is None else min(size, limit), offset)
+        file, offset, size = self.places[path]
+        return read_at(file.fileno(), size if limit is None else min(size, limit), offset)
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        descriptor, offset, size = self.places[path]
+        file, offset, size = self.places[path]
         for done in range(0, size, PIECE):
-            yield read_at(descriptor, min(PIECE, size - done), offset + done)
+            yield read_at(file.fileno(), min(PIECE, size - done), offset + done)
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:
@@ -79,8 +74,15 @@ def read_at(descriptor: int, size: int, offset: int) -> bytes:
     return data
 
 
-def open_layers(store: ImageStore, image: StoredImage, directory: Path, where: str) -> Rootfs:
-    """The root file system of a stored image; layers are uncompressed into `directory`, and stay there for contents.
+class OpenLayers(NamedTuple):
+    """A stored image, open: its root file system, and its layers uncompressed, by their diff IDs."""
+
+    rootfs: Rootfs
+    layers: Mapping[str, Spooled]
+
+
+def open_layers(store: ImageStore, image: StoredImage, directory: Path, where: str) -> OpenLayers:
+    """Read a stored image; layers are uncompressed into `directory`, and stay there for the contents.
 
     StoreError where a layer is not what the manifest and the configuration say, or no image can have it.
     """
@@ -92,16 +94,15 @@ def open_layers(store: ImageStore, image: StoredImage, directory: Path, where: s
         wanted = {layer.diff_id: layer for layer in image.layers}
         spooling = {key: pool.submit(spool, store, layer, directory, budget, where) for key, layer in wanted.items()}
         try:
+            layers = {key: future.result() for key, future in spooling.items()}
             for layer in image.layers:
-                spooled = spooling[layer.diff_id].result()
-                contents.hold(spooled.file)
-                overlay.add(spooled)
+                overlay.add(layers[layer.diff_id])
         except BaseException:
             budget.stop()
             raise
     entries = overlay.entries()
     made = overlay.volumes_without_directory(image.image.config.volumes)
-    return Rootfs(without_engine_made(with_mount_points(entries), made), contents)
+    return OpenLayers(Rootfs(without_engine_made(with_mount_points(entries), made), contents), layers)
 
 
 class Budget:
@@ -183,7 +184,7 @@ class Overlay:
                 self._hide(path)
             for path, member in found:
                 if not (hidden and path.rpartition("/")[2].startswith(_WHITEOUT)):
-                    self._put(path, member, descriptor)
+                    self._put(path, member, layer.file)
         except Damaged as error:
             raise damaged(self._where, f"a layer has {error}") from None
 
@@ -201,7 +202,7 @@ class Overlay:
             if directory:
                 self._remove(_join(directory, gone))
 
-    def _put(self, path: str, member: Member, descriptor: int) -> None:
+    def _put(self, path: str, member: Member, file: BinaryIO) -> None:
         if path == "/":
             if member.kind != b"5":
                 raise Damaged("a root that is no directory")
@@ -225,7 +226,7 @@ class Overlay:
         self._nodes[path] = _entry(path, kind, member)
         self._below.setdefault(parent, set()).add(path)
         if kind is _FILE:
-            self._contents.places[path] = (descriptor, member.offset, member.size)
+            self._contents.places[path] = (file, member.offset, member.size)
 
     def _link(self, path: str, member: Member) -> None:
         """One more name of a file; what the header says of owner, mode and time holds for all its names."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debloat.core.errors import UsageError
+from debloat.core.platform import Wanted
 from debloat.core.reference import must_be_reference
 
 
@@ -28,15 +29,21 @@ IN_FILES = (Transport.DOCKER_ARCHIVE, Transport.OCI, Transport.OCI_ARCHIVE)
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place of an image: `path` for a file or a directory, `name` the reference or the tag in it, as far as given."""
+    """A place of an image: `path` for a file or a directory, `name` the reference or the tag in it, as far as given.
+
+    `platform` is which of several images there is meant.
+    """
 
     transport: Transport
     path: Path = Path()
     name: str = ""
+    platform: Wanted | None = None
 
     def __str__(self) -> str:
         if self.transport in IN_FILES:
             return f"{self.transport}:{self.path}" + (f":{self.name}" if self.name else "")
+        if self.on_engine:
+            return self.name
         return f"{self.transport}:{'//' if self.transport is Transport.REGISTRY else ''}{self.name}"
 
     @property
@@ -49,10 +56,10 @@ _KNOWN = re.compile(rf"({'|'.join(Transport)}):(.*)", re.DOTALL)
 _UNKNOWN = re.compile(r"(dir|docker-tarball|sif|ostree|tarball|https?|oci-registry):(.*)", re.DOTALL)
 
 
-def image_location(text: str) -> Location:
+def image_location(text: str, platform: Wanted | None = None) -> Location:
     """What a word that names an image says; without a transport it is one of the engine."""
     location = parse(text)
-    return location if location is not None else Location(Transport.DAEMON, name=text)
+    return replace(location or Location(Transport.DAEMON, name=text), platform=platform)
 
 
 def output_location(text: str) -> Location:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from debloat.core.errors import InternalError
 from debloat.store.base import ImageStore
 from debloat.store.location import Location, Transport
@@ -11,7 +13,7 @@ def open_store(location: Location) -> ImageStore:
     """The store of a location that is not the engine's; to be used as a context manager."""
     from debloat.store.files import DockerArchive, Layout
 
-    stores = {
+    stores: dict[Transport, Callable[[Location], ImageStore]] = {
         Transport.DOCKER_ARCHIVE: DockerArchive,
         Transport.OCI: Layout,
         Transport.OCI_ARCHIVE: Layout,

@@ -13,7 +13,8 @@ import pytest
 
 from debloat.core.model import Closure, Entry, Image, ImageConfig, Kind
 from debloat.image import carve
-from debloat.image.archive import Destination, Format, Written, archive, destination
+from debloat.image.archive import Format, archive
+from debloat.image.oci import Written
 from debloat.image.rootfs import MemoryContents, Rootfs
 from tests.support.engine import read_archive
 
@@ -93,17 +94,3 @@ def test_an_unnamed_layout_has_its_image_all_the_same(written: Written) -> None:
 @pytest.mark.parametrize("form", Format)
 def test_the_same_image_gives_the_same_bytes(written: Written, form: Format) -> None:
     assert b"".join(archive(written, ["b:1", "a:1"], form)) == b"".join(archive(written, ["a:1", "b:1"], form))
-
-
-@pytest.mark.parametrize(
-    ("said", "format_", "path"),
-    [
-        ("x.tar", Format.DOCKER, "x.tar"),
-        ("docker-archive:x.tar", Format.DOCKER, "x.tar"),
-        ("oci-archive:/a/x.tar", Format.OCI, "/a/x.tar"),
-        ("a:b.tar", Format.DOCKER, "a:b.tar"),
-        ("oci-archive", Format.DOCKER, "oci-archive"),
-    ],
-)
-def test_where_it_goes(said: str, format_: Format, path: str) -> None:
-    assert destination(said) == Destination(format_, Path(path))

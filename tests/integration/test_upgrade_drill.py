@@ -16,7 +16,6 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from debloat import sensor
 from debloat.cli.main import main
 from debloat.core.progress import Silent
 from debloat.engine.docker import connect
@@ -25,6 +24,7 @@ from debloat.image.reader import exported_rootfs
 from debloat.lock import format as locks
 from debloat.lock.apply import Cut, cut_by
 from debloat.lock.format import Lock
+from debloat.store.source import OnEngine
 from tests.support import engines, schemas
 from tests.support.engines import Images
 
@@ -314,7 +314,8 @@ def test_neither_process_nor_place_changes_a_byte(drill: Drill, tmp_path: Path, 
 @pytest.mark.parametrize("tool", ["", "0.0.9"], ids=["by the manifest", "closed anew"])
 def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
     lock = locks.parse(drill.locked, "x")
-    monkeypatch.setattr("debloat.lock.apply.open_rootfs", lambda workspace, image, _: exported_rootfs(workspace, image))
+    exported = lambda workspace, image, _: exported_rootfs(workspace, image)  # noqa: E731
+    monkeypatch.setattr("debloat.store.source.open_rootfs", exported)
     done = cut_again(drill, replace(lock, tool=tool or lock.tool))
     assert done.minimal.layer.diff_id == lock.layer
     assert locks.dump(done.lock) == drill.locked
@@ -323,7 +324,8 @@ def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pyt
 
 def cut_again(drill: Drill, lock: Lock) -> Cut:
     with Workspace(connect()) as workspace:
-        return cut_by(workspace, workspace.engine.image(drill.first), lock, sensor.binary("amd64"), Silent())
+        source = OnEngine(workspace, drill.first, pull=False)
+        return cut_by(source, source.image, lock, Silent())
 
 
 def test_a_manifest_that_does_not_give_the_layer_is_not_followed(drill: Drill) -> None:
