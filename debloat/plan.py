@@ -200,7 +200,7 @@ def _of(image: Image, target: str, policy: Policy) -> Plan:
 
 def _reading(engine: Engine | None, location: Location) -> Iterator[PlannedContainer]:
     """The container that an engine's image is read in; those that lie elsewhere are read without one."""
-    if engine is not None and location.on_engine:
+    if engine is not None and location.on_engine and not engine.info().traits.own:
         yield PlannedContainer("read", "", False, (), "0:0", reading_spec("", "", engine.info().traits))
 
 

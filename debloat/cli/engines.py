@@ -7,23 +7,29 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.platform import Wanted, wanted
 
 if TYPE_CHECKING:
     from debloat.engine.base import Engine
     from debloat.store.source import Source
 
+VARIABLE = "DEBLOAT_ENGINE"
+"""Names the engine where the command line does not."""
+
 
 class Engines:
     """Gives a verb its engine, the same one each time, and closes it with the command.
 
-    `connect` makes it; without one it is the engine that the environment names (`debloat.engine.docker.connect`), whose
-    client is imported then and not before. It stands in click's context, so that tests put another in its place.
+    `connect` makes it; without one it is the engine that the environment names whose client is
+    imported then and not before. It stands in click's context, so that tests put another in its place.
     """
 
     def __init__(self, connect: Callable[[], Engine] | None = None) -> None:
         self.platform = ""
         """What images are to be for (`debloat.core.platform.wanted`); empty for what the engine takes by itself."""
+        self.choice = ""
+        """Which engine is wanted, by its name; empty for what the environment says, or what answers."""
         self._connect = connect
         self._engine: Engine | None = None
 
@@ -56,7 +62,8 @@ class Engines:
     def connect(self) -> Engine:
         """The engine; EngineUnavailable where it cannot be reached."""
         if self._engine is None:
-            self._engine = (self._connect or _usual)()
+            choice = self.choice or os.environ.get(VARIABLE, "")
+            self._engine = self._connect() if self._connect else _by_name(choice)
             if self.wanted is not None:
                 self._engine.prefer(self.wanted)
         return self._engine
@@ -68,7 +75,30 @@ class Engines:
             self._engine = None
 
 
-def _usual() -> Engine:
+def _by_name(choice: str) -> Engine:
+    """The engine of a name; without one the daemon that is named or answers, else debloat's own."""
+    if choice == "embedded":
+        return _embedded()
+    if choice not in ("", "docker", "podman"):
+        raise UsageError(f"cannot use the engine {choice!r}: there is none", "docker, podman and embedded are there")
+    from debloat.engine import endpoint
     from debloat.engine.docker import connect
+
+    try:
+        return connect(choice)
+    except EngineUnavailable as error:
+        if choice or endpoint.is_named():
+            raise
+        try:
+            return _embedded()
+        except EngineUnavailable as own:
+            raise EngineUnavailable(
+                f"cannot run containers: no daemon answers ({error.message}), nor can debloat by itself ({own.message})",
+                own.hint,
+            ) from own
+
+
+def _embedded() -> Engine:
+    from debloat.embedded.engine import connect
 
     return connect()

@@ -153,8 +153,20 @@ class Verbosity:
 
 
 @options
+class OnEngine:
+    """What runs containers."""
+
+    engine: Literal["docker", "podman", "embedded"] | None = option(
+        "--engine",
+        text="What runs containers (default: $DEBLOAT_ENGINE, else the daemon that answers, else debloat itself).",
+    )
+
+
+@options
 class Where:
-    """Which of an image's platforms is meant."""
+    """Which of an image's platforms is meant, and on which engine."""
+
+    on: OnEngine = group(OnEngine)
 
     platform: str | None = option(
         "--platform",
@@ -224,12 +236,14 @@ class Why:
 @options
 class Doctor:
     json: bool = option("--json", text="As JSON.")
+    on: OnEngine = group(OnEngine)
 
 
 @options
 class Gc:
     dry_run: bool = option("--dry-run", text="Only list.")
     all: bool = option("--all", text="Those of runs on other machines too, however young.")
+    on: OnEngine = group(OnEngine)
 
 
 @options
@@ -375,6 +389,7 @@ def verb(
             context = click.get_current_context()
             engines = context.ensure_object(Engines)
             engines.platform = given.get("platform") or ""
+            engines.choice = given.get("engine") or ""
             context.call_on_close(engines.close)
             function(value(cls, given), engines)
 

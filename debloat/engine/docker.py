@@ -46,12 +46,12 @@ _ADDED = 1
 """`Kind` of a path that a container has and its image has not (`GET /containers/X/changes`)."""
 
 
-def connect() -> DockerEngine:
+def connect(product: str = "") -> DockerEngine:
     """The engine that `DOCKER_HOST`, `DOCKER_CONTEXT` or the current context names, as the docker CLI finds it.
 
-    Where none does and Docker does not answer: Podman, where one listens.
+    Where none does and Docker does not answer: Podman, where one listens. `product` asks for one of them alone.
     """
-    first, *others = find()
+    first, *others = find(product)
     try:
         return _connect(first)
     except EngineUnavailable:

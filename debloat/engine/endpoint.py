@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import docker.context
@@ -40,14 +41,35 @@ class Endpoint:
         return self.scheme in _SOCKETS or (self.scheme != "ssh" and urlsplit(self.url).hostname in _HERE)
 
 
-def find() -> tuple[Endpoint, ...]:
+def is_named() -> bool:
+    """Whether the environment or the current context names an engine; EngineUnavailable where what does is broken."""
+    return bool(os.environ.get("DOCKER_HOST")) or _is_named(_context())
+
+
+def find(product: str = "") -> tuple[Endpoint, ...]:
     """The endpoint that the environment or the current context names; else the sockets of this machine, in order.
 
-    EngineUnavailable where what names one is broken.
+    `product` leaves out those of others. EngineUnavailable where what names one is broken, or there is none.
     """
     host = os.environ.get("DOCKER_HOST")
     if host:
         return (Endpoint(host, None if host.startswith(("unix:", "ssh:")) else _tls_of_environment(host)),)
+    context = _context()
+    named_one = Endpoint(context.Host or DEFAULT, context.TLSConfig)
+    if _is_named(context) or product == "docker":
+        return (named_one,)
+    podman = tuple(_of_podman())
+    if product == "podman" and not podman:
+        raise EngineUnavailable("cannot reach Podman: it listens nowhere", "systemctl --user start podman.socket")
+    return podman if product == "podman" else (named_one, *podman)
+
+
+def _is_named(context: Any) -> bool:
+    return bool(os.environ.get("DOCKER_CONTEXT")) or context.Name != "default"
+
+
+def _context() -> Any:
+    """The context of the docker command that is in force."""
     name = os.environ.get("DOCKER_CONTEXT")
     try:
         api = docker.context.ContextAPI
@@ -57,8 +79,7 @@ def find() -> tuple[Endpoint, ...]:
     if context is None:
         named = f"{name!r}" if name else "that ~/.docker/config.json names"
         raise EngineUnavailable(f"cannot find the docker context {named}", "see `docker context ls`")
-    named_one = Endpoint(context.Host or DEFAULT, context.TLSConfig)
-    return (named_one,) if name or context.Name != "default" else (named_one, *_of_podman())
+    return context
 
 
 def _of_podman() -> Iterator[Endpoint]:

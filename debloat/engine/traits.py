@@ -31,6 +31,11 @@ class EngineTraits:
         return self.product
 
     @property
+    def own(self) -> bool:
+        """Whether it is debloat's own: it takes images from wherever they lie, and shows their layers."""
+        return self.product == "embedded"
+
+    @property
     def registry(self) -> str:
         """What stands before the name of an image that was made here and names no registry; empty for nothing."""
         return "localhost" if self.store == "containers" else ""

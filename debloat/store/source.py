@@ -119,6 +119,9 @@ class InStore:
 @contextlib.contextmanager
 def opened(run: Scratch, location: Location, *, pull: bool = True) -> Iterator[Source]:
     """The image of a location, on the run's engine where it is one of an engine's (the run is a `Workspace` then)."""
+    if isinstance(run, Workspace) and run.engine.info().traits.own:
+        yield OnEngine(run, location.name if location.on_engine else str(location), pull)
+        return
     if location.on_engine:
         if not isinstance(run, Workspace):
             raise InternalError(f"{location} is on an engine, and there is none")
