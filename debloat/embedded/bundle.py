@@ -42,7 +42,8 @@ class Surroundings:
 
     `name` is its host name, `root` its root file system, `files` a directory with hosts, hostname and resolv.conf,
     `network` a network namespace (empty for the machine's own), `init` a program for `--init`, `capabilities` those
-    that the machine can give (bounding set), `descriptors` the most that it may have open.
+    that the machine can give (bounding set), `descriptors` the most that it may have open. `user` says that its root is
+    a user's own.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Surroundings:
     init: str
     capabilities: frozenset[str]
     descriptors: int
+    user: bool = False
 
 
 def program(spec: ContainerSpec, config: ImageConfig) -> tuple[str, ...]:
@@ -126,7 +128,7 @@ def document(
         "process": main,
         "root": {"path": str(around.root), "readonly": spec.read_only},
         "hostname": around.name,
-        "mounts": [*_MOUNTS, _SYS if around.network else _HOST_SYS, *_own_files(around), *_tmpfs(spec)],
+        "mounts": [*_MOUNTS, _HOST_SYS if around.user or not around.network else _SYS, *_own_files(around), *_tmpfs(spec)],
         "linux": {
             "namespaces": namespaces,
             "maskedPaths": list(_MASKED),
@@ -149,7 +151,8 @@ _MOUNTS = (
 )
 _SYS = _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
 _HOST_SYS = _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
-"""Of the machine's own network no sysfs can be mounted in a user namespace that does not own it."""
+"""As it is here: a user's own root may mount no other, for the network's sake, or because a container hides parts of it
+(mount_namespaces(7))."""
 
 
 def _own_files(around: Surroundings) -> list[dict[str, Any]]:

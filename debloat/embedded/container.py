@@ -172,6 +172,7 @@ class Container:
             runtime.init() if self._spec.init else "",
             bounding_set(),
             min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % (1 << 63), MAX_DESCRIPTORS),
+            self._ground.user,
         )
         self._held = bundle.capabilities(self._spec, around.capabilities)
         profile = seccomp.profile(self._held, seccomp.architecture_of(machine.machine), (major, minor))

@@ -24,7 +24,7 @@ from debloat.embedded import runtime, seccomp, userns
 from debloat.embedded.archives import pieces, untar, write_tar
 from debloat.embedded.container import Container, Ground
 from debloat.embedded.images import Images
-from debloat.embedded.layers import Files, Layers, chain_ids
+from debloat.embedded.layers import Files, Layers
 from debloat.embedded.namespace import Namespace
 from debloat.embedded.network import Network
 from debloat.embedded.place import Place, alone, shared, usual
@@ -127,11 +127,10 @@ class EmbeddedEngine:
             if not identifier or not (self._place.images / identifier.removeprefix("sha256:")).exists():
                 return None
             image = self._images.image(identifier, name)
-            chain = chain_ids(image.layers)
-            if not all(self._layers.has(chain_id) for chain_id in chain):
+            if not self._layers.has(image.layers):
                 return None
             self._images.use(identifier)
-            return replace(image, size=sum(self._layers.size(chain_id) for chain_id in chain))
+            return replace(image, size=self._layers.size([image.layers]))
 
     def _fits(self, image: Image) -> bool:
         return self._wanted is None or self._wanted.fits(image.os, image.architecture, image.variant)
@@ -158,8 +157,7 @@ class EmbeddedEngine:
 
     def _size(self) -> int:
         with self._place.locked():
-            chains = {c for i in self._images.ids() for c in chain_ids(self._images.image(i).layers)}
-        return sum(self._layers.size(chain_id) for chain_id in chains)
+            return self._layers.size([self._images.image(identifier).layers for identifier in self._images.ids()])
 
     def _shrink(self, keep: set[str]) -> None:
         """Let images go that can be had again, until there is room; nothing as long as others use the place."""
@@ -182,8 +180,7 @@ class EmbeddedEngine:
                     self._images.unname(name.name)
             for identifier in gone:
                 self._images.remove(identifier)
-            chains = [c for i in self._images.ids() for c in chain_ids(self._images.image(i).layers)]
-            trees = self._layers.keep_only(chains)
+            trees = self._layers.keep_only([self._images.image(left).layers for left in self._images.ids()])
         for tree in trees:
             shutil.rmtree(tree, ignore_errors=True)
         return len(gone)
@@ -202,7 +199,7 @@ class EmbeddedEngine:
 
     def files(self, image: Image) -> Files:
         """An image's entries and files as its layers have them."""
-        return Files(self._layers, image.layers, image.reference or image.id)
+        return self._layers.files(image.layers, image.reference or image.id)
 
     def load(self, tar: Iterable[bytes], name: str) -> None:
         draft = Path(tempfile.mkdtemp(prefix=f"{new_run()}-", dir=self._place.drafts))
@@ -250,7 +247,7 @@ class EmbeddedEngine:
             )
         container = Container(self._ground, secrets.token_hex(32), spec, image)
         self._containers[container.id] = container
-        layers = [self._layers.directory(chain_id).name for chain_id in chain_ids(image.layers)]
+        layers = [directory.name for directory in self._layers.directories(image.layers)]
         try:
             container.create(layers, self._network(spec.network))
         except BaseException as error:

@@ -10,8 +10,9 @@ import hashlib
 import marshal
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -46,12 +47,26 @@ class Layers:
     def __init__(self, place: Place, *, user: bool) -> None:
         self._place = place
         self._user = user
+        self._flat = not _takes_whiteouts(place.drafts)
+        """Whether an image's layers have to be unpacked into one directory, as on another overlay."""
 
-    def has(self, chain_id: str) -> bool:
-        return self._headers(chain_id).exists()
+    def has(self, diff_ids: Sequence[str]) -> bool:
+        """Whether all layers of an image are there."""
+        return all(self._headers(chain_id).exists() for chain_id in self._own(diff_ids))
 
-    def directory(self, chain_id: str) -> Path:
-        """The layer as overlayfs takes it. Names are short: those of all layers go into one page (mount(2))."""
+    def directories(self, diff_ids: Sequence[str]) -> list[Path]:
+        """The layers of an image as overlayfs takes them, lowest first.
+
+        Names are short: those of all layers go into one page (mount(2)).
+        """
+        return [self._directory(chain_id) for chain_id in self._own(diff_ids)]
+
+    def _own(self, diff_ids: Sequence[str]) -> list[str]:
+        """The chain IDs by which an image's directories are known."""
+        chain = chain_ids(diff_ids)
+        return chain[-1:] if self._flat else chain
+
+    def _directory(self, chain_id: str) -> Path:
         return self._place.layers / _short(chain_id)
 
     def _headers(self, chain_id: str) -> Path:
@@ -63,13 +78,13 @@ class Layers:
         StoreError where one is damaged, or is not what the configuration says.
         """
         chain = chain_ids(image.image.layers)
-        missing = [number for number, chain_id in enumerate(chain) if not self.has(chain_id)]
-        if not missing:
+        there = next((n for n, chain_id in enumerate(chain) if not self._headers(chain_id).exists()), len(chain))
+        if self.has(image.image.layers):
             return
         draft = Path(tempfile.mkdtemp(prefix=f"{new_run()}-", dir=self._place.drafts))
         try:
             with ThreadPoolExecutor(2) as pool:
-                self._add(store, image, where, draft, pool, range(missing[0], len(chain)))
+                self._add(store, image, where, draft, pool, range(0 if self._flat else there, len(chain)))
         except OSError as error:
             raise EngineUnavailable(
                 f"cannot unpack {where}: {error.strerror or error}", f"is there space left in {self._place.home}?"
@@ -87,11 +102,16 @@ class Layers:
             layer = image.layers[number]
             if layer.diff_id not in spooling:
                 spooling[layer.diff_id] = pool.submit(spool, store, layer, draft, budget, where)
+        unpacking = _Unpacking(self._stack(chain[: numbers[0]], where), draft, where, self._user, self._flat)
         try:
-            stack = self.stack(chain[: numbers[0]], where)
             for number in numbers:
-                spooled = spooling[image.layers[number].diff_id].result()
-                self._unpack(spooled, chain, number, stack, draft, where)
+                unpacking.lay(
+                    spooling[image.layers[number].diff_id].result(), lambda n: str(self._directory(chain[n]))
+                )
+                if not self._flat:
+                    self._keep(chain[number], unpacking)
+            if self._flat:
+                self._keep(chain[-1], unpacking)
         except BaseException:
             budget.stop()
             raise
@@ -100,32 +120,27 @@ class Layers:
                 if not future.cancel() and future.exception() is None:
                     future.result().file.close()
 
-    def _unpack(
-        self, layer: Spooled, chain: list[str], number: int, stack: Stack, draft: Path, where: str
-    ) -> None:
-        source = layer.file.fileno()
-        directory = draft / f"tree{number}"
-        directory.mkdir(mode=0o755)
-        directory.chmod(0o755)
-        try:
-            rows = list(members(lambda size, at: os.pread(source, size, at), layer.start + layer.size, layer.start))
-            tree = Tree(str(directory), source, lambda below: str(self.directory(chain[below])), user=self._user)
-            stack.lay(rows, tree)
-        except Damaged as error:
-            raise damaged(where, f"a layer has {error}") from None
-        headers = draft / f"headers{number}"
+    def _keep(self, chain_id: str, unpacking: _Unpacking) -> None:
+        """Move what was unpacked to where it belongs."""
+        size, directory, rows = unpacking.taken()
+        headers = directory.with_suffix(".headers")
         with headers.open("wb") as file:
-            marshal.dump((chain[number], tree.size), file)
-            marshal.dump([tuple(row) for row in rows], file)
+            marshal.dump((chain_id, size), file)
+            marshal.dump(rows, file)
         with self._place.locked():
-            if not self.has(chain[number]):
-                target = self.directory(chain[number])
+            if not self._headers(chain_id).exists():
+                target = self._directory(chain_id)
                 if target.exists():
-                    target.rename(draft / f"old{number}")  # of another format
+                    target.rename(directory.with_suffix(".old"))  # of another format
                 directory.rename(target)
-                headers.rename(self._headers(chain[number]))
+                headers.rename(self._headers(chain_id))
 
-    def stack(self, chain: Iterable[str], where: str) -> Stack:
+    def files(self, diff_ids: Sequence[str], where: str) -> Files:
+        """What is in an image whose layers are there."""
+        roots = [str(directory) for directory in self.directories(diff_ids)]
+        return Files(self._stack(self._own(diff_ids), where), roots * (len(diff_ids) if self._flat else 1))
+
+    def _stack(self, chain: Iterable[str], where: str) -> Stack:
         """Layers that are there, laid over each other by name."""
         stack = Stack(where)
         for chain_id in chain:
@@ -133,26 +148,33 @@ class Layers:
                 with self._headers(chain_id).open("rb") as file:
                     if marshal.load(file)[0] != chain_id:
                         raise ValueError("of another layer")
-                    rows = marshal.load(file)
+                    layers = marshal.load(file)
             except (OSError, ValueError, EOFError, TypeError, LookupError) as error:
                 raise EngineUnavailable(
                     f"cannot read the headers of the layer {chain_id[:19]}: {error}",
                     f"remove {self._place.home}, which is filled again when it is needed",
                 ) from error
-            stack.lay(map(Member._make, rows))
+            for rows in layers:
+                stack.lay(map(Member._make, rows))
         return stack
 
-    def size(self, chain_id: str) -> int:
-        """Bytes of the files of a layer; 0 for one that is not there."""
+    def size(self, images: Iterable[Sequence[str]]) -> int:
+        """Bytes of the files of images, those that they share once, as far as they are there."""
+        return sum(map(self._size, {chain_id for diff_ids in images for chain_id in self._own(diff_ids)}))
+
+    def _size(self, chain_id: str) -> int:
         try:
             with self._headers(chain_id).open("rb") as file:
                 return int(marshal.load(file)[1])
         except (OSError, ValueError, EOFError, TypeError, LookupError):
             return 0
 
-    def keep_only(self, chain_ids: Iterable[str]) -> list[Path]:
-        """Take all other layers away; where their files are now, to be removed. Called by who has locked the place."""
-        kept = {_short(chain_id) for chain_id in chain_ids}
+    def keep_only(self, images: Iterable[Sequence[str]]) -> list[Path]:
+        """Take all layers of other images away; where their files are now, to be removed.
+
+        Called by who has locked the place.
+        """
+        kept = {_short(chain_id) for diff_ids in images for chain_id in self._own(diff_ids)}
         gone = []
         for headers in self._place.indexes.iterdir():
             if headers.name.partition(".")[0] not in kept:
@@ -165,6 +187,57 @@ class Layers:
         return gone
 
 
+class _Unpacking:
+    """Layers on their way to the disk: each into a directory of its own, or all into one."""
+
+    def __init__(self, stack: Stack, draft: Path, where: str, user: bool, flat: bool) -> None:
+        self._stack = stack
+        self._draft = draft
+        self._where = where
+        self._user = user
+        self._flat = flat
+        self._count = 0
+        self._tree: Tree | None = None
+        self._directory = draft
+        self._rows: list[list[tuple[Any, ...]]] = []
+
+    def lay(self, layer: Spooled, below: Callable[[int], str]) -> None:
+        """Unpack one more layer; `below` gives the directory of an earlier one by its number."""
+        source = layer.file.fileno()
+        if self._tree is None:
+            self._directory = self._draft / f"tree{self._count}"
+            self._directory.mkdir(mode=0o755)
+            self._directory.chmod(0o755)
+            self._tree = Tree(str(self._directory), source, below, user=self._user, flat=self._flat)
+        self._tree.source = source
+        self._count += 1
+        try:
+            rows = list(members(lambda size, at: os.pread(source, size, at), layer.start + layer.size, layer.start))
+            self._stack.lay(rows, self._tree)
+        except Damaged as error:
+            raise damaged(self._where, f"a layer has {error}") from None
+        self._rows.append([tuple(row) for row in rows])
+
+    def taken(self) -> tuple[int, Path, list[list[tuple[Any, ...]]]]:
+        """What has come since the last time: bytes, the directory, and the headers of each layer."""
+        tree, rows = self._tree, self._rows
+        assert tree is not None
+        self._tree, self._rows = None, []
+        return tree.size, self._directory, rows
+
+
+def _takes_whiteouts(directory: Path) -> bool:
+    """Whether overlayfs's whiteouts can be made: not on another overlay (kernel, filesystems/overlayfs.rst)."""
+    place = directory / f"{new_run()}-whiteout"
+    try:
+        os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
+    except OSError:
+        return False
+    finally:
+        place.unlink(missing_ok=True)
+    return True
+
+
 def _short(chain_id: str) -> str:
     return chain_id.partition(":")[2][:24]
 
@@ -172,10 +245,9 @@ def _short(chain_id: str) -> str:
 class Files:
     """An image's entries, and its files where the layers lie: the contents of a `debloat.image.rootfs.Rootfs`."""
 
-    def __init__(self, layers: Layers, diff_ids: Sequence[str], where: str) -> None:
-        chain = chain_ids(diff_ids)
-        self._roots = [str(layers.directory(chain_id)) for chain_id in chain]
-        self._stack = layers.stack(chain, where)
+    def __init__(self, stack: Stack, roots: list[str]) -> None:
+        self._stack = stack
+        self._roots = roots
 
     def entries(self) -> Iterator[Entry]:
         """All entries of the image, in no order."""

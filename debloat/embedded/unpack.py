@@ -89,14 +89,18 @@ class Tree:
     """The directory that one layer is unpacked into; `source` is a descriptor of its tar.
 
     `below` gives the directory of a lower layer by its number. `user` is for an overlay in a user namespace, where no
-    device nodes can be made and some attributes not be set.
+    device nodes can be made and some attributes not be set. `flat` is for a directory of several layers: what one of
+    them hides is removed.
     """
 
-    def __init__(self, directory: str, source: int, below: Callable[[int], str], *, user: bool) -> None:
+    def __init__(
+        self, directory: str, source: int, below: Callable[[int], str], *, user: bool, flat: bool = False
+    ) -> None:
         self._root = directory
-        self._source = source
+        self.source = source
         self._below = below
         self._user = user
+        self._flat = flat
         self._opaque = "user.overlay.opaque" if user else "trusted.overlay.opaque"
         self._umask = os.umask(0o022)
         os.umask(self._umask)
@@ -113,11 +117,17 @@ class Tree:
     def opaque(self, directory: str, nodes: dict[str, Entry]) -> None:
         """Hide what the layers below have in a directory."""
         self._parents(directory, nodes)
-        os.setxattr(self._root + directory, self._opaque, b"y")
+        if self._flat:
+            for name in os.listdir(self._root + directory):
+                self._clear(f"{'' if directory == '/' else directory}/{name}")
+        else:
+            os.setxattr(self._root + directory, self._opaque, b"y")
 
     def hide(self, path: str, nodes: dict[str, Entry]) -> None:
         """Hide a name of the layers below."""
-        if path not in self._absent:
+        if self._flat:
+            self._clear(path)
+        elif path not in self._absent:
             self._parents(path.rpartition("/")[0] or "/", nodes)
             os.mknod(self._root + path, stat.S_IFCHR, os.makedev(0, 0))
             self._absent.add(path)
@@ -162,6 +172,7 @@ class Tree:
     def _clear(self, path: str) -> None:
         if path in self._made:
             shutil.rmtree(self._root + path)
+            # Every name below it goes too.
             for known in (self._made, self._others, self._absent):
                 known -= {p for p in known if p == path or p.startswith(path + "/")}
         else:
@@ -190,7 +201,7 @@ class Tree:
         try:
             at, end = member.offset, member.offset + member.size
             while at < end:
-                done = os.sendfile(handle, self._source, at, end - at)
+                done = os.sendfile(handle, self.source, at, end - at)
                 if not done:
                     raise Damaged("an end within a file")
                 at += done

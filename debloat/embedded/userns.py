@@ -16,10 +16,14 @@ from pathlib import Path
 from debloat.core.errors import EngineUnavailable
 from debloat.embedded import syscalls
 
-_SYS_ADMIN, _SETUID, _SETGID = 21, 7, 6
+_SETGID, _SETUID = 6, 7
 """Numbers of capabilities (capability.h)."""
+_NEEDED = (0, 12, 18, 21)
+"""CHOWN, NET_ADMIN, SYS_CHROOT and SYS_ADMIN: what root's containers are made with."""
+_ALL_IDS = (1 << 32) - 1
 _MAPPERS = ("newuidmap", "newgidmap")
 IN_CONTAINER = "--security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+_APPARMOR = "/proc/self/attr/current"
 """What Docker lets a container do without privileges, so that it can run containers."""
 
 
@@ -28,7 +32,7 @@ def enter() -> bool:
 
     EngineUnavailable with what is missing.
     """
-    if held(_SYS_ADMIN):
+    if all(map(held, _NEEDED)):
         return _is_users_own()
     mappings = ("uid", "gid")
     lines = [_mapping(kind) for kind in mappings]
@@ -69,7 +73,7 @@ def held(number: int) -> bool:
 def _is_users_own() -> bool:
     """Whether the ids here are not all of the machine's: some kernel checks then are as for any user."""
     words = Path("/proc/self/uid_map").read_text("ascii").split()
-    return words != ["0", "0", "4294967295"]
+    return words != ["0", "0", str(_ALL_IDS)]
 
 
 def _map_from_outside(pid: int, lines: list[list[str]], go: tuple[int, int], ready: tuple[int, int]) -> None:
@@ -98,7 +102,8 @@ def _mapping(kind: str) -> list[str]:
     """`INSIDE OUTSIDE COUNT` for each range. EngineUnavailable where the user has none."""
     if held(_SETUID) and held(_SETGID):
         rows = [line.split() for line in Path(f"/proc/self/{kind}_map").read_text("ascii").splitlines()]
-        return [word for inside, _, number in rows for word in (inside, inside, number)]
+        # One less than all: by a whole range runtimes tell that they are in no namespace of a user's.
+        return [word for inside, _, n in rows for word in (inside, inside, str(min(int(n), _ALL_IDS - 1)))]
     missing = [tool for tool in _MAPPERS if not shutil.which(tool)]
     if missing:
         raise EngineUnavailable(
@@ -145,12 +150,23 @@ def _ranges_advice() -> str:
 def advice_on_namespaces() -> str:
     """What allows user namespaces here."""
     if in_container():
-        return f"start the container that this runs in with {IN_CONTAINER}"
+        return container_advice()
     for name, value in (("kernel/apparmor_restrict_unprivileged_userns", "0"), ("kernel/unprivileged_userns_clone", "1")):
         path = Path("/proc/sys", name)
         if path.exists() and path.read_text("ascii").strip() != value:
             return f"sysctl -w {name.replace('/', '.')}={value}, as root"
     return "sysctl -w user.max_user_namespaces=15000, as root"
+
+
+def container_advice() -> str:
+    """What the container that this runs in has to be started with."""
+    confined = False
+    try:
+        confined = "docker-default" in Path(_APPARMOR).read_text("ascii", "replace")
+    except OSError:
+        pass
+    more = " --security-opt apparmor=unconfined" * confined
+    return f"start the container that this runs in with {IN_CONTAINER}{more}"
 
 
 def in_container() -> bool:
