@@ -30,6 +30,9 @@ MAX_ENTRIES = 3_000_000
 """Members of all layers of an image together."""
 
 _WHITEOUT = ".wh."
+_MARK = f"/{_WHITEOUT}"
+_NOTES = f"/{_WHITEOUT * 2}"
+"""What aufs notes for itself, and no other file system reads."""
 _OPAQUE = ".wh..wh..opq"
 _ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")
 """What a plain path has not: empty parts, `.` and `..`."""
@@ -179,11 +182,11 @@ class Overlay:
                 if self._count > MAX_ENTRIES:
                     raise Damaged(f"more than {MAX_ENTRIES} members")
                 found.append((_path(member.name), member))
-            hidden = [path for path, _ in found if path.rpartition("/")[2].startswith(_WHITEOUT)]
-            for path in hidden:
-                self._hide(path)
+            for path, _ in found:
+                if _MARK in path:
+                    self._hide(path)
             for path, member in found:
-                if not (hidden and path.rpartition("/")[2].startswith(_WHITEOUT)):
+                if _MARK not in path:
                     self._put(path, member, layer.file)
         except Damaged as error:
             raise damaged(self._where, f"a layer has {error}") from None
@@ -191,11 +194,15 @@ class Overlay:
     def _hide(self, path: str) -> None:
         """Remove what a whiteout speaks of, all of it from layers below."""
         parent, _, name = path.rpartition("/")
+        if _NOTES in path and name != _OPAQUE:
+            return
+        if _MARK in parent:
+            raise Damaged(f"the path {path!r:.80}, which leads through a whiteout")
         directory = self._real(parent or "/", make=False)
         if name == _OPAQUE:
             for child in tuple(self._below.get(directory, ())) if directory else ():
                 self._remove(child)
-        elif not name.startswith(_WHITEOUT * 2):  # those are notes of aufs to itself
+        else:
             gone = name.removeprefix(_WHITEOUT)
             if gone in ("", ".", ".."):
                 raise Damaged(f"a whiteout of {gone!r}, which is no name")
