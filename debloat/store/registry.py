@@ -91,7 +91,9 @@ class RegistryImage:
         return (Variant(Blob(MANIFEST, digest_of(data), len(data))),), 0
 
     def _manifest(self, client: Client, reference: str) -> bytes:
-        with client.ask("GET", f"manifests/{quote(reference)}", headers={"Accept": ", ".join(MANIFESTS)}) as answer:
+        with client.ask(
+            "GET", f"manifests/{quote(reference, safe=':')}", headers={"Accept": ", ".join(MANIFESTS)}
+        ) as answer:
             if answer.status == 404:
                 raise UsageError(
                     f"cannot find {self._location.name} in its registry",
@@ -216,7 +218,9 @@ class RegistrySink:
     def _put(self, document: bytes, reference: str, media_type: str) -> str:
         """Put a manifest; what the server says of the subject that it refers to (`OCI-Subject`)."""
         headers = {"Content-Type": media_type}
-        with self._client.ask("PUT", f"manifests/{quote(reference)}", headers=headers, body=document) as answer:
+        with self._client.ask(
+            "PUT", f"manifests/{quote(reference, safe=':')}", headers=headers, body=document
+        ) as answer:
             if answer.status != 201:
                 raise self._client.refused(answer, f"push {self._location.name}")
             said = answer.headers.get("Docker-Content-Digest", "")

@@ -270,7 +270,7 @@ INDEXES = {
     "of another version": b'{"schemaVersion": 1, "manifests": []}',
     "both kinds": b'{"schemaVersion": 2, "manifests": [], "layers": []}',
     "a key twice": b'{"schemaVersion": 2, "manifests": [], "manifests": []}',
-    "a digest that is a path": b'{"schemaVersion": 2, "manifests": [{"digest": "sha256:../../../etc/passwd", "size": 1}]}',
+    "a digest that is a path": b'{"schemaVersion": 2, "manifests": [{"digest": "sha256:../../etc/passwd", "size": 1}]}',
     "a size that is none": b'{"schemaVersion": 2, "manifests": [{"digest": "sha256:%s", "size": true}]}' % (b"0" * 64),
     "a number without end": b'{"schemaVersion": 2, "manifests": [{"size": ' + b"9" * 5000 + b"}]}",
     "not text": b"\xff\xfe\x00",
