@@ -29,6 +29,11 @@ from debloat.store.tar import MAX_PART, Damaged, Member, members
 MAX_ENTRIES = 3_000_000
 """Members of all layers of an image together."""
 
+MAX_STEPS = 20_000_000
+"""Names looked at where members lie behind symbolic links."""
+MAX_DEPTH = 500
+"""Parts of a path."""
+
 _WHITEOUT = ".wh."
 _MARK = f"/{_WHITEOUT}"
 _NOTES = f"/{_WHITEOUT * 2}"
@@ -39,6 +44,7 @@ _ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")
 _KINDS = {b"0": Kind.FILE, b"2": Kind.SYMLINK, b"3": Kind.CHAR, b"4": Kind.BLOCK, b"5": Kind.DIR, b"6": Kind.FIFO}
 _DIR, _FILE, _SYMLINK = Kind.DIR, Kind.FILE, Kind.SYMLINK
 _LINK = b"1"
+_LATEST = (1 << 63) // 10**9
 
 
 class Spooled(NamedTuple):
@@ -168,7 +174,10 @@ class Overlay:
         self._below: dict[str, set[str]] = {"/": set()}
         """The paths in each directory that has some."""
         self._groups: dict[int, set[str]] = {}
+        self._headers: dict[int, Member] = {}
+        """What was said last of each group of names: it holds for all of them, as for one file."""
         self._count = 0
+        self._steps = 0
 
     def add(self, layer: Spooled) -> None:
         """Lay one more layer on top."""
@@ -249,10 +258,10 @@ class Overlay:
         number = first.hardlink or len(self._groups) + 1
         group = self._groups.setdefault(number, {first.path})
         group.add(path)
-        mode = first.mode if first.kind is _SYMLINK else member.mode
-        changed = replace(first, hardlink=number, uid=member.uid, gid=member.gid, mode=mode, mtime=member.mtime * 10**9)
-        for name in group:
-            self._nodes[name] = replace(changed, path=name)
+        self._headers[number] = member
+        linked = replace(first, hardlink=number)
+        self._nodes[first.path] = linked
+        self._nodes[path] = replace(linked, path=path)
         self._below.setdefault(path.rpartition("/")[0] or "/", set()).add(path)
         if first.kind is _FILE:
             self._contents.places[path] = self._contents.places[first.path]
@@ -279,6 +288,9 @@ class Overlay:
         todo, here, links = directory.split("/")[::-1], "/", 0
         while todo:
             name = todo.pop()
+            self._steps += 1
+            if self._steps > MAX_STEPS:
+                raise Damaged(f"ways through links of more than {MAX_STEPS} steps")
             if name in ("", "."):
                 continue
             if name == "..":
@@ -309,8 +321,16 @@ class Overlay:
     def entries(self) -> Iterator[Entry]:
         """What the layers come to. A file that has one name left is no longer linked."""
         for entry in self._nodes.values():
-            if entry.hardlink and (entry.kind is not _FILE or len(self._groups[entry.hardlink]) < 2):
-                entry = replace(entry, hardlink=0)
+            if number := entry.hardlink:
+                header, linked = self._headers[number], entry.kind is _FILE and len(self._groups[number]) > 1
+                entry = replace(
+                    entry,
+                    hardlink=number if linked else 0,
+                    uid=header.uid,
+                    gid=header.gid,
+                    mode=header.mode if entry.kind is not _SYMLINK else entry.mode,
+                    mtime=_nanoseconds(header),
+                )
             yield entry
 
     def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
@@ -343,7 +363,14 @@ def _path(name: bytes) -> str:
         text = "/".join(parts)
     if len(name) > MAX_PART and max(map(len, name.split(b"/"))) > MAX_PART:
         raise Damaged("a name longer than any file's")
+    if text.count("/") >= MAX_DEPTH:
+        raise Damaged(f"a path of more than {MAX_DEPTH} parts")
     return f"/{text}"
+
+
+def _nanoseconds(member: Member) -> int:
+    """A member's time; engines unpack one that is before the epoch, or no number of theirs holds, as the epoch."""
+    return member.mtime * 10**9 if 0 <= member.mtime < _LATEST else 0
 
 
 def _entry(path: str, kind: Kind, member: Member) -> Entry:
@@ -355,7 +382,7 @@ def _entry(path: str, kind: Kind, member: Member) -> Entry:
         member.uid,
         member.gid,
         member.size,
-        member.mtime * 10**9,
+        _nanoseconds(member),
         member.link.decode("utf-8", "surrogateescape") if kind is _SYMLINK else "",
         0,
         member.device,

@@ -34,7 +34,6 @@ RUN rm -r /odd/gone /odd/a && rm -r /odd/opaque && mkdir /odd/opaque && echo 6 >
     && chmod 4751 /odd/c && touch -d '1969-12-31 23:59:59.5 UTC' /odd/link /odd/dir && mkfifo /odd/pipe
 RUN ln /odd/c /odd/d && mkdir -m 1777 /odd/t && touch "/odd/ä b" /etc/mtab && chown -h 7:7 /odd/link
 VOLUME /srv/data/deep /odd/t
-HEALTHCHECK --interval=3s CMD test -e /odd/c
 WORKDIR /made/by/workdir
 CMD ["cat", "/odd/c"]
 """

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from debloat.core.model import Kind
 from debloat.image.rootfs import Rootfs
+from debloat.store import layers as reading
 from debloat.store.base import StoreError
 from debloat.store.layers import open_layers
 from debloat.store.location import image_location
@@ -114,6 +115,24 @@ def test_times_are_whole_seconds_and_the_engines_directories_reproducible(tmp_pa
     }
 
 
+def test_what_is_said_last_of_a_file_holds_for_all_its_names(tmp_path: Path) -> None:
+    rootfs = laid(tmp_path, layer({"a": b"1", "b": "=> a"}), layer({"c": "=> b"}, mode=0o4711, uid=5, mtime=7))
+    assert {(e.mode, e.uid, e.mtime) for e in rootfs.entries() if e.is_file} == {(0o4711, 5, 7 * 10**9)}
+
+
+def test_ways_through_links_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_STEPS", 10_000)
+    far = {"l": "-> " + "d/../" * 700 + "d", "d/": ""}
+    assert "ways through links" in refused(tmp_path, layer({**far, **{f"l/{number}": b"" for number in range(50)}}))
+
+
+@pytest.mark.parametrize("mtime", [-1, 1 << 40])
+def test_times_that_no_engine_unpacks(tmp_path: Path, mtime: int) -> None:
+    entry = laid(tmp_path, layer({"a": b""}, mtime=mtime)).lookup("/a")
+    assert entry is not None
+    assert entry.mtime == 0
+
+
 def test_what_an_engine_puts_into_containers_is_left_out(tmp_path: Path) -> None:
     table = {
         ".dockerenv": b"",
@@ -151,6 +170,7 @@ def test_the_parent_of_a_volume_that_engines_make(tmp_path: Path) -> None:
         ({".wh...": b""}, "a whiteout of '..', which is no name"),
         ({".wh.a/": "", ".wh.a/b": b""}, "the path '/.wh.a/b', which leads through a whiteout"),
         ({".wh.": b""}, "a whiteout of '', which is no name"),
+        ({"d/" * 600 + "x": b""}, "a path of more than 500 parts"),
         ({"n" * 256: b""}, "a name longer than any file's"),
     ],
 )
