@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from debloat.core.errors import DebloatError
 from debloat.debian import asked, control
 from debloat.elf import facts, ldcache
 from debloat.gate.dockerignore import Dockerignore
+from debloat.image.carve import tar_header
 from debloat.record import trace
 from debloat.rules import subprocesses
 from debloat.rules.application import build, dockerfile
@@ -35,6 +37,7 @@ from debloat.rules.languages.python.requirements import requirements
 from debloat.rules.languages.ruby import source as ruby
 from debloat.rules.languages.shell import source as shell
 from debloat.rules.system import configfiles
+from debloat.store import documents, tar
 from tests.support import trees
 
 FIRST, LAST = 2 << 10, 128 << 10
@@ -87,7 +90,15 @@ def _all(read: Callable[[bytes], Iterator[Any]]) -> Read:
     return lambda data: list(read(data))
 
 
+def _records(data: bytes) -> object:
+    """The members of a tar that has these PAX records alone."""
+    whole = tar_header(b"x", tarfile.XHDTYPE, size=len(data)) + data + bytes(-len(data) % tar.BLOCK)
+    return list(tar.members(lambda size, at: whole[at : at + size], len(whole)))
+
+
 READERS = (
+    Reader("tar: records", _records, ("6 a=b\n", "14 SCHILY.x=y\n", "9", " ")),
+    Reader("manifests", documents.manifest_or_index, ("[", '{"a":', '"a",', "1")),
     Reader("dpkg: stanzas", control.stanzas, ("Package: a\n", "a", "\n", " a\n", "Package: a\n\n", "Depends: a,")),
     Reader("dpkg: relations", _text(control.relations), ("a, ", "a | ", "a (", "a (>= 1", "[", "a:")),
     Reader("dpkg: lists", control.listed, ("/a\n", "/", "/../")),

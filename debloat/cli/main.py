@@ -63,6 +63,8 @@ def cli(ctx: click.Context) -> None:
     debloat IMAGE[:TAG]        watch it, cut it, prove it: makes IMAGE:TAG-slim
     debloat IMAGE --http /     the same, exercising GET / on its port
 
+    IMAGE may lie elsewhere: docker-archive:FILE, oci:DIR, oci-archive:FILE, docker://REGISTRY/NAME:TAG.
+
     The resulting reference is printed on stdout; everything else goes to stderr.
     """
     if ctx.invoked_subcommand is None:

@@ -130,8 +130,8 @@ class Result:
     lock: str | None = option("--lock", metavar="FILE", text="Write the lock, for `apply` and `check` (docs/lock.md).")
     output: str | None = option(
         "--output",
-        metavar="FILE.tar",
-        text="Write the image as an archive for `docker load`; oci-archive:FILE.tar for OCI layouts.",
+        metavar="WHERE",
+        text="Write the image there: a FILE for `docker load`, oci:DIR, oci-archive:FILE, docker://REGISTRY/NAME:TAG.",
     )
     json: str | None = option(
         "--json",
@@ -259,7 +259,7 @@ class Apply:
     )
     update_lock: bool = option("--update-lock", text="Write the lock again, as the result is now.")
     output: str | None = option(
-        "--output", metavar="FILE.tar", text="Write the image as an archive too, as `slim` does."
+        "--output", metavar="WHERE", text="Write the image there, as `slim` does; oci:DIR needs no engine."
     )
     json: str | None = option(
         "--json", metavar="FILE", text="Write the outcome as JSON, with --dry-run the plan; - is stdout."

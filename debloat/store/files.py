@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol, Self
 from debloat.core.errors import UsageError
 from debloat.core.model import Image
 from debloat.core.platform import Wanted
+from debloat.core.reference import full_name
 from debloat.store import choice
 from debloat.store.base import Blob, Place, StoredImage, Variant
 from debloat.store.documents import (
@@ -289,7 +290,7 @@ class DockerArchive(FileStore):
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows) or not rows:
             raise ValueError("its manifest.json is no list of images")
         wanted = self._location.name
-        found = [row for row in rows if not wanted or wanted in _texts(row, "RepoTags")]
+        found = [row for row in rows if not wanted or full_name(wanted) in map(full_name, _texts(row, "RepoTags"))]
         if len(found) != 1:
             tags = sorted({tag for row in rows for tag in _texts(row, "RepoTags")})
             raise UsageError(

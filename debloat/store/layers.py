@@ -29,13 +29,22 @@ from debloat.store.tar import MAX_PART, Damaged, Member, members
 MAX_ENTRIES = 3_000_000
 """Members of all layers of an image together."""
 
+MAX_STEPS = 20_000_000
+"""Names looked at where members lie behind symbolic links."""
+MAX_DEPTH = 500
+"""Parts of a path."""
+
 _WHITEOUT = ".wh."
+_MARK = f"/{_WHITEOUT}"
+_NOTES = f"/{_WHITEOUT * 2}"
+"""What aufs notes for itself, and no other file system reads."""
 _OPAQUE = ".wh..wh..opq"
 _ODD = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")
 """What a plain path has not: empty parts, `.` and `..`."""
 _KINDS = {b"0": Kind.FILE, b"2": Kind.SYMLINK, b"3": Kind.CHAR, b"4": Kind.BLOCK, b"5": Kind.DIR, b"6": Kind.FIFO}
 _DIR, _FILE, _SYMLINK = Kind.DIR, Kind.FILE, Kind.SYMLINK
 _LINK = b"1"
+_LATEST = (1 << 63) // 10**9
 
 
 class Spooled(NamedTuple):
@@ -165,7 +174,10 @@ class Overlay:
         self._below: dict[str, set[str]] = {"/": set()}
         """The paths in each directory that has some."""
         self._groups: dict[int, set[str]] = {}
+        self._headers: dict[int, Member] = {}
+        """What was said last of each group of names: it holds for all of them, as for one file."""
         self._count = 0
+        self._steps = 0
 
     def add(self, layer: Spooled) -> None:
         """Lay one more layer on top."""
@@ -179,11 +191,11 @@ class Overlay:
                 if self._count > MAX_ENTRIES:
                     raise Damaged(f"more than {MAX_ENTRIES} members")
                 found.append((_path(member.name), member))
-            hidden = [path for path, _ in found if path.rpartition("/")[2].startswith(_WHITEOUT)]
-            for path in hidden:
-                self._hide(path)
+            for path, _ in found:
+                if _MARK in path:
+                    self._hide(path)
             for path, member in found:
-                if not (hidden and path.rpartition("/")[2].startswith(_WHITEOUT)):
+                if _MARK not in path:
                     self._put(path, member, layer.file)
         except Damaged as error:
             raise damaged(self._where, f"a layer has {error}") from None
@@ -191,11 +203,15 @@ class Overlay:
     def _hide(self, path: str) -> None:
         """Remove what a whiteout speaks of, all of it from layers below."""
         parent, _, name = path.rpartition("/")
+        if _NOTES in path and name != _OPAQUE:
+            return
+        if _MARK in parent:
+            raise Damaged(f"the path {path!r:.80}, which leads through a whiteout")
         directory = self._real(parent or "/", make=False)
         if name == _OPAQUE:
             for child in tuple(self._below.get(directory, ())) if directory else ():
                 self._remove(child)
-        elif not name.startswith(_WHITEOUT * 2):  # those are notes of aufs to itself
+        else:
             gone = name.removeprefix(_WHITEOUT)
             if gone in ("", ".", ".."):
                 raise Damaged(f"a whiteout of {gone!r}, which is no name")
@@ -242,10 +258,10 @@ class Overlay:
         number = first.hardlink or len(self._groups) + 1
         group = self._groups.setdefault(number, {first.path})
         group.add(path)
-        mode = first.mode if first.kind is _SYMLINK else member.mode
-        changed = replace(first, hardlink=number, uid=member.uid, gid=member.gid, mode=mode, mtime=member.mtime * 10**9)
-        for name in group:
-            self._nodes[name] = replace(changed, path=name)
+        self._headers[number] = member
+        linked = replace(first, hardlink=number)
+        self._nodes[first.path] = linked
+        self._nodes[path] = replace(linked, path=path)
         self._below.setdefault(path.rpartition("/")[0] or "/", set()).add(path)
         if first.kind is _FILE:
             self._contents.places[path] = self._contents.places[first.path]
@@ -272,6 +288,9 @@ class Overlay:
         todo, here, links = directory.split("/")[::-1], "/", 0
         while todo:
             name = todo.pop()
+            self._steps += 1
+            if self._steps > MAX_STEPS:
+                raise Damaged(f"ways through links of more than {MAX_STEPS} steps")
             if name in ("", "."):
                 continue
             if name == "..":
@@ -302,8 +321,16 @@ class Overlay:
     def entries(self) -> Iterator[Entry]:
         """What the layers come to. A file that has one name left is no longer linked."""
         for entry in self._nodes.values():
-            if entry.hardlink and (entry.kind is not _FILE or len(self._groups[entry.hardlink]) < 2):
-                entry = replace(entry, hardlink=0)
+            if number := entry.hardlink:
+                header, linked = self._headers[number], entry.kind is _FILE and len(self._groups[number]) > 1
+                entry = replace(
+                    entry,
+                    hardlink=number if linked else 0,
+                    uid=header.uid,
+                    gid=header.gid,
+                    mode=header.mode if entry.kind is not _SYMLINK else entry.mode,
+                    mtime=_nanoseconds(header),
+                )
             yield entry
 
     def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
@@ -336,7 +363,14 @@ def _path(name: bytes) -> str:
         text = "/".join(parts)
     if len(name) > MAX_PART and max(map(len, name.split(b"/"))) > MAX_PART:
         raise Damaged("a name longer than any file's")
+    if text.count("/") >= MAX_DEPTH:
+        raise Damaged(f"a path of more than {MAX_DEPTH} parts")
     return f"/{text}"
+
+
+def _nanoseconds(member: Member) -> int:
+    """A member's time; engines unpack one that is before the epoch, or no number of theirs holds, as the epoch."""
+    return member.mtime * 10**9 if 0 <= member.mtime < _LATEST else 0
 
 
 def _entry(path: str, kind: Kind, member: Member) -> Entry:
@@ -348,7 +382,7 @@ def _entry(path: str, kind: Kind, member: Member) -> Entry:
         member.uid,
         member.gid,
         member.size,
-        member.mtime * 10**9,
+        _nanoseconds(member),
         member.link.decode("utf-8", "surrogateescape") if kind is _SYMLINK else "",
         0,
         member.device,

@@ -47,6 +47,14 @@ def write(image: Written, name: str, to: Location, referrers: Iterable[Referrer]
 
 def open_sink(location: Location) -> ImageSink:
     """What writes to a location that is not the engine's."""
+    if location.transport is Transport.REGISTRY:
+        from debloat.store.registry import RegistrySink
+
+        return RegistrySink(location)
+    if location.transport is Transport.CONTAINERS:
+        from debloat.store.podman import PodmanSink
+
+        return PodmanSink(location)
     return _SINKS[location.transport](location)
 
 

@@ -1,0 +1,88 @@
+"""Images in Podman's storage, `containers-storage:`, by its own command: its lock and tables are no one else's."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from debloat.core.errors import UsageError
+from debloat.image.archive import archive
+from debloat.image.oci import Referrer, Written, digest_of, manifest, plain_layer
+from debloat.store.base import StoreError
+from debloat.store.files import DockerArchive
+from debloat.store.location import Location, Transport
+
+TIMEOUT = 600.0
+"""Seconds for Podman to write or read an image."""
+
+
+class PodmanImage(DockerArchive):
+    """An image of Podman's, as `podman save` writes it: with the health check, which OCI's format has no place for."""
+
+    def __init__(self, location: Location) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="debloat-")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._directory)
+            saved = Path(self._directory.name) / "image.tar"
+            _podman(["save", "--format", "docker-archive", "-o", str(saved), location.name], location)
+            super().__init__(Location(Transport.DOCKER_ARCHIVE, saved))
+            self._tags = [location.name]
+            self.where = str(location)
+            stack.pop_all()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._directory.cleanup()
+
+
+class PodmanSink:
+    """Puts an image into Podman's storage."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+
+    def write(self, image: Written, names: Iterable[str], referrers: Iterable[Referrer] = ()) -> str:
+        """Load it under the location's own name."""
+        if list(referrers):
+            raise UsageError(f"cannot write attestations to {self._location}", "Podman's storage has no place for them")
+        with tempfile.TemporaryDirectory(prefix="debloat-") as directory:
+            file = Path(directory) / "image.tar"
+            with file.open("wb") as out:
+                out.writelines(archive(image, names))
+            _podman(["load", "-q", "-i", str(file)], self._location)
+        return digest_of(manifest(image, plain_layer(image)))
+
+
+def _podman(words: Sequence[str], location: Location) -> None:
+    """Run Podman; UsageError where it has no such image, StoreError where it fails otherwise."""
+    program = shutil.which("podman")
+    if program is None:
+        raise UsageError(f"cannot use {location}: there is no podman here", "install it (apt install podman)")
+    nothing = subprocess.DEVNULL
+    started = subprocess.Popen([program, *words], stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
+    with _ended(started) as process:
+        try:
+            _, errors = process.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise StoreError(f"cannot use {location}: podman takes longer than {TIMEOUT:.0f} s") from None
+    if process.returncode:
+        said = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it gives no cause"]
+        raise UsageError(f"cannot use {location}: podman says: {said[0]}", "see `podman images`")
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not outlive the block."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
