@@ -93,7 +93,7 @@ def _by_name(choice: str) -> Engine:
             return _embedded()
         except EngineUnavailable as own:
             raise EngineUnavailable(
-                f"cannot run containers: no daemon answers ({error.message}), nor can debloat by itself ({own.message})",
+                f"cannot run containers: no daemon answers ({error.message}), and debloat itself {own.message}",
                 own.hint,
             ) from own
 

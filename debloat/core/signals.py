@@ -43,6 +43,7 @@ def held_back() -> Iterator[None]:
     finally:
         release()
 
+
 LAST = 64
 """The number of the last signal (signal(7))."""
 

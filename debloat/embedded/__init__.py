@@ -1,1 +1,1 @@
-"""An engine inside debloat itself: layers on disk, overlay mounts, and an OCI runtime of the distribution; no daemon."""
+"""An engine inside debloat itself: layers on disk, overlay mounts, the distribution's OCI runtime; no daemon."""

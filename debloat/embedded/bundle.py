@@ -12,8 +12,8 @@ from typing import Any
 
 from debloat.core.errors import UsageError
 from debloat.core.model import ImageConfig
-from debloat.engine.base import ContainerSpec
 from debloat.embedded.accounts import Account
+from debloat.engine.base import ContainerSpec
 
 DEFAULT_CAPS = (
     *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
@@ -65,14 +65,14 @@ def program(spec: ContainerSpec, config: ImageConfig) -> tuple[str, ...]:
 
 def environment(spec: ContainerSpec, config: ImageConfig, name: str) -> list[str]:
     """The variables in Docker's order."""
-    return [f"{key}={value}" for key, value in ({"PATH": _PATH, "HOSTNAME": name} | config.env | dict(spec.env)).items()]
+    return [
+        f"{key}={value}" for key, value in ({"PATH": _PATH, "HOSTNAME": name} | config.env | dict(spec.env)).items()
+    ]
 
 
 def capabilities(spec: ContainerSpec, possible: frozenset[str]) -> tuple[str, ...]:
     """The capabilities of the container, without `CAP_`, sorted: Docker's, less those dropped, and those added."""
-    added, dropped = (
-        {word.upper().removeprefix("CAP_") for word in words} for words in (spec.cap_add, spec.cap_drop)
-    )
+    added, dropped = ({word.upper().removeprefix("CAP_") for word in words} for words in (spec.cap_add, spec.cap_drop))
     known = set(DEFAULT_CAPS) | set(_ALL)
     if unknown := sorted((added | dropped) - known - {"ALL"}):
         raise UsageError(f"no capability is called {', '.join(unknown)}", "see capabilities(7)")
@@ -115,9 +115,7 @@ def document(
     argv = program(spec, config)
     if spec.init:
         argv = (INIT, "--", *argv)
-    main = process(
-        argv, account, environment(spec, config, around.name), spec.workdir or config.workdir, held, spec
-    )
+    main = process(argv, account, environment(spec, config, around.name), spec.workdir or config.workdir, held, spec)
     if around.descriptors:
         main["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": around.descriptors, "hard": around.descriptors}]
     namespaces: list[dict[str, str]] = [{"type": kind} for kind in ("mount", "uts", "pid", "ipc")]
@@ -128,7 +126,12 @@ def document(
         "process": main,
         "root": {"path": str(around.root), "readonly": spec.read_only},
         "hostname": around.name,
-        "mounts": [*_MOUNTS, _HOST_SYS if around.user or not around.network else _SYS, *_own_files(around), *_tmpfs(spec)],
+        "mounts": [
+            *_MOUNTS,
+            _HOST_SYS if around.user or not around.network else _SYS,
+            *_own_files(around),
+            *_tmpfs(spec),
+        ],
         "linux": {
             "namespaces": namespaces,
             "maskedPaths": list(_MASKED),

@@ -6,11 +6,10 @@ import contextlib
 import errno
 import json
 import os
-import platform
+import re
 import resource
 import shutil
 import signal
-import stat
 import subprocess
 import time
 from collections.abc import Iterable
@@ -89,9 +88,7 @@ class Container:
         single = frozenset(v.target for v in volumes if v.source.startswith("/") and not os.path.isdir(v.source))
         workdir = self._spec.workdir or self._config.workdir
         targets = [volume.target for volume in volumes]
-        self._seen = self._ground.namespace.within(
-            self.root, lambda: view.prepare([*targets, workdir], single)
-        )
+        self._seen = self._ground.namespace.within(self.root, lambda: view.prepare([*targets, workdir], single))
         self._ground.namespace.call(lambda: self._mount_volumes(volumes, self._seen.directories))
         files.write(
             self._directory / "files",
@@ -163,7 +160,7 @@ class Container:
 
     def _document(self) -> dict[str, Any]:
         machine = os.uname()
-        major, minor = (int(part) for part in (platform.release().split(".") + ["0"])[:2])
+        version = [int(digits) for digits in re.findall(r"[0-9]+", machine.release)]
         around = bundle.Surroundings(
             self.id[:12],
             Path(self.root),
@@ -175,7 +172,7 @@ class Container:
             self._ground.user,
         )
         self._held = bundle.capabilities(self._spec, around.capabilities)
-        profile = seccomp.profile(self._held, seccomp.architecture_of(machine.machine), (major, minor))
+        profile = seccomp.profile(self._held, seccomp.architecture_of(machine.machine), (version[0], version[1]))
         account = self._account(self._spec.user or self._config.user)
         return bundle.document(self._spec, self._config, account, around, self._held, profile)
 

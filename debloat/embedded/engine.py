@@ -374,4 +374,6 @@ class EmbeddedEngine:
             self._in_use = -1
 
 
-_WHENCE = "name where it is (oci:DIR, docker-archive:FILE, docker://REGISTRY/NAME), or choose another engine with --engine"
+_WHENCE = (
+    "name where it is (oci:DIR, docker-archive:FILE, docker://REGISTRY/NAME), or choose another engine with --engine"
+)

@@ -1,4 +1,7 @@
-"""What images there are: their configurations by id, and the names that lead to them. Called by who has locked the place."""
+"""What images there are: their configurations by id, and the names that lead to them.
+
+Called by who has locked the place.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Layers on disk, each unpacked once: a directory for overlayfs, and the headers of the layer's tar beside it.
 
-A layer is known by what it is laid upon too (its chain ID, OCI image specification, config.md): where its names end up is
-decided by the links below it. What has another digest than it was asked for is not kept.
+A layer is known by what it is laid upon too (its chain ID, OCI image specification, config.md): where its names end up
+is decided by the links below it. What has another digest than it was asked for is not kept.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ class Layers:
         unpacking = _Unpacking(self._stack(chain[: numbers[0]], where), draft, where, self._user, self._flat)
         try:
             for number in numbers:
-                unpacking.lay(
-                    spooling[image.layers[number].diff_id].result(), lambda n: str(self._directory(chain[n]))
-                )
+                unpacking.lay(spooling[image.layers[number].diff_id].result(), lambda n: str(self._directory(chain[n])))
                 if not self._flat:
                     self._keep(chain[number], unpacking)
             if self._flat:
@@ -273,7 +271,7 @@ class Files:
     def _open(self, path: str) -> Any:
         place = self._roots[self._stack.layer_of(path)] + path
         try:
-            return open(place, "rb", buffering=0, opener=_no_link)  # noqa: SIM115
+            return open(place, "rb", buffering=0, opener=_no_link)
         except OSError as error:
             raise EngineUnavailable(
                 f"cannot read {path!r} of the image: {error.strerror}", "was the store emptied meanwhile? Run it again"

@@ -23,7 +23,17 @@ _CLONE_NAMESPACES = 0x7E020000
 
 _REFUSED: Mapping[str, tuple[str, ...]] = {
     "SYS_ADMIN": (
-        *("bpf", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "lookup_dcookie", "mount", "mount_setattr"),
+        *(
+            "bpf",
+            "fanotify_init",
+            "fsconfig",
+            "fsmount",
+            "fsopen",
+            "fspick",
+            "lookup_dcookie",
+            "mount",
+            "mount_setattr",
+        ),
         *("move_mount", "open_tree", "perf_event_open", "pivot_root", "quotactl", "quotactl_fd", "setdomainname"),
         *("sethostname", "setns", "swapoff", "swapon", "umount", "umount2", "unshare"),
     ),

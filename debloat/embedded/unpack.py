@@ -1,17 +1,19 @@
 """Layers laid over each other in directories that overlayfs takes for layers, as they are laid over each other by name.
 
-A layer's names are made where `Overlay` says that they are: what a link points at is followed by name only, in the image,
-so that no archive reaches beyond its directory. Whiteouts (OCI image specification, layer.md) become overlayfs's own: a
+A layer's names are made where `Overlay` says that they are: what a link points at is followed by name only, in the
+image, so that no archive reaches beyond its directory. Whiteouts (OCI image specification, layer.md) become overlayfs's own: a
 device 0/0, and an attribute of the directory (kernel, filesystems/overlayfs.rst).
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable
+from typing import BinaryIO
 
 from debloat.core.model import Entry, Kind
 from debloat.store.layers import LayerContents, Overlay
@@ -30,10 +32,12 @@ class Stack(Overlay):
     def __init__(self, where: str) -> None:
         self._numbers = LayerContents()
         super().__init__(where, self._numbers)
-        self._layers = 0
+        self._layers: list[BinaryIO] = []
+        """What stands for the file of each layer: the contents lie elsewhere."""
 
     def lay(self, rows: Iterable[Member], tree: Tree | None = None) -> None:
         """Lay one more layer on top, of these members; and into a directory, if there is one to be made of it."""
+        self._layers.append(io.BytesIO())
         found = [(member_path(member.name), member) for member in rows]
         for path, _ in found:
             name = path.rpartition("/")[2]
@@ -46,18 +50,17 @@ class Stack(Overlay):
                 self._lay_one(path, member, tree)
         if tree is not None:
             tree.finish(self._nodes)
-        self._layers += 1
 
     def _lay_one(self, path: str, member: Member, tree: Tree | None) -> None:
         if tree is None or path == "/":
-            self._put(path, member, self._layers)
+            self._put(path, member, self._layers[-1])
             if tree is not None:
                 tree.root(member)
             return
         path = self._at(path)
         origin = self._at(member_path(member.link)) if member.kind == _LINK else ""
-        below = self._numbers.places.get(origin, (0,))[0]
-        self._put(path, member, self._layers)
+        below = self.layer_of(origin) if origin in self._numbers.places else 0
+        self._put(path, member, self._layers[-1])
         tree.put(path, member, self._nodes, origin, below)
 
     def _at(self, path: str) -> str:
@@ -82,7 +85,8 @@ class Stack(Overlay):
 
     def layer_of(self, path: str) -> int:
         """The number of the layer in which the content of a file is, from the lowest up."""
-        return self._numbers.places[path][0]
+        file = self._numbers.places[path][0]
+        return next(number for number, known in enumerate(self._layers) if known is file)
 
 
 class Tree:

@@ -1,12 +1,13 @@
 """A user namespace in which this process is root, where it is not root enough by itself (user_namespaces(7)).
 
-The process enters it as a whole, before it has threads: all that follows, unpacking and mounting and running, is then the
-same as root's. Its user outside is root inside; further ids come from the ranges that the system gives its user
+The process enters it as a whole, before it has threads: all that follows, unpacking and mounting and running, is then
+the same as root's. Its user outside is root inside; further ids come from the ranges that the system gives its user
 (subuid(5)), by newuidmap(1), or, as root of a container without privileges, are the same as outside.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -151,7 +152,10 @@ def advice_on_namespaces() -> str:
     """What allows user namespaces here."""
     if in_container():
         return container_advice()
-    for name, value in (("kernel/apparmor_restrict_unprivileged_userns", "0"), ("kernel/unprivileged_userns_clone", "1")):
+    for name, value in (
+        ("kernel/apparmor_restrict_unprivileged_userns", "0"),
+        ("kernel/unprivileged_userns_clone", "1"),
+    ):
         path = Path("/proc/sys", name)
         if path.exists() and path.read_text("ascii").strip() != value:
             return f"sysctl -w {name.replace('/', '.')}={value}, as root"
@@ -161,14 +165,12 @@ def advice_on_namespaces() -> str:
 def container_advice() -> str:
     """What the container that this runs in has to be started with."""
     confined = False
-    try:
+    with contextlib.suppress(OSError):
         confined = "docker-default" in Path(_APPARMOR).read_text("ascii", "replace")
-    except OSError:
-        pass
     more = " --security-opt apparmor=unconfined" * confined
     return f"start the container that this runs in with {IN_CONTAINER}{more}"
 
 
 def in_container() -> bool:
     """Whether this machine is a container."""
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or bool(os.environ.get("container"))
+    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()

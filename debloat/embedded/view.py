@@ -1,6 +1,6 @@
-"""What is done in the root file system of a container before it starts. Every function runs with that root as its own.
+"""What is done in the root file system of a container before it starts: each function has that root as its own.
 
-So they may use names as the image has them, whose links lead nowhere else; and they import nothing (`Namespace.within`).
+So they may use names as the image has them, whose links lead nowhere else, and import nothing (`Namespace.within`).
 """
 
 from __future__ import annotations

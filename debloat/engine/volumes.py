@@ -40,5 +40,7 @@ def parse(volume: str) -> Volume:
     options = set(rest[1].split(",")) if len(rest) == 2 else set()
     named = not source.startswith("/")
     if len(rest) > 2 or not rest[0].startswith("/") or options - _OPTIONS or (named and "/" in source):
-        raise UsageError(f"{volume!r} is no volume", "write /SOURCE:/TARGET, NAME:/TARGET or /TARGET, with :ro behind it")
+        raise UsageError(
+            f"{volume!r} is no volume", "write /SOURCE:/TARGET, NAME:/TARGET or /TARGET, with :ro behind it"
+        )
     return Volume(source, rest[0], "ro" in options, "nocopy" not in options)
