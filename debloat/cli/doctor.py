@@ -31,6 +31,8 @@ STORES = {
 }
 """What `EngineTraits.store` means for who reads ids."""
 ROOTLESS = ", rootless: no device nodes, no ports below 1024"
+WITHOUT = "apply, check, inspect, diff and sbom work on oci:DIR, docker-archive:FILE and docker://NAME"
+"""What needs no container: these verbs look at layers alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def examine(engines: Engines) -> Iterator[Diagnosis]:
         info = engine.info()
     except DebloatError as error:
         yield Diagnosis("engine", False, error.message, error.hint)
+        yield Diagnosis("without an engine", True, WITHOUT)
         return
     yield Diagnosis(
         "engine",
@@ -75,6 +78,11 @@ def examine(engines: Engines) -> Iterator[Diagnosis]:
     yield Diagnosis("storage", True, f"{info.storage}, {STORES[info.traits.store]}")
     where = "" if info.local else ", another machine: its ports are reached through the sensor"
     yield Diagnosis("endpoint", True, info.endpoint + where)
+    if info.traits.own:
+        from debloat.embedded.examine import facts
+
+        for fact in facts(user=info.traits.rootless):
+            yield Diagnosis(fact.subject, fact.ok, fact.seen, fact.remedy)
     yield from _recording(engine, info.architecture)
 
 

@@ -44,6 +44,8 @@ def gc(options: Gc, engines: Engines) -> None:
         click.echo(f"{count(len(taken), 'leftover')} found", err=True)
     else:
         parsed.clear_cache()
+        if emptied := engine.empty():
+            click.echo(f"{count(emptied, 'image')} that can be had again removed", err=True)
         remaining = set(taken) & set(_leftovers(engine))
         click.echo(f"{count(len(taken) - len(remaining), 'leftover')} removed", err=True)
         if remaining:

@@ -77,7 +77,8 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         goes_to=goes.elsewhere,
     )
     write_reports(report, result)
-    summary(report, quiet, engine.info().traits.command)
+    traits = engine.info().traits
+    summary(report, quiet, "" if traits.own else traits.command)
     if not report.passed:
         raise MinimalFails(
             f"the minimal image does not answer as the original does:\n{differences(report)}", verdict_hint(report)

@@ -61,9 +61,10 @@ def _add(tar: tarfile.TarFile, path: str, name: str, first: dict[tuple[int, int]
         return
     info.type, info.mode, info.uid, info.gid = kind, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
     info.mtime = status.st_mtime_ns // 10**9
-    for key in os.listxattr(path, follow_symlinks=False):
-        value = os.getxattr(path, key, follow_symlinks=False)
-        info.pax_headers[f"SCHILY.xattr.{key}"] = value.decode("utf-8", "surrogateescape")
+    info.pax_headers = {
+        f"SCHILY.xattr.{key}": os.getxattr(path, key, follow_symlinks=False).decode("utf-8", "surrogateescape")
+        for key in os.listxattr(path, follow_symlinks=False)
+    }
     if kind == tarfile.SYMTYPE:
         info.linkname = os.readlink(path)
     elif kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):

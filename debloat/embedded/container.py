@@ -19,7 +19,7 @@ from typing import Any
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
-from debloat.embedded import accounts, bundle, files, runtime, seccomp, syscalls, view
+from debloat.embedded import accounts, bundle, files, runtime, seccomp, syscalls, userns, view
 from debloat.embedded.copying import copy_tree
 from debloat.embedded.namespace import Namespace
 from debloat.embedded.network import Network
@@ -405,4 +405,7 @@ def _words(log: Path) -> str:
 
 
 def _advice(words: str) -> str:
+    """What to do about the runtime's words."""
+    if "mount" in words and userns.in_container():
+        return userns.container_advice()
     return "is the program in the image, and can it be run?" if "executable" in words or "exec" in words else ""

@@ -1,8 +1,8 @@
 """Layers laid over each other in directories that overlayfs takes for layers, as they are laid over each other by name.
 
 A layer's names are made where `Overlay` says that they are: what a link points at is followed by name only, in the
-image, so that no archive reaches beyond its directory. Whiteouts (OCI image specification, layer.md) become overlayfs's own: a
-device 0/0, and an attribute of the directory (kernel, filesystems/overlayfs.rst).
+image, so that no archive reaches beyond its directory. Whiteouts (OCI image specification, layer.md) become
+overlayfs's own: a device 0/0, and an attribute of the directory (kernel, filesystems/overlayfs.rst).
 """
 
 from __future__ import annotations

@@ -15,9 +15,10 @@ KNOWS_START_INTERVAL = (1, 44)
 class EngineTraits:
     """Habits of an engine.
 
-    `product` is whose it is, `command` its own command line, for hints. `store` is how it keeps images: `classic`
-    (Docker's graph drivers: an image's id is the digest of its configuration), `containerd` (that of a manifest
-    or an index) or `containers` (Podman's storage: as in `classic`). `api` is the version of the API that is spoken.
+    `product` is whose it is, `command` a command line for hints, its own where it has one. `store` is how it keeps
+    images: `classic` (Docker's graph drivers: an image's id is the digest of its configuration), `containerd` (that of
+    a manifest or an index) or `containers` (Podman's storage: as in `classic`). `api` is the version of the API that is
+    spoken.
     `rootless`: its containers' root is an ordinary user outside.
     """
 
@@ -28,7 +29,7 @@ class EngineTraits:
 
     @property
     def command(self) -> str:
-        return self.product
+        return "docker" if self.own else self.product
 
     @property
     def own(self) -> bool:

@@ -167,9 +167,10 @@ class _Run:
         if trouble and asked is None:
             if self._session.state().running and self._elsewhere():
                 raise ListensElsewhere(trouble, _PORT_HINT)
-            command = self._session.engine.info().traits.command
+            traits = self._session.engine.info().traits
+            runs = "does it run elsewhere?" if traits.own else f"does `{traits.command} run` of it work?"
             needs = "set what it needs with -e, -v or --network, or `ready` in debloat.toml"
-            raise OriginalFails(trouble, f"does `{command} run` of it work? {needs}")
+            raise OriginalFails(trouble, f"{runs} {needs}")
         results: list[ProbeResult] = []
         for ask in asked if asked is not None else self._first_asks():
             self._session.mark(ask.name)

@@ -94,7 +94,8 @@ def rootless_lacks(traits: EngineTraits, recipe: Recipe) -> Iterator[str]:
     """What an engine cannot do because its root is an ordinary user (user_namespaces(7)), as far as it can matter."""
     if not traits.rootless:
         return
-    yield "the engine is rootless: device nodes of the image are not there, neither for its program nor in the result"
+    nor = "for its program" if traits.own else "neither for its program nor in the result"
+    yield f"the engine is rootless: device nodes of the image are not there, {nor}"
     for scenario in recipe.scenarios:
         if scenario.options.shares_network:
             yield f"{scenario.name}: the engine is rootless: ports below 1024 of this machine's network are refused"

@@ -251,8 +251,10 @@ def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[T
 def _next(report: Report, command: str) -> Iterator[Text]:
     if report.result:
         result = name(report.result)
-        yield _row("next", Text(f"{command} run {result}", style="bold"))
-        yield _row("", Text(f"debloat why {result} PATH"))
+        why = f"debloat why {result} PATH"
+        if command:
+            yield _row("next", Text(f"{command} run {result}", style="bold"))
+        yield _row("" if command else "next", Text(why, style="" if command else "bold"))
     elif wider := _WIDER.get(report.level):
         yield _row("next", Text(f"the same command with --level {wider}", style="bold"))
 
