@@ -31,6 +31,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "docker images": frozenset(),
     "docker info": frozenset(),
     "docker load": frozenset({"-i"}),
+    "docker login": frozenset(),
     "docker pull": frozenset(),
     "docker run": frozenset({"--init"}),
     "docker save": frozenset(),
