@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from debloat.core.errors import UsageError
 from debloat.engine.workspace import written_whole
 from debloat.lock import format as lock
-from debloat.lock.manifest import lock_of, recipe_digest
-from debloat.pipeline import Made, Sink
+
+if TYPE_CHECKING:
+    from debloat.pipeline import Made, Sink
 
 
 def sink(path: Path) -> Sink:
     """Writes the lock of a result that was tagged; an unproven one leaves the old lock as it is."""
+
+    from debloat.lock.manifest import lock_of, recipe_digest
 
     def write(made: Made) -> None:
         if made.report.result:
