@@ -16,6 +16,7 @@ from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
 from debloat.cli.plan import show
 from debloat.cli.settings import configuration
+from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.engine.workspace import written_whole
@@ -26,7 +27,6 @@ from debloat.lock import format as locks
 from debloat.lock.apply import Applied
 from debloat.plan import Output, Plan, plan_apply
 from debloat.report.terminal import TerminalProgress, console
-from debloat.rules import parsed
 
 _FILES = 10
 """Files listed of each package that changed."""

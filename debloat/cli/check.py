@@ -12,6 +12,7 @@ from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read
 from debloat.cli.options import Check
 from debloat.cli.settings import configuration
+from debloat.core import parsed
 from debloat.core.errors import GateFailed, UsageError
 from debloat.core.recipe import Settings, recipe
 from debloat.core.text import printable
@@ -25,7 +26,6 @@ from debloat.lock import format as locks
 from debloat.lock.format import Lock
 from debloat.report.formats import renderer
 from debloat.report.terminal import TerminalProgress
-from debloat.rules import parsed
 
 _SHOWN = 10
 

@@ -14,6 +14,7 @@ from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Slim
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
+from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
@@ -25,7 +26,6 @@ from debloat.plan import Plan, plan_run
 from debloat.record import trace
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
-from debloat.rules import parsed
 
 
 def slim(options: Slim, engines: Engines, directory: Path | None = None) -> None:
