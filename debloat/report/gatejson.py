@@ -28,7 +28,7 @@ def document(report: GateReport) -> dict[str, Any]:
         "fail_on": str(report.fail_on),
         "figures": {
             key: dataclasses.asdict(value) if value else None
-            for key, value in (("lock", report.before), ("now", report.after), ("original", report.whole))
+            for key, value in (("lock", report.before), ("now", report.after), ("original", report.original))
         },
         "rules": [{"id": r.id, "title": r.title, "findings": len(report.of(r.id))} for r in report.rules],
         "findings": [_finding(f) for f in report.findings],

@@ -53,8 +53,8 @@ def _sizes(report: GateReport) -> Iterator[str]:
     columns: list[tuple[str, Footprint]] = [("now", report.after)]
     if report.before is not None:
         columns.insert(0, ("lock", report.before))
-    if report.whole is not None:
-        columns.insert(0, ("original", report.whole))
+    if report.original is not None:
+        columns.insert(0, ("original", report.original))
     yield "| | " + " | ".join(title for title, _ in columns) + " |"
     yield "|---|" + "---:|" * len(columns)
     for label, words in _ROWS:
