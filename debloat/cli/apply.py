@@ -83,7 +83,7 @@ def _apply(options: Apply, engines: Engines) -> None:
         with written_whole(Path(options.json)) as draft:
             draft.write_text(f"{text}\n")
     if not applied.passed:
-        raise applying.failed(applied)
+        raise applying.replay_failure(applied)
     if options.update_lock:
         save(applied.lock, path)
     if options.json != "-":

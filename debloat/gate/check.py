@@ -20,7 +20,7 @@ from debloat.core.recipe import Recipe
 from debloat.debian import dpkg
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
-from debloat.footprint import Footprint, footprint, of_image
+from debloat.footprint import Footprint, footprint, image_footprint
 from debloat.gate.findings import Finding, GateReport
 from debloat.gate.judge import Drift, Subject, judge, manifest_footprint
 from debloat.gate.location import NO_DOCKERFILE, Dockerfile
@@ -29,11 +29,11 @@ from debloat.image import carve
 from debloat.image.archive import archive
 from debloat.image.reader import ENGINE_TOUCHED, open_rootfs
 from debloat.image.rootfs import Rootfs
-from debloat.lock.apply import Cut, cut_by, replay, side
+from debloat.lock.apply import LockedCut, cut_by_lock, replay, side_of
 from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
-from debloat.lock.manifest import installed, recipe_digest, whole
-from debloat.lock.seeds import carried
+from debloat.lock.manifest import full_manifest, installed_packages, recipe_digest
+from debloat.lock.seeds import carry_over
 from debloat.record.asks import Limits
 from debloat.record.exercise import exercise
 from debloat.record.session import Recorder
@@ -74,7 +74,7 @@ def check(engine: Engine, reference: str, inputs: CheckInputs, progress: Progres
             subject, drift = _subject_as_is(workspace, image, inputs, binary, progress)
             original, failures = None, _failed_probes(workspace, image, inputs, binary)
         else:
-            locked_cut = cut_by(workspace, image, lock, binary, progress)
+            locked_cut = cut_by_lock(workspace, image, lock, binary, progress)
             subject, drift, original = _subject_after_cut(image, locked_cut, lock, inputs)
             failures = _failed_replays(workspace, locked_cut, inputs, binary, progress)
         findings, checked = judge(subject, rules, drift)
@@ -106,9 +106,9 @@ def _located(finding: Finding, inputs: CheckInputs) -> Finding:
     return replace(finding, known=in_baseline, location=inputs.dockerfile.locate(finding))
 
 
-def _subject(image: Image, side: Side, image_footprint: Footprint, rootfs: Rootfs) -> Subject:
+def _subject(image: Image, side_of: Side, entries_footprint: Footprint, rootfs: Rootfs) -> Subject:
     user = image.config.user
-    return Subject(side, image_footprint, user, image.config.ports, is_root(user, rootfs.text("/etc/passwd")))
+    return Subject(side_of, entries_footprint, user, image.config.ports, is_root(user, rootfs.text("/etc/passwd")))
 
 
 def is_root(user: str, passwd: str) -> bool:
@@ -130,9 +130,9 @@ def _subject_as_is(
     with progress.stage("read"):
         rootfs = open_rootfs(workspace, image, binary)
         packages = dpkg.read(rootfs)
-        packages_installed = installed(packages)
+        packages_installed = installed_packages(packages)
         locked_paths = {item.path for item in lock.manifest} if lock else set()
-        items = [i for i in whole(rootfs, packages) if i.path not in ENGINE_TOUCHED or i.path in locked_paths]
+        items = [i for i in full_manifest(rootfs, packages) if i.path not in ENGINE_TOUCHED or i.path in locked_paths]
     listed = footprint((i.entry() for i in items), rootfs, len(packages_installed))
     subject = _subject(
         image,
@@ -143,8 +143,8 @@ def _subject_as_is(
     if lock is None:
         return subject, None
     with progress.stage("compare"):
-        seeds = carried(lock, rootfs, packages)
-        diff = compare(side(lock, inputs.lock_name), subject.side)
+        seeds = carry_over(lock, rootfs, packages)
+        diff = compare(side_of(lock, inputs.lock_name), subject.side)
     return subject, Drift(lock, _locked_footprint(lock), diff, seeds.moves, seeds.gone, _recipe_digest(inputs))
 
 
@@ -153,11 +153,11 @@ def _locked_footprint(lock: Lock) -> Footprint:
 
 
 def _subject_after_cut(
-    image: Image, locked_cut: Cut, lock: Lock, inputs: CheckInputs
+    image: Image, locked_cut: LockedCut, lock: Lock, inputs: CheckInputs
 ) -> tuple[Subject, Drift, Footprint]:
     rootfs = locked_cut.world.rootfs
-    original = of_image(rootfs, len(locked_cut.minimal.shares))
-    subject = _subject(image, side(locked_cut.lock, image.reference), locked_cut.minimal.footprint, rootfs)
+    original = image_footprint(rootfs, len(locked_cut.minimal.shares))
+    subject = _subject(image, side_of(locked_cut.lock, image.reference), locked_cut.minimal.footprint, rootfs)
     drift = Drift(
         lock,
         _locked_footprint(lock),
@@ -189,7 +189,7 @@ def _failed_probes(workspace: Workspace, image: Image, inputs: CheckInputs, bina
 
 
 def _failed_replays(
-    workspace: Workspace, locked_cut: Cut, inputs: CheckInputs, binary: bytes, progress: Progress
+    workspace: Workspace, locked_cut: LockedCut, inputs: CheckInputs, binary: bytes, progress: Progress
 ) -> list[Finding]:
     """Run the probes on the new build, then on the image that the lock cuts from it, and compare the answers."""
     if not inputs.probe or inputs.recipe is None:
