@@ -23,7 +23,7 @@ from debloat.engine.workspace import Workspace
 from debloat.image.archive import archive
 from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
-from debloat.record.asks import Limits
+from debloat.record.concrete import Limits
 from debloat.record.record import Recording, record
 from debloat.record.session import Recorder
 from debloat.result import Report, report

@@ -24,7 +24,7 @@ from debloat.lock.compare import Diff
 from debloat.lock.format import Lock
 from debloat.lock.manifest import platform
 from debloat.lock.seeds import Gone, Move
-from debloat.record.asks import first_asks, is_service, ports_of, published_ports, run_to_the_end
+from debloat.record.concrete import concrete_probes, is_service, ports_of, published_ports, run_to_end_probe
 from debloat.record.record import must_be_runnable, rootless_lacks
 from debloat.record.session import Recorder, container_spec
 from debloat.rules.application.dockerfile import destinations, instructions
@@ -210,12 +210,12 @@ def _probes(image: Image, recipe: Recipe) -> Iterator[PlannedProbe]:
     for scenario in recipe.scenarios:
         numbers = _port_numbers(scenario, image)
         if not is_service(scenario, image.config, numbers):
-            yield PlannedProbe(scenario.name, "exit", run_to_the_end(scenario).name)
+            yield PlannedProbe(scenario.name, "exit", run_to_end_probe(scenario).name)
             continue
-        for ask in first_asks(scenario, image.config, numbers):
-            kind = "port" if ask.kind == "default" else ask.kind
-            ports = (ask.port,) if kind == "port" else ports_of(ask, numbers) if kind == "http" else ()
-            yield PlannedProbe(scenario.name, kind, ask.name, tuple(ports))
+        for probe in concrete_probes(scenario, image.config, numbers):
+            kind = "port" if probe.kind == "default" else probe.kind
+            ports = (probe.port,) if kind == "port" else ports_of(probe, numbers) if kind == "http" else ()
+            yield PlannedProbe(scenario.name, kind, probe.name, tuple(ports))
         yield PlannedProbe(scenario.name, "stop", "stop")
 
 

@@ -17,7 +17,7 @@ from debloat.core.probes import ProbeResult
 from debloat.cut import Minimal
 from debloat.elf.audit import UnmetNeed
 from debloat.engine.workspace import Workspace
-from debloat.record.asks import Limits
+from debloat.record.concrete import Limits
 from debloat.record.exercise import Exercise, exercise
 from debloat.record.record import trace_of
 from debloat.record.session import Recorder
@@ -100,7 +100,7 @@ class Judge:
             original.scenario,
             self._limits,
             replace(self._recorder, mechanism=original.mechanism),
-            original.asked,
+            original.probes,
         )
 
     def _compared(self, original: Exercise, replay: Exercise) -> Iterable[Comparison]:

@@ -34,7 +34,7 @@ from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
 from debloat.lock.manifest import full_manifest, installed_packages, recipe_digest
 from debloat.lock.seeds import carry_over
-from debloat.record.asks import Limits
+from debloat.record.concrete import Limits
 from debloat.record.exercise import exercise
 from debloat.record.session import Recorder
 

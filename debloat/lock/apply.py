@@ -31,7 +31,7 @@ from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, platform, recipe_digest
 from debloat.lock.seeds import Gone, Move, Seeds, carry_over
-from debloat.record.asks import Limits
+from debloat.record.concrete import Limits
 from debloat.record.record import record
 from debloat.record.session import Recorder
 from debloat.rules import prepare
