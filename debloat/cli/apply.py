@@ -120,6 +120,6 @@ def _say(applied: Applied, quiet: bool) -> None:
     for answer in applied.answers:
         out.print(Text(f"  probe  {name(answer.before.name)}: {answer.difference or 'same'}"))
     for want in applied.missed if applied.passed else ():
-        out.print(Text(f"  missed {name(want.path)}, looked up in vain", style="yellow"))
+        out.print(Text(f"  missed {name(want.path)}: looked up, and not in the minimal image", style="yellow"))
     for note in applied.notes:
         out.print(Text(f"  note   {note}", style="yellow"))

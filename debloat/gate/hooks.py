@@ -28,7 +28,7 @@ STAMP = "debloat-stamp"
 FILES = ("Dockerfile", ".dockerignore", "debloat.lock", "debloat.toml", "pyproject.toml")
 """Files that are compared by content, even where .dockerignore excludes them."""
 MAX_FILES = 200_000
-"""Files of a build context that are looked at."""
+"""Files of a build context that are compared."""
 ENGINE_TIMEOUT = 5.0
 """Seconds."""
 

@@ -204,7 +204,7 @@ def notes_on(lock: Lock, recipe: Recipe | None) -> tuple[str, ...]:
 def replay_failure(applied: Applied) -> MinimalFails:
     """The error for answers that differ, with the differences and at most 20 missed paths."""
     lines = [f"  {a.before.name}: {a.difference}" for a in applied.answers if a.difference]
-    lines += [f"  looked up in vain: {w.path}" for w in applied.missed[:20]]
+    lines += [f"  looked up and not in it: {w.path}" for w in applied.missed[:20]]
     return MinimalFails(
         "\n".join(["the minimal image does not answer as the new build does:", *lines]),
         "the service needs more than when the lock was made: make it again with `debloat lock`; it was not tagged",

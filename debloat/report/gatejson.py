@@ -15,7 +15,7 @@ VERSION = 1
 
 
 def document(report: GateReport) -> dict[str, Any]:
-    """The report as plain values, under the format's name and version."""
+    """The report as dictionaries and lists, for JSON, with the format's name and version."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -52,5 +52,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def render(report: GateReport) -> str:
-    """The report as text; names that are not UTF-8 are lone surrogate escapes."""
+    """The report as JSON text; bytes of names that are not UTF-8 are escapes of lone surrogates."""
     return json.dumps(document(report), indent=2) + "\n"
