@@ -76,27 +76,27 @@ class _Audit:
 
     def findings(self) -> Iterator[UnmetNeed]:
         files = [p for p in sorted(self._kept) if (e := self._rootfs.get(p)) is not None and e.is_file]
-        programs = {path: found for path in files if (found := self._object(path)) is not None}
-        self._by_name = {posixpath.basename(name): [] for found in programs.values() for name in found.needed}
+        programs = {path: program for path in files if (program := self._object(path)) is not None}
+        self._by_name = {posixpath.basename(name): [] for program in programs.values() for name in program.needed}
         for path in self._rootfs.named(*self._by_name):
             if (e := self._rootfs.get(path)) is not None and e.kind in (Kind.FILE, Kind.SYMLINK):
                 self._by_name[path.rpartition("/")[2]].append(path)
-        searched = frozenset(d for path, found in programs.items() for d in self._own_directories(path, found))
-        for path, found in programs.items():
-            yield from self._interpreter(path, found)
-            yield from self._needed(path, found, searched)
+        searched = frozenset(d for path, program in programs.items() for d in self._own_directories(path, program))
+        for path, program in programs.items():
+            yield from self._interpreter(path, program)
+            yield from self._needed(path, program, searched)
 
-    def _interpreter(self, path: str, found: _Object) -> Iterator[UnmetNeed]:
-        if found.interpreter and self._rootfs.is_file(found.interpreter) and not self._stays(found.interpreter):
-            yield UnmetNeed(path, "interpreter", found.interpreter)
+    def _interpreter(self, path: str, program: _Object) -> Iterator[UnmetNeed]:
+        if program.interpreter and self._rootfs.is_file(program.interpreter) and not self._stays(program.interpreter):
+            yield UnmetNeed(path, "interpreter", program.interpreter)
 
-    def _needed(self, path: str, found: _Object, searched: frozenset[str]) -> Iterator[UnmetNeed]:
+    def _needed(self, path: str, program: _Object, searched: frozenset[str]) -> Iterator[UnmetNeed]:
         versions: dict[str, set[str]] = {}
-        for file, version in found.requires:
+        for file, version in program.requires:
             versions.setdefault(file, set()).add(version)
-        for name in found.needed:
+        for name in program.needed:
             places = self._by_name.get(posixpath.basename(name), ())
-            providers = [p for p in places if (o := self._object(p)) is not None and o.abi == found.abi]
+            providers = [p for p in places if (o := self._object(p)) is not None and o.abi == program.abi]
             reachable = [p for p in providers if "/" in name or self._reachable(p, searched)]
             kept = [p for p in reachable if self._stays(p)]
             if reachable and not kept:
@@ -112,25 +112,29 @@ class _Audit:
 
     def _stays(self, path: str) -> bool:
         """Whether a path still leads to a file when only the kept entries are there."""
-        found = self._rootfs.resolve(path)
-        return found.path is not None and found.path in self._kept and all(link in self._kept for link in found.links)
+        resolution = self._rootfs.resolve(path)
+        return (
+            resolution.path is not None
+            and resolution.path in self._kept
+            and all(link in self._kept for link in resolution.links)
+        )
 
     def _reachable(self, path: str, searched: frozenset[str]) -> bool:
         """Whether the dynamic linker may look there: by its cache, its default directories, or some object's own."""
         directory = posixpath.dirname(path)
-        for known in (directory, posixpath.dirname(directory), posixpath.dirname(posixpath.dirname(directory))):
-            if self._real(known) in searched:
+        for ancestor in (directory, posixpath.dirname(directory), posixpath.dirname(posixpath.dirname(directory))):
+            if self._real(ancestor) in searched:
                 return True
         return self._real(path) in self._cached
 
     def _real(self, directory: str) -> str:
         return self._rootfs.resolve(directory).path or directory
 
-    def _own_directories(self, path: str, found: _Object) -> Iterator[str]:
-        lib = f"lib/{found.abi[2]}" if found.abi[2] else "lib"
+    def _own_directories(self, path: str, program: _Object) -> Iterator[str]:
+        lib = f"lib/{program.abi[2]}" if program.abi[2] else "lib"
         system = tuple(f"{top}{below}" for top in ("", "/usr") for below in ("/lib", f"/{lib}"))
         extra = tuple(self._config.env.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":"))
-        for text in (*found.search, *extra, *system):
+        for text in (*program.search, *extra, *system):
             for token, value in (("ORIGIN", posixpath.dirname(path)), ("LIB", lib)):
                 text = text.replace("${" + token + "}", value).replace("$" + token, value)
             if text.startswith("/") and "$" not in text:
@@ -162,7 +166,7 @@ def _object(elf: ELFFile) -> _Object:
             interpreter = segment.get_interp_name()
         elif isinstance(segment, DynamicSegment):
             dynamic = segment
-    for tag in _some(dynamic.iter_tags()) if dynamic is not None else ():
+    for tag in _first_items(dynamic.iter_tags()) if dynamic is not None else ():
         match tag.entry.d_tag:
             case "DT_NEEDED":
                 needed.append(tag.needed)
@@ -187,7 +191,7 @@ def _versions(elf: ELFFile) -> tuple[tuple[tuple[str, str], ...], frozenset[str]
             continue
         # One bound for both levels: forged lists may be long, or lead in a circle.
         pairs = ((item, aux) for item, auxiliaries in section.iter_versions() for aux in auxiliaries)
-        for item, auxiliary in _some(pairs):
+        for item, auxiliary in _first_items(pairs):
             if isinstance(section, GNUVerDefSection):
                 defines.add(auxiliary.name)
             # A weak need is one that ld.so does without (VER_FLG_WEAK).
@@ -199,15 +203,15 @@ def _versions(elf: ELFFile) -> tuple[tuple[tuple[str, str], ...], frozenset[str]
 def _version_sections(elf: ELFFile) -> list[int]:
     """Indices of the version sections by their type alone: making all sections takes three times as long."""
     size, start = elf["e_shentsize"], elf["e_shoff"]
-    found = list[int]()
+    indices = list[int]()
     for index in range(min(elf.num_sections(), MAX_ITEMS)):
         elf.stream.seek(start + index * size + 4)
         if int.from_bytes(elf.stream.read(4), "little" if elf.little_endian else "big") in VERSION_SECTIONS:
-            found.append(index)
-    return found[: len(VERSION_SECTIONS)]
+            indices.append(index)
+    return indices[: len(VERSION_SECTIONS)]
 
 
-def _some(items: Iterable[Any]) -> Iterator[Any]:
+def _first_items(items: Iterable[Any]) -> Iterator[Any]:
     for count, item in enumerate(items):
         if count >= MAX_ITEMS:
             return
@@ -218,5 +222,5 @@ def _cached_paths(rootfs: Rootfs) -> frozenset[str]:
     """All strings of the loader's cache; the paths of libraries are among them."""
     data = rootfs.read("/etc/ld.so.cache") if rootfs.is_file("/etc/ld.so.cache") else b""
     texts = (raw.decode("utf-8", "surrogateescape") for raw in data.split(b"\0") if raw.startswith(b"/"))
-    found = [rootfs.resolve(text).path or text for text in texts]
-    return frozenset(found)
+    paths = [rootfs.resolve(text).path or text for text in texts]
+    return frozenset(paths)
