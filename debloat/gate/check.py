@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from debloat import __version__, sensor
+from debloat.core.accounts import is_root
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.model import Image
 from debloat.core.progress import Progress
@@ -106,17 +107,9 @@ def _located(finding: Finding, inputs: CheckInputs) -> Finding:
     return replace(finding, known=in_baseline, location=inputs.dockerfile.locate(finding))
 
 
-def _subject(image: Image, side_of: Side, entries_footprint: Footprint, rootfs: Rootfs) -> Subject:
+def _subject(image: Image, side: Side, entries_footprint: Footprint, rootfs: Rootfs) -> Subject:
     user = image.config.user
-    return Subject(side_of, entries_footprint, user, image.config.ports, is_root(user, rootfs.text("/etc/passwd")))
-
-
-def is_root(user: str, passwd: str) -> bool:
-    """Whether a USER is uid 0: none, a number, or a name that the image's passwd(5) gives that number."""
-    name = user.partition(":")[0]
-    rows = [line.split(":") for line in passwd.splitlines()]
-    uid = next((row[2] for row in rows if len(row) > 2 and row[0] == name), name)
-    return name in ("", "root") or not uid.strip("0")
+    return Subject(side, entries_footprint, user, image.config.ports, is_root(user, rootfs.text("/etc/passwd")))
 
 
 def _recipe_digest(inputs: CheckInputs) -> str:

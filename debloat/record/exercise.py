@@ -31,7 +31,7 @@ from debloat.record.concrete import (
     run_to_end_probe,
 )
 from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
-from debloat.record.web import Response, may_speak_tls, request
+from debloat.record.web import NON_HTTP_PORTS, Response, may_speak_tls, request
 
 ENCODINGS = ("", "gzip, deflate, br")
 """Values of Accept-Encoding; each HTTP probe is made with each. Empty sends no header: a server may use sendfile."""
@@ -45,14 +45,6 @@ UNSOLICITED_HTTP_TIMEOUT = 20.0
 """Seconds that a port that need not speak HTTP may stay silent on a request: many protocols wait for more input."""
 TLS_HANDSHAKE_TIMEOUT = 5.0
 """Seconds within which a port that speaks TLS answers a ClientHello. Other protocols may wait for more for ever."""
-NON_HTTP_PORTS = frozenset(
-    {
-        *(21, 22, 23, 25, 53, 88, 110, 111, 119, 139, 143, 389, 445, 465, 514, 587, 636, 853, 873, 990, 993, 995),
-        *(1433, 1521, 1883, 3260, 3306, 4369, 5060, 5222, 5269, 5432, 5672, 6379, 6432, 6667, 8883, 9092, 11211),
-        *(26379, 27017, 33060),
-    }
-)
-"""Ports of other protocols (IANA's registry; 6432, 26379 and 27017 by their servers' defaults)."""
 NON_HTTP_TIMEOUT = 2.0
 """Seconds that a port in `NON_HTTP_PORTS` may stay silent on an HTTP request."""
 UDP_BIND_TIMEOUT = 10.0

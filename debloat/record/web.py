@@ -13,6 +13,14 @@ from debloat.core.probes import HEADERS, ProbeResult, excerpt, shape
 from debloat.core.recipe import HttpProbe
 
 MAX_BODY_BYTES = 64 << 20
+NON_HTTP_PORTS = frozenset(
+    {
+        *(21, 22, 23, 25, 53, 88, 110, 111, 119, 139, 143, 389, 445, 465, 514, 587, 636, 853, 873, 990, 993, 995),
+        *(1433, 1521, 1883, 3260, 3306, 4369, 5060, 5222, 5269, 5432, 5672, 6379, 6432, 6667, 8883, 9092, 11211),
+        *(26379, 27017, 33060),
+    }
+)
+"""Ports of other protocols (IANA's registry; 6432, 26379 and 27017 by their servers' defaults)."""
 
 
 @dataclass(frozen=True, slots=True)
