@@ -83,7 +83,7 @@ def _apply(options: Apply, engines: Engines) -> None:
         with written_whole(Path(options.json)) as draft:
             draft.write_text(f"{text}\n")
     if not applied.passed:
-        raise applying.failed(applied)
+        raise applying.replay_failure(applied)
     if options.update_lock:
         save(applied.lock, path)
     if options.json != "-":
@@ -120,6 +120,6 @@ def _say(applied: Applied, quiet: bool) -> None:
     for answer in applied.answers:
         out.print(Text(f"  probe  {name(answer.before.name)}: {answer.difference or 'same'}"))
     for want in applied.missed if applied.passed else ():
-        out.print(Text(f"  missed {name(want.path)}, looked up in vain", style="yellow"))
+        out.print(Text(f"  missed {name(want.path)}: looked up, and not in the minimal image", style="yellow"))
     for note in applied.notes:
         out.print(Text(f"  note   {note}", style="yellow"))

@@ -18,7 +18,7 @@ from debloat.core.recipe import Settings, recipe
 from debloat.core.text import printable
 from debloat.engine.workspace import written_whole
 from debloat.gate import check as gate
-from debloat.gate.check import Request, read_baseline
+from debloat.gate.check import CheckInputs, read_baseline
 from debloat.gate.findings import GateReport
 from debloat.gate.location import Dockerfile
 from debloat.gate.rules import Severity, rules_of
@@ -48,7 +48,7 @@ def report_of(options: Check, engines: Engines) -> GateReport:
         raise UsageError("there is no image to check", "name it: `debloat check IMAGE`")
     # Without a configuration there is no recipe to hold against the lock's, only one to probe by.
     has_recipe = settings != Settings() or options.probe
-    request = Request(
+    inputs = CheckInputs(
         rules_of(settings),
         lock,
         lock_name,
@@ -61,7 +61,7 @@ def report_of(options: Check, engines: Engines) -> GateReport:
     )
     quiet = options.verbosity.quiet
     progress = TerminalProgress(quiet or not options.verbosity.verbose)
-    report = gate.check(engines.connect(), reference, request, progress)
+    report = gate.check(engines.connect(), reference, inputs, progress)
     _write(report, outputs, quiet)
     return report
 

@@ -19,7 +19,7 @@ from debloat.image.reader import open_rootfs
 from debloat.lock import compare
 from debloat.lock import format as lock
 from debloat.lock.compare import Side
-from debloat.lock.manifest import installed, whole
+from debloat.lock.manifest import full_manifest, installed_packages
 from debloat.record import trace
 
 
@@ -75,4 +75,4 @@ def _side(text: str, engines: Engines) -> Side | Trace:
         image = engine.image(text)
         rootfs = open_rootfs(workspace, image, sensor.binary(engine.info().architecture))
         packages = dpkg.read(rootfs)
-        return Side(text, whole(rootfs, packages), installed(packages))
+        return Side(text, full_manifest(rootfs, packages), installed_packages(packages))

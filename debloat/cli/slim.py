@@ -21,7 +21,7 @@ from debloat.core.recipe import Recipe
 from debloat.cut import save
 from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.image.archive import Destination, destination
-from debloat.pipeline import Made, Sink
+from debloat.pipeline import Outcome, Sink
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
@@ -105,14 +105,14 @@ def read_trace(name: str) -> Trace:
 def _sinks(result: Result) -> Iterator[Sink]:
     yield runs.remember
     if name := result.save_trace:
-        yield lambda made: _save(Path(name), trace.dump(made.world.trace))
+        yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))
     if result.lock:
         from debloat.cli.lockfile import sink
 
         yield sink(Path(result.lock))
     if result.output:
         to = destination(result.output)
-        yield lambda made: _archive(made, to)
+        yield lambda outcome: _archive(outcome, to)
 
 
 def _save(path: Path, data: bytes) -> None:
@@ -120,9 +120,9 @@ def _save(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
 
 
-def _archive(made: Made, to: Destination) -> None:
-    if made.report.result:
-        save(made.minimal, made.report.result, to)
+def _archive(outcome: Outcome, to: Destination) -> None:
+    if outcome.report.result:
+        save(outcome.minimal, outcome.report.result, to)
 
 
 def write_reports(report: Report, result: Result) -> None:

@@ -51,27 +51,27 @@ class _Audit:
 
     def findings(self) -> Iterator[UnmetNeed]:
         files = [p for p in sorted(self._kept) if (e := self._rootfs.get(p)) is not None and e.is_file]
-        programs = {path: found for path in files if (found := self._object(path)) is not None}
-        self._by_name = {posixpath.basename(name): [] for found in programs.values() for name in found.needed}
+        programs = {path: program for path in files if (program := self._object(path)) is not None}
+        self._by_name = {posixpath.basename(name): [] for program in programs.values() for name in program.needed}
         for path in self._rootfs.named(*self._by_name):
             if (e := self._rootfs.get(path)) is not None and e.kind in (Kind.FILE, Kind.SYMLINK):
                 self._by_name[path.rpartition("/")[2]].append(path)
-        searched = frozenset(d for path, found in programs.items() for d in self._own_directories(path, found))
-        for path, found in programs.items():
-            yield from self._interpreter(path, found)
-            yield from self._needed(path, found, searched)
+        searched = frozenset(d for path, program in programs.items() for d in self._own_directories(path, program))
+        for path, program in programs.items():
+            yield from self._interpreter(path, program)
+            yield from self._needed(path, program, searched)
 
-    def _interpreter(self, path: str, found: ElfObject) -> Iterator[UnmetNeed]:
-        if found.interpreter and self._rootfs.is_file(found.interpreter) and not self._stays(found.interpreter):
-            yield UnmetNeed(path, "interpreter", found.interpreter)
+    def _interpreter(self, path: str, program: ElfObject) -> Iterator[UnmetNeed]:
+        if program.interpreter and self._rootfs.is_file(program.interpreter) and not self._stays(program.interpreter):
+            yield UnmetNeed(path, "interpreter", program.interpreter)
 
-    def _needed(self, path: str, found: ElfObject, searched: frozenset[str]) -> Iterator[UnmetNeed]:
+    def _needed(self, path: str, program: ElfObject, searched: frozenset[str]) -> Iterator[UnmetNeed]:
         versions: dict[str, set[str]] = {}
-        for file, version in found.requires:
+        for file, version in program.requires:
             versions.setdefault(file, set()).add(version)
-        for name in found.needed:
+        for name in program.needed:
             places = self._by_name.get(posixpath.basename(name), ())
-            providers = [p for p in places if (o := self._object(p)) is not None and o.abi == found.abi]
+            providers = [p for p in places if (o := self._object(p)) is not None and o.abi == program.abi]
             reachable = [p for p in providers if "/" in name or self._reachable(p, searched)]
             kept = [p for p in reachable if self._stays(p)]
             if reachable and not kept:
@@ -87,25 +87,29 @@ class _Audit:
 
     def _stays(self, path: str) -> bool:
         """Whether a path still leads to a file when only the kept entries are there."""
-        found = self._rootfs.resolve(path)
-        return found.path is not None and found.path in self._kept and all(link in self._kept for link in found.links)
+        resolution = self._rootfs.resolve(path)
+        return (
+            resolution.path is not None
+            and resolution.path in self._kept
+            and all(link in self._kept for link in resolution.links)
+        )
 
     def _reachable(self, path: str, searched: frozenset[str]) -> bool:
         """Whether the dynamic linker may look there: by its cache, its default directories, or some object's own."""
         directory = posixpath.dirname(path)
-        for known in (directory, posixpath.dirname(directory), posixpath.dirname(posixpath.dirname(directory))):
-            if self._real(known) in searched:
+        for ancestor in (directory, posixpath.dirname(directory), posixpath.dirname(posixpath.dirname(directory))):
+            if self._real(ancestor) in searched:
                 return True
         return self._real(path) in self._cached
 
     def _real(self, directory: str) -> str:
         return self._rootfs.resolve(directory).path or directory
 
-    def _own_directories(self, path: str, found: ElfObject) -> Iterator[str]:
-        lib = f"lib/{found.abi[2]}" if found.abi[2] else "lib"
+    def _own_directories(self, path: str, program: ElfObject) -> Iterator[str]:
+        lib = f"lib/{program.abi[2]}" if program.abi[2] else "lib"
         system = tuple(f"{top}{below}" for top in ("", "/usr") for below in ("/lib", f"/{lib}"))
         extra = tuple(self._config.env.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":"))
-        for text in (*found.search, *extra, *system):
+        for text in (*program.search, *extra, *system):
             for token, value in (("ORIGIN", posixpath.dirname(path)), ("LIB", lib)):
                 text = text.replace("${" + token + "}", value).replace("$" + token, value)
             if text.startswith("/") and "$" not in text:

@@ -19,7 +19,7 @@ from typing import Any
 from debloat.core.reference import full_name
 from debloat.image.carve import BASE_DIGEST, BASE_NAME, Layer, image_id, tar_header
 
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 class Format(enum.StrEnum):
@@ -39,9 +39,9 @@ class Destination:
 
 def destination(text: str) -> Destination:
     """`FILE`, `docker-archive:FILE` or `oci-archive:FILE`; without a transport it is a `docker-archive`."""
-    transport, colon, rest = text.partition(":")
+    transport, colon, path = text.partition(":")
     if colon and transport in list(Format):
-        return Destination(Format(transport), Path(rest))
+        return Destination(Format(transport), Path(path))
     return Destination(Format.DOCKER, Path(text))
 
 
@@ -80,13 +80,15 @@ def _oci(image: Written, names: list[str]) -> Iterator[bytes]:
         }
     )
     digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-    entry = _descriptor("manifest.v1+json", digest, len(manifest))
+    descriptor = _descriptor("manifest.v1+json", digest, len(manifest))
     # Tools for OCI layouts know an image by the first annotation; containerd takes the second, and untouched.
-    named = [{"org.opencontainers.image.ref.name": name, "io.containerd.image.name": full_name(name)} for name in names]
+    annotated = [
+        {"org.opencontainers.image.ref.name": name, "io.containerd.image.name": full_name(name)} for name in names
+    ]
     index = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [{**entry, "annotations": annotations} for annotations in named] or [entry],
+        "manifests": [{**descriptor, "annotations": annotations} for annotations in annotated] or [descriptor],
     }
     yield from _member(f"blobs/sha256/{_hex(image_id(image.config))}", image.config)
     yield from _member(f"blobs/sha256/{_hex(digest)}", manifest)
@@ -119,6 +121,6 @@ def _member(name: str, data: bytes) -> Iterator[bytes]:
 def _layer(name: str, image: Written) -> Iterator[bytes]:
     yield tar_header(name.encode(), size=image.layer.size)
     with image.layer_file.open("rb") as file:
-        while piece := file.read(_PIECE):
+        while piece := file.read(_CHUNK_BYTES):
             yield piece
     yield b"\0" * (-image.layer.size % tarfile.BLOCKSIZE)

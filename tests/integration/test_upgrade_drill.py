@@ -23,7 +23,7 @@ from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import exported_rootfs
 from debloat.lock import format as locks
-from debloat.lock.apply import Cut, cut_by
+from debloat.lock.apply import LockedCut, cut_by_lock
 from debloat.lock.format import Lock
 from tests.support import engines, schemas
 from tests.support.engines import Images
@@ -321,9 +321,9 @@ def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pyt
     assert not done.diff
 
 
-def cut_again(drill: Drill, lock: Lock) -> Cut:
+def cut_again(drill: Drill, lock: Lock) -> LockedCut:
     with Workspace(connect()) as workspace:
-        return cut_by(workspace, workspace.engine.image(drill.first), lock, sensor.binary("amd64"), Silent())
+        return cut_by_lock(workspace, workspace.engine.image(drill.first), lock, sensor.binary("amd64"), Silent())
 
 
 def test_a_manifest_that_does_not_give_the_layer_is_not_followed(drill: Drill) -> None:

@@ -1,4 +1,4 @@
-"""The texts of a compiled program, each by itself, and whether the program can start others.
+"""The string literals of a compiled program, one by one, and whether the program can start others.
 
 C ends each text with a NUL. Go and Rust pack theirs without anything in between; but every text begins where the
 code or the data of the program points to, so that one ends where the next begins (cmd/link sorts Go's and keeps
