@@ -16,6 +16,7 @@ from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
 from debloat.cli.outputs import Destination, destination
 from debloat.cli.settings import configuration
+from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.engine.base import Engine
@@ -25,7 +26,6 @@ from debloat.lock import compare
 from debloat.lock import format as locks
 from debloat.lock.apply import Applied
 from debloat.report.terminal import TerminalProgress, console
-from debloat.rules import parsed
 from debloat.store.write import must_take
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _apply(options: Apply, engines: Engines) -> None:
         with written_whole(Path(options.json)) as draft:
             draft.write_text(f"{text}\n")
     if not applied.passed:
-        raise applying.failed(applied)
+        raise applying.replay_failure(applied)
     if options.update_lock:
         save(applied.lock, path)
     if options.json != "-":
@@ -139,6 +139,6 @@ def _say(applied: Applied, quiet: bool) -> None:
     for answer in applied.answers:
         out.print(Text(f"  probe  {name(answer.before.name)}: {answer.difference or 'same'}"))
     for want in applied.missed if applied.passed else ():
-        out.print(Text(f"  missed {name(want.path)}, looked up in vain", style="yellow"))
+        out.print(Text(f"  missed {name(want.path)}: looked up, and not in the minimal image", style="yellow"))
     for note in applied.notes:
         out.print(Text(f"  note   {note}", style="yellow"))

@@ -10,7 +10,7 @@ from debloat.engine.workspace import written_whole
 from debloat.lock import format as lock
 
 if TYPE_CHECKING:
-    from debloat.pipeline import Made, Sink
+    from debloat.pipeline import Outcome, Sink
 
 
 def sink(path: Path) -> Sink:
@@ -18,10 +18,10 @@ def sink(path: Path) -> Sink:
 
     from debloat.lock.manifest import lock_of, recipe_digest
 
-    def write(made: Made) -> None:
-        if made.report.result:
-            digest = recipe_digest(made.recipe)
-            save(lock_of(made.image, digest, made.world, made.minimal, made.healed), path)
+    def write(outcome: Outcome) -> None:
+        if outcome.report.result:
+            digest = recipe_digest(outcome.recipe)
+            save(lock_of(outcome.image, digest, outcome.world, outcome.minimal, outcome.healed), path)
 
     return write
 
