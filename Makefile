@@ -5,6 +5,9 @@ PYTEST := $(BIN)/python -m pytest
 # Tests without an engine share nothing but the processors.
 PARALLEL := -n auto --maxprocesses 4
 
+# Tests start the command line a thousand times: its modules are compiled once, whatever the caller's environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup engine engines demo test unit fuzz coverage lint lists sid bench wheel clean
 
 setup:

@@ -26,8 +26,8 @@ from debloat.image.carve import tar_header
 from debloat.record import trace
 from debloat.rules import subprocesses
 from debloat.rules.application import build, dockerfile
-from debloat.rules.languages.compiled import literals
 from debloat.rules.languages.compiled import rules as compiled
+from debloat.rules.languages.compiled import source as compiled_source
 from debloat.rules.languages.java import source as java
 from debloat.rules.languages.node import source as node
 from debloat.rules.languages.perl import source as perl
@@ -194,7 +194,9 @@ READERS = (
     Reader("Java: strings", java.strings, ("\1\0\1a",), "\xca\xfe\xba\xbe\0\0\0\x34\xff\xff"),
     Reader("Java: commands", _text(lambda text: list(java.commands((text,)))), ("sort -u ", "a | ", "/bin/a ")),
     Reader(
-        "compiled: literals", lambda data: literals.literals(literals.read_program(data)), ("a\0", "\x7fELF", "/etc/")
+        "compiled: literals",
+        lambda data: compiled_source.literals(compiled_source.read_program(data)),
+        ("a\0", "\x7fELF", "/etc/"),
     ),
     Reader(
         "compiled: paths", _all(lambda data: compiled.paths(data, IMAGE)), ("/etc/", "/usr/bin/gm", "/etc/a\0", "/")

@@ -22,7 +22,11 @@ from debloat.rules.application.shipped import closing
 
 @dataclass(frozen=True, slots=True)
 class Minimal:
-    """A minimal image, written but not loaded."""
+    """A minimal image on disk, not loaded into the engine.
+
+    `kept` are the entries of the layer in order, `config` is the image configuration as JSON (its digest is the id).
+    `shares` says how much of each package of the original is kept.
+    """
 
     closure: Closure
     kept: tuple[carve.Kept, ...]
@@ -42,17 +46,17 @@ class Minimal:
 
     @property
     def written(self) -> Written:
-        """What an archive is made of."""
+        """The image as `archive` takes it."""
         return Written(self.config, self.layer, self.layer_file)
 
 
 def cut(world: World, image: Image, healed: tuple[Want, ...], directory: Path) -> Minimal:
-    """Close over the trace and what was healed, and carve what stays into a layer in `directory`."""
-    return carved(world.rootfs, world.packages, image, close(closing(world), all_rules(), healed), directory)
+    """Close over the trace and the healed paths, and carve the closure into a layer in `directory`."""
+    return carve_closure(world.rootfs, world.packages, image, close(closing(world), all_rules(), healed), directory)
 
 
-def carved(rootfs: Rootfs, packages: Packages, image: Image, closure: Closure, directory: Path) -> Minimal:
-    """Carve a closure into a layer in `directory`, with the package database that is true of it."""
+def carve_closure(rootfs: Rootfs, packages: Packages, image: Image, closure: Closure, directory: Path) -> Minimal:
+    """Carve a closure into a layer in `directory`, with the package database pruned to match."""
     pruned = prune(rootfs, packages, closure.evidence.keys())
     if pruned.dropped:
         closure = Closure(MappingProxyType({p: e for p, e in closure.evidence.items() if p not in pruned.dropped}))

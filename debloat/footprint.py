@@ -13,17 +13,17 @@ from debloat.rules import languages
 PACKAGE_MANAGERS = frozenset({"apt", "apt-get", "aptitude", "dpkg"}).union(
     *(language.package_managers for language in languages.known())
 )
-_NO_CONTENT = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
-"""Links have no mode of their own; device nodes are writable by all on purpose, and the engine makes its own."""
+_MODE_IGNORED = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
+"""Kinds that are not reported as writable by all: links have no mode of their own, and device nodes are meant to be."""
 _PROGRAM_DIRECTORIES = ("bin", "sbin")
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """An image in figures.
+    """Size and attack surface of an image.
 
-    `bytes` are those of regular files, a hard-linked file once; `files` counts all entries but directories; `packages`
-    those in the package database. The rest are paths, sorted as the entries were.
+    `bytes` is the size of all regular files, each hard-linked file counted once; `files` counts all entries except
+    directories; `packages` those in the package database. The other fields are paths, in the order of the entries.
     """
 
     bytes: int
@@ -36,23 +36,23 @@ class Footprint:
 
 
 def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footprint:
-    """The footprint of some entries of a root file system; `packages` is how many its database names."""
-    setuid, world_writable, named = list[str](), list[str](), list[Entry]()
-    size, files, linked, executable = 0, 0, set[int](), set[str]()
+    """The footprint of some entries of a root file system; `packages` is the number in its package database."""
+    setuid, world_writable, candidates = list[str](), list[str](), list[Entry]()
+    size, files, counted_hardlinks, executable = 0, 0, set[int](), set[str]()
     for entry in entries:
         files += entry.kind is not Kind.DIR
-        if entry.is_file and entry.hardlink not in linked:
+        if entry.is_file and entry.hardlink not in counted_hardlinks:
             size += entry.size
-            linked.update({entry.hardlink} - {0})
+            counted_hardlinks.update({entry.hardlink} - {0})
         if entry.is_file and entry.mode & 0o6000:
             setuid.append(entry.path)
-        if entry.kind not in _NO_CONTENT and entry.mode & 0o002 and not entry.mode & 0o1000:
+        if entry.kind not in _MODE_IGNORED and entry.mode & 0o002 and not entry.mode & 0o1000:
             world_writable.append(entry.path)
         if entry.executable:
             executable.add(entry.path)
         if entry.name in SHELLS or entry.name in PACKAGE_MANAGERS:
-            named.append(entry)
-    programs = [e for e in named if _is_program(e, rootfs, executable)]
+            candidates.append(entry)
+    programs = [e for e in candidates if _is_program(e, rootfs, executable)]
     return Footprint(
         bytes=size,
         files=files,
@@ -64,15 +64,17 @@ def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footpr
     )
 
 
-def of_image(rootfs: Rootfs, packages: int) -> Footprint:
-    """The footprint of a whole root file system. Most files only count, and no `Entry` is made for them."""
-    files, size, others = rootfs.tree.partition_plain(lambda kind, mode: kind is Kind.FILE and not mode & _LOOKED_AT)
-    found = footprint((e for path in others if (e := rootfs.get(path)) is not None), rootfs, packages)
-    return replace(found, bytes=found.bytes + size, files=found.files + files)
+def image_footprint(rootfs: Rootfs, packages: int) -> Footprint:
+    """The footprint of a whole root file system. Plain files are only counted, without an `Entry` for each."""
+    files, size, others = rootfs.tree.partition_plain(
+        lambda kind, mode: kind is Kind.FILE and not mode & _EXAMINED_BITS
+    )
+    result = footprint((e for path in others if (e := rootfs.get(path)) is not None), rootfs, packages)
+    return replace(result, bytes=result.bytes + size, files=result.files + files)
 
 
-_LOOKED_AT = 0o6113
-"""Bits of a mode for which a file is looked at: setuid, setgid, executable, writable by all."""
+_EXAMINED_BITS = 0o6113
+"""Mode bits for which a file is examined and not only counted: setuid, setgid, executable, writable by all."""
 
 
 def _is_program(entry: Entry, rootfs: Rootfs, executable: set[str]) -> bool:

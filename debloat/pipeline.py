@@ -23,7 +23,7 @@ from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.archive import archive
 from debloat.image.rootfs import Rootfs
-from debloat.record.asks import Limits
+from debloat.record.concrete import Limits
 from debloat.record.record import Recording, record
 from debloat.record.session import Recorder
 from debloat.result import Report, report
@@ -38,8 +38,11 @@ MAX_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A minimal image with all that led to it, while its contents can still be read; `name` is what it is called."""
+class Outcome:
+    """A finished run with its values, passed to the sinks while contents of the image can still be read.
+
+    `name` is what the minimal image is called.
+    """
 
     image: Image
     recipe: Recipe
@@ -51,8 +54,8 @@ class Made:
     name: str
 
 
-Sink = Callable[[Made], None]
-"""Something to be made of a result before the run ends: an archive, a lock, a saved trace."""
+Sink = Callable[[Outcome], None]
+"""Writes something of the outcome before the run ends: an archive, a lock, a trace."""
 
 
 def slim(
@@ -72,9 +75,10 @@ def slim(
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `result_name`).
 
-    `reference` may say where else the image lies (`debloat.store.location`), `platform` which of several is meant
-    there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged.
-    Without proof there is no tag, unless `force`; the report then says what differs. `progress` follows the run.
+    Without proof it is not tagged, unless `force` is set; the report says what differs. `traces` are united with what
+    is recorded. `reference` may say where else the image lies (`debloat.store.location`), `platform` which of several
+    is meant there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged. With `verify`
+    false nothing is replayed. `progress` is told of stages and details.
     """
     watch = Stopwatch(progress)
     with Workspace(engine) as workspace, opened(workspace, image_location(reference, platform)) as source:
@@ -91,7 +95,7 @@ def slim(
         result = (goes_to or target) if proven.verdict.passed or force else ""
         finished = report(image, world, recording, proven, recipe, result, verify, watch.stages)
         for sink in sinks:
-            sink(Made(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished, target))
+            sink(Outcome(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished, target))
         if result and not goes_to:
             workspace.publish(result)
         return finished
@@ -116,10 +120,10 @@ def _read(source: Source) -> tuple[Rootfs, Packages]:
 
 
 def world_of(
-    image: Image, rootfs: Rootfs, packages: Packages, recipe: Recipe, trace: Trace, more: Iterable[Trace] = ()
+    image: Image, rootfs: Rootfs, packages: Packages, recipe: Recipe, trace: Trace, further_traces: Iterable[Trace] = ()
 ) -> World:
-    """What the rules may look at."""
-    for other in more:
+    """The world that the rules work on; `further_traces` are united with `trace`. UsageError for unknown packages."""
+    for other in further_traces:
         trace = trace | other
     world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.platform)
     if unknown := unknown_packages(world):
@@ -130,7 +134,7 @@ def world_of(
 def prove(workspace: Workspace, world: World, image: Image, judge: Judge | None, progress: Progress) -> Proven:
     """Cut, replay, heal, until the minimal image answers as the original did or nothing is left to heal.
 
-    The ELF audit runs in a thread of its own meanwhile; of the world it shares the root file system only.
+    Without a judge nothing is replayed. The ELF audit runs in its own thread, which shares only the root file system.
     """
     healed: tuple[Want, ...] = ()
     with ThreadPoolExecutor(1) as pool:

@@ -1,8 +1,8 @@
-"""What a run would do, as a value, before anything is done: what is started, asked and kept, and what is written.
+"""Plans (`--dry-run`): the containers, probes, contents and outputs of a run as a value, before anything is done.
 
-The plan of a run needs the engine's answer about the image, and starts nothing. That of an applied lock has to read the
-image, as `inspect` does: in a container of the sensor's, in which nothing of the image runs; the cut is made in a
-scratch directory and thrown away. Neither pulls, loads or tags an image, or writes a file that stays.
+The plan of a run asks the engine about the image, and starts nothing. The plan of an applied lock has to read the
+image, as `inspect` does: in a container that runs the sensor and nothing of the image; the cut is made in a temporary
+directory and thrown away. Neither pulls, loads or tags an image, nor leaves a file behind.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from debloat.core.recipe import Recipe, Scenario
 from debloat.core.reference import result_name
 from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Scratch, Workspace
-from debloat.footprint import Footprint, of_image
+from debloat.footprint import Footprint, image_footprint
 from debloat.image.reader import reading_spec
-from debloat.lock.apply import Cut, cut_by, notes_on
+from debloat.lock.apply import LockedCut, cut_by_lock, notes_on
 from debloat.lock.compare import Diff
 from debloat.lock.format import Lock
 from debloat.lock.manifest import platform
 from debloat.lock.seeds import Gone, Move
-from debloat.record.asks import first_asks, is_service, ports_of, published_ports, run_to_the_end
+from debloat.record.concrete import concrete_probes, is_service, ports_of, published_ports, run_to_end_probe
 from debloat.record.record import must_be_runnable, rootless_lacks
 from debloat.record.session import Recorder, container_spec
 from debloat.rules.application.dockerfile import destinations, instructions
@@ -37,9 +37,9 @@ from debloat.store.source import opened
 class PlannedContainer:
     """A container that would be started.
 
-    `stage` is that of the run (`read`, `record`, `verify`), `scenario` is empty where the image is read; `minimal`
-    says whether it is one of the minimal image. `program` and `user` are what runs in it and as whom, `spec` is what
-    the engine would be asked for, the sensor in front; its image and run are left open.
+    `stage` is the run's (`read`, `record`, `verify`), `scenario` is empty where the image is only read, `minimal` says
+    whether it is a container of the minimal image. `program` runs in it as `user`. `spec` is what the engine would be
+    asked for, with the sensor in front of the program; image and run are empty.
     """
 
     stage: str
@@ -52,10 +52,10 @@ class PlannedContainer:
 
 @dataclass(frozen=True, slots=True)
 class PlannedProbe:
-    """Something that would be asked, in each container of its scenario.
+    """A probe that would be made in each container of its scenario.
 
-    `kind` is `http`, `exec`, `run`, `exit` (the program runs to its end), `stop` or `port`: HTTP where it speaks it,
-    with or without TLS, else a connect. `name` is what reports call it, for `port` the port.
+    `kind` is `http`, `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (HTTP or HTTPS if the port
+    speaks it, else a connect). `name` is the probe's name in reports, for `port` the port.
     """
 
     scenario: str
@@ -65,8 +65,8 @@ class PlannedProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is kept whatever is recorded: where that is said (`ENTRYPOINT`, `COPY`, `--trace`), and what it is."""
+class AlwaysKept:
+    """Something that is kept whatever is recorded. `source` is where it comes from: `ENTRYPOINT`, `COPY`, `--trace`."""
 
     source: str
     text: str
@@ -74,7 +74,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCut:
-    """What applying a lock would come to: the figures of both images, the layer, how it differs from the lock."""
+    """The result of applying a lock: the footprints of both images, the layer's digest, what differs from the lock."""
 
     before: Footprint
     after: Footprint
@@ -87,7 +87,7 @@ class PlannedCut:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Something that would be written if all goes well: `what` it is (`image`, `lock`, `report`, ...), and where."""
+    """Something that a successful run would write: `what` (`image`, `lock`, `report`, ...), and its path or name."""
 
     what: str
     where: str
@@ -95,9 +95,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a call of a verb would do. `commands` are run on this machine first; `cut` is None unless a lock is applied.
+    """What a command would do. `cut` is None unless a lock is applied.
 
-    `size` is the image's as the engine has it, in bytes; `ready` and `timeout` are limits in seconds.
+    `commands` would be run on this machine first. `size` is the image's as the engine reports it, in bytes; `ready` and
+    `timeout` are limits in seconds. `known` is kept whatever is recorded.
     """
 
     verb: str
@@ -113,7 +114,7 @@ class Plan:
     probes: tuple[PlannedProbe, ...] = ()
     ready: float = 0.0
     timeout: float = 0.0
-    known: tuple[Known, ...] = ()
+    known: tuple[AlwaysKept, ...] = ()
     cut: PlannedCut | None = None
     outputs: tuple[Output, ...] = ()
     notes: tuple[str, ...] = ()
@@ -130,7 +131,7 @@ def plan_run(
     verify: bool = True,
     platform: Wanted | None = None,
 ) -> Plan:
-    """The plan of making a minimal image, under the errors that the run itself would begin with."""
+    """The plan of making a minimal image. Raises what the run itself would raise before it starts anything."""
     location = image_location(reference, platform)
     with Workspace(engine) as workspace, opened(workspace, location, pull=False) as source:
         image = replace(source.image, config=source.whole_config())
@@ -139,12 +140,12 @@ def plan_run(
     recorder = Recorder(b"", mechanism)
     stages = [("record", False), *([("verify", True)] if verify else [])]
     return replace(
-        _of(image, target, recipe.policy),
-        containers=(*_reading(engine, location), *_containers(image, recipe, recorder, stages)),
+        _plan_of(image, target, recipe.policy),
+        containers=(*_reading_container(engine, location), *_containers(image, recipe, recorder, stages)),
         probes=tuple(_probes(image, recipe)),
         ready=recipe.ready,
         timeout=recipe.timeout,
-        known=tuple(_known(image, recipe.policy, traces)),
+        known=tuple(_always_kept(image, recipe.policy, traces)),
         notes=(*rootless_lacks(engine.info().traits, recipe), *_notes(image, recipe, verify)),
     )
 
@@ -159,7 +160,7 @@ def plan_apply(
     recipe: Recipe | None = None,
     platform: Wanted | None = None,
 ) -> Plan:
-    """The plan of applying a lock: what would stay, by making the cut and throwing it away.
+    """The plan of applying a lock. The cut is made, to say what would be kept, and thrown away.
 
     Without an engine there is no recipe, and the image is one of a store.
     """
@@ -172,9 +173,9 @@ def plan_apply(
         target = result_name(image, target, engine.info().traits.registry if engine is not None else "")
         if engine is not None and recipe is not None:
             must_be_runnable(engine, image, recipe)
-        done = cut_by(source, image, lock, progress)
-        containers = tuple(_reading(engine, location))
-        plan = replace(_of(image, target, lock.policy), cut=_cut(done), containers=containers)
+        locked_cut = cut_by_lock(source, image, lock, progress)
+        containers = tuple(_reading_container(engine, location))
+        plan = replace(_plan_of(image, target, lock.policy), cut=_planned_cut(locked_cut), containers=containers)
     if engine is None or recipe is None:
         return plan
     return replace(
@@ -194,11 +195,11 @@ def plan_apply(
     )
 
 
-def _of(image: Image, target: str, policy: Policy) -> Plan:
+def _plan_of(image: Image, target: str, policy: Policy) -> Plan:
     return Plan("", f"debloat {__version__}", image.reference, image.id, platform(image), image.size, target, policy)
 
 
-def _reading(engine: Engine | None, location: Location) -> Iterator[PlannedContainer]:
+def _reading_container(engine: Engine | None, location: Location) -> Iterator[PlannedContainer]:
     """The container that an engine's image is read in; those that lie elsewhere are read without one."""
     if engine is not None and location.on_engine and not engine.info().traits.own:
         yield PlannedContainer("read", "", False, (), "0:0", reading_spec("", "", engine.info().traits))
@@ -217,45 +218,45 @@ def _containers(
             yield PlannedContainer(stage, scenario.name, minimal, program, user, spec)
 
 
-def _numbers(scenario: Scenario, image: Image) -> tuple[int, ...]:
+def _port_numbers(scenario: Scenario, image: Image) -> tuple[int, ...]:
     return tuple(sorted(int(port.partition("/")[0]) for port in published_ports(scenario, image.config)))
 
 
 def _probes(image: Image, recipe: Recipe) -> Iterator[PlannedProbe]:
     for scenario in recipe.scenarios:
-        numbers = _numbers(scenario, image)
+        numbers = _port_numbers(scenario, image)
         if not is_service(scenario, image.config, numbers):
-            yield PlannedProbe(scenario.name, "exit", run_to_the_end(scenario).name)
+            yield PlannedProbe(scenario.name, "exit", run_to_end_probe(scenario).name)
             continue
-        for ask in first_asks(scenario, image.config, numbers):
-            kind = "port" if ask.kind == "default" else ask.kind
-            ports = (ask.port,) if kind == "port" else ports_of(ask, numbers) if kind == "http" else ()
-            yield PlannedProbe(scenario.name, kind, ask.name, tuple(ports))
+        for probe in concrete_probes(scenario, image.config, numbers):
+            kind = "port" if probe.kind == "default" else probe.kind
+            ports = (probe.port,) if kind == "port" else ports_of(probe, numbers) if kind == "http" else ()
+            yield PlannedProbe(scenario.name, kind, probe.name, tuple(ports))
         yield PlannedProbe(scenario.name, "stop", "stop")
 
 
-def _known(image: Image, policy: Policy, traces: Sequence[Trace]) -> Iterator[Known]:
+def _always_kept(image: Image, policy: Policy, traces: Sequence[Trace]) -> Iterator[AlwaysKept]:
     """What is kept before anything is recorded, as far as the image's configuration and history tell."""
     config = image.config
     for source, words in (("ENTRYPOINT", config.entrypoint), ("CMD", config.cmd), ("HEALTHCHECK", config.healthcheck)):
         if words:
-            yield Known(source, " ".join(words))
+            yield AlwaysKept(source, " ".join(words))
     if config.user:
-        yield Known("USER", config.user)
+        yield AlwaysKept("USER", config.user)
     if config.workdir != "/":
-        yield Known("WORKDIR", config.workdir)
-    yield from (Known("VOLUME", path) for path in config.volumes)
+        yield AlwaysKept("WORKDIR", config.workdir)
+    yield from (AlwaysKept("VOLUME", path) for path in config.volumes)
     if policy.level > Level.EXACT:
         steps = instructions(image.history, config)
-        places = dict.fromkeys((place.instruction, place.path) for place in destinations(steps))
-        yield from (Known(instruction, path) for instruction, path in places if instruction != "WORKDIR")
+        copied = dict.fromkeys((place.instruction, place.path) for place in destinations(steps))
+        yield from (AlwaysKept(instruction, path) for instruction, path in copied if instruction != "WORKDIR")
     for trace in traces:
-        yield Known("--trace", f"{len({access.path for access in trace.accesses}):,} paths")
+        yield AlwaysKept("--trace", f"{len({access.path for access in trace.accesses}):,} paths")
 
 
 def _notes(image: Image, recipe: Recipe, verify: bool) -> Iterator[str]:
     for scenario in recipe.scenarios:
-        numbers = _numbers(scenario, image)
+        numbers = _port_numbers(scenario, image)
         if is_service(scenario, image.config, numbers) is None:
             ports = ", ".join(map(str, numbers))
             yield f"{scenario.name}: if it listens on port {ports}, it is asked there instead of being run to its end"
@@ -263,14 +264,14 @@ def _notes(image: Image, recipe: Recipe, verify: bool) -> Iterator[str]:
         yield "the minimal image is not asked anything: nothing is proven"
 
 
-def _cut(done: Cut) -> PlannedCut:
-    minimal = done.minimal
+def _planned_cut(locked_cut: LockedCut) -> PlannedCut:
+    minimal = locked_cut.minimal
     return PlannedCut(
-        before=of_image(done.world.rootfs, len(minimal.shares)),
+        before=image_footprint(locked_cut.world.rootfs, len(minimal.shares)),
         after=minimal.footprint,
         layer=minimal.layer.diff_id,
-        identical=done.identical,
-        diff=done.diff,
-        moves=done.moves,
-        gone=done.gone,
+        identical=locked_cut.identical,
+        diff=locked_cut.diff,
+        moves=locked_cut.moves,
+        gone=locked_cut.gone,
     )

@@ -1,4 +1,4 @@
-"""A finished run, in full: everything a renderer needs, and nothing it would have to find out."""
+"""The report of a finished run: all that renderers show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from debloat.core.recipe import Recipe
 from debloat.core.text import count
 from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
-from debloat.footprint import Footprint, of_image
+from debloat.footprint import Footprint, image_footprint
 from debloat.record.record import Recording
 from debloat.rules.application.requested import dropped_requests
 from debloat.rules.knowledge.optional import left_out_notes
@@ -22,7 +22,7 @@ from debloat.verify import Comparison, Proven
 
 @dataclass(frozen=True, slots=True)
 class RuleShare:
-    """What a rule keeps that no other rule wanted, and what it had a part in: paths."""
+    """How many paths a rule keeps: `alone`, which no other rule claims, and `paths`, all that it claims."""
 
     rule: str
     alone: int
@@ -31,7 +31,11 @@ class RuleShare:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did. `result` is the new reference, empty where none was made; `verified` whether it was replayed."""
+    """A finished run. `result` is the new reference, empty where none was made; `verified`: whether it was replayed.
+
+    `image_id` and `result_id` are `sha256:` ids, `layer` is the digest of the uncompressed layer, `before` and `after`
+    are the footprints of the original and the minimal image. `notes` are sentences on what was imperfect.
+    """
 
     tool: str
     reference: str
@@ -57,17 +61,17 @@ class Report:
 
 
 def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
-    """How many paths each rule kept; parents and links count with what they lead to."""
-    alone, having = Counter[str](), Counter[str]()
+    """How many paths each rule keeps, sorted by rule. Parent directories and links count for the rule needing them."""
+    alone, involved = Counter[str](), Counter[str]()
     for evidence in minimal.closure.evidence.values():
         rules = {e.rule for e in evidence}
-        having.update(rules)
+        involved.update(rules)
         if len(rules) == 1:
             alone.update(rules)
-    return tuple(RuleShare(rule, alone[rule], having[rule]) for rule in sorted(having))
+    return tuple(RuleShare(rule, alone[rule], involved[rule]) for rule in sorted(involved))
 
 
-def _attested(image: Image) -> tuple[str, ...]:
+def _attestation_notes(image: Image) -> tuple[str, ...]:
     if not image.attestations:
         return ()
     number = count(image.attestations, "build attestation")
@@ -84,17 +88,17 @@ def report(
     verified: bool,
     stages: tuple[Stage, ...],
 ) -> Report:
-    """The report of a run from its values."""
+    """The report of a run. `result` is the tagged reference, empty where none; `verified` is false without a replay."""
     minimal, rootfs = proven.minimal, world.rootfs
-    idle = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
+    unmatched = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
     audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
-    cut = ", ".join(dropped_requests(world, minimal.shares))
-    missed = (
+    dropped_packages = ", ".join(dropped_requests(world, minimal.shares))
+    dropped = (
         (
-            f"taken for the build, for a RUN instruction uses it and nothing that was recorded did: {cut} "
+            f"taken for the build, for a RUN instruction uses it and nothing that was recorded did: {dropped_packages} "
             "(where it is wanted, say so under [packages] in debloat.toml)",
         )
-        if cut
+        if dropped_packages
         else ()
     )
     return Report(
@@ -105,7 +109,7 @@ def report(
         result=result,
         result_id=minimal.id,
         layer=minimal.layer.diff_id,
-        before=of_image(rootfs, len(minimal.shares)),
+        before=image_footprint(rootfs, len(minimal.shares)),
         after=minimal.footprint,
         packages=minimal.shares,
         rules=rule_shares(minimal),
@@ -114,10 +118,10 @@ def report(
         mechanisms=tuple(sorted(recording.trace.mechanisms)),
         verified=verified,
         notes=recording.notes
-        + idle
-        + missed
+        + unmatched
+        + dropped
         + left_out_notes(world, minimal.closure.evidence)
-        + _attested(image)
+        + _attestation_notes(image)
         + audited,
         stages=stages,
     )

@@ -17,7 +17,7 @@ from debloat.core.probes import ProbeResult
 from debloat.cut import Minimal
 from debloat.elf.audit import UnmetNeed
 from debloat.engine.workspace import Workspace
-from debloat.record.asks import Limits
+from debloat.record.concrete import Limits
 from debloat.record.exercise import Exercise, exercise
 from debloat.record.record import trace_of
 from debloat.record.session import Recorder
@@ -25,7 +25,8 @@ from debloat.record.sidebyside import run_scenarios
 from debloat.rules.recorded import trace as trace_rules
 
 ARBITERS = 3
-"""Further runs of the original at most: of a page picked from three, two runs are alike in one case of three."""
+"""Most further runs of the original. Two are too few: of a page picked from three at random, two runs are alike in one
+case of three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A minimal image, the verdict on it, what was healed to get there, and the findings of the ELF audit."""
+    """A minimal image, the verdict on it, the paths that were healed before, and the unmet needs that the ELF audit
+    found."""
 
     minimal: Minimal
     verdict: Verdict
@@ -65,7 +67,7 @@ class Proven:
 
 
 class Judge:
-    """Compares replays with the original's answers; asks the original again, once for all probes, when they differ."""
+    """Compares replays with the original's answers. Where they differ, the original is run again, all probes."""
 
     def __init__(
         self, workspace: Workspace, image: Image, exercises: tuple[Exercise, ...], limits: Limits, recorder: Recorder
@@ -78,16 +80,16 @@ class Judge:
         self._again: dict[str, list[dict[str, ProbeResult]]] = {}
 
     def verify(self, reference: str) -> Verdict:
-        """Replay everything on the image that `reference` names."""
+        """Replay all scenarios on the image `reference`."""
 
-        def one(number: int) -> tuple[Exercise, tuple[Comparison, ...]]:
+        def replay_scenario(number: int) -> tuple[Exercise, tuple[Comparison, ...]]:
             original = self._exercises[number]
             replay = self._asked(original, reference)
             return replay, tuple(self._compared(original, replay))
 
-        done = run_scenarios(self._workspace, [original.scenario for original in self._exercises], one)
-        answers = tuple(answer for _, compared in done for answer in compared)
-        return Verdict(answers, trace_of(self._image, [replay for replay, _ in done]))
+        replays = run_scenarios(self._workspace, [original.scenario for original in self._exercises], replay_scenario)
+        answers = tuple(answer for _, compared in replays for answer in compared)
+        return Verdict(answers, trace_of(self._image, [replay for replay, _ in replays]))
 
     def _asked(self, original: Exercise, reference: str) -> Exercise:
         """Repeat the probes of a scenario on an image."""
@@ -98,19 +100,19 @@ class Judge:
             original.scenario,
             self._limits,
             replace(self._recorder, mechanism=original.mechanism),
-            original.asked,
+            original.probes,
         )
 
     def _compared(self, original: Exercise, replay: Exercise) -> Iterable[Comparison]:
-        now = {r.name: r for r in replay.results}
+        replayed = {r.name: r for r in replay.results}
         for before in original.results:
-            after = now.get(before.name) or ProbeResult(before.name, False, detail="it was not reached")
+            after = replayed.get(before.name) or ProbeResult(before.name, False, detail="it was not reached")
             difference = before.differs(after)
             note = self._excuse(original, before, after) if difference and after.ok else ""
             yield Comparison(original.scenario.name, before, after, "" if note else difference, note)
 
     def _excuse(self, original: Exercise, before: ProbeResult, after: ProbeResult) -> str:
-        """Why a difference is the original's own; empty where it is not.
+        """Why a difference is excused, because the original varies in the same way; empty where it is not.
 
         The original is asked again, up to `ARBITERS` times: it may give the minimal image's very answer, or differ from
         itself in the same respect. A page that is new each time excuses another page, and no page that is gone.
@@ -123,8 +125,10 @@ class Judge:
             if not again.differs(after):
                 return "the original answers so too, at another time"
             answers.append(again)
-            own = frozenset[str]().union(*(one.aspects(other) for one, other in itertools.combinations(answers, 2)))
-            if before.aspects(after) <= own:
+            unstable = frozenset[str]().union(
+                *(one.aspects(other) for one, other in itertools.combinations(answers, 2))
+            )
+            if before.aspects(after) <= unstable:
                 return f"the original differs from itself too: {before.differs(again) or answers[-2].differs(again)}"
         return ""
 

@@ -17,6 +17,7 @@ LAYERS = (
         "engine",
         "image",
         "store",
+        "embedded",
         "elf",
         "debian",
         "closure",

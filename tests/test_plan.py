@@ -19,8 +19,8 @@ from debloat.engine.traits import PODMAN
 from debloat.lock.apply import apply
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, recipe_digest
-from debloat.pipeline import Made, slim
-from debloat.plan import Known, Plan, PlannedProbe, plan_apply, plan_run
+from debloat.pipeline import Outcome, slim
+from debloat.plan import AlwaysKept, Plan, PlannedProbe, plan_apply, plan_run
 from tests.support.cli import CONFIG, SHOP_1, shop
 from tests.support.engine import FakeEngine
 from tests.support.progress import Recording
@@ -142,11 +142,11 @@ def test_what_is_asked_of_a_service_by_default() -> None:
     assert plan.containers[1].spec.ports == ("80/tcp", "8080/tcp")
     assert plan.containers[1].user == "app"
     assert plan.known == (
-        Known("ENTRYPOINT", "/usr/bin/shop"),
-        Known("HEALTHCHECK", "CMD-SHELL true"),
-        Known("USER", "app"),
-        Known("WORKDIR", "/srv"),
-        Known("VOLUME", "/data"),
+        AlwaysKept("ENTRYPOINT", "/usr/bin/shop"),
+        AlwaysKept("HEALTHCHECK", "CMD-SHELL true"),
+        AlwaysKept("USER", "app"),
+        AlwaysKept("WORKDIR", "/srv"),
+        AlwaysKept("VOLUME", "/data"),
     )
 
 
@@ -204,8 +204,10 @@ def locked() -> tuple[FakeEngine, Lock]:
     engine = shop()
     locks: list[Lock] = []
 
-    def sink(made: Made) -> None:
-        locks.append(lock_of(made.image, recipe_digest(made.recipe), made.world, made.minimal, made.healed))
+    def sink(outcome: Outcome) -> None:
+        locks.append(
+            lock_of(outcome.image, recipe_digest(outcome.recipe), outcome.world, outcome.minimal, outcome.healed)
+        )
 
     slim(engine, "shop:1", EXACT, Silent(), sinks=[sink])
     engine.calls.clear()

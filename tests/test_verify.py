@@ -13,7 +13,7 @@ from debloat.core.probes import ProbeResult
 from debloat.core.recipe import Scenario
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
-from debloat.record.asks import Ask, Limits
+from debloat.record.concrete import ConcreteProbe, Limits
 from debloat.record.exercise import Exercise
 from debloat.record.session import Recorded, Recorder
 from debloat.verify import Comparison, Judge, Verdict, verify_with_retry
@@ -25,7 +25,7 @@ PAGE = ProbeResult("http GET :80/", True, 200, (("content-type", "text/html"),),
 
 
 def done(result: ProbeResult) -> Exercise:
-    return Exercise(Scenario(), (Ask("http", result.name),), (result,), Recorded())
+    return Exercise(Scenario(), (ConcreteProbe("http", result.name),), (result,), Recorded())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Steps tell linear work from quadratic."""
+"""Counted steps distinguish linear work from quadratic."""
 
 from __future__ import annotations
 

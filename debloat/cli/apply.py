@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
@@ -15,8 +15,8 @@ from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
 from debloat.cli.outputs import Destination, destination
-from debloat.cli.plan import show
 from debloat.cli.settings import configuration
+from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.engine.base import Engine
@@ -25,10 +25,11 @@ from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
 from debloat.lock.apply import Applied
-from debloat.plan import Output, Plan, plan_apply
 from debloat.report.terminal import TerminalProgress, console
-from debloat.rules import parsed
 from debloat.store.write import must_take
+
+if TYPE_CHECKING:
+    from debloat.plan import Plan
 
 _FILES = 10
 """Files listed of each package that changed."""
@@ -37,6 +38,8 @@ _FILES = 10
 def apply(options: Apply, engines: Engines) -> None:
     """Apply and tag; print the resulting reference. MinimalFails when a replay differs. With `dry_run`, the plan."""
     if options.dry_run:
+        from debloat.cli.plan import show
+
         show(plan(options, engines), options.json)
     else:
         _apply(options, engines)
@@ -44,6 +47,8 @@ def apply(options: Apply, engines: Engines) -> None:
 
 def plan(options: Apply, engines: Engines) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
+    from debloat.plan import Output, plan_apply
+
     path = Path(options.lock or locks.DEFAULT_NAME)
     goes = destination(options.image, options.tag or "", options.output)
     planned = plan_apply(
@@ -97,7 +102,7 @@ def _apply(options: Apply, engines: Engines) -> None:
         with written_whole(Path(options.json)) as draft:
             draft.write_text(f"{text}\n")
     if not applied.passed:
-        raise applying.failed(applied)
+        raise applying.replay_failure(applied)
     if options.update_lock:
         save(applied.lock, path)
     if options.json != "-":
@@ -134,6 +139,6 @@ def _say(applied: Applied, quiet: bool) -> None:
     for answer in applied.answers:
         out.print(Text(f"  probe  {name(answer.before.name)}: {answer.difference or 'same'}"))
     for want in applied.missed if applied.passed else ():
-        out.print(Text(f"  missed {name(want.path)}, looked up in vain", style="yellow"))
+        out.print(Text(f"  missed {name(want.path)}: looked up, and not in the minimal image", style="yellow"))
     for note in applied.notes:
         out.print(Text(f"  note   {note}", style="yellow"))

@@ -37,7 +37,7 @@ def build(options: Build, engines: Engines) -> None:
     directory = Path(options.context)
     if not directory.is_dir():
         raise UsageError(
-            f"cannot build {options.context}: it is no directory", "name the directory that holds the Dockerfile"
+            f"cannot build {options.context}: it is not a directory", "name the directory that holds the Dockerfile"
         )
     name = repository_name(directory.resolve().name)
     info = engines.connect().info()

@@ -12,12 +12,13 @@ from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read
 from debloat.cli.options import Check
 from debloat.cli.settings import configuration
+from debloat.core import parsed
 from debloat.core.errors import GateFailed, UsageError
 from debloat.core.recipe import Settings, recipe
 from debloat.core.text import printable
 from debloat.engine.workspace import written_whole
 from debloat.gate import check as gate
-from debloat.gate.check import Request, read_baseline
+from debloat.gate.check import CheckInputs, read_baseline
 from debloat.gate.findings import GateReport
 from debloat.gate.location import Dockerfile
 from debloat.gate.rules import Severity, rules_of
@@ -25,7 +26,6 @@ from debloat.lock import format as locks
 from debloat.lock.format import Lock
 from debloat.report.formats import renderer
 from debloat.report.terminal import TerminalProgress
-from debloat.rules import parsed
 
 _SHOWN = 10
 
@@ -48,7 +48,7 @@ def report_of(options: Check, engines: Engines) -> GateReport:
         raise UsageError("there is no image to check", "name it: `debloat check IMAGE`")
     # Without a configuration there is no recipe to hold against the lock's, only one to probe by.
     has_recipe = settings != Settings() or options.probe
-    request = Request(
+    inputs = CheckInputs(
         rules_of(settings),
         lock,
         lock_name,
@@ -62,7 +62,7 @@ def report_of(options: Check, engines: Engines) -> GateReport:
     quiet = options.verbosity.quiet
     progress = TerminalProgress(quiet or not options.verbosity.verbose)
     engine = engines.connect() if options.probe else engines.for_image(reference)
-    report = gate.check(engine, reference, request, progress, engines.wanted)
+    report = gate.check(engine, reference, inputs, progress, engines.wanted)
     _write(report, outputs, quiet)
     return report
 

@@ -16,7 +16,7 @@ from debloat.debian import dpkg
 from debloat.lock import compare
 from debloat.lock import format as lock
 from debloat.lock.compare import Side
-from debloat.lock.manifest import installed, whole
+from debloat.lock.manifest import full_manifest, installed_packages
 from debloat.record import trace
 
 
@@ -71,4 +71,4 @@ def _side(text: str, engines: Engines) -> Side | Trace:
     with engines.opened(text) as source:
         rootfs = source.rootfs()
         packages = dpkg.read(rootfs)
-        return Side(text, whole(rootfs, packages), installed(packages))
+        return Side(text, full_manifest(rootfs, packages), installed_packages(packages))

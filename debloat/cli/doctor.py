@@ -72,7 +72,7 @@ def examine(engines: Engines) -> Iterator[Diagnosis]:
     yield Diagnosis(
         "engine",
         True,
-        f"{info.name} {info.version}, API {info.api}, {info.os}/{info.architecture}{ROOTLESS * info.traits.rootless}",
+        f"{info.name} {info.version}{f', API {info.api}' * bool(info.api)}, {info.os}/{info.architecture}{ROOTLESS * info.traits.rootless}",
     )
     yield Diagnosis("kernel", True, info.kernel)
     yield Diagnosis("storage", True, f"{info.storage}, {STORES[info.traits.store]}")

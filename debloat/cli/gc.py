@@ -12,13 +12,13 @@ import click
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Gc
+from debloat.core import parsed
 from debloat.core.errors import EngineUnavailable
 from debloat.core.text import count
 from debloat.core.text import name as printable
 from debloat.engine.base import Engine, Leftover
 from debloat.engine.run_id import Life, life, owner
 from debloat.engine.workspace import SCRATCH
-from debloat.rules import parsed
 
 
 def gc(options: Gc, engines: Engines) -> None:

@@ -13,11 +13,11 @@ from debloat.cli.options import Inspect
 from debloat.core.model import Image
 from debloat.core.text import count, name, size
 from debloat.debian import dpkg
-from debloat.footprint import Footprint, of_image
+from debloat.footprint import Footprint, image_footprint
 from debloat.gate.check import is_minimal
 from debloat.image.carve import BASE_DIGEST, BASE_NAME
 from debloat.lock.format import LockedPackage
-from debloat.lock.manifest import installed, platform
+from debloat.lock.manifest import installed_packages, platform
 
 _LISTS = (
     ("setuid or setgid", "setuid"),
@@ -31,8 +31,8 @@ def inspect(options: Inspect, engines: Engines) -> None:
     """Print the footprint, the packages and where the image comes from."""
     with engines.opened(options.image) as source:
         image, rootfs = source.image, source.rootfs()
-        packages = installed(dpkg.read(rootfs))
-        figures = of_image(rootfs, len(packages))
+        packages = installed_packages(dpkg.read(rootfs))
+        figures = image_footprint(rootfs, len(packages))
     if options.json:
         click.echo(json.dumps(document(image, figures, packages), indent=2))
         return

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from debloat.core.errors import UsageError
 from debloat.engine.workspace import written_whole
 from debloat.lock import format as lock
-from debloat.lock.manifest import lock_of, recipe_digest
-from debloat.pipeline import Made, Sink
+
+if TYPE_CHECKING:
+    from debloat.pipeline import Outcome, Sink
 
 
 def sink(path: Path) -> Sink:
     """Writes the lock of a result that was tagged; an unproven one leaves the old lock as it is."""
 
-    def write(made: Made) -> None:
-        if made.report.result:
-            digest = recipe_digest(made.recipe)
-            save(lock_of(made.image, digest, made.world, made.minimal, made.healed), path)
+    from debloat.lock.manifest import lock_of, recipe_digest
+
+    def write(outcome: Outcome) -> None:
+        if outcome.report.result:
+            digest = recipe_digest(outcome.recipe)
+            save(lock_of(outcome.image, digest, outcome.world, outcome.minimal, outcome.healed), path)
 
     return write
 

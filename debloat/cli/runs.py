@@ -15,7 +15,7 @@ from debloat.engine.workspace import written_whole
 from debloat.record import trace
 
 if TYPE_CHECKING:
-    from debloat.pipeline import Made
+    from debloat.pipeline import Outcome
 
 
 REMEMBERED = 200
@@ -39,16 +39,16 @@ def directory() -> Path:
     return Path(base) / "debloat" / "runs"
 
 
-def remember(made: Made) -> None:
+def remember(outcome: Outcome) -> None:
     """Remember a run under the identities of the original and the minimal image.
 
     Best effort: a full disk spoils no result.
     """
-    policy = made.world.policy
+    policy = outcome.world.policy
     document = {
         "version": 2,
-        "image": made.image.identity,
-        "names": [made.image.id, made.image.reference],
+        "image": outcome.image.identity,
+        "names": [outcome.image.id, outcome.image.reference],
         "policy": {
             "level": str(policy.level),
             "levels": [[glob, str(level)] for glob, level in policy.levels],
@@ -57,12 +57,12 @@ def remember(made: Made) -> None:
             "keep_packages": policy.keep_packages,
             "packages": policy.packages,
         },
-        "healed": [[w.path, w.rule, w.source, w.detail, w.follow] for w in made.healed],
-        "trace": trace.dump(made.world.trace).decode(),
+        "healed": [[w.path, w.rule, w.source, w.detail, w.follow] for w in outcome.healed],
+        "trace": trace.dump(outcome.world.trace).decode(),
     }
     data = json.dumps(document).encode()
     with contextlib.suppress(OSError, UsageError):
-        for name in (made.image.identity, made.minimal.identity):
+        for name in (outcome.image.identity, outcome.minimal.identity):
             with written_whole(directory() / f"{name.partition(':')[2]}.json") as draft:
                 draft.write_bytes(data)
         _forget(REMEMBERED)

@@ -15,16 +15,16 @@ from debloat.cli.options import Lock, Result, Slim
 from debloat.cli.outputs import Destination, destination
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
+from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
 from debloat.engine.workspace import must_be_writable, written_whole
-from debloat.pipeline import Made, Sink
+from debloat.pipeline import Outcome, Sink
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
-from debloat.rules import parsed
 from debloat.store.location import Location
 from debloat.store.write import must_take, write
 
@@ -111,13 +111,13 @@ def read_trace(name: str) -> Trace:
 def _sinks(result: Result, goes: Destination) -> Iterator[Sink]:
     yield runs.remember
     if name := result.save_trace:
-        yield lambda made: _save(Path(name), trace.dump(made.world.trace))
+        yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))
     if result.lock:
         from debloat.cli.lockfile import sink
 
         yield sink(Path(result.lock))
     if (to := goes.output) is not None:
-        yield lambda made: _write(made, to)
+        yield lambda outcome: _write(outcome, to)
 
 
 def _save(path: Path, data: bytes) -> None:
@@ -125,9 +125,9 @@ def _save(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
 
 
-def _write(made: Made, to: Location) -> None:
-    if made.report.result:
-        write(made.minimal.written, made.name, to)
+def _write(outcome: Outcome, to: Location) -> None:
+    if outcome.report.result:
+        write(outcome.minimal.written, outcome.name, to)
 
 
 def write_reports(report: Report, result: Result) -> None:

@@ -58,7 +58,7 @@ class HttpProbe:
         match = _TARGET.fullmatch(target)
         if method not in _METHODS or not match or not target:
             raise UsageError(
-                f"{line!r} is no HTTP probe", "write [METHOD ]PATH, for example `/health`, `POST /login`, `:8080/`"
+                f"{line!r} is not an HTTP probe", "write [METHOD ]PATH, for example `/health`, `POST /login`, `:8080/`"
             )
         return cls(method, match["path"] or "/", int(match["port"] or 0), match["scheme"] or "")
 

@@ -44,7 +44,7 @@ def held_back() -> Iterator[None]:
         release()
 
 
-LAST = 64
+MAX = 64
 """The number of the last signal (signal(7))."""
 
 
@@ -58,4 +58,4 @@ def signal_number(name: str) -> int:
         found = 34 + (int(offset) if offset.isdigit() else 0)
     else:
         found = int(getattr(signal, f"SIG{text}", signal.SIGTERM))
-    return found if 0 < found <= LAST else int(signal.SIGTERM)
+    return found if 0 < found <= MAX else int(signal.SIGTERM)

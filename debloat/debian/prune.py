@@ -107,12 +107,12 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
 
 def _licensors(database: Database, staying: Collection[str], kept: Collection[str]) -> set[str]:
     """The packages with the licence of one that stays: `/usr/share/doc/libgcc-s1` is a link to gcc-base's."""
-    found = set[str]()
+    paths = set[str]()
     for name in staying:
         real = database.rootfs.resolve(copyright_file(database.records[name].package.package)).path
         if real is not None and real in kept:
-            found.update(database.listing(real))
-    return found
+            paths.update(database.listing(real))
+    return paths
 
 
 def _contents(database: Database, staying: Collection[str], kept: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -199,11 +199,11 @@ def _untrue(database: Database, staying: Collection[str]) -> set[str]:
     """Files of the database that speak of packages which are gone, and old copies of it."""
     gone = {record.info for name, record in database.records.items() if name not in staying}
     stay = {record.info for name, record in database.records.items() if name in staying}
-    found = {path for path in database.rootfs.glob(f"{INFO}/*") if path.rpartition(".")[0] in gone - stay}
-    found.update(r.origin for n, r in database.records.items() if n not in staying and "/status.d/" in r.origin)
-    found.update(f"{record.info}.md5sums" for n, record in database.records.items() if n not in staying)
-    found.update(database.rootfs.glob(f"{ADMIN}/*-old"), database.rootfs.glob(f"{ADMIN}/available"))
-    return found
+    paths = {path for path in database.rootfs.glob(f"{INFO}/*") if path.rpartition(".")[0] in gone - stay}
+    paths.update(r.origin for n, r in database.records.items() if n not in staying and "/status.d/" in r.origin)
+    paths.update(f"{record.info}.md5sums" for n, record in database.records.items() if n not in staying)
+    paths.update(database.rootfs.glob(f"{ADMIN}/*-old"), database.rootfs.glob(f"{ADMIN}/available"))
+    return paths
 
 
 def _check(database: Database, contents: Mapping[str, bytes], kept: Collection[str]) -> None:

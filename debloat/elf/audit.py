@@ -7,28 +7,16 @@ into. What the original image lacks as well is no finding.
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import posixpath
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSegment
-from elftools.elf.elffile import ELFFile
-from elftools.elf.enums import ENUM_E_MACHINE
-from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection
-from elftools.elf.segments import InterpSegment
-
 from debloat.core.model import Closure, ImageConfig, Kind
-from debloat.core.platform import of_elf
+from debloat.core.parsed import cached
+from debloat.elf.object import ElfObject
 from debloat.image.rootfs import Rootfs
-
-DAMAGED = (ELFError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError)
-"""What pyelftools raises on files that are cut off or forged."""
-MAX_ITEMS = 10_000
-VERSION_SECTIONS = (0x6FFFFFFD, 0x6FFFFFFE)
-"""SHT_GNU_verdef and SHT_GNU_verneed (elf.h)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,19 +32,6 @@ class UnmetNeed:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """What the audit reads of one ELF file: an ABI, and names."""
-
-    abi: tuple[int, bool, str]
-    interpreter: str
-    needed: tuple[str, ...]
-    soname: str
-    search: tuple[str, ...]
-    requires: tuple[tuple[str, str], ...]
-    defines: frozenset[str]
-
-
 def audit(rootfs: Rootfs, kept: Closure | Collection[str], config: ImageConfig) -> list[UnmetNeed]:
     """The findings, sorted; none means that ld.so can satisfy each kept file as well as it could originally.
 
@@ -69,34 +44,34 @@ def audit(rootfs: Rootfs, kept: Closure | Collection[str], config: ImageConfig) 
 class _Audit:
     def __init__(self, rootfs: Rootfs, kept: frozenset[str], config: ImageConfig) -> None:
         self._rootfs, self._kept, self._config = rootfs, kept, config
-        self._objects: dict[str, _Object | None] = {}
+        self._objects: dict[str, ElfObject | None] = {}
         self._by_name: dict[str, list[str]] = {}
         """Where names that kept objects need are in the original."""
         self._cached = _cached_paths(rootfs)
 
     def findings(self) -> Iterator[UnmetNeed]:
         files = [p for p in sorted(self._kept) if (e := self._rootfs.get(p)) is not None and e.is_file]
-        programs = {path: found for path in files if (found := self._object(path)) is not None}
-        self._by_name = {posixpath.basename(name): [] for found in programs.values() for name in found.needed}
+        programs = {path: program for path in files if (program := self._object(path)) is not None}
+        self._by_name = {posixpath.basename(name): [] for program in programs.values() for name in program.needed}
         for path in self._rootfs.named(*self._by_name):
             if (e := self._rootfs.get(path)) is not None and e.kind in (Kind.FILE, Kind.SYMLINK):
                 self._by_name[path.rpartition("/")[2]].append(path)
-        searched = frozenset(d for path, found in programs.items() for d in self._own_directories(path, found))
-        for path, found in programs.items():
-            yield from self._interpreter(path, found)
-            yield from self._needed(path, found, searched)
+        searched = frozenset(d for path, program in programs.items() for d in self._own_directories(path, program))
+        for path, program in programs.items():
+            yield from self._interpreter(path, program)
+            yield from self._needed(path, program, searched)
 
-    def _interpreter(self, path: str, found: _Object) -> Iterator[UnmetNeed]:
-        if found.interpreter and self._rootfs.is_file(found.interpreter) and not self._stays(found.interpreter):
-            yield UnmetNeed(path, "interpreter", found.interpreter)
+    def _interpreter(self, path: str, program: ElfObject) -> Iterator[UnmetNeed]:
+        if program.interpreter and self._rootfs.is_file(program.interpreter) and not self._stays(program.interpreter):
+            yield UnmetNeed(path, "interpreter", program.interpreter)
 
-    def _needed(self, path: str, found: _Object, searched: frozenset[str]) -> Iterator[UnmetNeed]:
+    def _needed(self, path: str, program: ElfObject, searched: frozenset[str]) -> Iterator[UnmetNeed]:
         versions: dict[str, set[str]] = {}
-        for file, version in found.requires:
+        for file, version in program.requires:
             versions.setdefault(file, set()).add(version)
-        for name in found.needed:
+        for name in program.needed:
             places = self._by_name.get(posixpath.basename(name), ())
-            providers = [p for p in places if (o := self._object(p)) is not None and o.abi == found.abi]
+            providers = [p for p in places if (o := self._object(p)) is not None and o.abi == program.abi]
             reachable = [p for p in providers if "/" in name or self._reachable(p, searched)]
             kept = [p for p in reachable if self._stays(p)]
             if reachable and not kept:
@@ -112,31 +87,35 @@ class _Audit:
 
     def _stays(self, path: str) -> bool:
         """Whether a path still leads to a file when only the kept entries are there."""
-        found = self._rootfs.resolve(path)
-        return found.path is not None and found.path in self._kept and all(link in self._kept for link in found.links)
+        resolution = self._rootfs.resolve(path)
+        return (
+            resolution.path is not None
+            and resolution.path in self._kept
+            and all(link in self._kept for link in resolution.links)
+        )
 
     def _reachable(self, path: str, searched: frozenset[str]) -> bool:
         """Whether the dynamic linker may look there: by its cache, its default directories, or some object's own."""
         directory = posixpath.dirname(path)
-        for known in (directory, posixpath.dirname(directory), posixpath.dirname(posixpath.dirname(directory))):
-            if self._real(known) in searched:
+        for ancestor in (directory, posixpath.dirname(directory), posixpath.dirname(posixpath.dirname(directory))):
+            if self._real(ancestor) in searched:
                 return True
         return self._real(path) in self._cached
 
     def _real(self, directory: str) -> str:
         return self._rootfs.resolve(directory).path or directory
 
-    def _own_directories(self, path: str, found: _Object) -> Iterator[str]:
-        lib = f"lib/{found.abi[2]}" if found.abi[2] else "lib"
+    def _own_directories(self, path: str, program: ElfObject) -> Iterator[str]:
+        lib = f"lib/{program.abi[2]}" if program.abi[2] else "lib"
         system = tuple(f"{top}{below}" for top in ("", "/usr") for below in ("/lib", f"/{lib}"))
         extra = tuple(self._config.env.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":"))
-        for text in (*found.search, *extra, *system):
+        for text in (*program.search, *extra, *system):
             for token, value in (("ORIGIN", posixpath.dirname(path)), ("LIB", lib)):
                 text = text.replace("${" + token + "}", value).replace("$" + token, value)
             if text.startswith("/") and "$" not in text:
                 yield self._real(text)
 
-    def _object(self, path: str) -> _Object | None:
+    def _object(self, path: str) -> ElfObject | None:
         """The object that a path leads to, read once."""
         real = self._rootfs.resolve(path).path
         if real is None:
@@ -145,73 +124,10 @@ class _Audit:
             self._objects[real] = self._read(real)
         return self._objects[real]
 
-    def _read(self, path: str) -> _Object | None:
+    def _read(self, path: str) -> ElfObject | None:
         if not self._rootfs.is_file(path) or self._rootfs.read(path, 4) != b"\x7fELF":
             return None
-        try:
-            return _object(ELFFile(io.BytesIO(self._rootfs.read(path))))
-        except DAMAGED:
-            return None
-
-
-def _object(elf: ELFFile) -> _Object:
-    interpreter, needed, soname, search = "", list[str](), "", list[str]()
-    dynamic: DynamicSegment | None = None
-    for segment in elf.iter_segments():
-        if isinstance(segment, InterpSegment):
-            interpreter = segment.get_interp_name()
-        elif isinstance(segment, DynamicSegment):
-            dynamic = segment
-    for tag in _some(dynamic.iter_tags()) if dynamic is not None else ():
-        match tag.entry.d_tag:
-            case "DT_NEEDED":
-                needed.append(tag.needed)
-            case "DT_SONAME":
-                soname = tag.soname
-            case "DT_RPATH":
-                search += tag.rpath.split(":")
-            case "DT_RUNPATH":
-                search += tag.runpath.split(":")
-    requires, defines = _versions(elf)
-    machine = ENUM_E_MACHINE.get(elf["e_machine"], 0)
-    platform = of_elf(elf.elfclass, machine, elf.little_endian, elf["e_flags"])
-    abi = (elf.elfclass, elf.little_endian, platform.multiarch if platform else str(elf["e_machine"]))
-    return _Object(abi, interpreter, tuple(needed), soname, tuple(search), requires, defines)
-
-
-def _versions(elf: ELFFile) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:
-    """DT_VERNEED and DT_VERDEF, by their sections: a file without section headers has none that this can see."""
-    requires, defines = list[tuple[str, str]](), set[str]()
-    for section in map(elf.get_section, _version_sections(elf)):
-        if not isinstance(section, GNUVerDefSection | GNUVerNeedSection):
-            continue
-        # One bound for both levels: forged lists may be long, or lead in a circle.
-        pairs = ((item, aux) for item, auxiliaries in section.iter_versions() for aux in auxiliaries)
-        for item, auxiliary in _some(pairs):
-            if isinstance(section, GNUVerDefSection):
-                defines.add(auxiliary.name)
-            # A weak need is one that ld.so does without (VER_FLG_WEAK).
-            elif not auxiliary.entry.vna_flags & 2:
-                requires.append((item.name, auxiliary.name))
-    return tuple(requires), frozenset(defines)
-
-
-def _version_sections(elf: ELFFile) -> list[int]:
-    """Indices of the version sections by their type alone: making all sections takes three times as long."""
-    size, start = elf["e_shentsize"], elf["e_shoff"]
-    found = list[int]()
-    for index in range(min(elf.num_sections(), MAX_ITEMS)):
-        elf.stream.seek(start + index * size + 4)
-        if int.from_bytes(elf.stream.read(4), "little" if elf.little_endian else "big") in VERSION_SECTIONS:
-            found.append(index)
-    return found[: len(VERSION_SECTIONS)]
-
-
-def _some(items: Iterable[Any]) -> Iterator[Any]:
-    for count, item in enumerate(items):
-        if count >= MAX_ITEMS:
-            return
-        yield item
+        return _object_of(self._rootfs.read(path))
 
 
 def _cached_paths(rootfs: Rootfs) -> frozenset[str]:
@@ -220,3 +136,26 @@ def _cached_paths(rootfs: Rootfs) -> frozenset[str]:
     texts = (raw.decode("utf-8", "surrogateescape") for raw in data.split(b"\0") if raw.startswith(b"/"))
     found = [rootfs.resolve(text).path or text for text in texts]
     return frozenset(found)
+
+
+def _to_json(found: ElfObject | None) -> list[Any] | None:
+    return None if found is None else list(dataclasses.astuple(found))
+
+
+def _from_json(values: list[Any] | None) -> ElfObject | None:
+    if values is None:
+        return None
+    abi, interpreter, needed, soname, search, requires, defines = values
+    bits, little_endian, platform = abi
+    pairs = tuple((file, version) for file, version in requires)
+    return ElfObject(
+        (bits, little_endian, platform), interpreter, tuple(needed), soname, tuple(search), pairs, tuple(defines)
+    )
+
+
+@cached(_to_json, _from_json)
+def _object_of(data: bytes) -> ElfObject | None:
+    """What pyelftools reads of a file; loading it costs as much as reading a hundred files."""
+    from debloat.elf.pyelftools import read
+
+    return read(data)

@@ -16,8 +16,9 @@ from types import MappingProxyType
 
 from debloat.core.model import ImageConfig
 from debloat.core.platform import PLATFORMS
-from debloat.elf.facts import ElfFacts, elf_facts
+from debloat.elf.facts import ElfFacts
 from debloat.elf.ldcache import CacheEntry, conf_directories, parse_cache
+from debloat.elf.reading import elf_facts
 from debloat.image.rootfs import Rootfs
 
 CACHE = "/etc/ld.so.cache"

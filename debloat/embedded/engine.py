@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
-from debloat import __version__
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
@@ -89,7 +88,7 @@ class EmbeddedEngine:
             self._info = EngineInfo(
                 name=f"debloat's own engine over {self._runtime.name}",
                 version=self._runtime.version(),
-                api=__version__,
+                api="",
                 os="linux",
                 architecture=seccomp.architecture_of(machine.machine),
                 kernel=machine.release,

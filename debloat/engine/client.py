@@ -58,7 +58,7 @@ def cause(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def said(what: str, usage: tuple[int, ...] = ()) -> Iterator[None]:
+def error_context(what: str, usage: tuple[int, ...] = ()) -> Iterator[None]:
     """Turn the client's errors into ours: "cannot WHAT: cause". Statuses in `usage` are the user's to mend.
 
     In the block stand questions to the engine and the reading of its answers, nothing else: what goes wrong there goes

@@ -30,7 +30,7 @@ from debloat.engine.base import (
     ExecResult,
     Leftover,
 )
-from debloat.engine.client import Client, open_client, said
+from debloat.engine.client import Client, error_context, open_client
 from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import config_of, find_config, image_of, mapping, number, text
 from debloat.engine.ssh import Forward
@@ -97,7 +97,7 @@ class DockerEngine:
         return self._info
 
     def _ask_info(self) -> EngineInfo:
-        with said("ask the engine what it is"):
+        with error_context("ask the engine what it is"):
             version, info = self._client.version(), self._client.info()
             traits = traits_of(version, info, self._client.api_version)
             name = text(mapping(version, "Platform"), "Name")
@@ -121,7 +121,7 @@ class DockerEngine:
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
         must_be_reference(reference, self.info().traits.command)
-        with said(f"look up {reference}"):
+        with error_context(f"look up {reference}"):
             try:
                 image = self._shown(reference)
                 if pull and not self._fits(image):
@@ -161,7 +161,7 @@ class DockerEngine:
 
     def _unhidden(self, image: Image) -> ImageConfig:
         """The configuration of an image on an engine whose answers leave fields out of it."""
-        with said(f"read the configuration of {image.reference}"):
+        with error_context(f"read the configuration of {image.reference}"):
             shown = config_of(libpod.shown_configuration(self._client, image))
         return self._archived_config(image, shown) if libpod.hides(image, shown.raw) else shown
 
@@ -183,7 +183,7 @@ class DockerEngine:
     def _archived_config(self, image: Image, shown: ImageConfig) -> ImageConfig:
         """The configuration as it lies in the image's archive, or `shown` where that cannot be had."""
         try:
-            with said(f"read the configuration of {image.reference}"):
+            with error_context(f"read the configuration of {image.reference}"):
                 config = find_config(self._client.get_image(image.id, chunk_size=CHUNK), image.id)
                 return shown if config is None else config_of(config)
         except EngineUnavailable:
@@ -208,7 +208,7 @@ class DockerEngine:
         """The layers are the engine's own."""
 
     def create(self, spec: ContainerSpec) -> str:
-        with said(f"create a container of {spec.image}", (400, 404)):
+        with error_context(f"create a container of {spec.image}", (400, 404)):
             if spec.image_at:
                 return libpod.create(self._client, spec)
             answer = self._client.create_container(
@@ -249,20 +249,20 @@ class DockerEngine:
         return config
 
     def put(self, container: str, directory: str, tar: bytes) -> None:
-        with said(f"copy into the container's {directory}"):
+        with error_context(f"copy into the container's {directory}"):
             self._client.put_archive(container, directory, tar)
 
     def get(self, container: str, path: str) -> Iterator[bytes]:
-        with said(f"copy {path} out of the container"):
+        with error_context(f"copy {path} out of the container"):
             stream, _ = self._client.get_archive(container, path, chunk_size=CHUNK)
             yield from stream
 
     def start(self, container: str) -> None:
-        with said("start the container", (400, 404)):
+        with error_context("start the container", (400, 404)):
             self._client.start(container)
 
     def state(self, container: str) -> ContainerState:
-        with said("look at the container"):
+        with error_context("look at the container"):
             raw = self._client.inspect_container(container)
             state, network = mapping(raw, "State"), mapping(raw, "NetworkSettings")
             return ContainerState(
@@ -276,7 +276,7 @@ class DockerEngine:
             )
 
     def wait(self, container: str, timeout: float) -> int | None:
-        with said("wait for the container"):
+        with error_context("wait for the container"):
             try:
                 return int(self._client.wait(container, timeout=max(timeout, 0.01))["StatusCode"])
             except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError) as error:
@@ -285,7 +285,7 @@ class DockerEngine:
                 raise
 
     def kill(self, container: str, signal: str) -> None:
-        with said(f"send {signal} to the container"):
+        with error_context(f"send {signal} to the container"):
             try:
                 self._client.kill(container, signal)
             except docker.errors.APIError as error:
@@ -293,7 +293,7 @@ class DockerEngine:
                     raise
 
     def remove(self, container: str) -> None:
-        with said("remove the container"):
+        with error_context("remove the container"):
             try:
                 self._client.remove_container(container, v=True, force=True)
             except docker.errors.APIError as error:
@@ -302,39 +302,39 @@ class DockerEngine:
                     raise
 
     def logs(self, container: str) -> tuple[bytes, bytes]:
-        with said("read the container's output"):
+        with error_context("read the container's output"):
             out = self._client.logs(container, stdout=True, stderr=False, tail=10_000)
             err = self._client.logs(container, stdout=False, stderr=True, tail=10_000)
         return out[-LOG_TAIL:], err[-LOG_TAIL:]
 
     def attach(self, container: str) -> Channel:
-        with said("attach to the container"):
+        with error_context("attach to the container"):
             params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 0}
             return SocketChannel(self._client.attach_socket(container, params))
 
     def execute(self, container: str, argv: Iterable[str], user: str = "") -> Channel:
-        with said("run a command in the container"):
+        with error_context("run a command in the container"):
             job = self._client.exec_create(container, list(argv), stdin=True, user=user)
             return SocketChannel(self._client.exec_start(job["Id"], socket=True))
 
     def run(self, container: str, argv: Iterable[str], user: str = "", timeout: float = 60.0) -> ExecResult:
-        with said("run a command in the container"):
+        with error_context("run a command in the container"):
             job = self._client.exec_create(container, list(argv), user=user)
             channel = SocketChannel(self._client.exec_start(job["Id"], socket=True))
         try:
             stdout, stderr = channel.drain(timeout)
         finally:
             channel.close()
-        with said("ask how a command in the container ended"):
+        with error_context("ask how a command in the container ended"):
             code = self._client.exec_inspect(job["Id"]).get("ExitCode")
             return ExecResult(-1 if code is None else int(code), stdout, stderr)
 
     def export(self, container: str) -> Iterator[bytes]:
-        with said("export the container's files"):
+        with error_context("export the container's files"):
             yield from self._client.export(container, chunk_size=CHUNK)
 
     def load(self, tar: Iterable[bytes], name: str) -> None:
-        with said("load the minimal image"):
+        with error_context("load the minimal image"):
             for event in self._client.load_image(tar, quiet=True):
                 if why := event.get("error") or mapping(event, "errorDetail").get("message"):
                     raise EngineUnavailable(
@@ -350,15 +350,15 @@ class DockerEngine:
 
     def tag(self, image: str, reference: str) -> None:
         repository, tag = split_reference(reference)
-        with said(f"tag the image {reference}"):
+        with error_context(f"tag the image {reference}"):
             self._client.tag(image, repository, tag, force=True)
 
     def untag(self, reference: str) -> None:
-        with said(f"remove the name {reference}"), contextlib.suppress(docker.errors.ImageNotFound):
+        with error_context(f"remove the name {reference}"), contextlib.suppress(docker.errors.ImageNotFound):
             self._client.remove_image(reference, noprune=False)
 
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
-        with said("list what earlier runs left"):
+        with error_context("list what earlier runs left"):
             label = f"{RUN_LABEL}={run}" if run else RUN_LABEL
             containers = self._client.containers(all=True, filters={"label": label})
             images = self._client.images(name=PENDING_REPOSITORY)
@@ -375,7 +375,7 @@ class DockerEngine:
         """The network is the engine's own."""
 
     def changes(self, container: str) -> frozenset[str]:
-        with said("ask what is new in the container"):
+        with error_context("ask what is new in the container"):
             rows = self._client.diff(container) or ()
             return frozenset(text(row, "Path") for row in rows if row["Kind"] == _ADDED)
 

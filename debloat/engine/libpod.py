@@ -53,5 +53,5 @@ def hides(image: Image, shown: Mapping[str, Any]) -> bool:
 
     The health check is shown in part (no `StartInterval`), and not at all of an image in OCI's format.
     """
-    said = any(word in line for line in image.history for word in _HIDDEN)
-    return said or "Healthcheck" in shown or not any(image.history)
+    hidden = any(word in line for line in image.history for word in _HIDDEN)
+    return hidden or "Healthcheck" in shown or not any(image.history)

@@ -1,7 +1,7 @@
-"""The gate: an image held against a lock and against the rules of the configuration; nothing of it runs but probes.
+"""The gate: checks an image against a lock and the rules of the configuration. Nothing of the image runs but probes.
 
-An image that debloat made is looked at as it is. Of any other, a new build of the service, is looked at what the lock
-would cut out of it: that is what would be shipped.
+An image that debloat made is checked as it is. Any other image is taken for a new build of the service, and what is
+checked is the minimal image that the lock would cut from it, because that is what would be shipped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from debloat import __version__, sensor
+from debloat.core.accounts import is_root
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.model import Image
 from debloat.core.platform import Wanted
@@ -21,21 +22,21 @@ from debloat.core.recipe import Recipe
 from debloat.debian import dpkg
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Scratch, Workspace
-from debloat.footprint import Footprint, footprint, of_image
+from debloat.footprint import Footprint, footprint, image_footprint
 from debloat.gate.findings import Finding, GateReport
-from debloat.gate.judge import Drift, Subject, figures, judge
+from debloat.gate.judge import Drift, Subject, judge, manifest_footprint
 from debloat.gate.location import NO_DOCKERFILE, Dockerfile
 from debloat.gate.rules import BY_ID, Rules, Severity
 from debloat.image import carve
 from debloat.image.archive import archive
 from debloat.image.reader import ENGINE_TOUCHED
 from debloat.image.rootfs import Rootfs
-from debloat.lock.apply import Cut, cut_by, replay, side
+from debloat.lock.apply import LockedCut, cut_by_lock, replay, side_of
 from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
-from debloat.lock.manifest import installed, recipe_digest, whole
-from debloat.lock.seeds import carried
-from debloat.record.asks import Limits
+from debloat.lock.manifest import full_manifest, installed_packages, recipe_digest
+from debloat.lock.seeds import carry_over
+from debloat.record.concrete import Limits
 from debloat.record.exercise import exercise
 from debloat.record.session import Recorder
 from debloat.store.location import image_location
@@ -43,11 +44,12 @@ from debloat.store.source import Source, opened
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the gate is asked: the rules, the lock with its file's name, the recipe, and how to judge.
+class CheckInputs:
+    """What an image is checked against (rules, lock, the name of the lock's file, recipe), and how.
 
-    `probe` replays the recipe's probes. `as_is` looks at any image as it is. `baseline` are fingerprints of findings
-    that are known. `dockerfile` is where findings are shown.
+    With `probe` the recipe's probes are replayed. With `as_is` any image is checked as it is. `baseline` holds the
+    fingerprints of findings that do not fail the check, `fail_on` the least severity that does. Findings are shown at
+    lines of `dockerfile`.
     """
 
     rules: Rules
@@ -62,13 +64,13 @@ class Request:
 
 
 def check(
-    engine: Engine | None, reference: str, request: Request, progress: Progress, platform: Wanted | None = None
+    engine: Engine | None, reference: str, inputs: CheckInputs, progress: Progress, platform: Wanted | None = None
 ) -> GateReport:
-    """Judge an image. UsageError where there is neither a lock nor a rule to hold it against.
+    """Check an image. UsageError where there is neither a lock nor a rule to check it against.
 
-    Without an engine it is one of a store (`debloat.store.location`), and nothing of it is asked.
+    Without an engine the image is one of a store (`debloat.store.location`), and no probe is run.
     """
-    rules, lock = request.rules, request.lock
+    rules, lock = inputs.rules, inputs.lock
     if lock is None and not rules.any:
         raise UsageError(
             "there is nothing to check against: no lock, no [budget] and no [policy]",
@@ -79,29 +81,29 @@ def check(
         opened(run, image_location(reference, platform)) as source,
     ):
         image = source.image
-        if lock is None or request.as_is or is_minimal(image):
-            subject, drift = _as_it_is(source, request, progress)
-            original, failures = None, _probed(run, source, request)
+        if lock is None or inputs.as_is or is_minimal(image):
+            subject, drift = _subject_as_is(source, inputs, progress)
+            original, failures = None, _failed_probes(run, source, inputs)
         else:
-            done = cut_by(source, image, lock, progress)
-            subject, drift, original = _to_be_cut(image, done, lock, request)
-            failures = _replayed(run, source, done, request, progress)
+            locked_cut = cut_by_lock(source, image, lock, progress)
+            subject, drift, original = _subject_after_cut(image, locked_cut, lock, inputs)
+            failures = _failed_replays(run, source, locked_cut, inputs, progress)
         findings, checked = judge(subject, rules, drift)
         return GateReport(
             tool=f"debloat {__version__}",
             reference=image.reference,
             image_id=image.id,
-            lock=request.lock_name if lock else "",
+            lock=inputs.lock_name if lock else "",
             minimal=original is None,
             before=drift.before if drift else None,
             after=subject.footprint,
-            whole=original,
-            findings=tuple(_placed(f, request) for f in (*failures, *findings)),
-            checked=(*checked, *(("probe",) if request.probe else ())),
+            original=original,
+            findings=tuple(_located(f, inputs) for f in (*failures, *findings)),
+            checked=(*checked, *(("probe",) if inputs.probe else ())),
             diff=drift.diff if drift else Diff(),
             moves=drift.moves if drift else (),
             gone=drift.gone if drift else (),
-            fail_on=request.fail_on,
+            fail_on=inputs.fail_on,
         )
 
 
@@ -110,57 +112,61 @@ def is_minimal(image: Image) -> bool:
     return image.history[:1] != () and image.history[0].startswith("debloat ")
 
 
-def _placed(finding: Finding, request: Request) -> Finding:
-    known = finding.fingerprint in request.baseline
-    return replace(finding, known=known, location=request.dockerfile.locate(finding))
+def _located(finding: Finding, inputs: CheckInputs) -> Finding:
+    in_baseline = finding.fingerprint in inputs.baseline
+    return replace(finding, known=in_baseline, location=inputs.dockerfile.locate(finding))
 
 
-def _subject(image: Image, judged: Side, found: Footprint, rootfs: Rootfs) -> Subject:
+def _subject(image: Image, side: Side, entries_footprint: Footprint, rootfs: Rootfs) -> Subject:
     user = image.config.user
-    return Subject(judged, found, user, image.config.ports, is_root(user, rootfs.text("/etc/passwd")))
+    return Subject(side, entries_footprint, user, image.config.ports, is_root(user, rootfs.text("/etc/passwd")))
 
 
-def is_root(user: str, passwd: str) -> bool:
-    """Whether a USER is uid 0: none, a number, or a name that the image's passwd(5) gives that number."""
-    name = user.partition(":")[0]
-    rows = [line.split(":") for line in passwd.splitlines()]
-    uid = next((row[2] for row in rows if len(row) > 2 and row[0] == name), name)
-    return name in ("", "root") or not uid.strip("0")
+def _recipe_digest(inputs: CheckInputs) -> str:
+    return recipe_digest(inputs.recipe) if inputs.recipe is not None else ""
 
 
-def _digest(request: Request) -> str:
-    return recipe_digest(request.recipe) if request.recipe is not None else ""
-
-
-def _as_it_is(source: Source, request: Request, progress: Progress) -> tuple[Subject, Drift | None]:
-    image, lock = source.image, request.lock
+def _subject_as_is(source: Source, inputs: CheckInputs, progress: Progress) -> tuple[Subject, Drift | None]:
+    image, lock = source.image, inputs.lock
     with progress.stage("read"):
         rootfs = source.rootfs()
         packages = dpkg.read(rootfs)
-        names = installed(packages)
-        known = {item.path for item in lock.manifest} if lock else set()
-        items = [i for i in whole(rootfs, packages) if i.path not in ENGINE_TOUCHED or i.path in known]
-    found = footprint((i.entry() for i in items), rootfs, len(names))
+        packages_installed = installed_packages(packages)
+        locked_paths = {item.path for item in lock.manifest} if lock else set()
+        items = [i for i in full_manifest(rootfs, packages) if i.path not in ENGINE_TOUCHED or i.path in locked_paths]
+    listed = footprint((i.entry() for i in items), rootfs, len(packages_installed))
     subject = _subject(
-        image, Side(image.reference, items, names), replace(found, bytes=carve.content_size(rootfs.entries())), rootfs
+        image,
+        Side(image.reference, items, packages_installed),
+        replace(listed, bytes=carve.content_size(rootfs.entries())),
+        rootfs,
     )
     if lock is None:
         return subject, None
     with progress.stage("compare"):
-        seeds = carried(lock, rootfs, packages)
-        diff = compare(side(lock, request.lock_name), subject.side)
-    return subject, Drift(lock, _before(lock), diff, seeds.moves, seeds.gone, _digest(request))
+        seeds = carry_over(lock, rootfs, packages)
+        diff = compare(side_of(lock, inputs.lock_name), subject.side)
+    return subject, Drift(lock, _locked_footprint(lock), diff, seeds.moves, seeds.gone, _recipe_digest(inputs))
 
 
-def _before(lock: Lock) -> Footprint:
-    return figures(lock.manifest, lock.bytes, len(lock.packages))
+def _locked_footprint(lock: Lock) -> Footprint:
+    return manifest_footprint(lock.manifest, lock.bytes, len(lock.packages))
 
 
-def _to_be_cut(image: Image, done: Cut, lock: Lock, request: Request) -> tuple[Subject, Drift, Footprint]:
-    rootfs = done.world.rootfs
-    original = of_image(rootfs, len(done.minimal.shares))
-    subject = _subject(image, side(done.lock, image.reference), done.minimal.footprint, rootfs)
-    drift = Drift(lock, _before(lock), done.diff, done.seeds.moves, done.seeds.gone, _digest(request))
+def _subject_after_cut(
+    image: Image, locked_cut: LockedCut, lock: Lock, inputs: CheckInputs
+) -> tuple[Subject, Drift, Footprint]:
+    rootfs = locked_cut.world.rootfs
+    original = image_footprint(rootfs, len(locked_cut.minimal.shares))
+    subject = _subject(image, side_of(locked_cut.lock, image.reference), locked_cut.minimal.footprint, rootfs)
+    drift = Drift(
+        lock,
+        _locked_footprint(lock),
+        locked_cut.diff,
+        locked_cut.seeds.moves,
+        locked_cut.seeds.gone,
+        _recipe_digest(inputs),
+    )
     return subject, drift, original
 
 
@@ -168,41 +174,44 @@ def _failure(probe: str, text: str) -> Finding:
     return Finding("probe", BY_ID["probe"].severity, f"{probe}: {text}", f"probe:{probe}")
 
 
-def _probed(run: Scratch, source: Source, request: Request) -> list[Finding]:
-    """Ask the image itself: there is nothing to compare its answers with, so they must be sound by themselves."""
-    found = []
-    if request.probe and request.recipe is not None and isinstance(run, Workspace):
+def _failed_probes(run: Scratch, source: Source, inputs: CheckInputs) -> list[Finding]:
+    """Run the probes on the image alone: there are no answers to compare with, so each probe has to succeed."""
+    failures = []
+    if inputs.probe and inputs.recipe is not None and isinstance(run, Workspace):
         image, recorder = source.runnable(), Recorder(sensor.binary(run.engine.info().architecture), "")
-        limits = Limits(request.recipe.ready, request.recipe.timeout)
-        for scenario in request.recipe.scenarios:
+        limits = Limits(inputs.recipe.ready, inputs.recipe.timeout)
+        for scenario in inputs.recipe.scenarios:
             try:
-                done = exercise(run, image, image.id, scenario, limits, recorder)
+                exercised = exercise(run, image, image.id, scenario, limits, recorder)
             except OriginalFails as error:
-                found.append(_failure(scenario.name, error.message))
+                failures.append(_failure(scenario.name, error.message))
                 continue
-            found += [_failure(r.name, r.detail or r.outcome()) for r in done.failures]
-    return found
+            failures += [_failure(r.name, r.detail or r.outcome()) for r in exercised.failures]
+    return failures
 
 
-def _replayed(run: Scratch, source: Source, done: Cut, request: Request, progress: Progress) -> list[Finding]:
-    """Ask the new build, then what would be cut out of it."""
-    if not request.probe or request.recipe is None or not isinstance(run, Workspace):
+def _failed_replays(
+    run: Scratch, source: Source, locked_cut: LockedCut, inputs: CheckInputs, progress: Progress
+) -> list[Finding]:
+    """Run the probes on the new build, then on the image that the lock cuts from it, and compare the answers."""
+    if not inputs.probe or inputs.recipe is None or not isinstance(run, Workspace):
         return []
-    run.load(archive(done.minimal.written, [run.pending]))
+    run.load(archive(locked_cut.minimal.written, [run.pending]))
     binary = sensor.binary(run.engine.info().architecture)
+    runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
     try:
-        verdict, _ = replay(run, replace(done, image=source.runnable()), request.recipe, binary, progress)
+        verdict, _ = replay(run, runnable, inputs.recipe, binary, progress)
     except OriginalFails as error:
         return [_failure("the new build", error.message)]
     return [_failure(a.before.name, a.difference) for a in verdict.answers if a.difference]
 
 
 def baseline(data: bytes, name: str) -> frozenset[str]:
-    """The fingerprints in a gate report (`--format json`); UsageError where it is none."""
+    """The fingerprints in a gate report (`--format json`) whose file is called `name`; UsageError for anything else."""
     try:
         raw: Any = json.loads(data)
         if raw.get("format") != "debloat-gate":
-            raise ValueError("it is no report of `debloat check --format json`")
+            raise ValueError("it is not a report of `debloat check --format json`")
         return frozenset(_fingerprints(raw["findings"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         text = str(error) or type(error).__name__
@@ -219,7 +228,7 @@ def _fingerprints(findings: Iterable[Any]) -> Iterable[str]:
 
 
 def read_baseline(path: Path) -> frozenset[str]:
-    """The fingerprints in a file."""
+    """The fingerprints in the gate report at `path`; UsageError where it cannot be read or is not such a report."""
     try:
         return baseline(path.read_bytes(), str(path))
     except OSError as error:

@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from pathspec.pattern import Pattern
 
 MAX_PATTERNS = 10_000
-MAX_PATTERN = 1024
-"""Characters of a pattern; what is longer matches no path that anybody has."""
-MAX_SPREAD = 16
-"""Patterns that one with `**` within names stands for."""
+MAX_PATTERN_CHARS = 1024
+"""A longer pattern is ignored: it matches no path that anybody has."""
+MAX_VARIANTS = 16
+"""Patterns that one with `**` inside a name is replaced by, at most."""
 
 _STARS = re.compile(r"\*\*+/?")
 
 
 class Dockerignore:
-    """Which paths of a build context are left out; `excepts` says that a pattern brings some back."""
+    """The paths that a .dockerignore excludes from a build context. `excepts`: some pattern re-includes paths (`!`)."""
 
     def __init__(self, text: str) -> None:
         lines = [line.strip() for line in text.lstrip("\ufeff").splitlines() if not line.startswith("#")]
-        patterns = [line for line in lines if line.strip("! ") and len(line) <= MAX_PATTERN][:MAX_PATTERNS]
+        patterns = [line for line in lines if line.strip("! ") and len(line) <= MAX_PATTERN_CHARS][:MAX_PATTERNS]
         self.excepts = any(pattern.startswith("!") for pattern in patterns)
         self._spec = _spec(patterns) if patterns else None
 
     def __call__(self, path: str) -> bool:
-        """Whether a path, relative to the context and with slashes, is left out."""
+        """Whether a path, relative to the context and with slashes, is excluded."""
         return self._spec is not None and self._spec.match_file(path)
 
 
@@ -46,32 +46,32 @@ def _spec(patterns: list[str]) -> PathSpec[Pattern]:
 
 
 def _compiled(pattern: str) -> Iterator[Pattern]:
-    """Patterns of git's that together mean the same; none for one that builders refuse."""
+    """The gitignore patterns that together mean the same; none for a pattern that builders reject."""
     from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
 
     mark = "!" if pattern.startswith("!") else ""
     path = posixpath.normpath(pattern[len(mark) :].strip()).lstrip("/")
-    for spread in _spread(path):
-        # What lies below goes with it, also where the last name is a star.
-        for line in (f"{mark}/{spread}", f"{mark}/{spread}/**"):
+    for variant in _variants(path):
+        # What lies below a directory is excluded with it, also where the last name is a star.
+        for line in (f"{mark}/{variant}", f"{mark}/{variant}/**"):
             with contextlib.suppress(ValueError):
                 yield GitIgnoreBasicPattern(line)
 
 
-def _spread(pattern: str) -> list[str]:
-    """A pattern in which `**` stands for whole names, as git wants it.
+def _variants(pattern: str) -> list[str]:
+    """The patterns, with `**` as whole names only, that together mean `pattern`.
 
-    To builders `a**b` is `a`, then nothing or anything up to a slash, then `b`.
+    In gitignore `**` is special only between slashes. To builders `a**b` matches `ab`, `axb` and `ax/y/b`.
     """
     first, *others = _STARS.split(pattern)
-    found = [first]
+    variants = [first]
     for number, part in enumerate(others, 1):
         last = number == len(others) and not part
-        grown = list[str]()
-        for before in found:
-            if not before or before.endswith("/"):
-                grown.append(f"{before}**" if last else f"{before}**/{part}")
+        extended = list[str]()
+        for prefix in variants:
+            if not prefix or prefix.endswith("/"):
+                extended.append(f"{prefix}**" if last else f"{prefix}**/{part}")
             else:
-                grown += [f"{before}*"] if last else [f"{before}{part}", f"{before}*/**/{part}"]
-        found = grown[:MAX_SPREAD]
-    return found
+                extended += [f"{prefix}*"] if last else [f"{prefix}{part}", f"{prefix}*/**/{part}"]
+        variants = extended[:MAX_VARIANTS]
+    return variants

@@ -24,9 +24,9 @@ NOWHERE = Location("Dockerfile")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that a rule reports. `path`, `package` and `reason` are empty where they say nothing.
+    """What a rule reports about an image. `path`, `package` and `reason` are empty where they do not apply.
 
-    `known` is whether the baseline has it already; `location` where it is shown.
+    `reason` is why the path is kept: rule and source. `known` says that the baseline has the finding already.
     """
 
     rule: str
@@ -40,17 +40,21 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """What makes it the same finding in another run: rule, package and path, never a figure or a line."""
+        """Identifies the finding across runs: a hash of rule, package (without architecture) and path, 32 hex digits.
+
+        Versions, sizes and line numbers change from run to run, so they are not part of it.
+        """
         text = "\0".join((self.rule, self.package.partition(":")[0], self.path))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """What the gate found.
+    """The result of a check.
 
-    `lock` is the lock's file name, empty without one. `minimal` tells whether the image was looked at as it is, or what
-    would be cut out of it by the lock. `before` are the lock's figures, `whole` those of an image that would be cut.
+    `lock` is the lock's file name, empty without one. `minimal` is true where the image was checked as it is, false
+    where the minimal image was that the lock would cut from it. `before` is the lock's footprint, `after` that of what
+    was checked, `original` that of the image before the cut. `checked` are the ids of the rules that ran.
     """
 
     tool: str
@@ -60,7 +64,7 @@ class GateReport:
     minimal: bool
     before: Footprint | None
     after: Footprint
-    whole: Footprint | None
+    original: Footprint | None
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
     diff: Diff = EMPTY_DIFF
@@ -79,7 +83,7 @@ class GateReport:
 
     @property
     def rules(self) -> tuple[GateRule, ...]:
-        """The rules that were looked at, in the order of the documentation."""
+        """The rules that were checked, in the order of the documentation."""
         return tuple(rule for rule in RULES if rule.id in self.checked)
 
     def of(self, rule: str) -> tuple[Finding, ...]:

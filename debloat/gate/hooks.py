@@ -1,7 +1,7 @@
-"""The pre-push hook: installing it in a git repository, and telling fast whether anything relevant has changed.
+"""The pre-push hook: installing it in a git repository, and finding out fast whether anything relevant has changed.
 
-When nothing changed, this is all that a push waits for. So only the standard library is imported here, and `pathspec`
-where there is a .dockerignore.
+When nothing has changed, this is all that a push waits for. So only the standard library is imported here, and
+`pathspec` where there is a .dockerignore.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ MARK = "# debloat pre-push hook"
 BEFORE = "pre-push.before-debloat"
 STAMP = "debloat-stamp"
 FILES = ("Dockerfile", ".dockerignore", "debloat.lock", "debloat.toml", "pyproject.toml")
-"""Files that are read whole, wherever .dockerignore puts them."""
+"""Files that are compared by content, even where .dockerignore excludes them."""
 MAX_FILES = 200_000
+"""Files of a build context that are compared."""
 ENGINE_TIMEOUT = 5.0
+"""Seconds."""
 
 _SCRIPT = """#!/bin/sh
 {mark}, made by `debloat hook install`; `debloat hook install --uninstall` removes it
@@ -45,15 +47,18 @@ exec debloat hook run{image}
 
 
 def script(image: str | None, python: str = sys.executable) -> str:
-    """The hook's text. It runs the hook it was chained to first, and leaves git's list of references to that."""
-    given = f" {shlex.quote(image)}" if image else ""
-    return _SCRIPT.format(mark=MARK, before=BEFORE, python=shlex.quote(python), image=given)
+    """The text of the hook. It first runs the hook it was chained to, which alone reads git's list of references."""
+    argument = f" {shlex.quote(image)}" if image else ""
+    return _SCRIPT.format(mark=MARK, before=BEFORE, python=shlex.quote(python), image=argument)
 
 
 def install(directory: Path, image: str | None, *, chain: bool = False) -> Path:
-    """Write the hook into a directory of hooks. UsageError where another is there, unless it is to be chained."""
+    """Write the hook into a directory of hooks, and return its path. UsageError where there is another, unless `chain`.
+
+    With `chain` the other is kept under another name, and run first.
+    """
     hook, before = directory / "pre-push", directory / BEFORE
-    if _foreign(hook):
+    if _is_foreign(hook):
         if not chain:
             raise UsageError(
                 f"there is a pre-push hook already: {hook}",
@@ -70,9 +75,9 @@ def install(directory: Path, image: str | None, *, chain: bool = False) -> Path:
 
 
 def uninstall(directory: Path) -> bool:
-    """Remove the hook and put back what it was chained to; whether there was one."""
+    """Remove the hook and put back the one it was chained to. False where there is no hook of debloat's."""
     hook, before = directory / "pre-push", directory / BEFORE
-    if not hook.exists() or _foreign(hook):
+    if not hook.exists() or _is_foreign(hook):
         return False
     hook.unlink()
     if before.exists():
@@ -80,15 +85,15 @@ def uninstall(directory: Path) -> bool:
     return True
 
 
-def _foreign(hook: Path) -> bool:
+def _is_foreign(hook: Path) -> bool:
     return hook.is_file() and MARK not in hook.read_text("utf-8", "replace")
 
 
 def git_directory(directory: Path) -> Path:
-    """The `.git` directory of the working tree that `directory` is in (gitrepository-layout(5))."""
-    given = os.environ.get("GIT_DIR")
-    if given:
-        return Path(given).resolve()
+    """The `.git` directory of the working tree that `directory` is in (gitrepository-layout(5)); UsageError without."""
+    variable = os.environ.get("GIT_DIR")
+    if variable:
+        return Path(variable).resolve()
     for parent in (directory, *directory.parents):
         git = parent / ".git"
         if git.is_dir():
@@ -105,7 +110,7 @@ def git_directory(directory: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a check depends on, as digests: the files by name and content, the context by stat, the image by id."""
+    """What a check depends on: digests of FILES (names, contents) and of the context (stat(2)), and the image's id."""
 
     files: str
     context: str
@@ -116,7 +121,7 @@ class State:
 
 
 def state(directory: Path, image: str) -> State:
-    """The state now; `image` is the image's id."""
+    """The state of the build context `directory` now; `image` is the image's id."""
     files = hashlib.sha256()
     for name in FILES:
         with contextlib.suppress(OSError):
@@ -125,7 +130,7 @@ def state(directory: Path, image: str) -> State:
 
 
 def unchanged(stamp: Path, now: State) -> bool:
-    """Whether the last check that passed saw the same."""
+    """Whether the last check that passed was of the same state."""
     try:
         return stamp.read_text() == now.text()
     except (OSError, UnicodeDecodeError):
@@ -133,7 +138,7 @@ def unchanged(stamp: Path, now: State) -> bool:
 
 
 def remember(stamp: Path, now: State) -> None:
-    """Note that a check of this state has passed. Best effort: without it the next push checks again."""
+    """Write down that a check of this state has passed. Best effort: without the stamp the next push checks again."""
     with contextlib.suppress(OSError):
         stamp.write_text(now.text())
 
@@ -148,7 +153,8 @@ def stale(stamp: Path, now: State) -> bool:
 
 
 def context_digest(directory: Path) -> str:
-    """A digest of the build context by name, size, mode and modification time; what .dockerignore names is left out."""
+    """A digest of the names, sizes, modes and modification times in the build context, without what .dockerignore
+    excludes."""
     ignored = Dockerignore("")
     with contextlib.suppress(OSError):
         ignored = Dockerignore((directory / ".dockerignore").read_text("utf-8", "replace"))
@@ -162,18 +168,18 @@ def context_digest(directory: Path) -> str:
 
 def _walk(root: str, below: str, ignored: Dockerignore) -> Iterator[bytes]:
     try:
-        with os.scandir(f"{root}/{below}") as found:
-            entries = sorted(found, key=lambda e: e.name)
+        with os.scandir(f"{root}/{below}") as listing:
+            entries = sorted(listing, key=lambda e: e.name)
     except OSError:
         return
     for entry in entries:
         name = f"{below}{entry.name}"
-        out = ignored(name)
-        if name == ".git" or (out and not ignored.excepts):
+        left_out = ignored(name)
+        if name == ".git" or (left_out and not ignored.excepts):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(root, f"{name}/", ignored)
-        elif not out:
+        elif not left_out:
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
                 line = f"{name}\0{status.st_size} {status.st_mode} {status.st_mtime_ns}\n"
@@ -197,7 +203,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def image_id(reference: str) -> str | None:
-    """The id of an image on an engine behind a unix socket; empty where it has none, None where that cannot be told."""
+    """The id of an image, asked of an engine behind a unix socket.
+
+    Empty where the engine has no such image; None where no engine answers, or only one that is reached otherwise.
+    """
     host = os.environ.get("DOCKER_HOST", "")
     if (host and not host.startswith("unix://")) or os.environ.get("DOCKER_CONTEXT"):
         return None
@@ -208,8 +217,8 @@ def image_id(reference: str) -> str | None:
         body = answer.read(16 << 20)
         if answer.status == 404:
             return ""
-        found = json.loads(body)["Id"] if answer.status == 200 else None
-        return found if isinstance(found, str) else None
+        identifier = json.loads(body)["Id"] if answer.status == 200 else None
+        return identifier if isinstance(identifier, str) else None
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return None
     finally:
@@ -217,7 +226,7 @@ def image_id(reference: str) -> str | None:
 
 
 def locked_reference(directory: Path) -> str:
-    """The image that the lock here was made of, from the lock's first lines; empty without one."""
+    """The reference in the first lines of `directory`'s lock; empty where there is no lock."""
     with contextlib.suppress(OSError), (directory / "debloat.lock").open("rb") as file:
         for line in file.read(4096).split(b"\n")[:6]:
             if line.startswith(b"image\t"):

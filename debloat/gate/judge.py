@@ -1,4 +1,4 @@
-"""The gate's judgement: what a lock and the rules find in an image. Pure."""
+"""The gate's rules applied to an image and its difference from a lock, giving findings. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from debloat.lock.format import Item, Lock
 from debloat.lock.seeds import Gone, Move, stem, tree_of
 
 _SHOWN = 5
-_HARD = ("elf.", "kernel.", "glibc.")
-"""Rules whose evidence is a need that cannot go away while the file that has it is the same."""
+_HARD_DEPENDENCIES = ("elf.", "kernel.", "glibc.")
+"""Prefixes of the rules whose evidence stays true for as long as the file that needs another is the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is judged: the entries of an image, or of what would be cut out of one, and its configuration."""
+    """What is checked: the entries of an image, or of the minimal image cut from it, and its configuration.
+
+    `root` says whether `user` is root.
+    """
 
     side: Side
     footprint: Footprint
@@ -32,7 +35,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How an image differs from its lock."""
+    """How an image differs from its lock.
+
+    `before` is the lock's footprint, `recipe` the digest of the current recipe, empty without one.
+    """
 
     lock: Lock
     before: Footprint
@@ -42,8 +48,8 @@ class Drift:
     recipe: str = ""
 
 
-def figures(items: Iterable[Item], total: int, packages: int) -> Footprint:
-    """The footprint of a manifest; `total` is its bytes, for a manifest does not tell hard links."""
+def manifest_footprint(items: Iterable[Item], total: int, packages: int) -> Footprint:
+    """The footprint of a manifest. `total` is its size in bytes: hard links cannot be seen in a manifest."""
     from dataclasses import replace
 
     tree = tree_of(items)
@@ -51,13 +57,13 @@ def figures(items: Iterable[Item], total: int, packages: int) -> Footprint:
 
 
 def judge(subject: Subject, rules: Rules, drift: Drift | None) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
-    """The findings, worst first, and the ids of the rules that were looked at."""
-    found = [*_budget(subject, rules, drift), *_policy(subject, rules)]
+    """The findings, most severe first, and the ids of the rules that were checked."""
+    findings = [*_budget(subject, rules, drift), *_policy(subject, rules)]
     if drift is not None:
-        found += _drift(subject, drift)
+        findings += _drift(subject, drift)
     allowed = matcher(rules.allow)
     graded = []
-    for finding in found:
+    for finding in findings:
         if not rules.off(finding.rule) and not (finding.path and allowed(finding.path)):
             graded.append(_graded(finding, rules))
     graded.sort(key=lambda f: (-f.severity, [r.id for r in RULES].index(f.rule), f.package, f.path, f.message))
@@ -72,7 +78,7 @@ def _graded(finding: Finding, rules: Rules) -> Finding:
     return replace(finding, severity=rules.severity(finding.rule))
 
 
-def _found(rule: str, message: str, path: str = "", package: str = "", reason: str = "") -> Finding:
+def _finding(rule: str, message: str, path: str = "", package: str = "", reason: str = "") -> Finding:
     from debloat.gate.rules import BY_ID
 
     return Finding(rule, BY_ID[rule].severity, message, path, package, reason)
@@ -87,14 +93,14 @@ def _budget(subject: Subject, rules: Rules, drift: Drift | None) -> Iterator[Fin
     )
     for rule, limit, value, words in limits:
         if limit is not None and value > limit:
-            yield _found(rule, f"{words(value)}, the budget is {words(limit)}")
+            yield _finding(rule, f"{words(value)}, the budget is {words(limit)}")
     if drift is not None and rules.growth_percent is not None:
         was = drift.before.bytes
         growth = now.bytes - was
         if growth > rules.growth_floor and growth * 100 > was * rules.growth_percent:
             budget = f"{rules.growth_percent:g} % and {size(rules.growth_floor)}"
             text = f"{size(growth)} ({percent(growth, was)}) larger than the lock's {size(was)}, the budget is {budget}"
-            yield _found("budget-max-growth", text)
+            yield _finding("budget-max-growth", text)
 
 
 def _policy(subject: Subject, rules: Rules) -> Iterator[Finding]:
@@ -103,11 +109,11 @@ def _policy(subject: Subject, rules: Rules) -> Iterator[Finding]:
     for path, item in packages.items():
         for glob, matches in forbidden:
             if matches(path):
-                yield _found("policy-forbid", f"{name(path)} is forbidden by {glob}", path, item.package, item.reason)
+                yield _finding("policy-forbid", f"{name(path)} is forbidden by {glob}", path, item.package, item.reason)
                 break
     for glob in rules.require:
         if not any(map(matcher((glob,)), packages)):
-            yield _found("policy-require", f"nothing matches {glob}, which is required", glob)
+            yield _finding("policy-require", f"nothing matches {glob}, which is required", glob)
     now = subject.footprint
     for switch, paths, what in (
         ("no-shell", now.shells, "is a shell"),
@@ -117,9 +123,9 @@ def _policy(subject: Subject, rules: Rules) -> Iterator[Finding]:
     ):
         for path in paths:
             item = packages[path]
-            yield _found(f"policy-{switch}", f"{_path_of(item)} {what}", path, item.package, item.reason)
+            yield _finding(f"policy-{switch}", f"{_path_of(item)} {what}", path, item.package, item.reason)
     if subject.root:
-        yield _found("policy-non-root", f"it runs as {subject.user or 'root (no USER)'}")
+        yield _finding("policy-non-root", f"it runs as {subject.user or 'root (no USER)'}")
 
 
 def _path_of(item: Item) -> str:
@@ -140,41 +146,45 @@ def _drift(subject: Subject, drift: Drift) -> Iterator[Finding]:
             if path not in getattr(drift.before, attribute) and path not in moved:
                 item = items[path]
                 text = f"{_path_of(item)} {what}, and the lock has none there"
-                yield _found(rule, text, path, item.package, item.reason)
+                yield _finding(rule, text, path, item.package, item.reason)
     lock = drift.lock
     for port in sorted({*subject.ports} ^ {*lock.ports}):
         word = "is exposed, not so in the lock" if port in subject.ports else "of the lock is no longer exposed"
-        yield _found("drift-port", f"port {port} {word}", f"port:{port}")
+        yield _finding("drift-port", f"port {port} {word}", f"port:{port}")
     if subject.user != lock.user:
-        yield _found("drift-user", f"USER is {subject.user or 'root'}, in the lock {lock.user or 'root'}")
+        yield _finding("drift-user", f"USER is {subject.user or 'root'}, in the lock {lock.user or 'root'}")
     if drift.recipe and drift.recipe != lock.recipe:
-        yield _found("drift-recipe", "probes, scenarios or policy are not those that the lock was made with")
+        yield _finding("drift-recipe", "probes, scenarios or policy are not those that the lock was made with")
     was, now = drift.before.bytes, subject.footprint.bytes
     if was != now:
         sign = "+" if now > was else "-"
         text = f"{size(was)} in the lock, {size(now)} now ({sign}{size(abs(now - was))})"
-        yield _found("drift-size", text)
+        yield _finding("drift-size", text)
     for package in drift.diff.packages:
         yield from _package(package)
 
 
 def _missing(subject: Subject, drift: Drift) -> Iterator[Finding]:
-    """What was used and is gone, and what an unchanged file still needs."""
+    """Findings for files that were used and are gone, and for files that an unchanged file still needs."""
     for gone in drift.gone:
         of = f" of {gone.package}" if gone.package else ""
         text = f"{name(gone.path)}{of} is gone; it was kept for: {name(gone.reason)}"
-        yield _found("drift-missing", text, gone.path, gone.package, gone.reason)
+        yield _finding("drift-missing", text, gone.path, gone.package, gone.reason)
     reported = {gone.path for gone in drift.gone} | {move.old for move in drift.moves}
     now = {item.path: item for item in subject.side.items}
     before = {item.path: item for item in drift.lock.manifest}
     names = {path.rpartition("/")[2] for path in now if path not in before}
     for item in drift.diff.removed:
         why = item.evidence()
-        if not why.rule.startswith(_HARD) or item.path in reported or item.path.rpartition("/")[2] in names:
+        if (
+            not why.rule.startswith(_HARD_DEPENDENCIES)
+            or item.path in reported
+            or item.path.rpartition("/")[2] in names
+        ):
             continue
         if why.source in now and why.source in before and now[why.source].content == before[why.source].content:
             text = f"{_path_of(item)} is gone, and {name(why.source)} needs it ({why.rule})"
-            yield _found("drift-missing", text, item.path, item.package, item.reason)
+            yield _finding("drift-missing", text, item.path, item.package, item.reason)
 
 
 def _package(diff: PackageDiff) -> Iterator[Finding]:
@@ -184,16 +194,16 @@ def _package(diff: PackageDiff) -> Iterator[Finding]:
             text = f"{diff.old_name} {diff.before} became {diff.name} {diff.after}"
         else:
             text = f"{title} {diff.after} is new" if diff.after else f"{title} {diff.before} is gone"
-        yield _found("drift-package", text, package=stem(diff.name) if diff.old_name else diff.name)
+        yield _finding("drift-package", text, package=stem(diff.name) if diff.old_name else diff.name)
     elif diff.before != diff.after:
-        yield _found("drift-version", f"{title} {diff.before} -> {diff.after}", package=diff.name)
+        yield _finding("drift-version", f"{title} {diff.before} -> {diff.after}", package=diff.name)
     files = [f"+{name(i.path)}" for i in diff.added] + [f"-{name(i.path)}" for i in diff.removed]
     if files:
         counts = [f"{s}{count(len(g), 'file')}" for s, g in (("+", diff.added), ("-", diff.removed)) if g]
-        yield _found("drift-file", f"{title}: {', '.join(counts)}: {_some(files)}", package=diff.name)
+        yield _finding("drift-file", f"{title}: {', '.join(counts)}: {_some(files)}", package=diff.name)
     if diff.changed:
         paths = [f"{name(c.path)} ({', '.join(c.what)})" for c in diff.changed]
-        yield _found(
+        yield _finding(
             "drift-content", f"{title}: {count(len(paths), 'file')} changed: {_some(paths)}", package=diff.name
         )
 

@@ -1,4 +1,4 @@
-"""Where a finding is shown: the line of the Dockerfile that it most likely comes from."""
+"""Where a finding is shown: the line of the Dockerfile that most likely causes it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ _BY_RULE = {
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """A Dockerfile's name, relative to the working directory, and its text; the text may be missing."""
+    """A Dockerfile's name, relative to the working directory, and its text, empty where it is not at hand."""
 
     name: str
     text: str = ""
 
     def locate(self, finding: Finding) -> Location:
-        """The line that names the package or the path, has the instruction in question, or begins the last stage."""
+        """The last line with the instruction that the rule is about; else the first line that names the finding's path,
+        file name or package; else the beginning of the last stage.
+        """
         lines = self.text.splitlines()
-        wanted = _BY_RULE.get(finding.rule)
-        if wanted:
-            return Location(self.name, _last(lines, wanted) or self._stage(lines))
+        instruction = _BY_RULE.get(finding.rule)
+        if instruction:
+            return Location(self.name, _last(lines, instruction) or self._stage(lines))
         package = finding.package.partition(":")[0]
-        for word in filter(None, (finding.path, finding.path.rpartition("/")[2], package, _bare(package))):
+        for word in filter(None, (finding.path, finding.path.rpartition("/")[2], package, _program_name(package))):
             pattern = re.compile(rf"(?<![\w.+-]){re.escape(word)}(?![\w+-])")
             for number, line in enumerate(lines, 1):
                 if not line.lstrip().startswith("#") and pattern.search(line):
@@ -46,15 +48,15 @@ NO_DOCKERFILE = Dockerfile("Dockerfile")
 """Where findings are shown when there is no Dockerfile at hand."""
 
 
-def _bare(package: str) -> str:
-    """A library's package as its tool is called: `libssl3` says nothing, `nginx-common` is nginx's."""
+def _program_name(package: str) -> str:
+    """The program that a package belongs to: `nginx` for `nginx-common`, empty for `libssl3`."""
     return stem(package).partition("-")[0].strip("#") if package and not package.startswith("lib") else ""
 
 
 def _last(lines: list[str], instruction: str) -> int:
-    found = 0
+    last = 0
     for number, line in enumerate(lines, 1):
         match = _INSTRUCTION.match(line)
         if match and match[1].upper() == instruction:
-            found = number
-    return found
+            last = number
+    return last

@@ -12,7 +12,7 @@ from debloat.core.recipe import Settings
 
 
 class Severity(enum.IntEnum):
-    """How much a finding weighs; what is off is not looked for."""
+    """How severe a finding is. A rule that is OFF is not checked."""
 
     OFF = 0
     NOTE = 1
@@ -25,7 +25,10 @@ class Severity(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """A rule: its id, which never changes, its severity unless `[policy.drift]` says otherwise, and what it means."""
+    """A rule of the gate: an id that never changes, a title, the default severity, and what to do about a finding.
+
+    `[policy.drift]` of debloat.toml sets other severities.
+    """
 
     id: str
     title: str
@@ -78,10 +81,10 @@ SWITCHES = ("no_shell", "no_setuid", "no_package_manager", "no_world_writable", 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a configuration asks of an image; None and empty are off.
+    """The limits and prohibitions of a configuration; None and empty values are off.
 
-    Sizes are bytes. Growth counts once it is above `growth_percent` *and* above `growth_floor`. `allow` are globs of
-    paths that no rule about paths reports.
+    Sizes are in bytes. Growth is reported once it is above `growth_percent` *and* above `growth_floor`. No rule about
+    paths reports those that a glob in `allow` matches. `switches` are names in `SWITCHES`.
     """
 
     max_size: int | None = None
@@ -97,7 +100,7 @@ class Rules:
 
     @property
     def any(self) -> bool:
-        """Whether something is asked that needs no lock."""
+        """Whether there is a rule that needs no lock."""
         limits = (self.max_size, self.max_files, self.max_packages)
         return any(v is not None for v in limits) or bool(self.forbid or self.require or self.switches)
 
@@ -106,7 +109,7 @@ class Rules:
         return self.drift.get(rule.removeprefix("drift-"), BY_ID[rule].severity)
 
     def off(self, rule: str) -> bool:
-        """Whether nothing looks for what a rule reports."""
+        """Whether a rule is switched off, or has no limit to check."""
         switch = rule.removeprefix("policy-").replace("-", "_")
         limits: dict[str, float | None] = {"budget-max-size": self.max_size, "budget-max-files": self.max_files}
         limits |= {"budget-max-packages": self.max_packages, "budget-max-growth": self.growth_percent}

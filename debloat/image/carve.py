@@ -30,7 +30,7 @@ _TYPES = {
     Kind.BLOCK: tarfile.BLKTYPE,
 }
 _BLOCK = tarfile.BLOCKSIZE
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -55,7 +55,8 @@ class Layer:
 
 
 def kept_entries(rootfs: Rootfs, closure: Closure, rewritten: Mapping[str, bytes]) -> list[Kept]:
-    """The entries of a closure in the order of the layer. Sockets are left out: they mean nothing in an image."""
+    """The entries of a closure in the order of the layer, with `rewritten` contents. Sockets are left out: an image
+    cannot hold them."""
     kept = []
     for path in sorted(closure.evidence, key=os.fsencode):
         entry = rootfs.get(path)
@@ -69,7 +70,10 @@ def kept_entries(rootfs: Rootfs, closure: Closure, rewritten: Mapping[str, bytes
 
 
 def layer_pieces(rootfs: Rootfs, kept: Iterable[Kept]) -> Iterator[bytes]:
-    """The layer's tar, in pieces. A hardlink group's first name carries the content, the others link to it."""
+    """The layer's tar, in pieces. The first name of a hard-linked file carries the content, the others link to it.
+
+    ValueError where a content has another size than its entry.
+    """
     first: dict[int, str] = {}
     total = 0
     for item in kept:
@@ -201,11 +205,11 @@ def write_layer(rootfs: Rootfs, kept: list[Kept], out: BinaryIO) -> Layer:
 
 def content_size(entries: Iterable[Entry]) -> int:
     """Bytes of regular files, each hardlinked file counted once."""
-    seen: set[int] = set()
+    counted_hardlinks: set[int] = set()
     total = 0
     for entry in entries:
-        if entry.kind is Kind.FILE and not (entry.hardlink and entry.hardlink in seen):
-            seen.add(entry.hardlink)
+        if entry.kind is Kind.FILE and not (entry.hardlink and entry.hardlink in counted_hardlinks):
+            counted_hardlinks.add(entry.hardlink)
             total += entry.size
     return total
 

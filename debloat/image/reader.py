@@ -27,8 +27,8 @@ SENSOR = f"{SENSOR_HOME}/sensor"
 ENGINE_TOUCHED = frozenset({"/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/proc", "/sys"})
 """Directories that get the time of the container's creation: the engine's init layer makes them, or names in them."""
 
-_PIECE = 1 << 20
-_BATCH = 2000
+_CHUNK_BYTES = 1 << 20
+_BATCH_PATHS = 2000
 
 
 def sensor_tar(binary: bytes) -> bytes:
@@ -46,10 +46,10 @@ def sensor_tar(binary: bytes) -> bytes:
 
 
 class Spool:
-    """Contents in one file on disk, behind the `Contents` protocol; what is missing is brought by `_bring`.
+    """Contents in one file on disk, behind the `Contents` protocol; `_bring` gets those that are missing.
 
-    Threads may share it: one at a time brings contents, and a content that is there never changes and is read at its
-    own offset.
+    Threads may share it: one at a time gets contents, and a content that is in the file never changes and is read at
+    its own offset.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,10 +61,10 @@ class Spool:
 
     def fetch(self, paths: Iterable[str]) -> None:
         missing = sorted({p for p in paths if p not in self._places})
-        for start in range(0, len(missing), _BATCH):
+        for start in range(0, len(missing), _BATCH_PATHS):
             with self._bringing:
                 # Another thread may have brought some of them meanwhile.
-                if batch := [p for p in missing[start : start + _BATCH] if p not in self._places]:
+                if batch := [p for p in missing[start : start + _BATCH_PATHS] if p not in self._places]:
                     brought = self._bring(batch)
                     self._file.flush()
                     self._places.update(brought)
@@ -86,8 +86,8 @@ class Spool:
 
     def chunks(self, path: str) -> Iterator[bytes]:
         start, size = self._place(path)
-        for offset in range(0, size, _PIECE):
-            yield self._at(start + offset, min(_PIECE, size - offset))
+        for offset in range(0, size, _CHUNK_BYTES):
+            yield self._at(start + offset, min(_CHUNK_BYTES, size - offset))
 
     def _place(self, path: str) -> tuple[int, int]:
         self.fetch((path,))
@@ -102,8 +102,8 @@ class Spool:
 
 
 @contextlib.contextmanager
-def _served() -> Iterator[None]:
-    """Say what it means for the run that the connection to `serve` has ended."""
+def _serve_errors() -> Iterator[None]:
+    """Turn the end of the connection to the sensor's `serve` into EngineUnavailable."""
     try:
         yield
     except (ChannelClosed, TimeoutError) as error:
@@ -116,9 +116,9 @@ def _served() -> Iterator[None]:
 class SensorContents(Spool):
     """Contents that the sensor's `serve` sends on request; EngineUnavailable where it is gone.
 
-    The channel belongs to it alone. `index` comes first, and is read to its end before threads share the contents.
-    A failure is final and raised again for whatever else is missing: what an interrupted answer left in the channel
-    must not be taken for the next one.
+    No one else may use the channel. `index` has to be called first, and read to its end before threads share the
+    contents. After a failure every further request raises it again: the rest of an interrupted answer in the channel
+    must not be read as the next one.
     """
 
     def __init__(self, channel: Channel, spool: Path) -> None:
@@ -129,10 +129,10 @@ class SensorContents(Spool):
     def index(self) -> Iterator[Entry]:
         """All entries of the root file system, as they come."""
         parser = IndexParser()
-        with _served():
+        with _serve_errors():
             self._channel.send(b"index\n")
         while not parser.done:
-            with _served():
+            with _serve_errors():
                 data = self._channel.some(timeout=300)
             parser.feed(data)
             yield from parser.entries
@@ -142,7 +142,7 @@ class SensorContents(Spool):
         if self._failure is not None:
             raise self._failure
         try:
-            with _served():
+            with _serve_errors():
                 return self._ask(paths)
         except BaseException as error:
             self._failure = error
@@ -162,18 +162,21 @@ class SensorContents(Spool):
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         while size:
-            piece = self._channel.read(min(size, _PIECE), timeout=300)
+            piece = self._channel.read(min(size, _CHUNK_BYTES), timeout=300)
             size -= len(piece)
             yield piece
 
 
 _KINDS = {kind.value.encode(): kind for kind in Kind} | {b"m": Kind.DIR}
-"""By the letters of the index; `m` is a directory on which something is mounted."""
+"""Kinds by the letters of the index; `m` is a directory on which something is mounted."""
 _FILE = Kind.FILE
 
 
 class IndexParser:
-    """Reads the answer to `index` (docs/sensor.md) as it comes; SensorUnavailable where it is damaged."""
+    """Incremental parser of the answer to `index` (docs/sensor.md); SensorUnavailable where it is damaged.
+
+    `entries` are those complete so far, for the caller to take; `done` is set at the end of the index.
+    """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -225,11 +228,11 @@ _ENGINE_MADE = ("/.dockerenv", "/dev/console", "/dev/pts", "/dev/shm", SENSOR_HO
 
 
 def without_engine_made(entries: Iterable[Entry], made: Collection[str] = ()) -> Iterator[Entry]:
-    """The entries less what the engine itself puts into every container (Docker's init layer), and the sensor.
+    """The entries without the sensor and what the engine puts into every container (Docker's init layer).
 
-    They come in no order, and are not held: half a million would take hundreds of megabytes.
-    Names that it makes only where the image has none count as the image's when they have content. `made` are more paths
-    that this container has and its image has not.
+    Entries may come in any order, and are not held: half a million would take hundreds of megabytes. Files that the
+    engine makes only where the image has none (/etc/hosts, ...) count as the image's when they have content. `made` are
+    further paths that the engine made in this container.
     """
 
     def stays(entry: Entry) -> bool:
@@ -239,8 +242,8 @@ def without_engine_made(entries: Iterable[Entry], made: Collection[str] = ()) ->
             return entry.target != "/proc/mounts"
         return entry.path not in _EMPTY_MOUNT_POINTS or entry.size > 0
 
-    settled = {path.rpartition("/")[0] or "/" for path in made}
-    return _with_reproducible_times((e for e in entries if stays(e)), settled)
+    retimed = {path.rpartition("/")[0] or "/" for path in made}
+    return _with_reproducible_times((e for e in entries if stays(e)), retimed)
 
 
 def as_containers_see(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -262,36 +265,36 @@ def with_mount_points(entries: Iterable[Entry]) -> Iterator[Entry]:
     yield from (Entry(path, Kind.DIR, 0o755) for path in absent)
 
 
-def _made_in(engine: Engine, container: str, image: Image) -> frozenset[str]:
-    """What the engine made for the image's volumes where the image has no directory for them, as of this moment.
+def _paths_made_by_engine(engine: Engine, container: str, image: Image) -> frozenset[str]:
+    """The directories that the engine has made for volumes of the image that have none in it.
 
-    Asked for only where it can have: some stores walk the whole image for the answer.
+    The engine is asked only where the image has volumes: some stores walk the whole image for the answer.
     """
     return engine.changes(container) if image.config.volumes else frozenset()
 
 
-def _with_reproducible_times(entries: Iterable[Entry], touched_too: Collection[str]) -> Iterator[Entry]:
+def _with_reproducible_times(entries: Iterable[Entry], further: Collection[str]) -> Iterator[Entry]:
     """The entries with times that do not depend on when and where the image is read.
 
     The init layer sets the time of the directories it writes to; they get that of the newest name in them. A layer's
     archive holds whole seconds (Docker and BuildKit write no finer ones), yet a layer lies with fractions where it was
     built: only the seconds count.
     """
-    newest = dict.fromkeys((*ENGINE_TOUCHED, *touched_too), 0)
-    touched = []
+    newest = dict.fromkeys((*ENGINE_TOUCHED, *further), 0)
+    directories = []
     for entry in entries:
         if entry.path in newest:
-            touched.append(entry)
+            directories.append(entry)
             continue
         parent = entry.path.rpartition("/")[0] or "/"
         if parent in newest:
             newest[parent] = max(newest[parent], entry.mtime)
-        yield _at_second(entry, entry.mtime)
-    for entry in touched:
-        yield _at_second(entry, newest[entry.path])
+        yield _in_whole_seconds(entry, entry.mtime)
+    for entry in directories:
+        yield _in_whole_seconds(entry, newest[entry.path])
 
 
-def _at_second(entry: Entry, mtime: int) -> Entry:
+def _in_whole_seconds(entry: Entry, mtime: int) -> Entry:
     mtime -= mtime % 10**9
     return entry if mtime == entry.mtime else replace(entry, mtime=mtime)
 
@@ -333,7 +336,7 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
         entries = contents.index()
         if spec.image_at:
             return Rootfs(without_engine_made(as_containers_see(entries)), contents)
-        return Rootfs(without_engine_made(entries, _made_in(engine, container, image)), contents)
+        return Rootfs(without_engine_made(entries, _paths_made_by_engine(engine, container, image)), contents)
     except EngineUnavailable:
         if spec.image_at:
             raise  # what such engines export of a container that never ran is not the image
@@ -341,7 +344,7 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
 
 
 class ExportedContents(Spool):
-    """Contents taken from a whole export, which lies in the spool already."""
+    """Contents from the archive of a whole export, which is the spool; `entries` are those of the archive."""
 
     def __init__(self, spool: Path, stream: Iterable[bytes]) -> None:
         super().__init__(spool)
@@ -360,7 +363,7 @@ class ExportedContents(Spool):
             tarfile.CHRTYPE: Kind.CHAR,
             tarfile.BLKTYPE: Kind.BLOCK,
         }
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         groups: dict[str, int] = {}
         self._file.seek(0)
         with tarfile.open(fileobj=self._file, mode="r:", errors="surrogateescape") as tar:
@@ -369,9 +372,9 @@ class ExportedContents(Spool):
                 if member.islnk():
                     first = _member_path(member.linkname)
                     group = groups.setdefault(first, len(groups) + 1)
-                    origin = found[first]
-                    found[first] = replace(origin, hardlink=group)
-                    found[path] = replace(origin, path=path, hardlink=group)
+                    first_entry = entries[first]
+                    entries[first] = replace(first_entry, hardlink=group)
+                    entries[path] = replace(first_entry, path=path, hardlink=group)
                     self._places[path] = self._places[first]
                     continue
                 kind = kinds.get(member.type)
@@ -379,8 +382,8 @@ class ExportedContents(Spool):
                     continue
                 if kind is Kind.FILE:
                     self._places[path] = (member.offset_data, member.size)
-                found[path] = _entry(path, kind, member)
-        yield from found.values()
+                entries[path] = _entry(path, kind, member)
+        yield from entries.values()
 
 
 def _member_path(name: str) -> str:
@@ -407,11 +410,11 @@ def _entry(path: str, kind: Kind, member: tarfile.TarInfo) -> Entry:
 
 
 def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:
-    """The same by `docker export` of a container that is never started."""
+    """The root file system of an image by `docker export` of a container that is never started."""
     spec = ContainerSpec(image=image.id, run=workspace.run, entrypoint=("/none",), workdir="/", network="none")
     with workspace.container(spec) as container:
         contents = ExportedContents(workspace.directory / "export", workspace.engine.export(container))
-        made = _made_in(workspace.engine, container, image)
+        made = _paths_made_by_engine(workspace.engine, container, image)
     entries = contents.entries
     if not any(e.path == "/" for e in entries):
         entries.append(Entry("/", Kind.DIR, 0o755))

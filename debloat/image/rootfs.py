@@ -1,7 +1,7 @@
 """A root file system as a value: names, metadata, contents on demand, and the one resolver of paths.
 
-Everything that asks "what does this path lead to" asks here: links, `..`, merged `/usr` and loops are handled
-in one place, and nothing ever leaves the root.
+Whatever has to know where a path leads uses this resolver: links, `..`, merged `/usr` and loops are handled in one
+place, and nothing ever leaves the root.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from debloat.image.tree import Tree
 MAX_LINKS = 40
 """Links followed before a path counts as a loop: the kernel's limit (path_resolution(7))."""
 
-MADE = 1 << 15
-"""Entries that are kept once made: those of an image of usual size."""
+MAX_CACHED_ENTRIES = 1 << 15
+"""`Entry` objects that are cached: those of an image of usual size."""
 
 
 class Contents(Protocol):
     """Where the bytes of files come from; paths are real ones of regular files. Threads may share one."""
 
     def fetch(self, paths: Iterable[str]) -> None:
-        """Bring the contents near, in one batch; those already near cost nothing."""
+        """Get the contents ready for reading, in one batch; those that are ready cost nothing."""
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The first `limit` bytes of a file, or all of them."""
@@ -54,9 +54,8 @@ class MemoryContents:
 class Resolution(NamedTuple):
     """Where a path leads: the real path it ends at, or None, and every link on the way, in order.
 
-    `through` are the directories that the way leaves again by `..`: without them the path leads nowhere.
-    `broken` is the path of the first component that does not exist (real as far as it could be resolved),
-    for a missing path; it says which directories and links were consulted in vain.
+    `through` are the directories that are left again by `..`: they have to exist for the path to resolve. `broken` is,
+    for a path that does not resolve, the first component that is missing, as a path that is real up to it.
     """
 
     path: str | None
@@ -68,8 +67,8 @@ class Resolution(NamedTuple):
 class Rootfs:
     """The names of an image with their metadata; immutable once built.
 
-    Threads may share one: what it remembers of paths and globs follows from the names alone, so it does not matter
-    which of two threads stores an answer first.
+    Threads may share one: its caches of paths and globs follow from the names alone, so it does not matter which of two
+    threads stores a result first.
     """
 
     def __init__(self, entries: Iterable[Entry], contents: Contents) -> None:
@@ -77,7 +76,7 @@ class Rootfs:
         self._contents = contents
         self._resolved: dict[str, Resolution] = {}
         self._globs: dict[str, tuple[str, ...]] = {}
-        self._made = functools.lru_cache(maxsize=MADE)(self._make)
+        self._made = functools.lru_cache(maxsize=MAX_CACHED_ENTRIES)(self._make)
 
     def _make(self, path: str) -> Entry | None:
         number = self._tree.number(path)
@@ -148,59 +147,59 @@ class Rootfs:
         if number < 0 and (broken := self._plainly_missing(path)):
             return Resolution(None, (), broken)
         key = path if follow else path + "\0"
-        found = self._resolved.get(key)
-        if found is None:
-            found = self._resolved[key] = self._walk_path(path, follow)
-        return found
+        resolution = self._resolved.get(key)
+        if resolution is None:
+            resolution = self._resolved[key] = self._walk_path(path, follow)
+        return resolution
 
     def _plainly_missing(self, path: str) -> str:
-        """Where a path breaks off whose nearest existing ancestor is a real directory; empty where it takes a walk.
+        """The first missing component of a path whose nearest existing ancestor is a real directory, else empty.
 
-        Rules look up many names that are not there: this answers without taking the path apart.
+        A fast way for the many names that rules look up and that do not exist.
         """
         if "//" in path or "/." in path or path.endswith("/"):
             return ""
-        broken, above = path, path.rpartition("/")[0]
-        while above:
-            entry = self._made(above)
+        broken, ancestor = path, path.rpartition("/")[0]
+        while ancestor:
+            entry = self._made(ancestor)
             if entry is not None:
                 return broken if entry.is_dir else ""
-            broken, above = above, above.rpartition("/")[0]
+            broken, ancestor = ancestor, ancestor.rpartition("/")[0]
         return broken
 
     def _walk_path(self, path: str, follow: bool) -> Resolution:
-        todo = path.split("/")[::-1]
+        components = path.split("/")[::-1]
         must_be_dir = path.endswith(("/", "/."))
-        here, links, through = "/", list[str](), list[str]()
-        while todo:
-            name = todo.pop()
+        current, links, through = "/", list[str](), list[str]()
+        while components:
+            name = components.pop()
             if name in ("", "."):
                 continue
             if name == "..":
-                through.append(here)
-                here = here.rpartition("/")[0] or "/"
+                through.append(current)
+                current = current.rpartition("/")[0] or "/"
                 continue
-            step = f"/{name}" if here == "/" else f"{here}/{name}"
+            step = f"/{name}" if current == "/" else f"{current}/{name}"
             entry = self._made(step)
             if entry is None:
                 return Resolution(None, tuple(links), step)
-            last = not any(todo) and not must_be_dir
+            last = not any(components) and not must_be_dir
             if entry.is_symlink and (follow or not last):
                 if len(links) >= MAX_LINKS:
                     return Resolution(None, tuple(links), step)
                 links.append(step)
                 if entry.target.startswith("/"):
-                    here = "/"
-                if not any(todo) and entry.target.endswith(("/", "/.")):
+                    current = "/"
+                if not any(components) and entry.target.endswith(("/", "/.")):
                     must_be_dir = True
-                todo.extend(entry.target.split("/")[::-1])
+                components.extend(entry.target.split("/")[::-1])
                 continue
-            if any(t not in ("", ".") for t in todo) and not entry.is_dir:
+            if any(t not in ("", ".") for t in components) and not entry.is_dir:
                 return Resolution(None, tuple(links), step)
-            here = step
-        if must_be_dir and not self._at(here).is_dir:
-            return Resolution(None, tuple(links), here)
-        return Resolution(here, tuple(links), through=tuple(through))
+            current = step
+        if must_be_dir and not self._at(current).is_dir:
+            return Resolution(None, tuple(links), current)
+        return Resolution(current, tuple(links), through=tuple(through))
 
     def lookup(self, path: str) -> Entry | None:
         """The entry that `path` leads to, links followed; None where it leads nowhere."""
@@ -221,22 +220,22 @@ class Rootfs:
         The directory part before the first wildcard may lead through links; the rest is matched against real paths.
         A pattern without a wildcard is the path itself: a link in the last place stays one, unless it is a directory's.
         """
-        found = self._globs.get(pattern)
-        if found is None:
-            found = self._globs[pattern] = tuple(self._glob(pattern))
-        return found
+        matches = self._globs.get(pattern)
+        if matches is None:
+            matches = self._globs[pattern] = tuple(self._glob(pattern))
+        return matches
 
     def _glob(self, pattern: str) -> Iterator[str]:
         parts = pattern.split("/")
-        fixed = next((i for i, p in enumerate(parts) if any(c in p for c in "*?[")), len(parts))
-        base = "/".join(parts[:fixed]) or "/"
+        wildcard = next((i for i, p in enumerate(parts) if any(c in p for c in "*?[")), len(parts))
+        base = "/".join(parts[:wildcard]) or "/"
         real = self.resolve(base).path
-        if fixed < len(parts):
-            yield from self._glob_below(real, parts[fixed:]) if real is not None else ()
+        if wildcard < len(parts):
+            yield from self._glob_below(real, parts[wildcard:]) if real is not None else ()
             return
         # A directory is named for what is below it; of anything else the link is named, not what it leads to.
-        named = real if real is not None and self._at(real).is_dir else self.resolve(base, follow=False).path
-        yield from () if named is None else (named,)
+        path = real if real is not None and self._at(real).is_dir else self.resolve(base, follow=False).path
+        yield from () if path is None else (path,)
 
     def _glob_below(self, directory: str, parts: list[str]) -> Iterator[str]:
         head, rest = parts[0], parts[1:]
@@ -258,7 +257,7 @@ class Rootfs:
                 yield from self._glob_below(real, rest)
 
     def fetch(self, paths: Iterable[str]) -> None:
-        """Bring the contents of these regular files near in one batch."""
+        """Get the contents of these regular files ready in one batch; other paths are ignored."""
         self._contents.fetch(p for p in paths if (e := self._made(p)) is not None and e.is_file)
 
     def read(self, path: str, limit: int | None = None) -> bytes:

@@ -1,7 +1,7 @@
-"""The entries of a root file system, packed: half a million names have to fit in some tens of megabytes.
+"""The entries of a root file system in a compact form: half a million names have to fit in some tens of megabytes.
 
-An `Entry` of its own for each name, with its path as text, takes ten times that. So what most entries have in common
-is stored once, names are stored under their directories, and an `Entry` is made when it is asked for.
+An `Entry` for each name, with its path as text, takes ten times that. So what most entries have in common is stored
+once, names are stored by directory, and an `Entry` is made on request.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class Tree:
     def _inner(self) -> dict[str, list[str]]:
         """For each directory the names of those below it that have entries, whether they have one themselves or not."""
         below: dict[str, list[str]] = {}
-        known = {""}
+        done = {""}
         for path in self._directories:
-            while path not in known:
-                known.add(path)
+            while path not in done:
+                done.add(path)
                 path, _, name = path.rpartition("/")
                 below.setdefault(path, []).append(name)
         return below
@@ -95,12 +95,12 @@ class Tree:
 
     def number_in(self, parent: str, name: str) -> int:
         """The number of a name in a directory, whose path has no slash at its end; -1 where there is none."""
-        found = self._directories.get(parent)
-        if found is None:
+        listing = self._directories.get(parent)
+        if listing is None:
             return -1
-        names, rows = found
-        at = bisect_left(names, name)
-        return rows[at] if at < len(names) and names[at] == name else -1
+        names, rows = listing
+        index = bisect_left(names, name)
+        return rows[index] if index < len(names) and names[index] == name else -1
 
     def path(self, number: int) -> str:
         return f"{self._paths[self._parents[number]]}/{self._names[number]}"
@@ -110,12 +110,12 @@ class Tree:
 
     def entry(self, number: int, path: str) -> Entry:
         """The entry of this number, whose path is `path`."""
-        found = self._odd.get(number)
-        if found is None:
+        entry = self._odd.get(number)
+        if entry is None:
             kind, mode, uid, gid = self._common[self._which[number]]
             target = self._targets.get(number, "")
-            found = Entry(path, kind, mode, uid, gid, self._sizes[number], self._mtimes[number], target)
-        return found
+            entry = Entry(path, kind, mode, uid, gid, self._sizes[number], self._mtimes[number], target)
+        return entry
 
     def plain(self, number: int) -> bool:
         """Whether the columns hold all of an entry: no hard link, device or attribute."""
@@ -126,11 +126,14 @@ class Tree:
         return self._sizes[number]
 
     def named(self, names: Container[str]) -> list[str]:
-        """The paths whose last part is one of the names, sorted: one look at each name, and paths of few."""
+        """The paths whose last component is one of the names, sorted."""
         return sorted({self.path(row) for row, name in enumerate(self._names) if name in names})
 
     def partition_plain(self, counted: Callable[[Kind, int], bool]) -> tuple[int, int, list[str]]:
-        """How many plain entries have a kind and mode to be `counted`, their bytes, and the paths of all others."""
+        """Partition the entries into plain ones whose kind and mode are to be `counted`, and others.
+
+        Gives the number of the former, their total size in bytes, and the sorted paths of the latter.
+        """
         plain = [counted(kind, mode) for kind, mode, _, _ in self._common]
         repeated = self._length != len(self._names)
         files = size = 0
@@ -147,10 +150,10 @@ class Tree:
 
     def names(self, directory: str) -> list[str]:
         """The names in a directory, sorted."""
-        found = self._directories.get("" if directory == "/" else directory)
-        if found is None or not directory:
+        listing = self._directories.get("" if directory == "/" else directory)
+        if listing is None or not directory:
             return []
-        return found[0][1:] if directory == "/" and found[0][:1] == [""] else found[0]
+        return listing[0][1:] if directory == "/" and listing[0][:1] == [""] else listing[0]
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """All paths with their numbers, sorted by path."""

@@ -1,8 +1,8 @@
-"""Applying a lock: the minimal image of another build of the same service, made without running it.
+"""Applying a lock: making the minimal image of another build of the same service, without running the build.
 
-The seeds come from the lock and the closure is computed anew, so upgraded packages bring what they need now; for the
-very image that the lock was made of, its manifest is the closure. With a recipe the result is proven: the probes are
-asked of the new build, then of what was cut out of it.
+The seeds come from the lock and the closure is computed anew, so that the dependencies of upgraded packages are kept.
+For the very image that the lock was made from, the lock's manifest is the closure. With a recipe the result is proven:
+the probes are run on the new build, then on the minimal image cut from it, and the answers compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name
-from debloat.cut import Minimal, carved, cut
+from debloat.cut import Minimal, carve_closure, cut
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
@@ -29,8 +29,8 @@ from debloat.image.rootfs import Rootfs
 from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, platform, recipe_digest
-from debloat.lock.seeds import Gone, Move, Seeds, carried
-from debloat.record.asks import Limits
+from debloat.lock.seeds import Gone, Move, Seeds, carry_over
+from debloat.record.concrete import Limits
 from debloat.record.record import record
 from debloat.record.session import Recorder
 from debloat.rules import prepare
@@ -42,10 +42,12 @@ from debloat.verify import Comparison, Judge, Verdict, missed_paths
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What came of applying a lock: the lock that describes the result, how it differs, what moved, what is gone.
+    """The result of applying a lock.
 
-    `result` is the new reference, empty where none was made; `answers` are those of the replay, empty without one;
-    `missed` are the paths that the replay looked up in vain.
+    `lock` describes the new minimal image, `diff` is how it differs from the old lock, `moves` are paths that have
+    another version now, `gone` those that no longer exist. `result` is the new reference, empty where none was made.
+    `answers` compares the answers of a replay, `missed` are paths of the build that it failed to find; both are empty
+    without a replay.
     """
 
     lock: Lock
@@ -68,8 +70,11 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A lock applied to an image, nothing loaded yet."""
+class LockedCut:
+    """A minimal image cut by a lock, written to disk, not loaded into the engine.
+
+    `lock` describes it, `diff` is how it differs from the lock that was applied.
+    """
 
     image: Image
     world: World
@@ -80,12 +85,12 @@ class Cut:
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """What the image has under another version than the lock."""
+        """The paths of the lock that the image has in another version."""
         return self.seeds.moves
 
     @property
     def gone(self) -> tuple[Gone, ...]:
-        """What the lock has and the image has under no version."""
+        """The paths of the lock that the image has in no version."""
         return self.seeds.gone
 
     @property
@@ -94,8 +99,8 @@ class Cut:
         return not (self.diff or self.moves or self.gone)
 
 
-def cut_by(source: Source, image: Image, lock: Lock, progress: Progress) -> Cut:
-    """Carry the lock's seeds over to an image, close over them and carve. UsageError for another platform.
+def cut_by_lock(source: Source, image: Image, lock: Lock, progress: Progress) -> LockedCut:
+    """Cut an image by a lock: carry its seeds over, close over them and carve. UsageError for another platform.
 
     `image` is the source's, its configuration whole where the result is to be used.
     """
@@ -104,43 +109,45 @@ def cut_by(source: Source, image: Image, lock: Lock, progress: Progress) -> Cut:
             f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
             "keep one lock for each platform: `debloat lock IMAGE --lock debloat-ARCH.lock`",
         )
-    known = lock.image == image.identity and lock.tool == __version__
+    is_locked_image = lock.image == image.identity and lock.tool == __version__
     with progress.stage("read"), ThreadPoolExecutor(1) as pool:
-        if not known:
+        if not is_locked_image:
             pool.submit(prepare, image.platform)  # while the engine starts the container
         rootfs = source.rootfs()
-        rootfs.fetch(item.path for item in lock.manifest)  # in one request, what would be asked for in thirty
+        rootfs.fetch(item.path for item in lock.manifest)  # in one request instead of thirty
         packages = dpkg.read(rootfs)
     with progress.stage("close and carve"):
-        return (known and _as_locked(image, lock, rootfs, packages, source.directory)) or _closed_anew(
+        return (is_locked_image and _cut_by_manifest(image, lock, rootfs, packages, source.directory)) or _cut_by_seeds(
             image, lock, rootfs, packages, source.directory
         )
 
 
-def _as_locked(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> Cut | None:
-    """A lock's own image carved by its manifest; None unless that gives the very layer that the lock describes."""
+def _cut_by_manifest(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> LockedCut | None:
+    """Carve by the lock's manifest the image that the lock was made from; None if the layer is not the lock's."""
     closure = Closure({item.path: (item.evidence(),) for item in lock.manifest})
-    minimal = carved(rootfs, packages, image, closure, directory)
+    minimal = carve_closure(rootfs, packages, image, closure, directory)
     if minimal.layer.diff_id != lock.layer:
         return None
-    seeds, same = Seeds(lock.trace, lock.healed, (), ()), replace(lock, reference=image.reference)
-    return Cut(image, _world(image, lock, rootfs, packages, seeds), seeds, minimal, same, Diff())
+    seeds, new_lock = Seeds(lock.trace, lock.healed, (), ()), replace(lock, reference=image.reference)
+    return LockedCut(image, _world(image, lock, rootfs, packages, seeds), seeds, minimal, new_lock, Diff())
 
 
-def _closed_anew(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> Cut:
-    """What the lock's seeds close to in another build, or by another release of the rules."""
-    seeds = carried(lock, rootfs, packages)
+def _cut_by_seeds(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> LockedCut:
+    """Carve the closure of the lock's seeds: for another build, or another release of the rules."""
+    seeds = carry_over(lock, rootfs, packages)
     world = _world(image, lock, rootfs, packages, seeds)
     minimal = cut(world, image, seeds.healed, directory)
-    new = lock_of(image, lock.recipe, world, minimal, seeds.healed)
-    return Cut(image, world, seeds, minimal, new, compare(side(lock, "lock"), side(new, image.reference)))
+    new_lock = lock_of(image, lock.recipe, world, minimal, seeds.healed)
+    return LockedCut(
+        image, world, seeds, minimal, new_lock, compare(side_of(lock, "lock"), side_of(new_lock, image.reference))
+    )
 
 
 def _world(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, seeds: Seeds) -> World:
     return World(rootfs, packages, image.config, seeds.trace, lock.policy, image.history, platform=image.platform)
 
 
-def side(lock: Lock, name: str) -> Side:
+def side_of(lock: Lock, name: str) -> Side:
     """A lock as one side of a comparison."""
     return Side(name, lock.manifest, lock.packages)
 
@@ -167,17 +174,16 @@ def apply(
         opened(run, image_location(reference, platform)) as source,
     ):
         target = result_name(source.image, target, engine.info().traits.registry if engine is not None else "")
-        done = cut_by(source, replace(source.image, config=source.whole_config()), lock, progress)
-        minimal = done.minimal
+        locked_cut = cut_by_lock(source, replace(source.image, config=source.whole_config()), lock, progress)
+        minimal = locked_cut.minimal
         verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
         if isinstance(run, Workspace) and (tag or recipe is not None):
             with progress.stage("load"):
                 run.load(archived(minimal.written, [run.pending]))
             if recipe is not None:
                 binary = sensor.binary(run.engine.info().architecture)
-                verdict, missed = replay(
-                    run, replace(done, image=replace(done.image, id=source.runnable().id)), recipe, binary, progress
-                )
+                runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
+                verdict, missed = replay(run, runnable, recipe, binary, progress)
         result = ""
         if verdict.passed or force:
             if tag and isinstance(run, Workspace):
@@ -186,33 +192,35 @@ def apply(
                 with progress.stage("write"):
                     write(minimal.written, target, output)
             result = target if tag else str(output)
-        return Applied(done.lock, done.diff, done.moves, done.gone, result, verdict.answers, missed, notes)
+        return Applied(
+            locked_cut.lock, locked_cut.diff, locked_cut.moves, locked_cut.gone, result, verdict.answers, missed, notes
+        )
 
 
 def replay(
-    workspace: Workspace, done: Cut, recipe: Recipe, binary: bytes, progress: Progress
+    workspace: Workspace, locked_cut: LockedCut, recipe: Recipe, binary: bytes, progress: Progress
 ) -> tuple[Verdict, tuple[Want, ...]]:
-    """Ask the new build, unrecorded, then the pending image, recorded: answers, and what was looked up in vain."""
+    """Run the probes on the new build, then on the pending image: the verdict, and the missed paths."""
     recorder = Recorder(binary)
     with progress.stage("ask the build"):
-        recording = record(workspace, done.image, recipe, recorder, progress.say)
-    judge = Judge(workspace, done.image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
+        recording = record(workspace, locked_cut.image, recipe, recorder, progress.say)
+    judge = Judge(workspace, locked_cut.image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
     with progress.stage("verify"):
         verdict = judge.verify(workspace.pending)
-    return verdict, missed_paths(done.world, verdict.trace, done.minimal.closure)
+    return verdict, missed_paths(locked_cut.world, verdict.trace, locked_cut.minimal.closure)
 
 
 def notes_on(lock: Lock, recipe: Recipe | None) -> tuple[str, ...]:
-    """What to know about a lock that was made with another recipe."""
+    """A note where the lock was made with another recipe."""
     if recipe is None or recipe_digest(recipe) == lock.recipe:
         return ()
     return ("the recipe has changed since the lock was made: make it again with `debloat lock`",)
 
 
-def failed(applied: Applied) -> MinimalFails:
-    """The error of a replay that differs, naming what was missed."""
+def replay_failure(applied: Applied) -> MinimalFails:
+    """The error for answers that differ, with the differences and at most 20 missed paths."""
     lines = [f"  {a.before.name}: {a.difference}" for a in applied.answers if a.difference]
-    lines += [f"  looked up in vain: {w.path}" for w in applied.missed[:20]]
+    lines += [f"  looked up and not in it: {w.path}" for w in applied.missed[:20]]
     return MinimalFails(
         "\n".join(["the minimal image does not answer as the new build does:", *lines]),
         "the service needs more than when the lock was made: make it again with `debloat lock`; it was not tagged",

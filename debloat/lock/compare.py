@@ -15,7 +15,7 @@ from debloat.lock.seeds import stem
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A path on both sides that is not the same; `what` names the attributes: `content`, `mode`, `owner`, `type`."""
+    """A path on both sides that differs, in the attributes `what`: `content`, `target`, `mode`, `owner`, `type`."""
 
     before: Item
     after: Item
@@ -48,7 +48,7 @@ class PackageDiff:
 
     @property
     def growth(self) -> int:
-        """Bytes of files that it has more than before."""
+        """How many bytes of files it gained; negative where it shrank."""
         grown = sum(c.after.size - c.before.size for c in self.changed)
         return sum(i.size for i in self.added) - sum(i.size for i in self.removed) + grown
 
@@ -91,88 +91,93 @@ class Side:
 def compare(before: Side, after: Side) -> Diff:
     """How `after` differs from `before`, file by file, grouped by package.
 
-    A file that went to another package is a change of the package that has it now. A directory that came or went with
-    what is in it is not told.
+    A file that moved to another package counts as a change of the package that has it now. A directory that was added
+    or removed together with its contents is not reported.
     """
     old, new = ({item.path: item for item in side.items} for side in (before, after))
-    inner = {path.rpartition("/")[0] or "/" for path in (*old, *new)}
-    was, now = ({p.name: p for p in side.packages} for side in (before, after))
-    renamed = _renamed(was, now)
+    parents = {path.rpartition("/")[0] or "/" for path in (*old, *new)}
+    old_packages, new_packages = ({p.name: p for p in side.packages} for side in (before, after))
+    renamed = _renamed(old_packages, new_packages)
     added: dict[str, list[Item]] = {}
     removed: dict[str, list[Item]] = {}
     changed: dict[str, list[Change]] = {}
     for path, item in new.items():
         if path not in old:
-            if path in inner:
+            if path in parents:
                 continue
             added.setdefault(item.package, []).append(item)
         elif what := difference(old[path], item):
             changed.setdefault(item.package, []).append(Change(old[path], item, what))
     successor = {o: n for n, o in renamed.items()}
     for path, item in old.items():
-        if path not in new and path not in inner:
+        if path not in new and path not in parents:
             removed.setdefault(successor.get(item.package, item.package), []).append(item)
-    names = {"", *now, *(name for name in was if name not in successor)}
+    names = {"", *new_packages, *(name for name in old_packages if name not in successor)}
 
-    def one(name: str) -> PackageDiff:
-        former = was.get(renamed.get(name, name))
-        latter = now.get(name)
+    def package_diff(name: str) -> PackageDiff:
+        old_package = old_packages.get(renamed.get(name, name))
+        new_package = new_packages.get(name)
         return PackageDiff(
             name,
-            former.version if former else "",
-            latter.version if latter else "",
+            old_package.version if old_package else "",
+            new_package.version if new_package else "",
             tuple(sorted(added.get(name, ()), key=lambda i: i.path)),
             tuple(sorted(removed.get(name, ()), key=lambda i: i.path)),
             tuple(sorted(changed.get(name, ()), key=lambda c: c.path)),
             renamed.get(name, ""),
         )
 
-    found = tuple(p for p in map(one, sorted(names)) if not p.quiet)
-    if any(p.name for p in found):
-        found = tuple(p for p in map(_without_database, found) if not p.quiet)
-    return Diff(found)
+    differing = tuple(p for p in map(package_diff, sorted(names)) if not p.quiet)
+    if any(p.name for p in differing):
+        differing = tuple(p for p in map(_without_database, differing) if not p.quiet)
+    return Diff(differing)
 
 
 def _without_database(diff: PackageDiff) -> PackageDiff:
-    """Without the package database's files, which follow from what changed in the packages."""
+    """The differences without the package database's files, which change whenever a package does."""
     if diff.name:
         return diff
 
-    def own(paths: Iterable[Any]) -> tuple[Any, ...]:
+    def without_admin_files(paths: Iterable[Any]) -> tuple[Any, ...]:
         return tuple(p for p in paths if not p.path.startswith(f"{ADMIN}/"))
 
-    return replace(diff, added=own(diff.added), removed=own(diff.removed), changed=own(diff.changed))
+    return replace(
+        diff,
+        added=without_admin_files(diff.added),
+        removed=without_admin_files(diff.removed),
+        changed=without_admin_files(diff.changed),
+    )
 
 
 def difference(old: Item, new: Item) -> tuple[str, ...]:
-    """In which attributes two entries of one path differ."""
+    """The attributes in which two entries of one path differ, named as in `Change.what`."""
     if old.kind is not new.kind:
         return ("type",)
-    found = []
+    attributes = []
     if old.content != new.content or (old.kind is Kind.FILE and old.size != new.size):
-        found.append("target" if old.kind is Kind.SYMLINK else "content")
+        attributes.append("target" if old.kind is Kind.SYMLINK else "content")
     if old.mode != new.mode and old.kind is not Kind.SYMLINK:
-        found.append("mode")
+        attributes.append("mode")
     if (old.uid, old.gid) != (new.uid, new.gid):
-        found.append("owner")
-    return tuple(found)
+        attributes.append("owner")
+    return tuple(attributes)
 
 
-def _renamed(was: Mapping[str, LockedPackage], now: Mapping[str, LockedPackage]) -> dict[str, str]:
+def _renamed(old: Mapping[str, LockedPackage], new: Mapping[str, LockedPackage]) -> dict[str, str]:
     """New name -> old name of packages whose name carries their version: libfoo1 -> libfoo2."""
-    gone = [name for name in was if name not in now]
-    come = [name for name in now if name not in was]
-    found: dict[str, str] = {}
-    for name in come:
-        kin = [g for g in gone if stem(g) == stem(name) and g not in found.values()]
-        if len(kin) == 1:
-            found[name] = kin[0]
-    return found
+    removed = [name for name in old if name not in new]
+    added = [name for name in new if name not in old]
+    renamed: dict[str, str] = {}
+    for name in added:
+        candidates = [g for g in removed if stem(g) == stem(name) and g not in renamed.values()]
+        if len(candidates) == 1:
+            renamed[name] = candidates[0]
+    return renamed
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TraceLine:
-    """A use of a path that only one of two traces has: `sign` is `+` or `-`."""
+    """An access that only one of two traces has: `sign` is `-` for the first, `+` for the second."""
 
     probe: str
     path: str
@@ -182,7 +187,7 @@ class TraceLine:
 
 
 def compare_traces(before: Trace, after: Trace) -> tuple[TraceLine, ...]:
-    """Uses by probe and path that one trace has and the other has not; flags do not matter."""
+    """The accesses that only one of two traces has, sorted by probe and path. Flags are not compared."""
 
     def uses(trace: Trace) -> set[tuple[str, str, str, str]]:
         return {(a.probe, a.path, str(a.op), a.program) for a in trace.accesses}
@@ -194,7 +199,7 @@ def compare_traces(before: Trace, after: Trace) -> tuple[TraceLine, ...]:
 
 
 def document(diff: Diff) -> list[dict[str, object]]:
-    """A difference as plain values, for JSON."""
+    """A difference as lists and dictionaries, for JSON."""
     return [
         {
             "package": p.name,
@@ -211,7 +216,7 @@ def document(diff: Diff) -> list[dict[str, object]]:
 
 
 def format_diff(diff: Diff, shown: int = 0) -> Iterable[str]:
-    """A difference for people: a line a package, then its files; `shown` limits the files of each package."""
+    """A difference as lines of text: one for each package, then its files, at most `shown` of each package (0: all)."""
     from debloat.core.text import count, name, size
 
     for package in diff.packages:

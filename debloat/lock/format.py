@@ -1,7 +1,7 @@
-"""The lock: a minimal image written down for git, so that a newer build can be cut, and any build be checked, by it.
+"""The lock file: a minimal image described for git, so that newer builds can be cut by it, and any build checked.
 
 Text, one record a line, fields separated by one TAB, sorted, made to be reviewed as a diff; docs/lock.md has the format
-and its history. `parse` is pure and takes nothing for granted: a lock comes out of a repository, perhaps a stranger's.
+and its history. `parse` is pure and validates everything: a lock may come out of an untrusted repository.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAGIC = "debloat-lock"
 VERSION = 1
 DEFAULT_NAME = "debloat.lock"
 MAX_SIZE = 256 << 20
-"""Bytes of a lock that are read at all."""
+"""Bytes. A larger file is not parsed."""
 
 AGAIN = "make it again with `debloat lock IMAGE`"
 
@@ -37,8 +37,9 @@ _HEADER = ("tool", "image", "id", "platform", "recipe", "layer", "bytes", "user"
 class Item:
     """One entry of a minimal image.
 
-    `content` is the SHA-256 of a file in hexadecimal, a link's target, a device's `MAJOR:MINOR`, else empty. `package`
-    is empty for directories and for what no package brought. `reason` is the shortest evidence: rule and source.
+    `mode` and `size` are as in `Entry`. `content` is the SHA-256 of a file in hexadecimal, a link's target, a device's
+    `MAJOR:MINOR`, else empty. `package` is empty for directories and for files of no package. `reason` is the evidence
+    with the shortest chain to a root, as `RULE SOURCE`.
     """
 
     path: str
@@ -52,7 +53,7 @@ class Item:
     reason: str
 
     def entry(self) -> Entry:
-        """The entry of a root file system that it describes."""
+        """The entry of a root file system that it describes; a lock records no times, links or attributes."""
         target = self.content if self.kind is Kind.SYMLINK else ""
         return Entry(self.path, self.kind, self.mode, self.uid, self.gid, self.size, target=target)
 
@@ -64,7 +65,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, order=True)
 class LockedPackage:
-    """A package of which files stay: dpkg name, version, source package."""
+    """A package of which files are kept: dpkg name (with architecture where dpkg shows it), version, source package."""
 
     name: str
     version: str
@@ -73,10 +74,11 @@ class LockedPackage:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A minimal image and all that it takes to make it anew from another build: policy, seeds, manifest.
+    """A minimal image, and what is needed to make it again from another build: policy, seeds, manifest.
 
-    `reference` and `image` name the original, `recipe` is the digest of what it was exercised with, `layer` that of the
-    layer. `ports` and `user` are the image's configuration. The manifest and the packages are sorted.
+    `tool` is the version of debloat that wrote it. `reference` and `image` are the original's reference and identity,
+    `platform` is as OCI writes it. `recipe` is the digest of the recipe, `layer` that of the uncompressed layer, and
+    `bytes` the size of its files. `ports` and `user` are the image's configuration. Manifest and packages are sorted.
     """
 
     tool: str
@@ -207,14 +209,14 @@ class _Damaged(Exception):
 
 
 def _body(data: bytes, name: str) -> list[str]:
-    """The lines behind the digest, once the frame is found sound."""
+    """The lines after the digest, once format, version, end and digest have been checked."""
     if len(data) > MAX_SIZE:
         raise UsageError(f"cannot use the lock {name}: it is larger than {MAX_SIZE >> 20} MiB")
     data = data.replace(b"\r\n", b"\n")
     head, _, rest = data.partition(b"\n")
     fields = head.split(b"\t")
     if fields[0] != MAGIC.encode():
-        raise UsageError(f"cannot use the lock {name}: it is no debloat lock", f"write one with --lock {name}")
+        raise UsageError(f"cannot use the lock {name}: it is not a debloat lock", f"write one with --lock {name}")
     version = fields[1].decode("ascii", "replace") if len(fields) > 1 else ""
     if version != str(VERSION):
         newer = version.isascii() and version.isdigit() and len(version) < 9 and int(version) > VERSION
@@ -280,10 +282,10 @@ def _finished(draft: _Draft) -> Lock:
         raise _Damaged(f"it does not say {', '.join(missing)}")
     header = draft.header
     if not header["bytes"].isdecimal():
-        raise _Damaged(f"{header['bytes']!r} is no number of bytes")
+        raise _Damaged(f"{header['bytes']!r} is not a number of bytes")
     for key in ("recipe", "layer"):
         if not _DIGEST.fullmatch(header[key]):
-            raise _Damaged(f"{header[key]!r} is no digest")
+            raise _Damaged(f"{header[key]!r} is not a digest")
     keep, drop, packages = (tuple(draft.globs[key]) for key in ("keep", "drop", "keep_packages"))
     return Lock(
         tool=header["tool"],

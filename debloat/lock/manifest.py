@@ -1,4 +1,4 @@
-"""Manifests: the entries of an image as a lock lists them, each with its content's hash, its package and a reason."""
+"""Making manifests: the entries of an image as a lock lists them, each with a hash, its package and a reason."""
 
 from __future__ import annotations
 
@@ -47,36 +47,37 @@ def platform(image: Image) -> str:
 
 
 def packages_of(minimal: Minimal) -> tuple[LockedPackage, ...]:
-    """The packages whose stanza stays."""
+    """The packages that the minimal image's database has."""
     return tuple(sorted(LockedPackage(s.name, s.version, s.source) for s in minimal.shares if s.state != "gone"))
 
 
 def manifest(world: World, minimal: Minimal) -> tuple[Item, ...]:
     """The items of a minimal image, sorted by path."""
-    why, known = reasons(minimal.closure), {p.name for p in packages_of(minimal)}
+    reason_of, package_names = reasons(minimal.closure), {p.name for p in packages_of(minimal)}
     rootfs, owners = world.rootfs, world.packages.owners
     items = (
-        _item(rootfs, k.entry, k.content, _owner(owners(k.entry.path), known), why[k.entry.path]) for k in minimal.kept
+        _item(rootfs, k.entry, k.content, _owner(owners(k.entry.path), package_names), reason_of[k.entry.path])
+        for k in minimal.kept
     )
     return tuple(sorted(items, key=lambda item: item.path))
 
 
-def whole(rootfs: Rootfs, packages: Packages) -> tuple[Item, ...]:
-    """The manifest of all of an image; it has no reasons."""
+def full_manifest(rootfs: Rootfs, packages: Packages) -> tuple[Item, ...]:
+    """The manifest of a whole image; its items have no reasons."""
     entries = [e for e in rootfs.entries() if e.kind is not Kind.SOCKET]
     rootfs.fetch(e.path for e in entries)
-    known = {p.name for p in installed(packages)}
-    return tuple(_item(rootfs, e, None, _owner(packages.owners(e.path), known), "") for e in entries)
+    package_names = {p.name for p in installed_packages(packages)}
+    return tuple(_item(rootfs, e, None, _owner(packages.owners(e.path), package_names), "") for e in entries)
 
 
-def _owner(owners: tuple[str, ...], known: Collection[str]) -> str:
-    return next((name for name in owners if name in known), "")
+def _owner(owners: tuple[str, ...], package_names: Collection[str]) -> str:
+    return next((name for name in owners if name in package_names), "")
 
 
-def installed(packages: Packages) -> tuple[LockedPackage, ...]:
-    """The packages that an image's database names."""
-    found = (packages.get(name) for name in packages.names())
-    return tuple(sorted(LockedPackage(p.name, p.version, p.source) for p in found if p is not None and p.installed))
+def installed_packages(packages: Packages) -> tuple[LockedPackage, ...]:
+    """The installed packages in an image's database, sorted."""
+    listed = (packages.get(name) for name in packages.names())
+    return tuple(sorted(LockedPackage(p.name, p.version, p.source) for p in listed if p is not None and p.installed))
 
 
 def _item(rootfs: Rootfs, entry: Entry, content: bytes | None, package: str, reason: str) -> Item:
@@ -102,50 +103,51 @@ def digest(pieces: Iterable[bytes]) -> str:
 def reasons(closure: Closure) -> dict[str, str]:
     """For each kept path the first step of its shortest chain to a root, as `RULE SOURCE`.
 
-    A path that is kept only for what lies below it says `parent`, whatever that is.
+    The reason of a directory that is kept only for its contents is `parent`, without a source.
     """
     evidence = closure.evidence
     dependents: dict[str, list[str]] = {}
     distance: dict[str, int] = {}
-    for path, found in evidence.items():
-        for ev in found:
+    for dependent, path_evidence in evidence.items():
+        for ev in path_evidence:
             if ev.source in evidence:
-                dependents.setdefault(ev.source, []).append(path)
+                dependents.setdefault(ev.source, []).append(dependent)
             else:
-                distance[path] = 0
+                distance[dependent] = 0
     queue = deque(sorted(distance))
     while queue:
-        here = queue.popleft()
-        for path in dependents.get(here, ()):
-            if path not in distance:
-                distance[path] = distance[here] + 1
-                queue.append(path)
+        path = queue.popleft()
+        for dependent in dependents.get(path, ()):
+            if dependent not in distance:
+                distance[dependent] = distance[path] + 1
+                queue.append(dependent)
 
     def rank(ev: Evidence) -> tuple[bool, int, Evidence]:
         return ev.rule == "parent", -1 if ev.source not in evidence else distance.get(ev.source, len(evidence)), ev
 
-    return {path: _words(min(found, key=rank)) for path, found in evidence.items()}
+    return {dependent: _reason_text(min(path_evidence, key=rank)) for dependent, path_evidence in evidence.items()}
 
 
-def _words(evidence: Evidence) -> str:
+def _reason_text(evidence: Evidence) -> str:
     return "parent" if evidence.rule == "parent" else f"{evidence.rule} {evidence.source}"
 
 
 def recipe_digest(recipe: Recipe) -> str:
-    """The digest of all that a recipe says: probes, scenarios, policy, limits."""
+    """The digest of a recipe's probes, scenarios, policy and limits: `sha256:` and 64 hexadecimal digits."""
     text = json.dumps(_plain(recipe), sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
-LATER = frozenset({"no_new_privs", "packages"})
-"""What recipes could not say from the start: it counts only where it is said, so that digests in old locks hold."""
+ADDED_LATER = frozenset({"no_new_privs", "packages"})
+"""Fields that recipes did not have from the start. They count only where they are set, so that the digests in locks of
+older releases stay valid."""
 
 
 def _plain(value: Any) -> Any:
-    """A value of dataclasses, mappings and sequences as JSON knows them."""
+    """Dataclasses, mappings and sequences as values that JSON has."""
     if is_dataclass(value) and not isinstance(value, type):
-        said = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        return {name: plain for name, plain in said.items() if plain or name not in LATER}
+        values = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {name: plain for name, plain in values.items() if plain or name not in ADDED_LATER}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

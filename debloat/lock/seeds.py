@@ -1,8 +1,8 @@
-"""Seeds of a lock: a trace less what changes from run to run, and that trace carried over to another build.
+"""The seeds of a lock: a trace without what changes from run to run, and how it is carried over to another build.
 
-A lock is read in review, so the names of this run (temporary files, process numbers) must not stand in it; what is
-left closes to the same files. On another build a path that is gone is looked for under the version it has there: in
-the same package or one renamed with its version (libfoo1 -> libfoo2, python3.11 -> python3.12, the t64 transition).
+A lock is reviewed as a diff, so it must not have the names of one run (temporary files, process numbers); without them
+the trace closes to the same files. In another build a path that no longer exists is looked for in its new version: in
+the same package, or in one renamed with its version (libfoo1 -> libfoo2, python3.11 -> python3.12, the t64 transition).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from debloat.rules.recorded.sweeps import is_outside_image
 from debloat.rules.recorded.trace import CREATING_OPS
 
 NEW = "(new)"
-"""Stands in a normalised trace for any name that the run made itself."""
+"""Replaces, in a normalised trace, any name that the run created."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)*", re.ASCII)
 _T64 = re.compile(r"t64(?=$|:)")
@@ -28,23 +28,25 @@ _T64 = re.compile(r"t64(?=$|:)")
 
 
 def normalised_trace(trace: Trace, rootfs: Rootfs) -> Trace:
-    """The trace without what is not the image's, and with `(new)` for names that the run created.
+    """The trace without paths outside the image, and with `(new)` for names that the run created.
 
-    Closes to the same paths over `rootfs`. Every program of every probe still occurs.
+    Its closure over `rootfs` is the same. Every program of every probe still occurs.
     """
-    made = set()
+    created = set()
     for access in trace.accesses:
         if _creates(access):
-            found = rootfs.resolve(access.path, follow=access.follows)
-            if found.path is None and found.broken not in rootfs:
-                made.add(found.broken)
+            resolution = rootfs.resolve(access.path, follow=access.follows)
+            if resolution.path is None and resolution.broken not in rootfs:
+                created.add(resolution.broken)
     kept: set[Access] = set()
     for access in trace.accesses:
         if not is_outside_image(access.path):
-            kept.update(_settled(access, rootfs, made))
+            kept.update(_normalised(access, rootfs, created))
     groups = {(a.probe, a.program) for a in trace.accesses}
-    silent = groups - {(a.probe, a.program) for a in kept}
-    kept.update(Access(program, Op.EXEC, "", probe, program) for probe, program in silent if program.startswith("/"))
+    without_access = groups - {(a.probe, a.program) for a in kept}
+    kept.update(
+        Access(program, Op.EXEC, "", probe, program) for probe, program in without_access if program.startswith("/")
+    )
     return replace(trace, accesses=frozenset(kept))
 
 
@@ -52,26 +54,26 @@ def _creates(access: Access) -> bool:
     return access.op in CREATING_OPS or "c" in access.flags
 
 
-def _settled(access: Access, rootfs: Rootfs, made: set[str]) -> Iterable[Access]:
-    found = rootfs.resolve(access.path, follow=access.follows)
-    if found.path is not None or found.broken not in made or "/.." in access.path:
+def _normalised(access: Access, rootfs: Rootfs, created: set[str]) -> Iterable[Access]:
+    resolution = rootfs.resolve(access.path, follow=access.follows)
+    if resolution.path is not None or resolution.broken not in created or "/.." in access.path:
         return (access,)
-    directory = _directory(access.path, found, rootfs)
+    directory = _directory(access.path, resolution, rootfs)
     if directory is None:
         return (access,)
-    if _creates(access) or found.links:
+    if _creates(access) or resolution.links:
         return (replace(access, path=f"{directory.rstrip('/')}/{NEW}"),)
     return ()
 
 
-def _directory(path: str, found: Resolution, rootfs: Rootfs) -> str | None:
+def _directory(path: str, resolution: Resolution, rootfs: Rootfs) -> str | None:
     """The part of `path` that leads, over the same links, to the directory in which it breaks off."""
-    parent = found.broken.rpartition("/")[0] or "/"
+    parent = resolution.broken.rpartition("/")[0] or "/"
     while path != "/":
         path = path.rstrip("/").rpartition("/")[0] or "/"
-        through = rootfs.resolve(path)
-        if through.path == parent:
-            return path if through.links == found.links else None
+        parent_resolution = rootfs.resolve(path)
+        if parent_resolution.path == parent:
+            return path if parent_resolution.links == resolution.links else None
     return None
 
 
@@ -80,7 +82,7 @@ def _directory(path: str, found: Resolution, rootfs: Rootfs) -> str | None:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Move:
-    """A path of the lock that another build has under another name."""
+    """A path of the lock that another build has under the name `new`, in another version."""
 
     old: str
     new: str
@@ -89,9 +91,9 @@ class Move:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Gone:
-    """A path that was used when the lock was made and that another build has under no name.
+    """A path that was used when the lock was made, and that another build has in no version.
 
-    `reason` is the lock's; of a link, that of what it led to.
+    `reason` is why the lock kept it; for a link, why it kept the target.
     """
 
     path: str
@@ -101,7 +103,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The seeds of a lock, carried over to another build."""
+    """The seeds of a lock, carried over to another build: the trace and the healed paths under their new names."""
 
     trace: Trace
     healed: tuple[Want, ...]
@@ -110,11 +112,11 @@ class Seeds:
 
 
 def tree_of(manifest: Iterable[Item]) -> Rootfs:
-    """The names of a manifest as a root file system; it has no contents."""
+    """The entries of a manifest as a root file system without contents."""
     return Rootfs((item.entry() for item in manifest), MemoryContents({}))
 
 
-def carried(lock: Lock, rootfs: Rootfs, packages: Packages) -> Seeds:
+def carry_over(lock: Lock, rootfs: Rootfs, packages: Packages) -> Seeds:
     """The lock's seeds as they apply to another build of its image."""
     locked = tree_of(lock.manifest)
     paths = {(a.path, a.follows) for a in lock.trace.accesses} | {(w.path, w.follow) for w in lock.healed}
@@ -123,16 +125,16 @@ def carried(lock: Lock, rootfs: Rootfs, packages: Packages) -> Seeds:
     renamed: dict[str, str] = {}
     moves, gone = set[Move](), set[Gone]()
     for path, follow in sorted(paths):
-        known = locked.resolve(path, follow=follow).path
-        if known is None or is_outside_image(path) or rootfs.resolve(path, follow=follow).path is not None:
+        locked_path = locked.resolve(path, follow=follow).path
+        if locked_path is None or is_outside_image(path) or rootfs.resolve(path, follow=follow).path is not None:
             continue
-        named = locked.resolve(path, follow=False).path or known
-        new = successors.find(named) or successors.find(known)
+        named_path = locked.resolve(path, follow=False).path or locked_path
+        new = successors.find(named_path) or successors.find(locked_path)
         if new is None:
-            gone.update(successors.lost(p) for p in (named, known) if p not in rootfs)
+            gone.update(successors.lost(p) for p in (named_path, locked_path) if p not in rootfs)
         else:
             renamed[path] = new
-            moves.update(Move(old, new, successors.item(old).package) for old in (named,) if old != new)
+            moves.update(Move(old, new, successors.item(old).package) for old in (named_path,) if old != new)
     accesses = frozenset(
         replace(a, path=renamed.get(a.path, a.path), program=renamed.get(a.program, a.program))
         for a in lock.trace.accesses
@@ -142,7 +144,7 @@ def carried(lock: Lock, rootfs: Rootfs, packages: Packages) -> Seeds:
 
 
 class _Successors:
-    """Finds what became of a path of the lock."""
+    """Finds the path that a path of the lock has in another build."""
 
     def __init__(self, lock: Lock, locked: Rootfs, rootfs: Rootfs, packages: Packages) -> None:
         self._items: Mapping[str, Item] = {item.path: item for item in lock.manifest}
@@ -164,7 +166,10 @@ class _Successors:
         return Gone(path, item.package, reason)
 
     def find(self, path: str) -> str | None:
-        """The path that `path` has here: itself, or the same with other version numbers, of the same package."""
+        """The path in the other build: `path` itself, or one of the same package that differs in version numbers only.
+
+        None where there is neither.
+        """
         if path in self._rootfs:
             return path
         candidates = [p for p in self._shaped.get(shape(path), ()) if p not in self._locked]
@@ -187,11 +192,11 @@ class _Successors:
 
     @functools.cached_property
     def _shaped(self) -> Mapping[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        by_shape: dict[str, list[str]] = {}
         for path in self._rootfs:
             if any(c.isdigit() for c in path):
-                found.setdefault(shape(path), []).append(path)
-        return found
+                by_shape.setdefault(shape(path), []).append(path)
+        return by_shape
 
 
 def shape(path: str) -> str:
@@ -207,8 +212,8 @@ def stem(package: str) -> str:
 
 def _closeness(old: str, new: str) -> tuple[int, int, list[tuple[int, ...]], str]:
     """Order of candidates: fewest numbers changed, numbers as long as before, then the highest version."""
-    was, now = _NUMBER.findall(old), _NUMBER.findall(new)
-    changed = sum(a != b for a, b in zip(was, now, strict=False))
-    longer = sum(a.count(".") != b.count(".") for a, b in zip(was, now, strict=False))
-    version = [tuple(-int(part) for part in number.split(".")) for number in now]
-    return changed, longer, version, new
+    old_numbers, new_numbers = _NUMBER.findall(old), _NUMBER.findall(new)
+    changes = sum(a != b for a, b in zip(old_numbers, new_numbers, strict=False))
+    depth_changes = sum(a.count(".") != b.count(".") for a, b in zip(old_numbers, new_numbers, strict=False))
+    version = [tuple(-int(part) for part in number.split(".")) for number in new_numbers]
+    return changes, depth_changes, version, new

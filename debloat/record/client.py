@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from debloat.core.signals import hold_back
 
 
-def run_client(command: str, variables: Mapping[str, str], timeout: float) -> tuple[int, bytes, bytes]:
+def run_client(command: str, env: Mapping[str, str], timeout: float) -> tuple[int, bytes, bytes]:
     """Run a line of sh(1) to its end: exit code, standard output, standard error.
 
     `variables` come on top of this process's environment. TimeoutError after `timeout` seconds. Whatever ends the wait,
@@ -20,7 +20,7 @@ def run_client(command: str, variables: Mapping[str, str], timeout: float) -> tu
     try:
         process = subprocess.Popen(
             ["/bin/sh", "-c", command],
-            env={**os.environ, **variables},
+            env={**os.environ, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""Exercising a container: readiness, probes, the stop, and what each answered.
+"""Exercising a container: waiting until it is ready, making the probes, stopping it, and the answers.
 
-The first exercise of an image finds out what its probes are (which port speaks HTTP, which TLS); what it found is a
-`Plan`, and every further exercise, of the minimal image too, asks exactly the same.
+The first exercise of an image finds out what its probes are exactly (which port speaks HTTP, which TLS). Every further
+exercise, of the minimal image too, makes exactly these (`Exercise.probes`).
 """
 
 from __future__ import annotations
@@ -16,67 +16,63 @@ from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult, excerpt, shape
 from debloat.core.recipe import HttpProbe, Scenario
 from debloat.engine.workspace import Workspace
-from debloat.record.asks import (
+from debloat.record.client import run_client
+from debloat.record.concrete import (
     END_HINT,
-    Ask,
+    ConcreteProbe,
     Limits,
     ListensElsewhere,
-    NothingToAsk,
-    first_asks,
+    NothingToProbe,
+    concrete_probes,
     healthcheck_command,
     is_service,
     ports_of,
     published_ports,
-    run_to_the_end,
+    run_to_end_probe,
 )
-from debloat.record.client import run_client
 from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
-from debloat.record.web import Heard, may_speak_tls, request
+from debloat.record.web import NON_HTTP_PORTS, Response, may_speak_tls, request
 
 ENCODINGS = ("", "gzip, deflate, br")
-"""Each HTTP probe is made with each of these as Accept-Encoding; empty sends none (a server may then use sendfile)."""
+"""Values of Accept-Encoding; each HTTP probe is made with each. Empty sends no header: a server may use sendfile."""
 
-COMING_UP = (502, 503, 504)
-"""Statuses of a service that is still starting: asked again until the readiness limit."""
+NOT_READY_STATUSES = (502, 503, 504)
+"""Statuses of a service that is still starting: the request is repeated until the readiness limit."""
 
-SILENT = 3.0
-"""Seconds that an exposed port may stay silent once something else has answered: images expose ports that are off."""
-UNASKED = 20.0
-"""Seconds that a port nobody said speaks HTTP may stay silent on a request: many protocols wait for more to come."""
-HANDSHAKE = 5.0
-"""Seconds within which a port that speaks TLS answers a first message; any other may wait for more for ever."""
-OTHERS = frozenset(
-    {
-        *(21, 22, 23, 25, 53, 88, 110, 111, 119, 139, 143, 389, 445, 465, 514, 587, 636, 853, 873, 990, 993, 995),
-        *(1433, 1521, 1883, 3260, 3306, 4369, 5060, 5222, 5269, 5432, 5672, 6379, 6432, 6667, 8883, 9092, 11211),
-        *(26379, 27017, 33060),
-    }
-)
-"""Ports at which by custom another protocol is spoken (IANA's registry; 6432, 26379 and 27017 by their servers)."""
-IMPATIENT = 2.0
-"""Seconds that such a port may keep silent on a request that it was asked all the same."""
-BOUND = 10.0
-"""Seconds until a service that exposes UDP ports alone is asked, whether it has bound one or not."""
+SILENT_PORT_TIMEOUT = 3.0
+"""Seconds that an exposed port may stay silent once another has answered: images expose ports that are not in use."""
+UNSOLICITED_HTTP_TIMEOUT = 20.0
+"""Seconds that a port that need not speak HTTP may stay silent on a request: many protocols wait for more input."""
+TLS_HANDSHAKE_TIMEOUT = 5.0
+"""Seconds within which a port that speaks TLS answers a ClientHello. Other protocols may wait for more for ever."""
+NON_HTTP_TIMEOUT = 2.0
+"""Seconds that a port in `NON_HTTP_PORTS` may stay silent on an HTTP request."""
+UDP_BIND_TIMEOUT = 10.0
+"""Seconds after which a service that exposes only UDP ports is probed even if it has bound none of them."""
 
 OUT_OF_MEMORY = "the kernel killed a process of the container for want of memory"
 
-ELSEWHERE = 20.0
-"""Seconds that a service may listen elsewhere before its exposed ports are given up: some open others first."""
-LOOK = 2.0
-"""Seconds between looks at a service that does not listen on any port of its image yet."""
-JOINS = 3.0
-"""Seconds within which a further port of a service comes up, once one has."""
+LISTENS_ELSEWHERE_TIMEOUT = 20.0
+"""Seconds that a service may listen on other ports only before its exposed ones are given up: some open others first.
+"""
+LISTEN_POLL_INTERVAL = 2.0
+"""Seconds between checks on a service that does not listen on any port of its image yet."""
+FURTHER_PORT_TIMEOUT = 3.0
+"""Seconds within which a further port of a service comes up after the first."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
+_MIN_PAUSE, _MAX_PAUSE = 0.005, 0.25
 _PORT_HINT = "EXPOSE the port that it serves, name it (`--http :PORT/`), or let the service listen on 0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """A scenario exercised: what was asked, what was answered, what was recorded, and by which mechanism."""
+    """A finished exercise of a scenario: its probes, the results in their order, and what was recorded.
+
+    `ready` is the seconds until it was ready, `mechanism` how it was to be recorded.
+    """
 
     scenario: Scenario
-    asked: tuple[Ask, ...]
+    probes: tuple[ConcreteProbe, ...]
     results: tuple[ProbeResult, ...]
     recorded: Recorded
     ready: float = 0.0
@@ -94,20 +90,20 @@ def exercise(
     scenario: Scenario,
     limits: Limits,
     recorder: Recorder,
-    asked: tuple[Ask, ...] | None = None,
+    probes: tuple[ConcreteProbe, ...] | None = None,
 ) -> Exercise:
-    """Start `reference` as `scenario` says, ask, stop, and collect.
+    """Start `reference` as `scenario` says, make the probes, stop it, and collect answers and trace.
 
-    `asked` are the probes of an earlier exercise; None finds them out. OriginalFails when the container cannot be
-    exercised at all: it never gets ready, or stays up with nothing to ask.
+    `probes` are those of an earlier exercise; None finds them out. OriginalFails when the container cannot be exercised
+    at all: it never gets ready, or stays up with nothing to probe.
     """
     config = image.config
-    ports = published_ports(scenario, config, asked)
+    ports = published_ports(scenario, config, probes)
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
         run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports})
-        results = run.to_the_end(first=asked is None) if run.finite(asked) else run.service(asked)
+        results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
         recorded = session.recorded()
-        return Exercise(scenario, tuple(run.asked), tuple(results), recorded, run.ready, recorder.mechanism)
+        return Exercise(scenario, tuple(run.probes), tuple(results), recorded, run.ready, recorder.mechanism)
 
 
 class _Run:
@@ -124,18 +120,18 @@ class _Run:
         self._deadline = time.monotonic() + limits.ready
         self._names = (session.container[:12], *(str(p) for p in session.ports.values()))
         self._answered = 0.0
-        self.asked: list[Ask] = []
+        self.probes: list[ConcreteProbe] = []
         self.ready = 0.0
 
-    def finite(self, asked: tuple[Ask, ...] | None) -> bool:
-        """Whether the container is run to its end instead of being asked."""
-        if asked is not None:
-            return any(a.kind == "exit" for a in asked)
+    def finite(self, probes: tuple[ConcreteProbe, ...] | None) -> bool:
+        """Whether the container is run to its end instead of being probed."""
+        if probes is not None:
+            return any(probe.kind == "exit" for probe in probes)
         service = is_service(self._scenario, self._config, self._ports)
         return not (self._serves() if service is None else service)
 
     def _serves(self) -> bool:
-        """Whether a container that was given other arguments turns out to be a service: it listens on a known port."""
+        """Whether a container with other arguments turns out to be a service: it listens on an exposed port."""
         answer = self._await(self._limits.ready)
         return answer.startswith("ready")
 
@@ -145,52 +141,52 @@ class _Run:
 
     def to_the_end(self, *, first: bool) -> list[ProbeResult]:
         """Wait for the program to finish; its output and exit code are the answer."""
-        ask = run_to_the_end(self._scenario)
-        self.asked.append(ask)
+        probe = run_to_end_probe(self._scenario)
+        self.probes.append(probe)
         engine, container = self._session.engine, self._session.container
         code = engine.wait(container, self._limits.timeout)
         if code is None:
             if first:
-                raise NothingToAsk(
+                raise NothingToProbe(
                     f"the container stays up after {self._limits.timeout:g} s, and there is nothing to ask it",
                     END_HINT,
                 )
             engine.kill(container, "SIGKILL")
             engine.wait(container, STOP_GRACE)
-            return [ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")]
+            return [ProbeResult(probe.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")]
         stdout, stderr = engine.logs(container)
-        return self._with_cause([self._result(ask, code, stdout, stderr)])
+        return self._with_cause([self._result(probe, code, stdout, stderr)])
 
-    def service(self, asked: tuple[Ask, ...] | None) -> list[ProbeResult]:
-        """Wait until it is ready, ask, and stop it while it is still recorded."""
-        trouble = self._until_ready()
-        if trouble and asked is None:
+    def service(self, probes: tuple[ConcreteProbe, ...] | None) -> list[ProbeResult]:
+        """Wait until it is ready, make the probes, and stop it while it is still recorded."""
+        problem = self._until_ready()
+        if problem and probes is None:
             if self._session.state().running and self._elsewhere():
-                raise ListensElsewhere(trouble, _PORT_HINT)
+                raise ListensElsewhere(problem, _PORT_HINT)
             traits = self._session.engine.info().traits
             runs = "does it run elsewhere?" if traits.own else f"does `{traits.command} run` of it work?"
             needs = "set what it needs with -e, -v or --network, or `ready` in debloat.toml"
-            raise OriginalFails(trouble, f"{runs} {needs}")
+            raise OriginalFails(problem, f"{runs} {needs}")
         results: list[ProbeResult] = []
-        for ask in asked if asked is not None else self._first_asks():
-            self._session.mark(ask.name)
-            if trouble:
-                found = [(ask, ProbeResult(ask.name, False, detail=trouble))]
+        for probe in probes if probes is not None else self._scenario_probes():
+            self._session.mark(probe.name)
+            if problem:
+                answers = [(probe, ProbeResult(probe.name, False, detail=problem))]
             else:
-                found = self._find_out(ask) if asked is None else [(ask, r) for r in self._answers(ask)]
-            self._note_answer(found)
-            self.asked += [a for a in dict.fromkeys(concrete for concrete, _ in found) if a not in self.asked]
-            results += [result for _, result in found]
+                answers = self._resolve(probe) if probes is None else [(probe, r) for r in self._answers(probe)]
+            self._note_answer(answers)
+            self.probes += [a for a in dict.fromkeys(concrete for concrete, _ in answers) if a not in self.probes]
+            results += [result for _, result in answers]
         results = self._with_cause(results)
         self._session.mark("stop")
         code = self._session.stop()
         return [*results, ProbeResult("stop", True, -1 if code is None else code)]
 
     def _until_ready(self) -> str:
-        """Wait for the first known port; what is wrong when nothing will come, or empty."""
-        begun = time.monotonic()
+        """Wait until a port of the image is open, or HEALTHCHECK succeeds: empty, or why it will not be ready."""
+        start = time.monotonic()
         answer = self._until_listening() if self._ports else ""
-        self.ready = time.monotonic() - begun
+        self.ready = time.monotonic() - start
         if answer == "gone" or not self._session.state().running:
             return f"the container ended before it was ready{self._last_words()}"
         if answer == "timeout" and not self._scenario.probes and not self._config.healthcheck:
@@ -205,14 +201,14 @@ class _Run:
         return ""
 
     def _until_listening(self) -> str:
-        """Wait for a known port, and no longer than it takes to see that none will come.
+        """Wait for an open port: the sensor's answer, `healthy` or `timeout`. It ends early where no port will open.
 
-        A HEALTHCHECK that succeeds says that the service is ready, whatever ports the image exposes; and a service that
-        has listened elsewhere for a while has its ports there.
+        A HEALTHCHECK that succeeds means that the service is ready, whatever ports the image exposes; a service that
+        has listened only on other ports for a while will not open these.
         """
         deadline, elsewhere = time.monotonic() + self._limits.ready, 0.0
         while (left := deadline - time.monotonic()) > 0:
-            answer = self._await(min(LOOK, left))
+            answer = self._await(min(LISTEN_POLL_INTERVAL, left))
             if answer != "timeout" or self._scenario.probes:
                 if answer != "timeout":
                     return answer
@@ -221,7 +217,7 @@ class _Run:
                 return "healthy"
             if self._elsewhere():
                 elsewhere = elsewhere or time.monotonic()
-                if time.monotonic() - elsewhere >= ELSEWHERE and not self._config.healthcheck:
+                if time.monotonic() - elsewhere >= LISTENS_ELSEWHERE_TIMEOUT and not self._config.healthcheck:
                     break
         return "timeout"
 
@@ -235,25 +231,29 @@ class _Run:
             return False
 
     def _elsewhere(self) -> str:
-        """Where the service listens instead of on its known ports, in words; empty where it does not listen at all."""
-        heard = [word for word in self._session.command("listen").split() if "/tcp" in word]
-        own = [word for word in heard if word.endswith("!") and int(word.partition("/")[0]) in self._ports]
-        others = [word.partition("/")[0] for word in heard if not word.endswith("!")]
-        if own:
-            return f"port {own[0].partition('/')[0]} is bound to 127.0.0.1, where nobody else can reach it"
-        return f"it listens on port {', '.join(others)}" if others else ""
+        """A phrase on where the service listens instead of on its exposed ports; empty where it does not listen."""
+        listeners = [listener for listener in self._session.command("listen").split() if "/tcp" in listener]
+        loopback = [
+            listener
+            for listener in listeners
+            if listener.endswith("!") and int(listener.partition("/")[0]) in self._ports
+        ]
+        other_ports = [listener.partition("/")[0] for listener in listeners if not listener.endswith("!")]
+        if loopback:
+            return f"port {loopback[0].partition('/')[0]} is bound to 127.0.0.1, where nobody else can reach it"
+        return f"it listens on port {', '.join(other_ports)}" if other_ports else ""
 
     def _until_bound(self, ports: Sequence[str]) -> None:
-        """Wait for the first exposed UDP port: words that are sent before are lost, and a client sends them again.
+        """Wait until an exposed UDP port is bound: datagrams that are sent before are lost.
 
-        An image may expose ports that are off, and one may be bound elsewhere: that is no failure.
+        That none is bound in time is not a failure: an image may expose ports that are not in use.
         """
-        deadline = min(self._deadline, time.monotonic() + BOUND)
+        deadline = min(self._deadline, time.monotonic() + UDP_BIND_TIMEOUT)
         while ports and time.monotonic() < deadline and self._session.state().running:
             words = self._session.command("listen").split()
             if any(port in words or f"{port}!" in words for port in ports):
                 return
-            time.sleep(_LONGEST_PAUSE / 10)
+            time.sleep(_MAX_PAUSE / 10)
 
     def _with_cause(self, results: list[ProbeResult]) -> list[ProbeResult]:
         """The results, failed ones with what the engine knows of the cause."""
@@ -272,154 +272,160 @@ class _Run:
         text = excerpt(stderr or stdout, 600)
         return f"{code}; its last output was:\n{text}" if text else f"{code}; it printed nothing"
 
-    def _first_asks(self) -> list[Ask]:
+    def _scenario_probes(self) -> list[ConcreteProbe]:
         ports = () if self._scenario.probes else self._open_first(self._ports)
-        return first_asks(self._scenario, self._config, ports)
+        return concrete_probes(self._scenario, self._config, ports)
 
-    def _find_out(self, ask: Ask) -> list[tuple[Ask, ProbeResult]]:
-        """Ask for the first time: settle which port and scheme an HTTP probe means, and whether a port speaks HTTP."""
-        if ask.kind == "default":
-            heard = self._on_port(Ask("http", "", http=HttpProbe(), port=ask.port), or_connect=True)
-            return heard if heard[0][1].ok or heard[0][1].status or not self._answered else []
-        if ask.kind != "http":
-            return [(ask, r) for r in self._answers(ask)]
-        found: list[list[tuple[Ask, ProbeResult]]] = []
-        for port in self._open_first(ports_of(ask, self._ports)):
-            found.append(self._on_port(replace(ask, port=port), or_connect=False))
-            self._note_answer(found[-1])
-        answered = [f for f in found if f[0][1].status]
-        return [pair for f in answered or found[:1] for pair in f]
+    def _resolve(self, probe: ConcreteProbe) -> list[tuple[ConcreteProbe, ProbeResult]]:
+        """Make a probe for the first time, and with it find out port and scheme, and whether the port speaks HTTP."""
+        if probe.kind == "default":
+            answers = self._on_port(ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True)
+            return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
+        if probe.kind != "http":
+            return [(probe, r) for r in self._answers(probe)]
+        by_port: list[list[tuple[ConcreteProbe, ProbeResult]]] = []
+        for port in self._open_first(ports_of(probe, self._ports)):
+            by_port.append(self._on_port(replace(probe, port=port), or_connect=False))
+            self._note_answer(by_port[-1])
+        answered = [f for f in by_port if f[0][1].status]
+        return [pair for f in answered or by_port[:1] for pair in f]
 
     def _open_first(self, ports: Sequence[int]) -> list[int]:
         """Ports in ascending order, those that listen before those that do not, or not yet."""
         return sorted(ports, key=lambda port: (not self._listening(port), port)) if len(ports) > 1 else list(ports)
 
-    def _note_answer(self, found: list[tuple[Ask, ProbeResult]]) -> None:
+    def _note_answer(self, answers: list[tuple[ConcreteProbe, ProbeResult]]) -> None:
         """Note when the service answered for the first time."""
-        if not self._answered and any(r.ok for _, r in found):
+        if not self._answered and any(r.ok for _, r in answers):
             self._answered = time.monotonic()
 
     def _patience(self, port: int) -> float:
-        """Until when a silent port is waited for."""
-        others = len(self._ports) > 1 or self._config.healthcheck
-        known = self._answered and port in self._ports and others
-        return min(self._deadline, self._answered + SILENT) if known else self._deadline
+        """The moment (monotonic) until which a silent port is waited for."""
+        has_others = len(self._ports) > 1 or self._config.healthcheck
+        answered_elsewhere = self._answered and port in self._ports and has_others
+        return min(self._deadline, self._answered + SILENT_PORT_TIMEOUT) if answered_elsewhere else self._deadline
 
-    def _on_port(self, ask: Ask, *, or_connect: bool) -> list[tuple[Ask, ProbeResult]]:
-        best: list[tuple[Ask, ProbeResult]] = []
-        for scheme in (ask.http.scheme,) if ask.http.scheme else ("http", "https"):
-            probe = replace(ask.http, port=ask.port, scheme=scheme)
-            concrete = replace(ask, kind="http", http=probe, name=probe.name)
-            heard = self._heard(concrete, ENCODINGS[0], guess=or_connect)
-            first = [heard.result]
-            if heard.result.status:
+    def _on_port(self, probe: ConcreteProbe, *, or_connect: bool) -> list[tuple[ConcreteProbe, ProbeResult]]:
+        best: list[tuple[ConcreteProbe, ProbeResult]] = []
+        for scheme in (probe.http.scheme,) if probe.http.scheme else ("http", "https"):
+            http_probe = replace(probe.http, port=probe.port, scheme=scheme)
+            concrete = replace(probe, kind="http", http=http_probe, name=http_probe.name)
+            response = self._request(concrete, ENCODINGS[0], guess=or_connect)
+            first = [response.result]
+            if response.result.status:
                 first += [self._http(concrete, encoding) for encoding in ENCODINGS[1:]]
             # A TLS port answers plain HTTP with 400, if at all.
             if first[0].status and first[0].status != 400:
                 return [(concrete, r) for r in first]
             if not best or first[0].status:
                 best = [(concrete, r) for r in first]
-            if heard.foreign or (not ask.http.scheme and scheme == "http" and not self._may_speak_tls(ask.port)):
+            if response.foreign or (not probe.http.scheme and scheme == "http" and not self._may_speak_tls(probe.port)):
                 break
         if or_connect and not best[0][1].status:
-            connect = Ask("connect", f"connect {ask.port}", port=ask.port)
+            connect = ConcreteProbe("connect", f"connect {probe.port}", port=probe.port)
             return [(connect, r) for r in self._answers(connect)]
         return best
 
     def _may_speak_tls(self, port: int) -> bool:
-        return may_speak_tls(self._published(port), min(self._silence(port, HANDSHAKE), self._limits.timeout))
+        return may_speak_tls(
+            self._published(port), min(self._silence(port, TLS_HANDSHAKE_TIMEOUT), self._limits.timeout)
+        )
 
     @staticmethod
-    def _silence(port: int, usual: float) -> float:
-        return min(usual, IMPATIENT) if port in OTHERS else usual
+    def _silence(port: int, timeout: float) -> float:
+        return min(timeout, NON_HTTP_TIMEOUT) if port in NON_HTTP_PORTS else timeout
 
-    def _answers(self, ask: Ask) -> list[ProbeResult]:
-        if ask.kind == "http":
-            return [self._http(ask, encoding) for encoding in ENCODINGS]
-        if ask.kind == "connect":
-            return [self._connect(ask)]
-        if ask.kind == "run":
-            return [self._client(ask)]
-        return [self._in_container(ask)]
+    def _answers(self, probe: ConcreteProbe) -> list[ProbeResult]:
+        if probe.kind == "http":
+            return [self._http(probe, encoding) for encoding in ENCODINGS]
+        if probe.kind == "connect":
+            return [self._connect(probe)]
+        if probe.kind == "run":
+            return [self._client(probe)]
+        return [self._in_container(probe)]
 
-    def _client(self, ask: Ask) -> ProbeResult:
-        """A client of this machine; asked again where a further port of the service has come up since it failed."""
+    def _client(self, probe: ConcreteProbe) -> ProbeResult:
+        """Run a client on this machine; again where a further port of the service has come up since it failed."""
         while True:
             silent = [port for port in self._ports if not self._listening(port)]
-            result = self._host_command(ask)
+            result = self._host_command(probe)
             if result.ok or not silent or not self._joined(silent):
                 return result
 
     def _joined(self, silent: Sequence[int]) -> bool:
         """Wait for one of the ports that did not listen; whether one has come up."""
-        deadline = min(self._deadline, time.monotonic() + JOINS)
+        deadline = min(self._deadline, time.monotonic() + FURTHER_PORT_TIMEOUT)
         while self._session.state().running:
             if any(self._listening(port) for port in silent):
                 return True
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_LONGEST_PAUSE / 10)
+            time.sleep(_MAX_PAUSE / 10)
         return False
 
     def _published(self, port: int) -> int:
         return self._session.ports.get(f"{port}/tcp", port)
 
-    def _http(self, ask: Ask, encoding: str) -> ProbeResult:
-        return self._heard(ask, encoding).result
+    def _http(self, probe: ConcreteProbe, encoding: str) -> ProbeResult:
+        return self._request(probe, encoding).result
 
-    def _heard(self, ask: Ask, encoding: str, *, guess: bool = False) -> Heard:
-        """One request. Refused, reset and "not yet" statuses are asked again while the service may be coming up.
+    def _request(self, probe: ConcreteProbe, encoding: str, *, guess: bool = False) -> Response:
+        """One request, repeated while the service may be starting: refused, reset, or a "not ready" status.
 
-        A guess is given up as soon as a port that listens says nothing.
+        A `guess` (the port need not speak HTTP) is given up as soon as a port that listens stays silent.
         """
-        timeout = min(self._silence(ask.port, UNASKED), self._limits.timeout) if guess else self._limits.timeout
-        name = ask.name + (" (compressed)" if encoding else "")
-        pause, patience = _FIRST_PAUSE, self._patience(ask.port)
+        timeout = (
+            min(self._silence(probe.port, UNSOLICITED_HTTP_TIMEOUT), self._limits.timeout)
+            if guess
+            else self._limits.timeout
+        )
+        name = probe.name + (" (compressed)" if encoding else "")
+        pause, patience = _MIN_PAUSE, self._patience(probe.port)
         while True:
-            heard = request(self._published(ask.port), ask.http, name, encoding, timeout, self._names)
-            result = heard.result
-            again = not result.status or result.status in COMING_UP
+            response = request(self._published(probe.port), probe.http, name, encoding, timeout, self._names)
+            result = response.result
+            retry = not result.status or result.status in NOT_READY_STATUSES
             deadline = self._deadline if result.status else patience
-            if not again or time.monotonic() > deadline or not self._session.state().running:
-                return heard
-            given_up = pause >= _LONGEST_PAUSE or heard.foreign or (guess and heard.silent)
-            if not result.status and given_up and self._listening(ask.port):
-                return heard  # it listens, and does not speak HTTP
+            if not retry or time.monotonic() > deadline or not self._session.state().running:
+                return response
+            given_up = pause >= _MAX_PAUSE or response.foreign or (guess and response.silent)
+            if not result.status and given_up and self._listening(probe.port):
+                return response  # it listens, and does not speak HTTP
             time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, _MAX_PAUSE)
 
     def _listening(self, port: int) -> bool:
         words = self._session.command("listen").split()
         return f"{port}/tcp" in words or f"{port}/tcp!" in words
 
-    def _connect(self, ask: Ask) -> ProbeResult:
-        deadline = min(self._patience(ask.port), time.monotonic() + self._limits.timeout)
-        while not self._listening(ask.port):
+    def _connect(self, probe: ConcreteProbe) -> ProbeResult:
+        deadline = min(self._patience(probe.port), time.monotonic() + self._limits.timeout)
+        while not self._listening(probe.port):
             if time.monotonic() > deadline:
-                return ProbeResult(ask.name, False, detail=f"nothing listens on port {ask.port}")
-            time.sleep(_LONGEST_PAUSE / 10)
+                return ProbeResult(probe.name, False, detail=f"nothing listens on port {probe.port}")
+            time.sleep(_MAX_PAUSE / 10)
         try:
-            with socket.create_connection(("127.0.0.1", self._published(ask.port)), timeout=self._limits.timeout):
-                return ProbeResult(ask.name, True)
+            with socket.create_connection(("127.0.0.1", self._published(probe.port)), timeout=self._limits.timeout):
+                return ProbeResult(probe.name, True)
         except OSError as error:
-            return ProbeResult(ask.name, False, detail=str(error))
+            return ProbeResult(probe.name, False, detail=str(error))
 
-    def _in_container(self, ask: Ask) -> ProbeResult:
+    def _in_container(self, probe: ConcreteProbe) -> ProbeResult:
         """A command in the container; tried again while a service without ports may still be coming up."""
         pause = 0.02
         while True:
             try:
-                done = self._session.execute(ask.name, ask.argv, self._limits.timeout)
+                executed = self._session.execute(probe.name, probe.argv, self._limits.timeout)
             except TimeoutError:
-                return ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
-            result = self._result(ask, done.exit_code, done.stdout, done.stderr)
-            first = not self.asked
-            if result.ok or not first or time.monotonic() > self._deadline or not self._session.state().running:
+                return ProbeResult(probe.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
+            result = self._result(probe, executed.exit_code, executed.stdout, executed.stderr)
+            is_first = not self.probes
+            if result.ok or not is_first or time.monotonic() > self._deadline or not self._session.state().running:
                 return result
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 
-    def _host_command(self, ask: Ask) -> ProbeResult:
+    def _host_command(self, probe: ConcreteProbe) -> ProbeResult:
         ports = {f"DEBLOAT_PORT_{p}": str(self._published(p)) for p in self._ports}
         first = self._published(self._ports[0]) if self._ports else 0
         env = {
@@ -430,12 +436,12 @@ class _Run:
             "DEBLOAT_CONTAINER": self._session.container,
         }
         try:
-            code, stdout, stderr = run_client(ask.command, env, self._limits.timeout)
+            code, stdout, stderr = run_client(probe.command, env, self._limits.timeout)
         except TimeoutError:
-            return ProbeResult(ask.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
-        return self._result(ask, code, stdout, stderr)
+            return ProbeResult(probe.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
+        return self._result(probe, code, stdout, stderr)
 
-    def _result(self, ask: Ask, code: int, stdout: bytes, stderr: bytes) -> ProbeResult:
+    def _result(self, probe: ConcreteProbe, code: int, stdout: bytes, stderr: bytes) -> ProbeResult:
         detail = "" if code == 0 else f"exit code {code}: {excerpt(stderr or stdout, 600)}"
         text = excerpt(stdout or stderr)
-        return ProbeResult(ask.name, code == 0, code, (), shape(stdout, *self._names), text, detail)
+        return ProbeResult(probe.name, code == 0, code, (), shape(stdout, *self._names), text, detail)

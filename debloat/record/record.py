@@ -1,7 +1,7 @@
-"""Recording: every scenario of a recipe exercised on the original image, and what it touched.
+"""Recording: exercising every scenario of a recipe on the original image, and the trace of what it touched.
 
-A recorder that disturbs what it watches is found out: a probe that fails recorded is tried unrecorded, and if it passes
-there, the recording is made again with the other mechanism, and said so.
+Recording may disturb a program. So a probe that fails while it is recorded is tried without recording; if it passes
+then, the recording is repeated with the other mechanism, and a note says so.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from debloat.core.shells import is_bare_shell
 from debloat.engine.base import Engine
 from debloat.engine.traits import EngineTraits
 from debloat.engine.workspace import Workspace
-from debloat.record.asks import Limits, ListensElsewhere, NothingToAsk
+from debloat.record.concrete import Limits, ListensElsewhere, NothingToProbe
 from debloat.record.exercise import Exercise, exercise
 from debloat.record.session import Recorded, Recorder
 from debloat.record.sidebyside import run_scenarios
 
 MAX_FAILED_READS = 0.001
-"""Share of stops whose path could not be read above which a recording counts as blind."""
+"""Share of recorded calls whose path could not be read, above which a recording cannot be trusted."""
 
 _NAME_COMMANDS = "name what the image is for with --args or --exec"
 
@@ -33,7 +33,7 @@ NO_COMMAND = 127
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The original image exercised: answers per scenario, the trace, and what the reader should know."""
+    """A finished recording: an exercise for each scenario, the trace of all, and notes for the report."""
 
     exercises: tuple[Exercise, ...]
     trace: Trace
@@ -43,30 +43,37 @@ class Recording:
 def record(
     workspace: Workspace, image: Image, recipe: Recipe, recorder: Recorder, say: Callable[[str], None]
 ) -> Recording:
-    """Exercise the original. OriginalFails when it does not pass its own probes, recorded or not."""
+    """Exercise the original, recorded. `say` gets lines of progress.
+
+    OriginalFails when it does not pass its own probes even unrecorded; SensorUnavailable when only recording fails.
+    """
     must_be_runnable(workspace.engine, image, recipe)
-    for missing in rootless_lacks(workspace.engine.info().traits, recipe):
-        say(missing)
+    for limitation in rootless_lacks(workspace.engine.info().traits, recipe):
+        say(limitation)
     limits = Limits(recipe.ready, recipe.timeout)
 
-    def one(number: int) -> tuple[Exercise, list[str]]:
+    def record_scenario(number: int) -> tuple[Exercise, list[str]]:
         scenario = recipe.scenarios[number]
         say(f"recording {scenario.name}")
         return _recorded(workspace, image, scenario, limits, recorder)
 
-    done = run_scenarios(workspace, recipe.scenarios, one)
-    exercises = [exercise for exercise, _ in done]
-    notes = tuple(note for exercise, found in done for note in (*found, *_silent(image, exercise)))
+    exercised = run_scenarios(workspace, recipe.scenarios, record_scenario)
+    exercises = [exercise for exercise, _ in exercised]
+    notes = tuple(
+        note
+        for exercise, recording_notes in exercised
+        for note in (*recording_notes, *_coverage_notes(image, exercise))
+    )
     return Recording(tuple(exercises), trace_of(image, exercises), notes)
 
 
 def trace_of(image: Image, exercises: list[Exercise]) -> Trace:
-    """The trace of some exercises. Accesses are told apart by scenario where there is more than one."""
+    """The united trace of exercises. Where there is more than one, probe names begin with `SCENARIO: `."""
     accesses: set[Access] = set()
-    for done in exercises:
-        prefix = f"{done.scenario.name}: " if len(exercises) > 1 else ""
-        accesses |= {replace(a, probe=prefix + a.probe) if prefix else a for a in done.recorded.accesses}
-    mechanisms = frozenset(c.mechanism for done in exercises for c in done.recorded.counters)
+    for one in exercises:
+        prefix = f"{one.scenario.name}: " if len(exercises) > 1 else ""
+        accesses |= {replace(a, probe=prefix + a.probe) if prefix else a for a in one.recorded.accesses}
+    mechanisms = frozenset(c.mechanism for exercise in exercises for c in exercise.recorded.counters)
     return Trace(frozenset(accesses), frozenset({image.identity}), mechanisms)
 
 
@@ -75,13 +82,13 @@ _OTHER_WORD_SIZE = {("amd64", "386"), ("arm64", "arm")}
 
 
 def must_be_runnable(engine: Engine, image: Image, recipe: Recipe) -> None:
-    """UsageError for an image that cannot be run here, whatever is in it."""
-    here = engine.info()
-    pair = (here.architecture, image.architecture)
+    """UsageError for an image of another platform than the engine's, or without a program to run."""
+    info = engine.info()
+    pair = (info.architecture, image.architecture)
     if image.architecture and pair[0] != pair[1] and pair not in _OTHER_WORD_SIZE:
         raise UsageError(
-            f"{image.reference} is for {image.os}/{image.architecture}, and this engine runs {here.os}/{pair[0]}",
-            f"build it for {here.os}/{pair[0]} (`{here.traits.command} build --platform`), or go where such images run",
+            f"{image.reference} is for {image.os}/{image.architecture}, and this engine runs {info.os}/{pair[0]}",
+            f"build it for {info.os}/{pair[0]} (`{info.traits.command} build --platform`), or go where such images run",
         )
     config = image.config
     if any(not (config.entrypoint or (config.cmd if s.args is None else s.args)) for s in recipe.scenarios):
@@ -91,7 +98,7 @@ def must_be_runnable(engine: Engine, image: Image, recipe: Recipe) -> None:
 
 
 def rootless_lacks(traits: EngineTraits, recipe: Recipe) -> Iterator[str]:
-    """What an engine cannot do because its root is an ordinary user (user_namespaces(7)), as far as it can matter."""
+    """What an engine cannot do because its root is an ordinary user (user_namespaces(7)), where that may matter."""
     if not traits.rootless:
         return
     nor = "for its program" if traits.own else "neither for its program nor in the result"
@@ -101,26 +108,32 @@ def rootless_lacks(traits: EngineTraits, recipe: Recipe) -> Iterator[str]:
             yield f"{scenario.name}: the engine is rootless: ports below 1024 of this machine's network are refused"
 
 
-def _silent(image: Image, done: Exercise) -> list[str]:
-    """Notes on what a scenario leaves unproven: ports not asked or not understood, answers that say little, a shell."""
-    if done.scenario.probes:
-        return _empty(done)
-    if any(ask.kind == "exit" for ask in done.asked):
-        args = image.config.cmd if done.scenario.args is None else done.scenario.args
+def _coverage_notes(image: Image, exercise: Exercise) -> list[str]:
+    """Notes on what a scenario leaves unproven: ports not probed or only connected to, no page seen, a bare shell."""
+    if exercise.scenario.probes:
+        return _no_page_notes(exercise)
+    if any(probe.kind == "exit" for probe in exercise.probes):
+        args = image.config.cmd if exercise.scenario.args is None else exercise.scenario.args
         if is_bare_shell((*image.config.entrypoint, *args)):
             return [f"the command is a bare shell, which ended: nothing else was exercised, {_NAME_COMMANDS}"]
         return []
-    asked = {ask.port for ask in done.asked}
+    probed = {probe.port for probe in exercise.probes}
     exposed = sorted(int(p.partition("/")[0]) for p in image.config.ports if p.endswith("/tcp"))
-    off = [f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in asked]
-    mute = ", ".join(str(ask.port) for ask in done.asked if ask.kind == "connect")
+    unopened = [
+        f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in probed
+    ]
+    connected_only = ", ".join(str(probe.port) for probe in exercise.probes if probe.kind == "connect")
     hint = "to exercise the service, give its client as --exec or --run"
-    return [*off, *([f"port {mute} speaks no HTTP and was only connected to: {hint}"] if mute else []), *_empty(done)]
+    return [
+        *unopened,
+        *([f"port {connected_only} speaks no HTTP and was only connected to: {hint}"] if connected_only else []),
+        *_no_page_notes(exercise),
+    ]
 
 
-def _empty(done: Exercise) -> list[str]:
-    """A note where no page was seen: every answer over HTTP sends elsewhere, or says that there is nothing."""
-    pages = [result for result in done.results if result.name.startswith("http ") and result.status]
+def _no_page_notes(exercise: Exercise) -> list[str]:
+    """A note where no page was seen: every HTTP status is a redirect or an error."""
+    pages = [result for result in exercise.results if result.name.startswith("http ") and result.status]
     if not pages or any(result.status < 300 for result in pages):
         return []
     statuses = ", ".join(sorted({str(result.status) for result in pages}))
@@ -132,25 +145,28 @@ def _recorded(
 ) -> tuple[Exercise, list[str]]:
     try:
         first: Exercise | None = exercise(workspace, image, image.id, scenario, limits, recorder)
-        trouble = None
-    except (NothingToAsk, ListensElsewhere):
+        error_of_first = None
+    except (NothingToProbe, ListensElsewhere):
         raise
     except OriginalFails as error:
-        first, trouble = None, error
+        first, error_of_first = None, error
     if first is not None and not first.failures:
-        return first, _sound(first.recorded)
+        return first, _soundness_notes(first.recorded)
     plain = _unrecorded(workspace, image, scenario, limits, recorder)
     if plain is None or plain.failures:
-        raise trouble or _failure(first, plain)
-    other = "ptrace" if recorder.mechanism != "ptrace" else "notify"
-    again = exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=other))
+        raise error_of_first or _failure(first, plain)
+    other_mechanism = "ptrace" if recorder.mechanism != "ptrace" else "notify"
+    again = exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=other_mechanism))
     if again.failures:
         names = ", ".join(r.name for r in again.failures)
         raise SensorUnavailable(
             f"{scenario.name}: {names} works unrecorded, and fails while it is recorded by either mechanism",
             "record where it works and pass --trace FILE, or report it with the output of `debloat doctor`",
         )
-    return again, [*_sound(again.recorded), f"{scenario.name}: failed under the first mechanism, recorded by {other}"]
+    return again, [
+        *_soundness_notes(again.recorded),
+        f"{scenario.name}: failed under the first mechanism, recorded by {other_mechanism}",
+    ]
 
 
 def _unrecorded(
@@ -174,8 +190,8 @@ def _failure(first: Exercise | None, plain: Exercise | None) -> OriginalFails:
     return OriginalFails(f"the original image does not pass its own probes:\n{lines}", hint)
 
 
-def _sound(recorded: Recorded) -> list[str]:
-    """SensorUnavailable when the recording cannot be trusted; else notes on what was imperfect."""
+def _soundness_notes(recorded: Recorded) -> list[str]:
+    """Notes on what was imperfect about a recording; SensorUnavailable when it cannot be trusted."""
     notes = []
     stops = sum(c.stops for c in recorded.counters)
     failed = sum(c.failed_reads for c in recorded.counters)
@@ -197,7 +213,7 @@ def _sound(recorded: Recorded) -> list[str]:
         )
     if recorded.unresolved:
         shown = ", ".join(repr(u) for u in recorded.unresolved[:3])
-        notes.append(f"{len(recorded.unresolved)} names whose directory could not be told: {shown}")
+        notes.append(f"{len(recorded.unresolved)} names whose directory is not known: {shown}")
     if any(c.forced_no_new_privs for c in recorded.counters):
         notes.append("recorded without SYS_ADMIN, so under no_new_privs: setuid programs had no effect")
     return notes

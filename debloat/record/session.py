@@ -1,4 +1,4 @@
-"""A container of an image at work: started as in production, recorded by the sensor, stopped by its own signal."""
+"""A running container of an image: started as in production, recorded by the sensor, stopped by its own signal."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OV
 first two are Docker's default; they are added only where the user takes them away."""
 STOP_GRACE = 10.0
 """Seconds between the stop signal and SIGKILL, as `docker stop` has it."""
-END_NOTICED = 5.0
-"""Seconds within which the engine sees that a container has ended whose streams have closed."""
+END_TIMEOUT = 5.0
+"""Seconds within which the engine notices the end of a container whose streams have closed."""
 ANSWER_MARGIN = 10.0
-"""Seconds that an answer of `control` may take beyond what it was told to wait."""
-MAX_TRACE = 1 << 30
+"""Seconds that an answer of `control` may take beyond the time that it was asked to wait."""
+MAX_TRACE_BYTES = 1 << 30
 
 _DEFAULT_CAPS = {
     *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP"),
@@ -41,7 +41,7 @@ _DEFAULT_CAPS = {
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """How to record: the sensor's binary for the engine's machine, and the mechanism; `mechanism` empty does not."""
+    """How to record: the sensor's binary for the engine's machine, and the mechanism, empty for no recording."""
 
     sensor: bytes
     mechanism: str = "auto"
@@ -82,7 +82,7 @@ class Session:
             return self._exchange(words, timeout)
         except (ChannelClosed, EngineUnavailable):
             # The container has ended under the command; the engine may notice a moment later.
-            if self.engine.wait(self.container, END_NOTICED) is None:
+            if self.engine.wait(self.container, END_TIMEOUT) is None:
                 raise
             return "gone"
 
@@ -94,7 +94,7 @@ class Session:
         return self._control.line(timeout)
 
     def mark(self, name: str) -> None:
-        """What follows belongs to the probe `name`."""
+        """Attribute what is recorded from now on to the probe `name`."""
         plain = (c if c > " " and c not in "\\\x7f" else f"\\x{ord(c):02x}" for c in name)
         self.command("mark", "".join(plain))
 
@@ -136,7 +136,7 @@ class Session:
             return True  # `control` goes down with the container
 
     def recorded(self) -> Recorded:
-        """What was recorded; to be asked once the container has ended."""
+        """What was recorded. To be called after the container's end; SensorUnavailable where files are damaged."""
         if not self._recorder.recording:
             return Recorded()
         files = _untar(self.engine.get(self.container, TRACES))
@@ -147,8 +147,8 @@ class Session:
             if name.endswith(".state"):
                 counters.append(parse_state(files[name]))
             elif name.endswith(".events"):
-                fixed = self._scopes.get(scope_of(files[name]))
-                events = parse_events(files[name], fixed or "start", {} if fixed else marks)
+                exec_name = self._scopes.get(scope_of(files[name]))
+                events = parse_events(files[name], exec_name or "start", {} if exec_name else marks)
                 accesses |= events.accesses
                 unresolved += events.unresolved
         return Recorded(frozenset(accesses), tuple(counters), tuple(sorted(set(unresolved))))
@@ -179,11 +179,11 @@ class Session:
 
 def _sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Capabilities to add for the sensor, and those of them that the program must not have."""
-    plain = {c.upper().removeprefix("CAP_") for c in options.cap_add}
+    added = {c.upper().removeprefix("CAP_") for c in options.cap_add}
     dropped = {c.upper().removeprefix("CAP_") for c in options.cap_drop}
-    had = plain | (set() if "ALL" in dropped else _DEFAULT_CAPS - dropped)
-    extra = tuple(c for c in SENSOR_CAPS if c not in had and "ALL" not in plain)
-    return extra, extra
+    held = added | (set() if "ALL" in dropped else _DEFAULT_CAPS - dropped)
+    missing = tuple(c for c in SENSOR_CAPS if c not in held and "ALL" not in added)
+    return missing, missing
 
 
 def record_argv(config: ImageConfig, options: RunOptions, recorder: Recorder, scope: str) -> tuple[str, ...]:
@@ -267,7 +267,7 @@ def _untar(stream: Iterator[bytes]) -> dict[str, bytes]:
     data = io.BytesIO()
     for piece in stream:
         data.write(piece)
-        if data.tell() > MAX_TRACE:
+        if data.tell() > MAX_TRACE_BYTES:
             raise SensorUnavailable("the trace is larger than a gigabyte", "exercise less in one run, and combine")
     data.seek(0)
     files = {}

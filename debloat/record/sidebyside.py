@@ -1,4 +1,4 @@
-"""Scenarios side by side: most of an exercise is waiting for the engine, and two can wait at once."""
+"""Running scenarios concurrently: most of an exercise is waiting for the engine."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from debloat.engine.workspace import Workspace
 
 T = TypeVar("T")
 
-MOST = 4
-"""Containers at work at once: more of them wait for each other, and may miss what they are to be ready by."""
+MAX_CONCURRENT = 4
+"""Scenarios run at once: more would wait for each other, and might miss their readiness limits."""
 
 
 def needs_isolation(scenario: Scenario) -> bool:
@@ -29,25 +29,28 @@ def needs_isolation(scenario: Scenario) -> bool:
 def run_scenarios(
     workspace: Workspace, scenarios: Sequence[Scenario], work: Callable[[int], T], at_once: int | None = None
 ) -> list[T]:
-    """`work(number)` of each scenario, in their order; those that need not be alone side by side, the others first.
+    """The results of `work(number)` for all scenarios, in their order.
 
-    The first error in that order is raised. Then, and when a signal ends the run, the containers of what is still at
-    work are removed, so that it ends too: nothing goes on after this returns.
+    Scenarios that need isolation run first, one by one; the others run concurrently, at most `at_once`. The first error
+    in order is raised. Then, and when a signal ends the run, the containers of the other scenarios are removed, so that
+    these end too: no work goes on after this returns.
     """
-    found: dict[int, T] = {}
-    together = [number for number, scenario in enumerate(scenarios) if not needs_isolation(scenario)]
-    workers = min(len(together), at_once or min(os.cpu_count() or 1, MOST))
+    results: dict[int, T] = {}
+    concurrent = [number for number, scenario in enumerate(scenarios) if not needs_isolation(scenario)]
+    workers = min(len(concurrent), at_once or min(os.cpu_count() or 1, MAX_CONCURRENT))
     if workers < 2:
-        together = []
+        concurrent = []
     for number in range(len(scenarios)):
-        if number not in together:
-            found[number] = work(number)
-    if together:
-        found |= _together(workspace, together, work, workers)
-    return [found[number] for number in range(len(scenarios))]
+        if number not in concurrent:
+            results[number] = work(number)
+    if concurrent:
+        results |= _run_concurrently(workspace, concurrent, work, workers)
+    return [results[number] for number in range(len(scenarios))]
 
 
-def _together(workspace: Workspace, numbers: Sequence[int], work: Callable[[int], T], workers: int) -> dict[int, T]:
+def _run_concurrently(
+    workspace: Workspace, numbers: Sequence[int], work: Callable[[int], T], workers: int
+) -> dict[int, T]:
     with ThreadPoolExecutor(workers) as pool:
         futures: dict[int, Future[T]] = {number: pool.submit(work, number) for number in numbers}
         try:

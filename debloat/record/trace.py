@@ -1,7 +1,7 @@
 """Traces as bytes: what the sensor writes, and the file that `--save-trace` makes and `--trace` reads.
 
-Both parsers are pure (bytes in, values out) and take nothing for granted: the sensor's files come out of a container
-in which an untrusted program ran as root.
+The parsers are pure (bytes in, values out) and validate everything: the sensor's files come out of a container in
+which an untrusted program ran as root.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FLAGS = re.compile(r"[a-z]*|-")
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """An event file taken apart: the trace, and the names whose base could not be resolved."""
+    """A parsed event file: the mechanism, the accesses, and relative names whose directory is not known, sorted."""
 
     mechanism: str
     accesses: frozenset[Access]
@@ -36,7 +36,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a recording's state file says of its soundness (docs/sensor.md); errors are numbers of errno(3), 0 for none.
+    """The counters in a recording's state file (docs/sensor.md); errors are numbers of errno(3), 0 for none.
 
     `stops` are system calls that were seen; `failed_reads` paths of theirs that could not be read, `failed_writes`
     records that could not be written, `write_error` why the first could not. `install_error` says why there is no
@@ -53,15 +53,15 @@ class Counters:
 
 
 def unescape(text: bytes) -> str:
-    """A string of an event file as the path it stands for."""
+    """The path that an escaped string of an event file stands for."""
     return os.fsdecode(_ESCAPE.sub(lambda m: bytes((int(m[1], 16),)), text))
 
 
 def parse_events(data: bytes, scope: str, marks: Mapping[int, str]) -> Events:
-    """Read an event file. `marks` names the probe of each epoch; `scope` names those of no known mark.
+    """Parse an event file. `marks` maps epochs to probes; accesses of any other epoch belong to the probe `scope`.
 
-    A last line without its end is one that a dying machine cut off, and is ignored; anything else that is not
-    as docs/sensor.md says is a `SensorUnavailable`.
+    A last line without its end is ignored: the machine went down. SensorUnavailable for anything else that is not as
+    docs/sensor.md says.
     """
     lines = data.split(b"\n")[:-1]
     head = lines[0].split(b"\t") if lines else []
@@ -96,7 +96,7 @@ def scope_of(data: bytes) -> str:
 
 
 def parse_marks(data: bytes) -> dict[int, str]:
-    """Read a marks file: lines of an epoch and the name of what began with it."""
+    """Parse a marks file: lines of an epoch's number and the name of the probe that began with it."""
     marks = {}
     for line in data.split(b"\n"):
         epoch, tab, name = line.partition(b"\t")
@@ -106,13 +106,13 @@ def parse_marks(data: bytes) -> dict[int, str]:
 
 
 def parse_state(data: bytes) -> Counters:
-    """Read a state file; SensorUnavailable where it is none."""
+    """Parse a state file; SensorUnavailable where it is damaged."""
     if len(data) < 92 or data[:8] != b"DBLSTATE":
         raise SensorUnavailable("the sensor left no counters that can be read", "run `debloat doctor`")
-    _, mechanism, stops, _, reads, _, _, writes, error = struct.unpack_from("<II7Q", data, 8)
-    install, forced = struct.unpack_from("<II", data, 84)
+    _, mechanism, stops, _, reads, _, _, writes, write_error = struct.unpack_from("<II7Q", data, 8)
+    install_error, forced_no_new_privs = struct.unpack_from("<II", data, 84)
     name = {1: "notify", 2: "ptrace"}.get(mechanism, "none")
-    return Counters(name, stops, reads, writes, error, install, bool(forced))
+    return Counters(name, stops, reads, writes, write_error, install_error, bool(forced_no_new_privs))
 
 
 def dump(trace: Trace) -> bytes:
@@ -139,7 +139,7 @@ def parse(data: bytes, name: str) -> Trace:
     try:
         raw = json.loads(data)
         if raw.get("format") != FORMAT:
-            raise ValueError("it is no debloat trace")
+            raise ValueError("it is not a debloat trace")
         if raw.get("version") != VERSION:
             raise ValueError(f"it has version {raw.get('version')!r}, this debloat reads version {VERSION}")
         programs, probes = [_text(p) for p in raw["programs"]], [_text(p) for p in raw["probes"]]
@@ -157,20 +157,20 @@ def parse(data: bytes, name: str) -> Trace:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{value!r} is not a string")
     return value
 
 
 def _index(value: object) -> int:
     if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no index")
+        raise ValueError(f"{value!r} is not an index")
     return value
 
 
 def _path(value: object) -> str:
     path = _text(value)
     if not path.startswith("/") or "\0" in path:
-        raise ValueError(f"{path!r} is no absolute path")
+        raise ValueError(f"{path!r} is not an absolute path")
     os.fsencode(path)
     return path
 
@@ -178,5 +178,5 @@ def _path(value: object) -> str:
 def _flags(value: object) -> str:
     flags = _text(value)
     if not _FLAGS.fullmatch(flags):
-        raise ValueError(f"{flags!r} are no flags")
+        raise ValueError(f"{flags!r} are not flags")
     return flags

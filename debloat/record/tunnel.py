@@ -1,4 +1,4 @@
-"""Ports of a container brought to this machine through the engine, where those it publishes are another machine's.
+"""Tunnels to ports of a container through the engine, where those that it publishes are on another machine.
 
 An engine behind TCP or SSH, or behind a socket that is mounted into the container in which debloat itself runs,
 publishes on its own 127.0.0.1. The sensor's `relay`, run in the container, reaches the port from within.
@@ -15,13 +15,13 @@ from debloat.core.errors import DebloatError
 from debloat.engine.base import Channel, ChannelClosed, Engine
 from debloat.image.reader import SENSOR
 
-_PIECE = 1 << 16
-_PATIENCE = 3600.0
+_CHUNK_BYTES = 1 << 16
+_IDLE_TIMEOUT = 3600.0
 """Seconds that either side of a connection may stay silent; probes have limits of their own."""
 
 
 def published_here(port: int) -> bool:
-    """Whether something on this machine holds 127.0.0.1:`port`, found out without connecting to it.
+    """Whether something on this machine is bound to 127.0.0.1:`port`, found out without connecting to it.
 
     A connection would reach the service, and might be the one that it serves.
     """
@@ -34,7 +34,7 @@ def published_here(port: int) -> bool:
 
 
 class Tunnel:
-    """A port of this machine's 127.0.0.1 whose connections lead to a port of a container, for as long as it is open."""
+    """A port on 127.0.0.1 (`port`) that forwards connections to a port of a container, until it is closed."""
 
     def __init__(self, engine: Engine, container: str, addresses: tuple[str, ...], port: int) -> None:
         self._engine = engine
@@ -70,7 +70,7 @@ class Tunnel:
                 threading.Thread(target=_send, args=(connection, channel), daemon=True).start()
                 with contextlib.suppress(ChannelClosed, OSError):
                     while True:
-                        connection.sendall(channel.some(_PATIENCE))
+                        connection.sendall(channel.some(_IDLE_TIMEOUT))
                 # The other thread may still wait for the client, which has all that there is.
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
@@ -100,6 +100,6 @@ class Tunnel:
 def _send(connection: socket.socket, channel: Channel) -> None:
     """Client to container; the end of what the client sends is passed on."""
     with contextlib.suppress(ChannelClosed, OSError):
-        while data := connection.recv(_PIECE):
+        while data := connection.recv(_CHUNK_BYTES):
             channel.send(data)
         channel.end()

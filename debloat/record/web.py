@@ -1,4 +1,4 @@
-"""One HTTP request of a probe, and what came of it."""
+"""One HTTP request of a probe, and the response."""
 
 from __future__ import annotations
 
@@ -12,22 +12,31 @@ from urllib.parse import quote
 from debloat.core.probes import HEADERS, ProbeResult, excerpt, shape
 from debloat.core.recipe import HttpProbe
 
-MAX_BODY = 64 << 20
+MAX_BODY_BYTES = 64 << 20
+NON_HTTP_PORTS = frozenset(
+    {
+        *(21, 22, 23, 25, 53, 88, 110, 111, 119, 139, 143, 389, 445, 465, 514, 587, 636, 853, 873, 990, 993, 995),
+        *(1433, 1521, 1883, 3260, 3306, 4369, 5060, 5222, 5269, 5432, 5672, 6379, 6432, 6667, 8883, 9092, 11211),
+        *(26379, 27017, 33060),
+    }
+)
+"""Ports of other protocols (IANA's registry; 6432, 26379 and 27017 by their servers' defaults)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of a request: the result, whether nothing came in time, and whether what came is another protocol."""
+class Response:
+    """The response to a request: the probe's result, whether there was none in time (`silent`), and whether it was of
+    another protocol than HTTP (`foreign`)."""
 
     result: ProbeResult
     silent: bool = False
     foreign: bool = False
 
 
-def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: float, names: tuple[str, ...]) -> Heard:
-    """Make one request of 127.0.0.1:`port`, with `encoding` as Accept-Encoding unless it is empty.
+def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: float, names: tuple[str, ...]) -> Response:
+    """Make one request to 127.0.0.1:`port`, with `encoding` as Accept-Encoding unless it is empty. Never raises.
 
-    `names` are words of this run that are masked in what is compared.
+    `name` is the probe's. `timeout` is in seconds. `names` (container id, ports) are masked in what is compared.
     """
     connection: http.client.HTTPConnection
     if probe.scheme == "https":
@@ -49,15 +58,15 @@ def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: floa
         response = connection.getresponse()
         body, ended = _body(response, time.monotonic() + timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        failed = ProbeResult(name, False, detail=f"{type(error).__name__}: {error}")
-        return Heard(failed, isinstance(error, TimeoutError), _is_foreign(error))
+        result = ProbeResult(name, False, detail=f"{type(error).__name__}: {error}")
+        return Response(result, isinstance(error, TimeoutError), _is_foreign(error))
     finally:
         connection.close()
-    kept = tuple((h, shape_of_header(response.getheader(h) or "", names)) for h in HEADERS)
+    headers_seen = tuple((h, shape_of_header(response.getheader(h) or "", names)) for h in HEADERS)
     ok = response.status < 500
     detail = "" if ok else f"status {response.status}: {excerpt(body, 300)}"
     shaped = _shape(body, response, names) if ended else "without an end"
-    return Heard(ProbeResult(name, ok, response.status, kept, shaped, excerpt(body), detail))
+    return Response(ProbeResult(name, ok, response.status, headers_seen, shaped, excerpt(body), detail))
 
 
 def _encoded(path: str) -> str:
@@ -68,9 +77,9 @@ def _encoded(path: str) -> str:
 def _body(response: http.client.HTTPResponse, deadline: float) -> tuple[bytes, bool]:
     """The body, bounded, and whether it ended in time: a stream of events never does."""
     if response.length is not None:
-        return response.read(MAX_BODY), True
+        return response.read(MAX_BODY_BYTES), True
     body = bytearray()
-    while len(body) < MAX_BODY:
+    while len(body) < MAX_BODY_BYTES:
         piece = response.read1(1 << 16)
         if not piece:
             return bytes(body), True
@@ -87,7 +96,7 @@ def _shape(body: bytes, response: http.client.HTTPResponse, names: tuple[str, ..
         import zlib
 
         try:
-            body = zlib.decompressobj(wbits=47).decompress(body, MAX_BODY)
+            body = zlib.decompressobj(wbits=47).decompress(body, MAX_BODY_BYTES)
         except zlib.error:
             return "undecodable"
     elif coding:
@@ -96,16 +105,16 @@ def _shape(body: bytes, response: http.client.HTTPResponse, names: tuple[str, ..
 
 
 def _is_foreign(error: Exception) -> bool:
-    """Whether an answer is in words of another protocol than HTTP, and no TLS alert (RFC 8446, 6: it begins with 21).
+    """Whether a response is of another protocol than HTTP, except a TLS alert (RFC 8446, 6: it begins with 21).
 
-    A server that hangs up without a word has said nothing.
+    A connection that is closed without a response is not foreign.
     """
-    said = isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected)
-    return said and not str(error).startswith("\x15")
+    answered = isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected)
+    return answered and not str(error).startswith("\x15")
 
 
 def may_speak_tls(port: int, timeout: float) -> bool:
-    """Whether 127.0.0.1:`port` does anything but wait when it is greeted in TLS."""
+    """Whether 127.0.0.1:`port` reacts at all to a TLS ClientHello within `timeout` seconds."""
     try:
         with (
             socket.create_connection(("127.0.0.1", port), timeout=timeout) as plain,
@@ -115,11 +124,11 @@ def may_speak_tls(port: int, timeout: float) -> bool:
     except TimeoutError:
         return False
     except OSError:
-        return True  # what is refused or answered, rightly or not, is no silence
+        return True  # a refusal or a wrong answer is a reaction too
 
 
 def shape_of_header(value: str, names: tuple[str, ...]) -> str:
-    """A header's value with the words of this run masked."""
+    """A header's value with `names` masked."""
     for name in names:
         value = value.replace(name, "NAME")
     return value

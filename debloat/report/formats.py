@@ -1,4 +1,4 @@
-"""The formats that a gate report can be written in, each imported when it is asked for."""
+"""The formats of gate reports. The module of each is imported on use."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ MODULES = {
 
 
 def renderer(name: str) -> Callable[[GateReport], str]:
-    """The renderer of a format: a report in, the whole document out, with its last line end."""
+    """The function that renders a report in a format, as a whole document with its last line end.
+
+    UsageError for an unknown format.
+    """
     if name not in MODULES:
-        raise UsageError(f"{name!r} is no format", f"choose {', '.join(MODULES)}")
+        raise UsageError(f"{name!r} is not a format", f"choose {', '.join(MODULES)}")
     render: Callable[[GateReport], str] = importlib.import_module(MODULES[name]).render
     return render

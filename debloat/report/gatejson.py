@@ -15,7 +15,7 @@ VERSION = 1
 
 
 def document(report: GateReport) -> dict[str, Any]:
-    """The report as plain values, under the format's name and version."""
+    """The report as dictionaries and lists, for JSON, with the format's name and version."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -28,7 +28,7 @@ def document(report: GateReport) -> dict[str, Any]:
         "fail_on": str(report.fail_on),
         "figures": {
             key: dataclasses.asdict(value) if value else None
-            for key, value in (("lock", report.before), ("now", report.after), ("original", report.whole))
+            for key, value in (("lock", report.before), ("now", report.after), ("original", report.original))
         },
         "rules": [{"id": r.id, "title": r.title, "findings": len(report.of(r.id))} for r in report.rules],
         "findings": [_finding(f) for f in report.findings],
@@ -52,5 +52,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def render(report: GateReport) -> str:
-    """The report as text; names that are not UTF-8 are lone surrogate escapes."""
+    """The report as JSON text; bytes of names that are not UTF-8 are escapes of lone surrogates."""
     return json.dumps(document(report), indent=2) + "\n"

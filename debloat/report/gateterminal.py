@@ -1,4 +1,4 @@
-"""A gate report for a person at a terminal; plain text where it goes to a file or a pipe."""
+"""A gate report as text for people, with colours on a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOVES = 10
 
 
 def render(report: GateReport, color: bool = False) -> str:
-    """The report as text, with terminal colours if asked."""
+    """The report as text, with terminal colours if `color`."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=color, highlight=False, soft_wrap=True, no_color=not color)
     console.print(Text(_figures(report)))
@@ -28,11 +28,11 @@ def render(report: GateReport, color: bool = False) -> str:
         console.print(Text(f"moved   {name(move.old)} -> {name(move.new)}", style="dim"))
     if len(report.moves) > _MOVES:
         console.print(Text(f"moved   and {len(report.moves) - _MOVES} more", style="dim"))
-    looked = f"{count(len(report.checked), 'rule')} looked at"
+    checked = f"{count(len(report.checked), 'rule')} checked"
     if report.passed:
-        console.print(Text(f"{name(report.reference)} passes ({looked})", style="bold green"))
+        console.print(Text(f"{name(report.reference)} passes ({checked})", style="bold green"))
     else:
-        text = f"{name(report.reference)} fails: {count(len(report.failing), 'finding')} ({looked})"
+        text = f"{name(report.reference)} fails: {count(len(report.failing), 'finding')} ({checked})"
         console.print(Text(text, style="bold red"))
     return out.getvalue()
 

@@ -10,7 +10,7 @@ COMMANDS = {Severity.NOTE: "notice", Severity.WARNING: "warning", Severity.ERROR
 
 
 def render(report: GateReport) -> str:
-    """A command a line; what the baseline knows is a notice."""
+    """One command for each finding, one a line. A finding of the baseline is a notice."""
     return "".join(f"{_command(f)}\n" for f in report.findings)
 
 
@@ -21,8 +21,8 @@ def _command(finding: Finding) -> str:
         "line": str(finding.location.line),
         "title": f"debloat {finding.rule}: {BY_ID[finding.rule].title}",
     }
-    given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{command} {given}::{_data(finding.message)}"
+    parameters = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{command} {parameters}::{_data(finding.message)}"
 
 
 def _data(text: str) -> str:

@@ -13,8 +13,8 @@ SEVERITIES = {Severity.NOTE: "info", Severity.WARNING: "minor", Severity.ERROR: 
 
 
 def document(report: GateReport) -> list[dict[str, Any]]:
-    """The findings, each under its own fingerprint; GitLab shows one of those that share one."""
-    found = {
+    """The findings as issues of a code quality report. Of findings with one fingerprint the first stands for all."""
+    issues = {
         f.fingerprint: {
             "description": printable(f.message),
             "check_name": f"debloat-{f.rule}",
@@ -24,9 +24,9 @@ def document(report: GateReport) -> list[dict[str, Any]]:
         }
         for f in reversed(report.findings)
     }
-    return list(reversed(found.values()))
+    return list(reversed(issues.values()))
 
 
 def render(report: GateReport) -> str:
-    """The report as text."""
+    """The report as JSON text."""
     return json.dumps(document(report), indent=2) + "\n"

@@ -1,9 +1,9 @@
-"""The report as one page that needs nothing but itself: no request leaves it, and nothing in it but its own runs.
+"""The report as one self-contained HTML page: it makes no request and runs no script but its own.
 
-Every name comes from an image that is not trusted. `_e` makes one inert, and nothing is put into the page without it.
-The Content-Security-Policy names the page's style and script by their digests, so that markup which got in all the
-same would neither run nor load: hence bars are SVG attributes, since style attributes would need `unsafe-inline`.
-The page is complete without script; the script sorts and filters tables.
+Names come from an untrusted image, and are escaped by `_e` before they are put into the page. As a second defence, the
+Content-Security-Policy allows the page's style and script by their digests only, so that injected markup would neither
+run nor load anything; that is why bars are SVG with attributes: style attributes would need `unsafe-inline`. The page
+is complete without the script, which sorts and filters tables.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STATES = {"kept": "whole", "partly": "in part", "gone": "gone"}
 
 
 def render(report: Report) -> str:
-    """The whole page."""
+    """The page as HTML text."""
     style, script = _part("page.css"), _part("page.js")
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
@@ -81,12 +81,12 @@ def _digest(text: str) -> str:
 
 
 def _e(text: str) -> str:
-    """A name or a line, inert: one line, no control character, no lone surrogate, no markup."""
+    """A name or a line, escaped: one line without control characters, lone surrogates and markup."""
     return html.escape(name(text))
 
 
 def _lines(text: str) -> str:
-    """Text of several lines, inert."""
+    """Text of several lines, escaped."""
     return html.escape(printable(text))
 
 
@@ -119,7 +119,7 @@ def _figure(value: int | float, text: str) -> str:
 
 
 def _bar(part: float, whole: float, start: float = 0.0) -> str:
-    """A bar of `part` out of `whole`, as a picture that says nothing the figures beside it do not."""
+    """A bar of `part` out of `whole`, hidden from screen readers: the figures stand beside it."""
     scale = 1000 / whole if whole > 0 else 0
     width = max(part * scale, 4 if part else 0)
     left = min(start * scale, 1000 - width)
@@ -144,10 +144,10 @@ def _badge(report: Report) -> str:
 
 def _header(report: Report) -> str:
     before, after = report.before, report.after
-    top = max(before.bytes, after.bytes)
+    largest = max(before.bytes, after.bytes)
     kind = "grew" if after.bytes > before.bytes else "proven" if report.passed and report.verified else "unproven"
     bars = "".join(
-        f'<span>{title}</span><b class="n">{size(value)}</b><span class="bar {title}">{_bar(value, top)}</span>'
+        f'<span>{title}</span><b class="n">{size(value)}</b><span class="bar {title}">{_bar(value, largest)}</span>'
         for title, value in (("original", before.bytes), ("minimal", after.bytes))
     )
     figures = [("files", f"{before.files:,}", f"{after.files:,}"), ("packages", before.packages, after.packages)]
@@ -182,12 +182,12 @@ def _probes(report: Report) -> str:
 
 def _probe(answer: Comparison, several: bool) -> str:
     kind = "differs" if answer.difference else "excused" if answer.note else "same"
-    said = answer.difference or answer.note
-    details = [f'<div class="detail {kind}">{_e(said)}</div>'] if said else []
+    explanation = answer.difference or answer.note
+    details = [f'<div class="detail {kind}">{_e(explanation)}</div>'] if explanation else []
     details += (
         f'<div class="detail">{title}: {_lines(result.detail)}</div>'
         for title, result in (("original", answer.before), ("minimal", answer.after))
-        if result.detail and result.detail not in said
+        if result.detail and result.detail not in explanation
     )
     first = f"<td>{_e(answer.scenario)}</td>" if several else ""
     return (
@@ -285,19 +285,19 @@ def _rules(report: Report) -> str:
 def _stages(report: Report) -> str:
     if not report.stages:
         return ""
-    whole = sum(s.seconds for s in report.stages)
-    return _section("Time", f"{whole:.1f} s in all.", _table(("stage", "#seconds", ""), _timeline(report, whole)))
+    total = sum(s.seconds for s in report.stages)
+    return _section("Time", f"{total:.1f} s in all.", _table(("stage", "#seconds", ""), _timeline(report, total)))
 
 
-def _timeline(report: Report, whole: float) -> Iterator[str]:
-    begun = 0.0
+def _timeline(report: Report, total: float) -> Iterator[str]:
+    start = 0.0
     for stage in report.stages:
-        bar = _bar(stage.seconds, whole, begun)
+        bar = _bar(stage.seconds, total, start)
         yield (
             f"<tr><td>{_e(stage.name)}</td>{_figure(round(stage.seconds, 3), f'{stage.seconds:.2f}')}"
             f'<td class="when">{bar}</td></tr>'
         )
-        begun += stage.seconds
+        start += stage.seconds
 
 
 def _identity(report: Report) -> str:

@@ -14,7 +14,7 @@ VERSION = 1
 
 
 def document(report: Report) -> dict[str, Any]:
-    """The report as plain values, under the format's name and version."""
+    """The report as dictionaries and lists, for JSON, with the format's name and version."""
     raw = dataclasses.asdict(report)
     answers = [
         {
@@ -43,5 +43,5 @@ def _result(result: ProbeResult) -> dict[str, Any]:
 
 
 def render(report: Report) -> str:
-    """The report as text: keys in order, names that are not UTF-8 as lone surrogate escapes."""
+    """The report as JSON text; bytes of names that are not UTF-8 are escapes of lone surrogates."""
     return json.dumps(document(report), indent=2)

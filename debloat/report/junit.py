@@ -1,4 +1,4 @@
-"""A gate report as JUnit XML: one test case for each rule that was looked at, failed by the findings that count."""
+"""A gate report as JUnit XML: one test case for each rule that was checked, failed by the findings that count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from debloat.gate.findings import Finding, GateReport
 
 
 def render(report: GateReport) -> str:
-    """The test suite as text."""
+    """The report as a JUnit XML document."""
     rules = [rule.id for rule in report.rules]
     rules += sorted({f.rule for f in report.findings} - set(rules))
     failing = {f.rule for f in report.failing}
@@ -20,15 +20,19 @@ def render(report: GateReport) -> str:
         case = ElementTree.SubElement(
             suite, "testcase", {"name": rule, "classname": f"debloat.{rule.partition('-')[0]}"}
         )
-        found = report.of(rule)
-        bad = [f for f in report.failing if f.rule == rule]
-        if bad:
-            text = bad[0].message if len(bad) == 1 else f"{len(bad)} findings: {bad[0].message}"
+        rule_findings = report.of(rule)
+        failing_findings = [f for f in report.failing if f.rule == rule]
+        if failing_findings:
+            text = (
+                failing_findings[0].message
+                if len(failing_findings) == 1
+                else f"{len(failing_findings)} findings: {failing_findings[0].message}"
+            )
             failure = ElementTree.SubElement(case, "failure", {"message": printable(text), "type": rule})
-            failure.text = _lines(bad)
-        rest = [f for f in found if f not in bad]
-        if rest:
-            ElementTree.SubElement(case, "system-out").text = _lines(rest)
+            failure.text = _lines(failing_findings)
+        other_findings = [f for f in rule_findings if f not in failing_findings]
+        if other_findings:
+            ElementTree.SubElement(case, "system-out").text = _lines(other_findings)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 

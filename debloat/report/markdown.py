@@ -23,11 +23,11 @@ _ROWS: tuple[tuple[str, Callable[[Footprint], str]], ...] = (
     ("writable by all", lambda f: str(len(f.world_writable))),
 )
 MARKER = "<!-- debloat-check -->"
-"""First line, by which a later run finds its own comment."""
+"""First line of a comment, by which a later run recognises its own."""
 
 
 def render(report: GateReport) -> str:
-    """The report as text. Names are HTML-escaped: a file name cannot add markup to a comment."""
+    """The report as Markdown. Names are escaped: a file name cannot add markup to a comment."""
     return "\n".join(_blocks(report)) + "\n"
 
 
@@ -53,12 +53,12 @@ def _sizes(report: GateReport) -> Iterator[str]:
     columns: list[tuple[str, Footprint]] = [("now", report.after)]
     if report.before is not None:
         columns.insert(0, ("lock", report.before))
-    if report.whole is not None:
-        columns.insert(0, ("original", report.whole))
+    if report.original is not None:
+        columns.insert(0, ("original", report.original))
     yield "| | " + " | ".join(title for title, _ in columns) + " |"
     yield "|---|" + "---:|" * len(columns)
-    for label, words in _ROWS:
-        yield f"| {label} | " + " | ".join(words(figures) for _, figures in columns) + " |"
+    for label, format_figure in _ROWS:
+        yield f"| {label} | " + " | ".join(format_figure(figures) for _, figures in columns) + " |"
 
 
 def _row(finding: Finding) -> str:
@@ -67,7 +67,7 @@ def _row(finding: Finding) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that neither HTML, nor Markdown, nor a mention takes for anything else."""
+    """Text with everything escaped that HTML or Markdown would interpret, mentions of users included."""
     escaped = html.escape(printable(text), quote=False)
     for char in "\\|`*_[]~@":
         escaped = escaped.replace(char, f"&#{ord(char)};")

@@ -15,7 +15,7 @@ VERSION = 1
 
 
 def document(plan: Plan) -> dict[str, Any]:
-    """The plan as plain values, under the format's name and version."""
+    """The plan as dictionaries and lists, for JSON, with the format's name and version."""
     policy = plan.policy
     return {
         "format": FORMAT,
@@ -80,5 +80,5 @@ def _cut(cut: PlannedCut) -> dict[str, Any]:
 
 
 def render(plan: Plan) -> str:
-    """The plan as text: keys in order, names that are not UTF-8 as lone surrogate escapes."""
+    """The plan as JSON text; bytes of names that are not UTF-8 are escapes of lone surrogates."""
     return json.dumps(document(plan), indent=2)

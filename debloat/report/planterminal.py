@@ -1,4 +1,4 @@
-"""A plan for a person: what would be started, asked, kept and written, a line each. Plain text, for standard output."""
+"""A plan as plain text for people: the containers, probes, contents and outputs of the run, one a line."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def render(plan: Plan) -> str:
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """The plan, a line a thing; what comes from the image is made printable."""
+    """The lines of the plan; names that come from the image are made printable."""
     about = f"{plan.image_id.removeprefix('sha256:')[:12]}, {plan.platform}"
     about += f", {size(plan.size)}" if plan.size else ""
     yield f"{name(plan.reference)} ({name(about)}) would become {name(plan.target)}"
-    yield from _section("run first", (_words(command) for command in plan.commands))
-    yield from _section("start", _started(plan.containers))
+    yield from _section("run first", (_command_line(command) for command in plan.commands))
+    yield from _section("start", _container_rows(plan.containers))
     limits = [f"ready within {plan.ready:g} s, each answer within {plan.timeout:g} s"] if plan.probes else []
-    yield from _section("ask", [*_asked(plan.probes), *limits])
-    yield from _section("keep", _kept(plan))
+    yield from _section("ask", [*_probe_rows(plan.probes), *limits])
+    yield from _section("keep", _kept_rows(plan))
     if plan.cut is not None:
-        yield from _section("come to", _come_to(plan.cut))
+        yield from _section("come to", _cut_rows(plan.cut))
     yield from _section("write", (f"{output.what:<9} {name(output.where)}" for output in plan.outputs))
     yield from _section("note", map(name, plan.notes))
 
@@ -42,13 +42,13 @@ def _section(title: str, rows: Iterable[str]) -> Iterator[str]:
         yield f"  {title if not number else '':<9}  {row}".rstrip()
 
 
-def _words(words: Iterable[str]) -> str:
+def _command_line(words: Iterable[str]) -> str:
     return name(shlex.join(words))
 
 
-def _started(containers: Iterable[PlannedContainer]) -> Iterator[str]:
-    """A container a line, and how it is run below it; one that is like an earlier one says so."""
-    seen: list[PlannedContainer] = []
+def _container_rows(containers: Iterable[PlannedContainer]) -> Iterator[str]:
+    """One row for each container, followed by its options; one that is like an earlier one says so instead."""
+    shown: list[PlannedContainer] = []
     for container in containers:
         if not container.program:
             yield f"{container.stage:<8} the sensor alone, to read the image; nothing of the image runs"
@@ -58,16 +58,16 @@ def _started(containers: Iterable[PlannedContainer]) -> Iterator[str]:
             replace(container, stage="", minimal=False),
         )
         head = f"{container.stage:<8} {image}, {name(container.scenario)}"
-        if like in seen:
+        if like in shown:
             yield f"{head}: the same"
             continue
-        seen.append(like)
-        yield f"{head}: {_words(container.program)}"
-        if how := ", ".join(_how(container)):
+        shown.append(like)
+        yield f"{head}: {_command_line(container.program)}"
+        if how := ", ".join(_run_options(container)):
             yield f"{'':<8} {name(how)}"
 
 
-def _how(container: PlannedContainer) -> Iterator[str]:
+def _run_options(container: PlannedContainer) -> Iterator[str]:
     spec = container.spec
     if container.user:
         yield f"as {container.user}"
@@ -89,7 +89,7 @@ def _how(container: PlannedContainer) -> Iterator[str]:
         yield "with an init"
 
 
-def _asked(probes: Iterable[PlannedProbe]) -> Iterator[str]:
+def _probe_rows(probes: Iterable[PlannedProbe]) -> Iterator[str]:
     meaning = {"port": "HTTP or HTTPS if it is spoken, else a connect", "exit": "its output and exit code", "stop": ""}
     for probe in probes:
         named = any(f":{port}/" in probe.name for port in probe.ports)
@@ -98,7 +98,7 @@ def _asked(probes: Iterable[PlannedProbe]) -> Iterator[str]:
         yield f"{name(probe.scenario)}: {name(probe.name)}{where}" + (f" ({what})" if what else "")
 
 
-def _kept(plan: Plan) -> Iterator[str]:
+def _kept_rows(plan: Plan) -> Iterator[str]:
     policy = plan.policy
     yield f"level {policy.level}, " + ("by the lock" if plan.cut else "of what the recording finds, and of:")
     for known in plan.known:
@@ -110,7 +110,7 @@ def _kept(plan: Plan) -> Iterator[str]:
     yield from (f"[packages] {name(package)} is for the {purpose}" for package, purpose in policy.packages)
 
 
-def _come_to(cut: PlannedCut) -> Iterator[str]:
+def _cut_rows(cut: PlannedCut) -> Iterator[str]:
     before, after = cut.before, cut.after
     yield f"{count(after.files, 'file')} of {before.files:,}, {size(after.bytes)} of {size(before.bytes)}"
     yield f"{count(after.packages, 'package')} of {before.packages:,}, layer {cut.layer}"

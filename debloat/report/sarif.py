@@ -1,4 +1,4 @@
-"""A gate report as SARIF 2.1.0 (OASIS), for code scanning: stable rule ids, fingerprints, the Dockerfile as place."""
+"""A gate report as SARIF 2.1.0 (OASIS), for code scanning: stable rule ids, fingerprints, lines of the Dockerfile."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ def _rule(rule: GateRule) -> dict[str, Any]:
 
 
 def _result(finding: Finding, ids: list[str]) -> dict[str, Any]:
-    place: dict[str, Any] = {
+    location: dict[str, Any] = {
         "physicalLocation": {
             "artifactLocation": {"uri": quote(name(finding.location.file)), "uriBaseId": "SRCROOT"},
             "region": {"startLine": finding.location.line},
         }
     }
     if finding.path:
-        place["logicalLocations"] = [{"fullyQualifiedName": name(finding.path), "kind": "resource"}]
+        location["logicalLocations"] = [{"fullyQualifiedName": name(finding.path), "kind": "resource"}]
     texts = {"package": finding.package, "reason": finding.reason}
     return {
         "ruleId": finding.rule,
         "ruleIndex": ids.index(finding.rule),
         "level": str(finding.severity),
         "message": {"text": printable(finding.message)},
-        "locations": [place],
+        "locations": [location],
         "partialFingerprints": {FINGERPRINT: finding.fingerprint},
         "baselineState": "unchanged" if finding.known else "new",
         "properties": {key: name(value) for key, value in texts.items() if value},
@@ -76,5 +76,5 @@ def _result(finding: Finding, ids: list[str]) -> dict[str, Any]:
 
 
 def render(report: GateReport) -> str:
-    """The log as text."""
+    """The report as SARIF (JSON) text."""
     return json.dumps(document(report), indent=2) + "\n"

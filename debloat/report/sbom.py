@@ -42,28 +42,28 @@ from debloat.image.carve import created_at
 from debloat.image.rootfs import Rootfs
 
 _SERIAL = uuid.UUID("8f3a3a0e-3ab7-5d0f-9a3e-6f1b1f5d7c44")
-"""Name space of the serial numbers (RFC 4122, version 5)."""
+"""Namespace of the serial numbers (RFC 4122, version 5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Materials:
-    """What a bill names: the packages of the database, and the distribution as `debian-12`."""
+    """What a bill of materials lists: the installed packages, sorted by name, and the distribution as `debian-12`."""
 
     packages: tuple[Package, ...]
     distribution: str
 
 
 def components(rootfs: Rootfs, packages: Packages) -> Materials:
-    """The materials of an image."""
-    found = (packages.get(known) for known in packages.names())
-    installed = sorted((p for p in found if p is not None and p.installed), key=lambda p: p.name)
+    """The materials of an image, from its package database and os-release(5)."""
+    listed = (packages.get(package_name) for package_name in packages.names())
+    installed = sorted((p for p in listed if p is not None and p.installed), key=lambda p: p.name)
     return Materials(
         tuple(installed), distribution(rootfs.text("/etc/os-release") or rootfs.text("/usr/lib/os-release"))
     )
 
 
 def distribution(text: str) -> str:
-    """`ID-VERSION_ID` of os-release(5); `debian` where it says nothing."""
+    """`ID-VERSION_ID` of a text in the format of os-release(5); ID is `debian` where it has none."""
     values: dict[str, str] = {}
     for line in text.splitlines()[:200]:
         key, equals, value = line.partition("=")
@@ -76,7 +76,7 @@ def distribution(text: str) -> str:
 
 
 def render(image: Image, materials: Materials, format_: str) -> str:
-    """The bill in one of the two formats, as text."""
+    """The bill of materials as JSON text; `format_` is `cyclonedx` or `spdx`."""
     return (_cyclonedx if format_ == "cyclonedx" else _spdx)(image, materials) + "\n"
 
 
@@ -115,7 +115,7 @@ def _cyclonedx(image: Image, materials: Materials) -> str:
     bom.metadata.tools.components.add(
         Component(name="debloat", type=ComponentType.APPLICATION, version=__version__, bom_ref="debloat")
     )
-    found = []
+    package_components = []
     for package in materials.packages:
         purl = _purl(package, materials)
         component = Component(
@@ -127,8 +127,8 @@ def _cyclonedx(image: Image, materials: Materials) -> str:
             properties=[Property(name="debian:source", value=package.source or package.package)],
         )
         bom.components.add(component)
-        found.append(component)
-    bom.register_dependency(root, found)
+        package_components.append(component)
+    bom.register_dependency(root, package_components)
     return str(JsonV1Dot6(bom).output_as_string(indent=2))
 
 

@@ -1,4 +1,4 @@
-"""The summary that a person reads, and live progress; both on stderr."""
+"""The summary of a run for people, and live progress; both on stderr."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def console(quiet: bool = False) -> Console:
 
 
 def interactive(out: Console) -> bool:
-    """Whether somebody watches: a terminal that can move its cursor. FORCE_COLOR makes a pipe colourful, no more."""
+    """Whether output goes to a terminal that can move its cursor. FORCE_COLOR only colours a pipe."""
     return out.file.isatty() and not out.is_dumb_terminal
 
 
@@ -113,7 +113,7 @@ def summary(report: Report, quiet: bool = False, command: str = "docker") -> Non
 
 
 def lines(report: Report, width: int = _WIDE, *, bar: bool = False, command: str = "docker") -> Iterator[Text]:
-    """The summary, a text a line; names and lists are cut to `width` columns, references never (they get copied)."""
+    """The lines of the summary. Names and lists are cut to `width` columns, references are not: they get copied."""
     yield Text()
     yield from _heading(report, width)
     yield Text()
@@ -123,11 +123,13 @@ def lines(report: Report, width: int = _WIDE, *, bar: bool = False, command: str
     if report.healed:
         sample = [w.path for w in report.healed]
         healed = count(len(sample), "path")
-        yield _row("healed", Text(f"{healed}: {_some(sample, width - _MARGIN - 2 - len(healed))}"), style="yellow")
+        yield _row(
+            "healed", Text(f"{healed}: {_names_that_fit(sample, width - _MARGIN - 2 - len(healed))}"), style="yellow"
+        )
     for note in report.notes:
         yield from _wrapped("note", name(note), width, "yellow")
     yield Text()
-    yield from _next(report, command)
+    yield from _next_steps(report, command)
 
 
 def _heading(report: Report, width: int) -> Iterator[Text]:
@@ -147,7 +149,7 @@ def _row(title: str, text: Text, style: str = "dim") -> Text:
 
 
 def _wrapped(title: str, text: str, width: int, style: str) -> Iterator[Text]:
-    """A row whose text goes on below itself where it is too long for a line."""
+    """A row whose text is wrapped where it is too long for a line."""
     for piece in textwrap.wrap(text, max(width - _MARGIN, 20), break_on_hyphens=False) or [""]:
         yield _row(title, Text(piece), style)
         title = ""
@@ -165,9 +167,9 @@ def _figures(report: Report, width: int, bar: bool) -> Iterator[Text]:
         row = _change(text(was), text(now)).append(f"  {saving(now, was):>6}", style="bold green" if now < was else "")
         if title == "size" and bar and _MARGIN + len(row) + 2 + _BAR <= width:
             row.append("  ").append_text(_bar(now, was))
-        states_said = f"  {whole} whole, {partly} in part"
-        if title == "packages" and _MARGIN + len(row) + len(states_said) <= width:
-            row.append(states_said, style="dim")
+        states_text = f"  {whole} whole, {partly} in part"
+        if title == "packages" and _MARGIN + len(row) + len(states_text) <= width:
+            row.append(states_text, style="dim")
         yield _row(title, row)
     for title, attribute in _LISTS:
         yield _row(title, _list(before, after, attribute, width))
@@ -185,17 +187,17 @@ def _bar(part: int, whole: int) -> Text:
 def _list(before: Footprint, after: Footprint, attribute: str, width: int) -> Text:
     was, now = getattr(before, attribute), getattr(after, attribute)
     row = _change(f"{len(was):,}", f"{len(now):,}")
-    return row.append(f"  {_some(now, width - _MARGIN - len(row) - 2)}", style="dim") if now else row
+    return row.append(f"  {_names_that_fit(now, width - _MARGIN - len(row) - 2)}", style="dim") if now else row
 
 
-def _some(names: Iterable[str], room: int) -> str:
+def _names_that_fit(names: Iterable[str], room: int) -> str:
     """As many names as fit, the first at least in part, and how many more there are."""
     shown: list[str] = []
     listed = [name(n) for n in names]
     room -= len(f" +{len(listed)} more")
     for one in listed[:_SHOWN]:
         if not shown:
-            one = _cut(one, max(room, 8))
+            one = _ellipsis(one, max(room, 8))
         elif len(", ".join([*shown, one])) > room:
             break
         shown.append(one)
@@ -203,12 +205,12 @@ def _some(names: Iterable[str], room: int) -> str:
     return ", ".join(shown) + (f" +{rest} more" if rest else "")
 
 
-def _cut(text: str, room: int) -> str:
+def _ellipsis(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _proof(report: Report, width: int) -> Iterator[Text]:
-    """What the probes answered: every one of a few, else those that matter; what differs is never cut away."""
+    """The answers of the probes: all, or of many those that differ or are excused and a few others."""
     answers, bad = report.answers, [a for a in report.answers if a.difference]
     if not report.verified:
         yield _row("proof", Text("not verified: nothing was replayed on the minimal image", style="yellow"))
@@ -236,7 +238,7 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
 
 
 def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[Text]:
-    text = Text(f"{_cut(label, room):<{room}}  ")
+    text = Text(f"{_ellipsis(label, room):<{room}}  ")
     if not (explanation := answer.difference or answer.note):
         yield _row("  same", text.append(answer.after.outcome(), style="dim"), style="green")
         return
@@ -248,7 +250,7 @@ def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[T
         yield from _wrapped("", name(explanation), width, style)
 
 
-def _next(report: Report, command: str) -> Iterator[Text]:
+def _next_steps(report: Report, command: str) -> Iterator[Text]:
     if report.result:
         result = name(report.result)
         why = f"debloat why {result} PATH"
@@ -260,12 +262,12 @@ def _next(report: Report, command: str) -> Iterator[Text]:
 
 
 def differences(report: Report) -> str:
-    """What differs, a line a probe."""
+    """The differences of answers, one line for each probe that differs."""
     return "\n".join(f"  {name(a.before.name)}: {name(a.difference)}" for a in report.answers if a.difference)
 
 
 def verdict_hint(report: Report) -> str:
-    """What to do about a minimal image that answers differently."""
+    """The hint for a minimal image that answers differently: a higher level, or what to keep."""
     wider = _WIDER.get(report.level)
     kept = "it was tagged anyway (--force)" if report.result else "it was not tagged"
     return (f"try --level {wider}, or " if wider else "") + f"keep what it misses with --keep GLOB; {kept}"

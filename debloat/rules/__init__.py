@@ -6,6 +6,7 @@ import functools
 import importlib
 
 from debloat.closure import Rule
+from debloat.core.parsed import cache_path
 from debloat.core.platform import Platform
 from debloat.rules import languages
 
@@ -45,8 +46,14 @@ def all_rules() -> tuple[Rule, ...]:
 
 
 def prepare(platform: Platform) -> None:
-    """Load the rules and what they have ready for every image of a platform: for a moment that waits anyway."""
-    from debloat.rules.knowledge.families import compile_all
+    """Load the rules and what they have ready for every image of a platform: for a moment that waits anyway.
+
+    The parser of ELF files takes a third of a second to load. Where an earlier run has left what it read, this one may
+    well need it no more.
+    """
+    from debloat.rules.knowledge import families
 
     all_rules()
-    compile_all(platform)
+    families.prepare(platform)
+    if not cache_path().exists():
+        import debloat.elf.parser  # noqa: F401 # for its time

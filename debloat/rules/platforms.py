@@ -9,7 +9,7 @@ from __future__ import annotations
 from debloat.closure import World, derived
 from debloat.core.model import Entry
 from debloat.core.platform import PLATFORMS, Platform
-from debloat.elf.facts import elf_facts
+from debloat.elf.reading import elf_facts
 
 
 @derived

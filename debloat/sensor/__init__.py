@@ -68,14 +68,14 @@ def binary(arch: str) -> bytes:
     """
     name = machine(arch)
     try:
-        wanted = source_hash()
+        digest = source_hash()
     except OSError as error:
         raise SensorUnavailable(f"cannot read {SOURCE}: {error.strerror}", "install debloat anew") from error
-    for path in (PREBUILT / f"sensor-{name}", _cached(name, wanted)):
+    for path in (PREBUILT / f"sensor-{name}", _cached(name, digest)):
         with contextlib.suppress(OSError):
-            if path.parent != PREBUILT or path.with_suffix(".hash").read_text().strip() == wanted:
+            if path.parent != PREBUILT or path.with_suffix(".hash").read_text().strip() == digest:
                 return path.read_bytes()
-    path = _cached(name, wanted)
+    path = _cached(name, digest)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         build(name, path)
@@ -131,10 +131,10 @@ def machine_of_host() -> str:
     return MACHINES.get(platform.machine().lower(), "")
 
 
-def _cached(name: str, wanted: str) -> Path:
+def _cached(name: str, digest: str) -> Path:
     home = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(home) if os.path.isabs(home) else Path(os.path.expanduser("~/.cache"))
-    return base / "debloat" / f"sensor-{name}-{wanted}"
+    return base / "debloat" / f"sensor-{name}-{digest}"
 
 
 def _compilers(name: str) -> list[list[str]]:

@@ -1,28 +1,45 @@
-"""The store of a location: a table of transports."""
+"""The store of a location: a table of transports, each imported when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import cast
 
-from debloat.core.errors import InternalError
-from debloat.store.base import ImageStore
+from debloat.store.base import ImageSink, ImageStore
 from debloat.store.location import Location, Transport
+
+_STORES: Mapping[Transport, str] = MappingProxyType(
+    {
+        Transport.DOCKER_ARCHIVE: "files.DockerArchive",
+        Transport.OCI: "files.Layout",
+        Transport.OCI_ARCHIVE: "files.Layout",
+        Transport.REGISTRY: "registry.RegistryImage",
+        Transport.CONTAINERS: "podman.PodmanImage",
+    }
+)
+_SINKS: Mapping[Transport, str] = MappingProxyType(
+    {
+        Transport.DOCKER_ARCHIVE: "write.ArchiveSink",
+        Transport.OCI: "write.LayoutSink",
+        Transport.OCI_ARCHIVE: "write.ArchiveSink",
+        Transport.REGISTRY: "registry.RegistrySink",
+        Transport.CONTAINERS: "podman.PodmanSink",
+    }
+)
 
 
 def open_store(location: Location) -> ImageStore:
     """The store of a location that is not the engine's; to be used as a context manager."""
-    from debloat.store.files import DockerArchive, Layout
-    from debloat.store.podman import PodmanImage
-    from debloat.store.registry import RegistryImage
+    return cast(ImageStore, _made(_STORES, location))
 
-    stores: dict[Transport, Callable[[Location], ImageStore]] = {
-        Transport.DOCKER_ARCHIVE: DockerArchive,
-        Transport.OCI: Layout,
-        Transport.OCI_ARCHIVE: Layout,
-        Transport.REGISTRY: RegistryImage,
-        Transport.CONTAINERS: PodmanImage,
-    }
-    make = stores.get(location.transport)
-    if make is None:
-        raise InternalError(f"{location} is no store")
-    return make(location)
+
+def open_sink(location: Location) -> ImageSink:
+    """What writes to a location that is not the engine's."""
+    return cast(ImageSink, _made(_SINKS, location))
+
+
+def _made(table: Mapping[Transport, str], location: Location) -> object:
+    module, _, name = table[location.transport].partition(".")
+    return getattr(importlib.import_module(f"debloat.store.{module}"), name)(location)

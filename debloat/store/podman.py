@@ -64,17 +64,17 @@ def _podman(words: Sequence[str], location: Location) -> None:
     """Run Podman; UsageError where it has no such image, StoreError where it fails otherwise."""
     program = shutil.which("podman")
     if program is None:
-        raise UsageError(f"cannot use {location}: there is no podman here", "install it (apt install podman)")
+        raise UsageError(f"cannot use {location}: Podman is not installed here", "install it (apt install podman)")
     nothing = subprocess.DEVNULL
     started = subprocess.Popen([program, *words], stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
     with _ended(started) as process:
         try:
             _, errors = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
-            raise StoreError(f"cannot use {location}: podman takes longer than {TIMEOUT:.0f} s") from None
+            raise StoreError(f"cannot use {location}: Podman takes longer than {TIMEOUT:.0f} s") from None
     if process.returncode:
         said = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it gives no cause"]
-        raise UsageError(f"cannot use {location}: podman says: {said[0]}", "see `podman images`")
+        raise UsageError(f"cannot use {location}: Podman says: {said[0]}", "see `podman images`")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from debloat.image.rootfs import Rootfs
 from debloat.store.base import ImageStore
 from debloat.store.layers import OpenLayers, open_layers
 from debloat.store.location import Location
+from debloat.store.opened import open_store
 
 
 class Source(Protocol):
@@ -127,7 +128,5 @@ def opened(run: Scratch, location: Location, *, pull: bool = True) -> Iterator[S
             raise InternalError(f"{location} is on an engine, and there is none")
         yield OnEngine(run, location.name, pull)
         return
-    from debloat.store.opened import open_store
-
     with open_store(location) as store:
         yield InStore(run, store, location)

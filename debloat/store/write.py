@@ -27,10 +27,10 @@ from debloat.image.oci import (
     manifest,
     plain_layer,
 )
-from debloat.store.base import ImageSink
 from debloat.store.choice import readable
 from debloat.store.documents import MAX_MANIFEST, manifest_or_index, parse_json
 from debloat.store.location import IN_FILES, Location, Transport
+from debloat.store.opened import open_sink
 from debloat.store.streams import damaged
 
 
@@ -43,19 +43,6 @@ def must_take(location: Location) -> None:
 def write(image: Written, name: str, to: Location, referrers: Iterable[Referrer] = ()) -> str:
     """Write an image where it is to go, under the location's own name or else `name`; the digest of its manifest."""
     return open_sink(to).write(image, [to.name or name], referrers)
-
-
-def open_sink(location: Location) -> ImageSink:
-    """What writes to a location that is not the engine's."""
-    if location.transport is Transport.REGISTRY:
-        from debloat.store.registry import RegistrySink
-
-        return RegistrySink(location)
-    if location.transport is Transport.CONTAINERS:
-        from debloat.store.podman import PodmanSink
-
-        return PodmanSink(location)
-    return _SINKS[location.transport](location)
 
 
 class ArchiveSink:
@@ -160,10 +147,3 @@ def _united(old: list[Document], new: list[Document]) -> list[Document]:
         return (row.get("annotations") or {}).get(REF_NAME, "\x7f"), row["digest"]
 
     return sorted(unique.values(), key=order)
-
-
-_SINKS: dict[Transport, Callable[[Location], ImageSink]] = {
-    Transport.DOCKER_ARCHIVE: ArchiveSink,
-    Transport.OCI_ARCHIVE: ArchiveSink,
-    Transport.OCI: LayoutSink,
-}

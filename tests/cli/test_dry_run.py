@@ -68,7 +68,7 @@ def test_a_trace_is_known_beforehand(debloat: CommandLine) -> None:
         (("shop:1", "--keep", "x"), "must be absolute"),
         (("shop:1", "--lock", "/proc/none/x"), "cannot write /proc/none/x"),
         (("shop:1", "--json", "/proc/none/x"), "cannot write /proc/none/x"),
-        (("build", "nowhere"), "it is no directory"),
+        (("build", "nowhere"), "it is not a directory"),
         (("apply", "shop:2", "--lock", "none.lock"), "cannot read the lock none.lock"),
     ],
 )

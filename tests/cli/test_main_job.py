@@ -118,7 +118,7 @@ def test_an_original_that_fails_ends_with_4(lines: Lines) -> None:
         (("shop:1", "-t", "shop:1"), "that is the original's name"),
         (("shop:1", "-t", "Shop"), "is not an image name"),
         (("shop:1", "-e", "novalue"), "-e 'novalue' is not K=V"),
-        (("shop:1", "--http", "?"), "http: '?' is no HTTP probe"),
+        (("shop:1", "--http", "?"), "http: '?' is not an HTTP probe"),
         (("shop:1", "--exec", "'"), "exec: cannot split"),
         (("shop:1", "--keep", "etc/x"), "keep: the pattern 'etc/x' must be absolute"),
         (("shop:1", "--keep-package", "nonesuch"), "no package of the image is called nonesuch"),
@@ -282,7 +282,7 @@ def test_a_build_that_fails_ends_with_2(debloat: CommandLine, context: Path, doc
 def test_build_of_what_is_no_directory(debloat: CommandLine) -> None:
     done = debloat("build", "nowhere")
     assert done.code == 2
-    assert "cannot build nowhere: it is no directory" in done.complaint
+    assert "cannot build nowhere: it is not a directory" in done.complaint
 
 
 @pytest.mark.parametrize("own", [True, False])

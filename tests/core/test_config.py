@@ -72,7 +72,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ("[run_options]\nprivileged = true", "line 2: unknown key 'privileged' in run_options", "known keys: cap_add"),
         ("[run_options]\nread_only = 1", "run_options.read_only must be true or false, not 1", ""),
         ("[[scenario]]\n[[scenario]]\nhttpp = []", "line 3: unknown key 'httpp' in scenario 2", "'http'"),
-        ("http = ['?']", "line 1: http: '?' is no HTTP probe", "write [METHOD ]PATH"),
+        ("http = ['?']", "line 1: http: '?' is not an HTTP probe", "write [METHOD ]PATH"),
         ("args = ['\"']", "args: cannot split", "balance the quotes"),
         ("[", "is not TOML", ""),
         ("scenario = 3", "scenario must be an array of tables, [[scenario]], not 3", ""),
@@ -218,7 +218,7 @@ def test_the_reader_takes_what_the_schema_takes_but_for_grammar(raw: Any) -> Non
     if not refused:
         VALIDATOR.validate(raw)
     elif VALIDATOR.is_valid(raw):
-        assert re.search("is no HTTP probe|cannot split", refused), refused
+        assert re.search("is not an HTTP probe|cannot split", refused), refused
 
 
 def test_the_reader_is_quick_to_load() -> None:

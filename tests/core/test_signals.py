@@ -72,7 +72,7 @@ class Finder(importlib.abc.MetaPathFinder):
         if name == "lief": os.kill(os.getpid(), signal.SIGTERM)
 signal.signal(signal.SIGTERM, caught)
 sys.meta_path.insert(0, Finder())
-try: import debloat.elf.facts
+try: import debloat.elf.parser
 except Came: print("came", hasattr(sys.modules.get("lief"), "ELF"))
 """
 

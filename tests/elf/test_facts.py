@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from debloat.elf.facts import DlopenFeature, elf_facts, notes, parse_dlopen_notes, parse_elf
+from debloat.elf.facts import DlopenFeature, notes, parse_dlopen_notes
 from debloat.elf.ldcache import CacheEntry, conf_directories, parse_cache
+from debloat.elf.reading import elf_facts, parse_elf
 from tests.support.elves import library, needs_compiler, program
 from tests.support.trees import tree
 

@@ -18,9 +18,9 @@ import pytest
 from debloat.closure import World, close
 from debloat.core.model import Closure, ImageConfig, Level, Policy, Want
 from debloat.debian.packages import NoPackages
-from debloat.elf.facts import elf_facts
 from debloat.elf.ldcache import parse_cache
 from debloat.elf.loader import MACHINES, Loader, search
+from debloat.elf.reading import elf_facts
 from debloat.rules.system import elf as elf_rules
 from debloat.rules.system import glibc as glibc_rules
 from tests.support.elves import (

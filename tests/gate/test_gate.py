@@ -14,7 +14,7 @@ from debloat.core import config, limits
 from debloat.core.errors import UsageError
 from debloat.core.model import Entry, Kind
 from debloat.footprint import footprint
-from debloat.gate.check import baseline, is_root
+from debloat.gate.check import baseline
 from debloat.gate.findings import Finding
 from debloat.gate.location import Dockerfile
 from debloat.gate.rules import RULES, SWITCHES, Rules, Severity, rules_of
@@ -337,26 +337,6 @@ def test_the_documentation_names_every_rule_and_key() -> None:
     rules = asked(tomllib.loads(example))
     assert rules.max_size == 40_000_000
     assert rules.off("drift-version")
-
-
-@pytest.mark.parametrize(
-    ("user", "root"),
-    [
-        *(
-            ("", True),
-            ("root", True),
-            ("0", True),
-            ("00:5", True),
-            ("root:app", True),
-            ("toor", True),
-            ("toor:x", True),
-        ),
-        *(("app", False), ("1000", False), ("app:root", False), ("nobody-knows", False), ("10:0", False)),
-    ],
-)
-def test_who_is_root(user: str, root: bool) -> None:
-    passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\ntoor:x:0:0::/:/bin/sh\napp:x:1000:1000::/:\n10:x:10:0::/:\n"
-    assert is_root(user, passwd) is root
 
 
 def test_devices_are_not_what_all_may_write_to() -> None:

@@ -140,7 +140,7 @@ def test_from_scratch_with_one_static_program(place: Place) -> None:
         ("level = 'tiny'", "level must be exact, safe or package, not 'tiny'"),
         ("ready = -1", "ready must be"),
         ("http = '/'", "http must be a list"),
-        ("http = ['no path']", "is no HTTP probe"),
+        ("http = ['no path']", "is not an HTTP probe"),
         ("keep = ['relative']", "must be absolute"),
         ("a = ", "is not TOML"),
     ],

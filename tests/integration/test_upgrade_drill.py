@@ -22,7 +22,7 @@ from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import exported_rootfs
 from debloat.lock import format as locks
-from debloat.lock.apply import Cut, cut_by
+from debloat.lock.apply import LockedCut, cut_by_lock
 from debloat.lock.format import Lock
 from debloat.store.source import OnEngine
 from tests.support import engines, schemas
@@ -322,10 +322,10 @@ def test_the_way_an_image_is_read_changes_no_byte(drill: Drill, monkeypatch: pyt
     assert not done.diff
 
 
-def cut_again(drill: Drill, lock: Lock) -> Cut:
+def cut_again(drill: Drill, lock: Lock) -> LockedCut:
     with Workspace(connect()) as workspace:
         source = OnEngine(workspace, drill.first, pull=False)
-        return cut_by(source, source.image, lock, Silent())
+        return cut_by_lock(source, source.image, lock, Silent())
 
 
 def test_a_manifest_that_does_not_give_the_layer_is_not_followed(drill: Drill) -> None:

@@ -19,7 +19,7 @@ from debloat.core.model import Access, Kind, Level, Op, Policy, Trace, Want
 from debloat.gate import hooks
 from debloat.lock import format as locks
 from debloat.lock.format import Item, Lock, LockedPackage
-from debloat.lock.seeds import NEW, carried, normalised_trace, shape, stem
+from debloat.lock.seeds import NEW, carry_over, normalised_trace, shape, stem
 from debloat.rules.recorded import trace as trace_rules
 from tests.support import gates, trees, work
 from tests.support.gates import item, lock
@@ -174,9 +174,9 @@ def resealed(data: bytes) -> bytes:
 
 GOOD = locks.dump(SMALL)
 REFUSED = {
-    "empty": (b"", "no debloat lock"),
-    "foreign": (b'{"lockfileVersion": 3}\n', "no debloat lock"),
-    "binary": (bytes(range(256)) * 10, "no debloat lock"),
+    "empty": (b"", "not a debloat lock"),
+    "foreign": (b'{"lockfileVersion": 3}\n', "not a debloat lock"),
+    "binary": (bytes(range(256)) * 10, "not a debloat lock"),
     "newer": (GOOD.replace(b"debloat-lock\t1", b"debloat-lock\t2", 1), "version '2'"),
     "no version": (b"debloat-lock\n", "version ''"),
     "version of rubbish": (GOOD.replace(b"debloat-lock\t1", b"debloat-lock\tone", 1), "version 'one'"),
@@ -194,7 +194,7 @@ REFUSED = {
     ),
     "an unknown operation": (resealed(GOOD.replace(b"\topen\n", b"\topenly\n")), "is not as"),
     "no image": (resealed(GOOD.replace(b"image\tshop:1\n", b"")), "does not say image"),
-    "a digest of rubbish": (resealed(GOOD.replace(b"recipe\tsha256:", b"recipe\tmd5:")), "is no digest"),
+    "a digest of rubbish": (resealed(GOOD.replace(b"recipe\tsha256:", b"recipe\tmd5:")), "is not a digest"),
 }
 
 
@@ -330,7 +330,7 @@ def test_a_path_is_found_under_its_new_version(
     locked = lock(item(old, package=package), trace=gates.trace(old))
     files = [path for paths in owned.values() for path in paths] + ([new] if new else [])
     world = trees.world(dict.fromkeys(files, "x"), owned=owned)
-    seeds = carried(locked, world.rootfs, world.packages)
+    seeds = carry_over(locked, world.rootfs, world.packages)
     if new is None:
         assert [g.path for g in seeds.gone] == [old]
         assert seeds.gone[0].package == package
@@ -344,7 +344,7 @@ def test_a_path_is_found_under_its_new_version(
 def test_what_is_there_stays_and_what_never_was_is_not_missed() -> None:
     locked = lock(item("/etc/app.conf"), trace=gates.trace("/etc/app.conf", "/etc/never"))
     world = trees.world({"/etc/app.conf": "y"})
-    seeds = carried(locked, world.rootfs, world.packages)
+    seeds = carry_over(locked, world.rootfs, world.packages)
     assert seeds.trace == locked.trace
     assert not seeds.moves
     assert not seeds.gone
@@ -353,13 +353,13 @@ def test_what_is_there_stays_and_what_never_was_is_not_missed() -> None:
 def test_the_newest_of_several_versions_is_taken() -> None:
     locked = lock(item("/opt/v1.2/x"), trace=gates.trace("/opt/v1.2/x"))
     world = trees.world(dict.fromkeys(("/opt/v1.3/x", "/opt/v1.10/x", "/opt/v2/x"), "x"))
-    assert [m.new for m in carried(locked, world.rootfs, world.packages).moves] == ["/opt/v1.10/x"]
+    assert [m.new for m in carry_over(locked, world.rootfs, world.packages).moves] == ["/opt/v1.10/x"]
 
 
 def test_a_file_of_the_lock_is_no_successor() -> None:
     locked = lock(item("/srv/page1.html"), item("/srv/page2.html"), trace=gates.trace("/srv/page1.html"))
     world = trees.world({"/srv/page2.html": "x"})
-    assert [g.path for g in carried(locked, world.rootfs, world.packages).gone] == ["/srv/page1.html"]
+    assert [g.path for g in carry_over(locked, world.rootfs, world.packages).gone] == ["/srv/page1.html"]
 
 
 def test_shapes_and_stems() -> None:

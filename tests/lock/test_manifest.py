@@ -13,8 +13,8 @@ from debloat.debian import dpkg
 from debloat.image.reader import without_engine_made
 from debloat.lock import format as locks
 from debloat.lock.format import Lock
-from debloat.lock.manifest import lock_of, reasons, recipe_digest, whole
-from debloat.lock.seeds import carried
+from debloat.lock.manifest import full_manifest, lock_of, reasons, recipe_digest
+from debloat.lock.seeds import carry_over
 from tests.support.dpkgdb import database
 from tests.support.trees import Table, tree
 
@@ -64,7 +64,7 @@ def locked(directory: Path) -> Lock:
 def again(lock: Lock, directory: Path, **changes: str) -> Lock:
     """The lock applied to a build."""
     world, _ = build(directory, **changes)
-    seeds = carried(lock, world.rootfs, world.packages)
+    seeds = carry_over(lock, world.rootfs, world.packages)
     applied = replace(world, trace=seeds.trace, policy=lock.policy)
     return lock_of(IMAGE, lock.recipe, applied, cut(applied, IMAGE, seeds.healed, directory), seeds.healed)
 
@@ -100,7 +100,7 @@ def test_the_hash_of_a_rewritten_file_is_that_of_the_result(tmp_path: Path) -> N
     lock = lock_of(IMAGE, recipe_digest(Recipe()), world, minimal, ())
     status = "/var/lib/dpkg/status"
     contents = {i.path: i.content for i in lock.manifest}
-    originals = {i.path: i.content for i in whole(world.rootfs, world.packages)}
+    originals = {i.path: i.content for i in full_manifest(world.rootfs, world.packages)}
     assert contents[status] != originals[status]
     assert contents["/usr/bin/tool"] == originals["/usr/bin/tool"]
 

@@ -22,9 +22,9 @@ from debloat.core.recipe import HttpProbe, Scenario
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import PODMAN
 from debloat.record import exercise
-from debloat.record.asks import Ask, Limits, ListensElsewhere
+from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere
 from debloat.record.exercise import Exercise, _Run
-from debloat.record.record import _silent
+from debloat.record.record import _coverage_notes
 from debloat.record.session import Recorded, Session
 from debloat.record.web import request
 
@@ -162,8 +162,8 @@ def test_another_protocol_is_not_asked_in_tls(serve: Any) -> None:
 
 def test_a_port_that_says_nothing_is_given_up_once(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS over TCP takes any greeting for the length of a message that is still to come."""
-    monkeypatch.setattr(exercise, "UNASKED", 0.2)
-    monkeypatch.setattr(exercise, "HANDSHAKE", 0.2)
+    monkeypatch.setattr(exercise, "UNSOLICITED_HTTP_TIMEOUT", 0.2)
+    monkeypatch.setattr(exercise, "TLS_HANDSHAKE_TIMEOUT", 0.2)
     server = serve(lambda first: None)
     assert asked(server) == {"connect 80": "connected"}
     assert server.heard.count(b"G") == 1
@@ -257,8 +257,8 @@ def test_a_signal_at_the_start_of_a_client_ends_the_client(monkeypatch: pytest.M
 def test_a_note_on_what_was_only_connected_to() -> None:
     config = ImageConfig({"ExposedPorts": {"25/tcp": {}, "80/tcp": {}, "143/tcp": {}, "53/udp": {}}})
     image = Image("i", "sha256:0", "linux", "amd64", "", "", config)
-    asked = (Ask("connect", "connect 25", port=25), Ask("http", "GET /", port=80))
-    notes = _silent(image, Exercise(Scenario("default"), asked, (), Recorded()))
+    asked = (ConcreteProbe("connect", "connect 25", port=25), ConcreteProbe("http", "GET /", port=80))
+    notes = _coverage_notes(image, Exercise(Scenario("default"), asked, (), Recorded()))
     assert notes[0] == "nothing listens on the exposed port 143: it was not asked"
     assert notes[1].startswith("port 25 speaks no HTTP and was only connected to")
     assert "--exec" in notes[1]
@@ -275,7 +275,7 @@ def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     assert next(answers) == "never asked"
 
 
-@pytest.mark.parametrize(("port", "silence"), [(53, exercise.IMPATIENT), (8080, 9.0), (2222, 9.0)])
+@pytest.mark.parametrize(("port", "silence"), [(53, exercise.NON_HTTP_TIMEOUT), (8080, 9.0), (2222, 9.0)])
 def test_a_port_of_another_protocol_is_given_up_sooner(port: int, silence: float) -> None:
     assert _Run._silence(port, 9.0) == silence
 
@@ -286,7 +286,7 @@ class Ports(Container):
     def __init__(self, opens: dict[int, int], *words: str) -> None:
         super().__init__(1)
         self._opens, self._looks, self._words = opens, 0, words
-        self.asked = list[str]()
+        self.probes = list[str]()
 
     def command(self, *words: str, timeout: float = 60.0) -> str:
         if words[0] == "await":
@@ -304,7 +304,7 @@ def test_a_client_is_asked_again_when_a_further_port_comes_up(tmp_path: Path) ->
     session = Ports({2000: 0, 1000: 3})
     scenario = Scenario(run=(f"test -e {marker} || {{ touch {marker}; exit 1; }}",))
     run = _Run(cast(Session, session), ImageConfig({}), scenario, Limits(5, 5), {"1000/tcp": 1000, "2000/tcp": 2000})
-    (result,) = run._answers(Ask("run", "run x", command=scenario.run[0]))
+    (result,) = run._answers(ConcreteProbe("run", "run x", command=scenario.run[0]))
     assert result.ok
 
 
@@ -312,7 +312,7 @@ def test_a_client_that_fails_with_all_ports_open_has_failed(tmp_path: Path) -> N
     count = tmp_path / "count"
     session = Ports({80: 0})
     run = _Run(cast(Session, session), ImageConfig({}), Scenario(run=("x",)), Limits(5, 5), {"80/tcp": 80})
-    (result,) = run._answers(Ask("run", "run x", command=f"echo x >>{count}; exit 3"))
+    (result,) = run._answers(ConcreteProbe("run", "run x", command=f"echo x >>{count}; exit 3"))
     assert (result.ok, result.status, count.read_text()) == (False, 3, "x\n")
 
 
@@ -326,7 +326,7 @@ def test_a_client_that_fails_with_all_ports_open_has_failed(tmp_path: Path) -> N
 def test_a_service_that_listens_elsewhere_is_said_to(
     monkeypatch: pytest.MonkeyPatch, opens: dict[int, int], words: tuple[str, ...], said: str
 ) -> None:
-    monkeypatch.setattr(exercise, "ELSEWHERE", 0.0)
+    monkeypatch.setattr(exercise, "LISTENS_ELSEWHERE_TIMEOUT", 0.0)
     run = _Run(cast(Session, Ports(opens, *words)), ImageConfig({}), Scenario(), Limits(60, 5), {"80/tcp": 80})
     with pytest.raises(ListensElsewhere, match=said) as raised:
         run.service(None)
@@ -337,12 +337,12 @@ class Healthy(Ports):
     """A service whose HEALTHCHECK succeeds, and whose exposed port nobody serves."""
 
     def execute(self, name: str, argv: tuple[str, ...], timeout: float) -> ExecResult:
-        self.asked.append(name)
+        self.probes.append(name)
         return ExecResult(0, b"well", b"")
 
 
 def test_a_healthcheck_says_that_a_service_is_ready_whatever_it_exposes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exercise, "SILENT", 0.0)
+    monkeypatch.setattr(exercise, "SILENT_PORT_TIMEOUT", 0.0)
     config = ImageConfig({"Healthcheck": {"Test": ["CMD", "check"]}})
     session = Healthy({})
     run = _Run(cast(Session, session), config, Scenario(), Limits(600, 5), {"80/tcp": 80})
@@ -357,14 +357,14 @@ def test_a_healthcheck_says_that_a_service_is_ready_whatever_it_exposes(monkeypa
 def test_a_note_where_no_page_was_seen(statuses: tuple[int, ...], note: str) -> None:
     results = tuple(ProbeResult(f"http GET :80/{s}", True, s) for s in statuses)
     done = Exercise(Scenario(http=(HttpProbe(),)), (), results, Recorded())
-    notes = " ".join(_silent(Image("a:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({})), done))
+    notes = " ".join(_coverage_notes(Image("a:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({})), done))
     assert note in notes
     assert bool(note) is bool(notes)
 
 
 def test_a_note_where_the_command_is_a_bare_shell() -> None:
     image = Image("a:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({"Cmd": ["bash"]}))
-    shell = Exercise(Scenario(), (Ask("exit", "run CMD"),), (ProbeResult("run CMD", True),), Recorded())
-    assert "bare shell" in _silent(image, shell)[0]
-    told = Exercise(Scenario(args=("bash", "-c", "x")), (Ask("exit", "run x"),), (), Recorded())
-    assert _silent(image, told) == []
+    shell = Exercise(Scenario(), (ConcreteProbe("exit", "run CMD"),), (ProbeResult("run CMD", True),), Recorded())
+    assert "bare shell" in _coverage_notes(image, shell)[0]
+    told = Exercise(Scenario(args=("bash", "-c", "x")), (ConcreteProbe("exit", "run x"),), (), Recorded())
+    assert _coverage_notes(image, told) == []

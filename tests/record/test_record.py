@@ -8,7 +8,7 @@ import pytest
 
 from debloat.core.errors import SensorUnavailable
 from debloat.core.model import Access, Op
-from debloat.record.record import _sound
+from debloat.record.record import _soundness_notes
 from debloat.record.session import Recorded
 from debloat.record.trace import Counters
 
@@ -25,7 +25,7 @@ def counters(**changed: int) -> Counters:
 
 
 def test_a_sound_recording_says_nothing() -> None:
-    assert _sound(Recorded(ACCESSES, (counters(),))) == []
+    assert _soundness_notes(Recorded(ACCESSES, (counters(),))) == []
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_a_sound_recording_says_nothing() -> None:
 )
 def test_why_it_cannot_be_trusted(recorded: Recorded, says: str) -> None:
     with pytest.raises(SensorUnavailable, match=says):
-        _sound(recorded)
+        _soundness_notes(recorded)
 
 
 def test_setuid_programs_that_gained_nothing_are_told() -> None:
-    (note,) = _sound(Recorded(ACCESSES, (counters(forced_no_new_privs=1),)))
+    (note,) = _soundness_notes(Recorded(ACCESSES, (counters(forced_no_new_privs=1),)))
     assert "setuid" in note

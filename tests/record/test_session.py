@@ -8,8 +8,8 @@ import pytest
 
 from debloat.core.model import ImageConfig
 from debloat.core.recipe import RunOptions
-from debloat.engine.base import Channel, ChannelClosed, Engine
 from debloat.core.signals import signal_number
+from debloat.engine.base import Channel, ChannelClosed, Engine
 from debloat.record.session import MAIN, Recorder, Session, container_spec, record_argv
 from debloat.record.trace import parse_marks
 

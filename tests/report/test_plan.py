@@ -16,7 +16,7 @@ from debloat.core.recipe import RunOptions
 from debloat.image.reader import reading_spec
 from debloat.lock.compare import Side, compare
 from debloat.lock.seeds import Gone, Move
-from debloat.plan import Known, Output, Plan, PlannedContainer, PlannedCut, PlannedProbe
+from debloat.plan import AlwaysKept, Output, Plan, PlannedContainer, PlannedCut, PlannedProbe
 from debloat.record.session import Recorder, container_spec
 from debloat.report import planjson, planterminal
 from tests.support import gates, schemadoc, schemas
@@ -66,7 +66,7 @@ RUN = Plan(
     ),
     ready=60.0,
     timeout=20.0,
-    known=(Known("ENTRYPOINT", "/usr/bin/shop"), Known("--trace", "12 paths")),
+    known=(AlwaysKept("ENTRYPOINT", "/usr/bin/shop"), AlwaysKept("--trace", "12 paths")),
     outputs=(Output("image", "shop:1-slim"), Output("lock", "debloat.lock")),
     notes=("a note",),
 )
@@ -101,7 +101,7 @@ HOSTILE = replace(
         replace(container("record", replace(OPTIONS, volumes=(EVIL,), user=EVIL)), scenario=EVIL, program=(EVIL,)),
     ),
     probes=(PlannedProbe(EVIL, "http", EVIL, (80,)), PlannedProbe(EVIL, "exit", EVIL)),
-    known=(Known("COPY", EVIL),),
+    known=(AlwaysKept("COPY", EVIL),),
     cut=replace(APPLIED.cut, moves=(Move(EVIL, EVIL, EVIL),), gone=(Gone(EVIL, EVIL, EVIL),)),  # type: ignore[type-var]
     outputs=(Output("lock", EVIL),),
     notes=(EVIL,),

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+import requests
 
 from debloat.core.errors import DebloatError, UsageError
 from debloat.core.platform import wanted
@@ -363,7 +364,7 @@ def test_a_server_that_sends_drop_by_drop(liar: Server, tmp_path: Path, monkeypa
     """Each drop comes in time, all of them do not: the deadline is over before the first."""
     put(liar, tmp_path)
     monkeypatch.setattr(client, "READ", -1000.0)
-    monkeypatch.setattr(client.requests.Session, "request", _without_timeout(client.requests.Session.request))
+    monkeypatch.setattr(requests.Session, "request", _without_timeout(requests.Session.request))
     assert "it sends too slowly" in refused(liar, tmp_path)
 
 

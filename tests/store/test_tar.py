@@ -18,9 +18,9 @@ def read(data: bytes) -> list[Member]:
     return list(members(lambda size, at: data[at : at + size], len(data)))
 
 
-NAMES = st.text(
-    st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), min_size=1, max_size=150
-).filter(lambda name: name.strip("/.") != "" and not name.endswith("/"))
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=150).filter(
+    lambda name: name.strip("/.") != "" and not name.endswith("/")
+)
 
 
 @given(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from debloat.core.model import Access, Kind, Op, Policy, Trace, Want
 from debloat.footprint import Footprint
 from debloat.gate.findings import GateReport
-from debloat.gate.judge import Drift, Subject, figures, judge
+from debloat.gate.judge import Drift, Subject, judge, manifest_footprint
 from debloat.gate.rules import Rules
 from debloat.lock.compare import Side, compare
 from debloat.lock.format import Item, Lock, LockedPackage
@@ -65,7 +65,7 @@ def lock(*items: Item, packages: Iterable[LockedPackage] = (), **changes: object
 
 
 def footprint_of(value: Lock) -> Footprint:
-    return figures(value.manifest, value.bytes, len(value.packages))
+    return manifest_footprint(value.manifest, value.bytes, len(value.packages))
 
 
 def judged(
@@ -93,7 +93,7 @@ def judged(
         minimal=True,
         before=drift.before if drift else None,
         after=subject.footprint,
-        whole=None,
+        original=None,
         findings=findings,
         checked=checked,
         diff=drift.diff if drift else compare(side, side),

@@ -24,7 +24,7 @@ Pack = Callable[[bytes], bytes]
 _TYPES = {"-> ": tarfile.SYMTYPE, "=> ": tarfile.LNKTYPE}
 
 
-def layer(table: Mapping[str, bytes | str] | Iterable[tuple[str, bytes | str]], **header: Any) -> bytes:
+def layer(table: Mapping[str, Any] | Iterable[tuple[str, Any]], **header: Any) -> bytes:
     """An uncompressed layer; `header` are attributes of each `TarInfo`."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:

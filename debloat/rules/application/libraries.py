@@ -18,7 +18,7 @@ from debloat.rules.application.mentions import MAX_SOURCE, is_source
 from debloat.rules.application.survey import is_application
 from debloat.rules.commands import with_dependencies
 from debloat.rules.interpreters import HEAD
-from debloat.rules.languages.compiled.literals import read_program
+from debloat.rules.languages.compiled.source import read_program
 from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.languages.java.source import strings
 from debloat.rules.languages.shell.rules import is_shell

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from debloat.closure import Rule, World, derived
-from debloat.core.globs import glob_regex, matcher
+from debloat.core.globs import glob_text, matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.core.platform import Platform
 from debloat.image.rootfs import Rootfs
@@ -122,16 +122,22 @@ def canonical(path: str) -> str:
     return f"/usr{path}" if path.startswith(MERGED) else path
 
 
-@dataclass(frozen=True, slots=True)
 class Trigger:
-    """A `when` of a family, compiled; `match` gives what its wildcards stood for."""
+    """A `when` of a family, compiled when a path first comes near it; `match` gives what its wildcards stood for."""
 
-    family: Family
-    regex: re.Pattern[str]
+    __slots__ = ("_fullmatch", "_glob", "family")
+
+    def __init__(self, family: Family, glob: str) -> None:
+        self.family = family
+        self._glob = glob
+        self._fullmatch: Callable[[str], re.Match[str] | None] | None = None
 
     def match(self, path: str) -> tuple[str, ...] | None:
-        found = self.regex.fullmatch(path)
-        return None if found is None else found.groups()
+        if self._fullmatch is None:
+            capturing = glob_text(self._glob).replace("[^/]*", "([^/]*)")
+            self._fullmatch = re.compile(capturing, re.DOTALL).fullmatch
+        match = self._fullmatch(path)
+        return None if match is None else match.groups()
 
 
 class Index:
@@ -148,7 +154,7 @@ class Index:
                 self._add(family, pattern)
 
     def _add(self, family: Family, pattern: str) -> None:
-        trigger = Trigger(family, re.compile(_capturing(pattern)))
+        trigger = Trigger(family, pattern)
         directory, _, name = pattern.rpartition("/")
         if not _wild(pattern):
             self._by_path[pattern].append(trigger)
@@ -181,10 +187,6 @@ class Index:
 
 def _wild(text: str) -> bool:
     return any(char in text for char in "*?[")
-
-
-def _capturing(pattern: str) -> str:
-    return glob_regex(pattern).pattern.replace("[^/]*", "([^/]*)")
 
 
 def literal(text: str) -> str:
@@ -321,11 +323,8 @@ def _index(multiarchs: tuple[str, ...]) -> Index:
     return Index(all_families(), multiarchs)
 
 
-def compile_all(platform: Platform) -> None:
-    """Compile what does not depend on an image, once for the process.
-
-    It takes a tenth of a second that need not be waited for; images with more than one platform compile anew.
-    """
+def prepare(platform: Platform) -> None:
+    """Read the families and index them for images of one platform, once for the process."""
     alone = (platform.multiarch,)
     _index(alone)
     _chosen(alone)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
-from debloat.elf.facts import elf_facts
+from debloat.elf.reading import elf_facts
 from debloat.rules import languages
 from debloat.rules.application.build import asked_packages
 from debloat.rules.commands import with_dependencies

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
+from debloat.core.accounts import Account, accounts
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.application.build import asked_packages
 from debloat.rules.commands import on_path
@@ -48,17 +49,15 @@ OWN_START_UP = (
 
 def login_shells(passwd: str) -> Iterator[tuple[str, str]]:
     """Pairs of an account and its shell, of root and of people, from the text of a passwd(5) file."""
-    return ((account, shell) for account, _, shell in _people(passwd))
+    return ((account.name, account.shell) for account in _people(passwd))
 
 
-def _people(passwd: str) -> Iterator[tuple[str, str, str]]:
-    """Account, home and shell of root and of people who can log in."""
-    for line in passwd.splitlines():
-        fields = line.split(":")
-        if len(fields) == 7 and fields[2].isdecimal() and (int(fields[2]) == 0 or int(fields[2]) >= FIRST_USER):
-            shell = fields[6]
-            if shell.startswith("/") and shell.rpartition("/")[2] not in NO_SHELLS:
-                yield fields[0], fields[5], shell
+def _people(passwd: str) -> Iterator[Account]:
+    """The accounts of root and of people who can log in."""
+    for account in accounts(passwd):
+        person = account.uid.isdecimal() and (int(account.uid) == 0 or int(account.uid) >= FIRST_USER)
+        if person and account.shell.startswith("/") and account.shell.rpartition("/")[2] not in NO_SHELLS:
+            yield account
 
 
 class LoginShells(Rule):
@@ -110,11 +109,11 @@ class LoginFiles(Rule):
         for pattern in START_UP if people else ():
             for path in world.rootfs.glob(pattern):
                 yield self.want(path, entry.path, "read by a login shell")
-        for account, home, _ in people:
-            if home.startswith("/") and (real := world.rootfs.resolve(home).path) is not None:
+        for account in people:
+            if account.home.startswith("/") and (real := world.rootfs.resolve(account.home).path) is not None:
                 for name in OWN_START_UP:
                     for path in world.rootfs.glob(f"{literal(real)}/{name}"):
-                        yield self.want(path, entry.path, f"read when {account} logs in")
+                        yield self.want(path, entry.path, f"read when {account.name} logs in")
 
 
 RULES: tuple[Rule, ...] = (LoginShells(), LoginTools(), LoginFiles())

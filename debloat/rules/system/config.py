@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
+from debloat.core.accounts import home_of
 from debloat.core.model import MOUNT_POINTS, Level, Want
+from debloat.debian.prune import ALIASES, IDENTITY
 from debloat.rules.commands import command
 
 ENGINE_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
@@ -17,12 +19,6 @@ ENGINE_FILES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 
 STATE_DIRECTORIES = ("/tmp", "/var/tmp", "/run", "/var/run")
 """Directories that any program may expect (FHS 3.0, 3.15, 3.18, 5.15); kept empty, with their modes."""
-
-MERGED_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-"""Links into /usr where it is merged (Debian policy 10.1): the form of the system, not a file of one program."""
-
-IDENTITY = ("/etc/os-release", "/usr/lib/os-release", "/etc/debian_version")
-"""What says that this is Debian, and which (os-release(5)); scanners find packages only with these."""
 
 
 class Program(Rule):
@@ -68,20 +64,6 @@ class User(Rule):
             yield self.want(home, "config:User", "HOME")
 
 
-def home_of(passwd: str, user: str) -> str | None:
-    """The home directory of a USER (`name`, `uid`, `name:group`, ...) by the text of passwd(5); None if not there.
-
-    An empty USER is uid 0. A name is tried before a number, as runc does.
-    """
-    wanted = user.partition(":")[0] or "0"
-    rows = [fields for line in passwd.splitlines() if len(fields := line.split(":")) >= 6]
-    for column in (0, 2):
-        for fields in rows:
-            if fields[column] == wanted:
-                return fields[5] if fields[5].startswith("/") else None
-    return None
-
-
 class Directories(Rule):
     """WORKDIR and VOLUME: made by the engine if they are missing, but then without their owner and mode."""
 
@@ -113,7 +95,7 @@ class System(Rule):
 
 
 def _links(world: World) -> Iterator[str]:
-    for path in MERGED_DIRECTORIES:
+    for path in ALIASES:
         entry = world.rootfs.get(path)
         if entry is not None and entry.is_symlink:
             yield path

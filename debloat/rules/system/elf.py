@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
-from debloat.elf.facts import ElfFacts, elf_facts
+from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import Loader, Place, is_musl, musl_path_file, rpath_directories, search, split_path
+from debloat.elf.reading import elf_facts
 
 MAX_TREE = 10_000
 """Objects visited in one program's tree; more than any process has loaded."""

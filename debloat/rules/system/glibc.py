@@ -13,8 +13,9 @@ from types import MappingProxyType
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
-from debloat.elf.facts import ElfFacts, elf_facts
+from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import CACHE, CONF, search
+from debloat.elf.reading import elf_facts
 from debloat.rules.system.elf import loader_of
 
 NSSWITCH = "/etc/nsswitch.conf"

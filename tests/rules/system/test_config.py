@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from debloat.core.model import Level
 from debloat.rules.system import config as rules
@@ -49,29 +47,6 @@ def test_programs(config: dict[str, object], programs: list[str]) -> None:
 
 
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nweb:x:33:33::/var/www:/bin/false\n1000:x:7:7::/seven:\nbad\nrel:x:9:9::x:\n"
-
-
-@pytest.mark.parametrize(
-    ("user", "home"),
-    [
-        ("", "/root"),
-        ("0", "/root"),
-        ("web", "/var/www"),
-        ("33:44", "/var/www"),
-        ("web:audio", "/var/www"),
-        ("1000", "/seven"),
-        ("rel", None),
-        ("nobody", None),
-    ],
-)
-def test_home(user: str, home: str | None) -> None:
-    assert rules.home_of(PASSWD, user) == home
-
-
-@given(st.text(), st.text(max_size=8))
-def test_home_in_any_text(text: str, user: str) -> None:
-    home = rules.home_of(text, user)
-    assert home is None or home.startswith("/")
 
 
 def test_user_keeps_the_databases_and_the_home_but_not_its_files() -> None:

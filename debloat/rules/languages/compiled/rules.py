@@ -2,7 +2,7 @@
 
 The text of a compiled program cannot be read as source is, but its literals lie in the file as they were written: C
 ends each with a NUL, Java begins the next with a small number, .NET doubles their bytes, Go and Rust pack them
-without anything in between. `literals.py` tells those of ELF programs apart.
+without anything in between. `source.py` separates those of ELF programs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from debloat.rules.commands import assumed_packages, on_path
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.knowledge.tools import MAX_TOOL_BYTES
-from debloat.rules.languages.compiled.literals import PACKED, Program, literals, read_program, starts_programs
+from debloat.rules.languages.compiled.source import PACKED, Program, literals, read_program, starts_programs
 from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 

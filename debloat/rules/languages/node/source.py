@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from debloat.core.parsed import cached
 from debloat.rules.cmdline import UNKNOWN_WORD, programs, programs_of_argv
-from debloat.rules.parsed import cached
 from debloat.rules.syntax import nodes, parsed, text_of
 
 if TYPE_CHECKING:

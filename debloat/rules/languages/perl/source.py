@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.core.parsed import cached
 from debloat.rules.comments import Comments
-from debloat.rules.parsed import cached
 
 MAX_SOURCE = 4 << 20
 MAX_STATEMENT = 4000

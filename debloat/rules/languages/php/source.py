@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from debloat.core.parsed import cached
 from debloat.rules.expressions import UNKNOWN, normal
 from debloat.rules.languages.php.values import Values
-from debloat.rules.parsed import cached
 
 MAX_SOURCE = 4 << 20
 """Bytes of a file that are read; larger ones are data."""

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from debloat.core.parsed import cached
 from debloat.rules.cmdline import programs, programs_of_argv
-from debloat.rules.parsed import cached
 
 MAX_PARSED = 1 << 20
 """Larger files are tables or generated code; the outline alone speaks for them."""

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
+from debloat.core.parsed import cached
 from debloat.rules.expressions import UNKNOWN, normal
 from debloat.rules.languages.ruby.values import Values, arguments, method_of
-from debloat.rules.parsed import cached
 from debloat.rules.syntax import text_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tests.support import snippets
 
 ROOT = snippets.ROOT
 UNKNOWN = "\N{HORIZONTAL ELLIPSIS}"
-"""In a message: what is only known when it is said."""
+"""In a message: what is only known at run time."""
 
 OTHERS: Mapping[str, frozenset[str]] = {
     "apt-get": frozenset({"--no-install-recommends"}),
@@ -31,6 +31,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "docker images": frozenset(),
     "docker info": frozenset(),
     "docker load": frozenset({"-i"}),
+    "docker login": frozenset(),
     "docker pull": frozenset(),
     "docker run": frozenset({"--init"}),
     "docker save": frozenset(),
@@ -57,7 +58,7 @@ _DOCKER = re.compile(r"(?<![\w./-])docker (?!command\b)[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class Mention:
     """A text that people read, and where it stands."""
 
     where: str
@@ -83,13 +84,13 @@ def source_options(*patterns: str) -> frozenset[str]:
     return frozenset(name for path in files for name in re.findall(r"\"(--?[a-z][\w-]*)\"", path.read_text()))
 
 
-def messages() -> Iterator[Spoken]:
+def messages() -> Iterator[Mention]:
     """The texts in the code that are more than a word, but for what rules know of other programs' options."""
     for path in sorted((ROOT / "debloat").rglob("*.py")):
         known = path.is_relative_to(ROOT / "debloat" / "rules")
         for line, text in _literals(ast.parse(path.read_text())):
             if " " in text and not text.startswith("#!") and not known:
-                yield Spoken(f"{path.relative_to(ROOT)}:{line}", text)
+                yield Mention(f"{path.relative_to(ROOT)}:{line}", text)
 
 
 def _literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -105,28 +106,28 @@ def _literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def docstrings() -> Iterator[Spoken]:
+def docstrings() -> Iterator[Mention]:
     """What the code says of itself: its code spans name commands too."""
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for path in sorted((ROOT / "debloat").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, kinds) and (text := ast.get_docstring(node)):
-                yield Spoken(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", text)
+                yield Mention(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", text)
 
 
-def helps() -> Iterator[Spoken]:
+def helps() -> Iterator[Mention]:
     """What `--help` of each command says."""
     for command in commands():
         context = click.Context(command, info_name="debloat", **command.context_settings)
-        yield Spoken(f"--help of {command.name}", re.sub(r"^  +-.*?  ", "", command.get_help(context), flags=re.M))
+        yield Mention(f"--help of {command.name}", re.sub(r"^  +-.*?  ", "", command.get_help(context), flags=re.M))
 
 
-def files() -> Iterator[Spoken]:
+def files() -> Iterator[Mention]:
     """The documents, and what other files tell of debloat."""
     names = ["CHANGELOG.md", ".pre-commit-hooks.yaml", "debloat/schemas/*.json"]
     found = [*snippets.documents(), *(path for name in names for path in sorted(ROOT.glob(name)))]
     for path in found:
-        yield Spoken(str(path.relative_to(ROOT)), path.read_text())
+        yield Mention(str(path.relative_to(ROOT)), path.read_text())
 
 
 ABOUT: Mapping[str, tuple[str, ...]] = {
@@ -137,10 +138,10 @@ ABOUT: Mapping[str, tuple[str, ...]] = {
 """Documents about other programs of the project, with the sources of these."""
 
 
-def wrong(said: Spoken) -> Iterator[str]:
+def wrong(mention: Mention) -> Iterator[str]:
     """The names in a text that nothing has."""
-    known = own_options() | source_options(*ABOUT.get(said.where, ()))
-    text = re.sub(r"\\\n\s*", " ", said.text).replace(f"`{UNKNOWN} ", "`docker ")  # the engine's own command
+    known = own_options() | source_options(*ABOUT.get(mention.where, ()))
+    text = re.sub(r"\\\n\s*", " ", mention.text).replace(f"`{UNKNOWN} ", "`docker ")  # the engine's own command
     text = re.sub(r"(?<![\w./-])podman (?=[a-z])", "docker ", text)  # which takes what docker takes
     for command in _commands(text):
         yield from _wrong_command(command)
@@ -151,9 +152,9 @@ def wrong(said: Spoken) -> Iterator[str]:
         yield from sorted(set(_OPTION.findall(rest)) - known - named)
 
 
-def wrong_commands(said: Spoken) -> Iterator[str]:
+def wrong_commands(mention: Mention) -> Iterator[str]:
     """The commands in the code spans of a text that debloat would not take."""
-    for span in _SPAN.findall(said.text):
+    for span in _SPAN.findall(mention.text):
         yield from _wrong_command(span[0] or span[1])
 
 

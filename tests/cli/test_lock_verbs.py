@@ -70,7 +70,7 @@ def test_apply_with_proof(locked: CommandLine, lines: Lines) -> None:
         (("apply", "shop:2", "--verify", "-c", "none.toml"), "cannot read none.toml"),
         (("apply",), "Missing argument 'IMAGE'"),
         (("check", "--lock", "none.lock"), "cannot read the lock none.lock"),
-        (("check", "--format", "pdf"), "'pdf' is no format"),
+        (("check", "--format", "pdf"), "'pdf' is not a format"),
         (("check", "--fail-on", "never"), "'never' is not one of"),
         (("check", "--baseline", "none.json"), "cannot read the baseline none.json"),
         (("check", "--dockerfile", "none"), "cannot read none"),

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -44,7 +45,7 @@ def clear_cache() -> None:
 
 
 class _Cache:
-    """The open file; sqlite3.Error where it cannot be read."""
+    """The open file; sqlite3.Error where it cannot be read. Threads may share it until it is closed."""
 
     def __init__(self, path: Path) -> None:
         import sqlite3
@@ -52,12 +53,13 @@ class _Cache:
         self.error = sqlite3.Error
         self._path = path
         self._new: dict[bytes, bytes] = {}
-        self._file: sqlite3.Connection = sqlite3.connect(path, timeout=0.5)
+        self._asking = threading.Lock()
+        self._file: sqlite3.Connection = sqlite3.connect(path, timeout=0.5, check_same_thread=False)
         self._file.execute("CREATE TABLE IF NOT EXISTS parsed (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
 
     def get(self, key: bytes) -> Any:
         """The value of a key; None where there is none or it is damaged."""
-        with contextlib.suppress(self.error, ValueError, TypeError):
+        with contextlib.suppress(self.error, ValueError, TypeError), self._asking:
             row = self._file.execute("SELECT value FROM parsed WHERE key = ?", (key,)).fetchone()
             if row is not None and _digest(row[0][_CHECK:]) == row[0][:_CHECK]:
                 return json.loads(row[0][_CHECK:])
@@ -122,9 +124,9 @@ def _open(path: Path) -> _Cache | None:
 
 @functools.cache
 def _code() -> bytes:
-    """A digest of the code that reads texts: every rule, and the Python that runs it."""
+    """A digest of the code that reads texts and files: all of this package, and the Python that runs it."""
     digest = hashlib.blake2b(sys.version.encode(), digest_size=32)
-    for path in sorted((Path(__file__).parent).rglob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.digest()
 

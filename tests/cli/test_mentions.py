@@ -6,29 +6,29 @@ import pytest
 
 from debloat.gate.hooks import FILES
 from debloat.lock.format import DEFAULT_NAME
-from tests.support import spoken
-from tests.support.spoken import Spoken
+from tests.support import mentions
+from tests.support.mentions import Mention
 
 
-def told(texts: list[Spoken]) -> list[str]:
-    return [f"{said.where}: {wrong}" for said in texts for wrong in spoken.wrong(said)]
+def wrong_mentions(texts: list[Mention]) -> list[str]:
+    return [f"{mention.where}: {wrong}" for mention in texts for wrong in mentions.wrong(mention)]
 
 
 def test_messages_and_hints() -> None:
-    texts = list(spoken.messages())
-    assert told(texts) == []
-    assert sum("`debloat " in said.text for said in texts) > 25
-    assert any("--trace" in said.text for said in texts)
+    texts = list(mentions.messages())
+    assert wrong_mentions(texts) == []
+    assert sum("`debloat " in mention.text for mention in texts) > 25
+    assert any("--trace" in mention.text for mention in texts)
 
 
 def test_help() -> None:
-    assert told(list(spoken.helps())) == []
+    assert wrong_mentions(list(mentions.helps())) == []
 
 
 def test_documents() -> None:
-    texts = list(spoken.files())
-    assert told(texts) == []
-    assert {said.where for said in texts} >= {
+    texts = list(mentions.files())
+    assert wrong_mentions(texts) == []
+    assert {mention.where for mention in texts} >= {
         "README.md",
         "docs/lock.md",
         "CHANGELOG.md",
@@ -37,7 +37,9 @@ def test_documents() -> None:
 
 
 def test_docstrings() -> None:
-    assert [f"{said.where}: {text}" for said in spoken.docstrings() for text in spoken.wrong_commands(said)] == []
+    assert [
+        f"{mention.where}: {text}" for mention in mentions.docstrings() for text in mentions.wrong_commands(mention)
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_docstrings() -> None:
     ],
 )
 def test_the_check_can_fail(text: str, wrong: str) -> None:
-    found = list(spoken.wrong(Spoken("here", text)))
+    found = list(mentions.wrong(Mention("here", text)))
     assert bool(found) == bool(wrong)
     assert all(wrong in one for one in found)
 

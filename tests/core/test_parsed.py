@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debloat.closure import close
+from debloat.core import parsed
 from debloat.core.model import Closure
-from debloat.rules import all_rules, parsed
+from debloat.rules import all_rules
 from debloat.rules.languages.perl import source as perlparse
 from debloat.rules.languages.php import source as phpsource
 from debloat.rules.languages.python import source

@@ -1,4 +1,4 @@
-"""Engines that lie: whatever an answer is instead of the truth, a run ends well or in one sentence, and leaves nothing.
+"""Malformed answers of engines: with any field null, missing or of another type, a run ends well or in one sentence.
 
 The command line over the real HTTP client, on a fake engine behind a socket.
 """

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debloat.rules.languages.compiled import literals
-from debloat.rules.languages.compiled.literals import AARCH64, X86_64
+from debloat.rules.languages.compiled import source
+from debloat.rules.languages.compiled.source import AARCH64, X86_64
 from tests.support import elves
 
 GO = b"\xff Go buildinf:"
@@ -36,13 +36,13 @@ def _program(
 ) -> bytes:
     """An ELF program with its constants at CONSTANTS, its code at the next whole page, all moved by BASE."""
     page = (CONSTANTS + len(constants) + 0xFFF) & ~0xFFF
-    data += b"".join(struct.pack("<QQQ", BASE, literals.RELATIVE[machine], target) for target in relocated)
+    data += b"".join(struct.pack("<QQQ", BASE, source.RELATIVE[machine], target) for target in relocated)
     code += bytes(-len(code) % 8)
     dynamic = page + len(code) + len(data) + len(symbols or b"")
-    entries = [(literals.RELA, BASE + page + len(code) + len(data) - 24 * len(relocated))] if relocated else []
-    entries += [(literals.RELASZ, 24 * len(relocated))] if relocated else []
+    entries = [(source.RELA, BASE + page + len(code) + len(data) - 24 * len(relocated))] if relocated else []
+    entries += [(source.RELASZ, 24 * len(relocated))] if relocated else []
     if symbols is not None:
-        entries += [(literals.STRTAB, BASE + page + len(code) + len(data)), (literals.STRSZ, len(symbols))]
+        entries += [(source.STRTAB, BASE + page + len(code) + len(data)), (source.STRSZ, len(symbols))]
     entries += [(0, 0)]
     end = dynamic + 16 * len(entries)
     segments = [
@@ -59,7 +59,7 @@ def _program(
     body = head.ljust(CONSTANTS, b"\0") + constants
     body = body.ljust(page, b"\0") + code + data + (symbols or b"")
     body += b"".join(struct.pack("<QQ", *entry) for entry in entries) + debug
-    loaded = struct.pack("<IIQQQQIIQQ", 0, 1, literals.ALLOCATED, 0, CONSTANTS, len(constants), 0, 0, 1, 0)
+    loaded = struct.pack("<IIQQQQIIQQ", 0, 1, source.ALLOCATED, 0, CONSTANTS, len(constants), 0, 0, 1, 0)
     return body + loaded + struct.pack("<IIQQQQIIQQ", 0, 1, 0, 0, end, len(debug), 0, 0, 1, 0)
 
 
@@ -68,15 +68,15 @@ def _addresses(texts: Sequence[bytes]) -> list[int]:
 
 
 def _literals(data: bytes) -> frozenset[str]:
-    return literals.literals(literals.read_program(data))
+    return source.literals(source.read_program(data))
 
 
 def _starts(data: bytes) -> bool:
-    return literals.starts_programs(literals.read_program(data))
+    return source.starts_programs(source.read_program(data))
 
 
 def _loaded(data: bytes) -> bytes:
-    return literals.read_program(data).data
+    return source.read_program(data).data
 
 
 def _told(program: bytes) -> set[str]:

@@ -1,4 +1,4 @@
-"""The texts of a compiled program, each by itself, and whether the program can start others.
+"""The string literals of a compiled program, one by one, and whether the program can start others.
 
 C ends each text with a NUL. Go and Rust pack theirs without anything in between; but every text begins where the
 code or the data of the program points to, so that one ends where the next begins (cmd/link sorts Go's and keeps
@@ -16,10 +16,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import lief
-
-from debloat.elf.facts import read_elf, tag_of
+if TYPE_CHECKING:
+    import lief
 
 GO = (b"\xff Go buildinf:", b"Go build ID:")
 PACKED = (*GO, b"/rustc/", b"/usr/src/rustc-", b"RUST_BACKTRACE")
@@ -37,6 +37,7 @@ LITTLE_64 = b"\2\1"
 """Class and byte order (e_ident) of the files that are read."""
 STRTAB, RELA, RELASZ, STRSZ = 5, 7, 8, 10
 EXECUTABLE, ALLOCATED = 1, 2
+LOAD = 1
 WITHOUT_BYTES = (0, 8)
 """Types of sections that lie nowhere in the file: SHT_NULL and SHT_NOBITS (elf(5))."""
 X86_64, AARCH64 = 62, 183
@@ -108,6 +109,8 @@ class Program:
 
 def read_program(data: bytes) -> Program:
     """A program from the bytes of its file, whatever they are."""
+    from debloat.elf.parser import read_elf
+
     return read_elf(data, _program) or Program(data)
 
 
@@ -134,8 +137,10 @@ def starts_programs(program: Program) -> bool:
 
 def _program(data: bytes, binary: lief.ELF.Binary) -> Program:
     """The program as LIEF reads its headers; of those that do not fit the file, only the bytes."""
+    from debloat.elf.parser import tag_of
+
     data = without_unloaded_sections(data, binary)
-    loaded = [s for s in itertools.islice(binary.segments, MAX_SEGMENTS) if s.type == lief.ELF.Segment.TYPE.LOAD]
+    loaded = [s for s in itertools.islice(binary.segments, MAX_SEGMENTS) if int(s.type) == LOAD]
     segments = tuple(
         _Segment(s.file_offset, s.virtual_address, s.physical_size, bool(int(s.flags) & EXECUTABLE)) for s in loaded
     )

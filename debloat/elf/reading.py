@@ -1,0 +1,61 @@
+"""Facts from the ELF files of an image, each read once; what an earlier run has read is not read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from typing import Any
+
+from debloat.core.parsed import cached
+from debloat.elf.facts import HEADER, MAGIC, DlopenFeature, ElfFacts, looks_like_elf
+from debloat.image.rootfs import Rootfs
+
+
+def parse_elf(data: bytes) -> ElfFacts | None:
+    """The facts of an ELF image; None for what is no ELF file or is damaged beyond reading. Never raises."""
+    return _parsed(data) if looks_like_elf(data) else None
+
+
+def _from_json(fields: dict[str, Any] | None) -> ElfFacts | None:
+    if fields is None:
+        return None
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    dlopens = tuple(DlopenFeature(tuple(names), *rest) for names, *rest in fields["dlopens"])
+    return ElfFacts(**{**fields, **lists, "dlopens": dlopens})
+
+
+def _to_json(facts: ElfFacts | None) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    fields = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
+    return {**fields, "dlopens": [dataclasses.astuple(feature) for feature in facts.dlopens]}
+
+
+@cached(_to_json, _from_json)
+def _parsed(data: bytes) -> ElfFacts | None:
+    from debloat.elf.parser import parse
+
+    return parse(data)
+
+
+_CACHE: weakref.WeakKeyDictionary[Rootfs, dict[str, ElfFacts | None]] = weakref.WeakKeyDictionary()
+
+
+def elf_facts(rootfs: Rootfs, path: str) -> ElfFacts | None:
+    """The facts of the file that `path` leads to; None where it is no ELF file.
+
+    Kept per file for the life of the root file system, whose contents never change.
+    """
+    known = _CACHE.setdefault(rootfs, {})
+    if path in known:
+        return known[path]
+    entry = rootfs.lookup(path)
+    if entry is None or not entry.is_file or entry.size < HEADER:
+        facts = None
+    elif entry.path in known:
+        facts = known[entry.path]
+    else:
+        is_elf = rootfs.read(entry.path, len(MAGIC)) == MAGIC
+        facts = known[entry.path] = parse_elf(rootfs.read(entry.path)) if is_elf else None
+    known[path] = facts
+    return facts

@@ -1,0 +1,103 @@
+"""Concrete probes: what a recipe and the image's configuration come to for the container of one scenario."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from debloat.core.errors import OriginalFails, UsageError
+from debloat.core.model import ImageConfig
+from debloat.core.recipe import HttpProbe, Scenario
+
+END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
+
+
+class NothingToProbe(OriginalFails):
+    """The container stays up, and neither the user nor the image says what it should answer."""
+
+
+class ListensElsewhere(OriginalFails):
+    """The service listens, but not on a port that the image exposes, nor where others can reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits in seconds: until a service is ready, and for the answer to one probe."""
+
+    ready: float = 60.0
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConcreteProbe:
+    """A probe with all that it takes to make it; `name` is its name in reports.
+
+    `kind` is `http` (`http`, `port`), `connect` (`port`), `exec` (`argv`, in the container), `run` (`command`, on this
+    machine), `exit` (the program runs to its end) or `default` (`port`, of which it is not known yet what it speaks).
+    """
+
+    kind: str
+    name: str
+    http: HttpProbe = HttpProbe()
+    port: int = 0
+    argv: tuple[str, ...] = ()
+    command: str = ""
+
+
+def published_ports(
+    scenario: Scenario, config: ImageConfig, probes: Iterable[ConcreteProbe] | None = None
+) -> tuple[str, ...]:
+    """The ports to publish (`80/tcp`), sorted: those that the image exposes over TCP, and those that probes name."""
+    named = {port.port for port in scenario.http} | {probe.port for probe in probes or ()}
+    exposed = {port for port in config.ports if port.endswith("/tcp")}
+    return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
+
+
+def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object]) -> bool | None:
+    """Whether a scenario's container is probed (True) or run to its end (False); None if only its run can show it.
+
+    A container with other arguments than the image's is a service if it listens on one of its ports.
+    """
+    if scenario.probes or (scenario.args is None and (config.healthcheck or ports)):
+        return True
+    return None if scenario.args is not None and ports else False
+
+
+def concrete_probes(scenario: Scenario, config: ImageConfig, ports: Iterable[int]) -> list[ConcreteProbe]:
+    """The probes of a service: the scenario's, or by default HEALTHCHECK, then HTTP or a connect on each port.
+
+    NothingToProbe where there are neither.
+    """
+    probes: list[ConcreteProbe] = []
+    if not scenario.probes:
+        if config.healthcheck:
+            probes.append(ConcreteProbe("exec", "healthcheck", argv=healthcheck_command(config)))
+        probes += [ConcreteProbe("default", f"port {port}", port=port) for port in ports]
+        if not probes:
+            raise NothingToProbe("the container exposes no port and has no HEALTHCHECK", END_HINT)
+        return probes
+    probes += [ConcreteProbe("http", probe.name, http=probe, port=probe.port) for probe in scenario.http]
+    probes += [ConcreteProbe("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
+    probes += [ConcreteProbe("run", f"run {c}", command=c) for c in scenario.run]
+    return probes
+
+
+def healthcheck_command(config: ImageConfig) -> tuple[str, ...]:
+    """The HEALTHCHECK as an argument vector."""
+    check = config.healthcheck
+    return check[1:] if check[0] == "CMD" else (*config.shell, *check[1:])
+
+
+def ports_of(probe: ConcreteProbe, ports: Sequence[int]) -> Sequence[int]:
+    """The ports that an HTTP probe is made on, of those that are published; UsageError where there is none."""
+    if not (probe.port or ports):
+        raise UsageError(
+            f"{probe.name}: the image exposes no port", "write the port in the probe (--http :8080/), or EXPOSE it"
+        )
+    return [probe.port] if probe.port else ports
+
+
+def run_to_end_probe(scenario: Scenario) -> ConcreteProbe:
+    """The probe of a container that is not a service: its output and exit code."""
+    return ConcreteProbe("exit", f"run {scenario.name}" if scenario.args is not None else "run CMD")
