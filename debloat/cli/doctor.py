@@ -69,10 +69,11 @@ def examine(engines: Engines) -> Iterator[Diagnosis]:
         yield Diagnosis("engine", False, error.message, error.hint)
         yield Diagnosis("without an engine", True, WITHOUT)
         return
+    api = f", API {info.api}" if info.api else ""
     yield Diagnosis(
         "engine",
         True,
-        f"{info.name} {info.version}{f', API {info.api}' * bool(info.api)}, {info.os}/{info.architecture}{ROOTLESS * info.traits.rootless}",
+        f"{info.name} {info.version}{api}, {info.os}/{info.architecture}{ROOTLESS * info.traits.rootless}",
     )
     yield Diagnosis("kernel", True, info.kernel)
     yield Diagnosis("storage", True, f"{info.storage}, {STORES[info.traits.store]}")

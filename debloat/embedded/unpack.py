@@ -52,7 +52,7 @@ class Stack(Overlay):
             tree.finish(self._nodes)
 
     def _lay_one(self, path: str, member: Member, tree: Tree | None) -> None:
-        if tree is None or path == "/":
+        if path == "/":
             self._put(path, member, self._layers[-1])
             if tree is not None:
                 tree.root(member)
@@ -61,7 +61,12 @@ class Stack(Overlay):
         origin = self._at(member_path(member.link)) if member.kind == _LINK else ""
         below = self.layer_of(origin) if origin in self._numbers.places else 0
         self._put(path, member, self._layers[-1])
-        tree.put(path, member, self._nodes, origin, below)
+        if tree is not None:
+            tree.put(path, member, self._nodes, origin, below)
+        if path in self._numbers.places:
+            # A file that gets one more name comes up with all of them, as on an overlay that is written to.
+            mine = (self._layers[-1], 0, 0)
+            self._numbers.places.update(dict.fromkeys((path, origin) if origin else (path,), mine))
 
     def _at(self, path: str) -> str:
         """The path at which a name of the layer ends up."""
@@ -144,7 +149,9 @@ class Tree:
         replaces = path in self._absent
         if path in self._others or replaces or (path in self._made and member.kind != b"5"):
             self._clear(path)
-        _MAKERS[member.kind](self, self._root + path, path, member, self._origin(origin, below))
+        if origin:
+            self._raise(origin, below, nodes)
+        _MAKERS[member.kind](self, self._root + path, path, member, self._root + origin)
         if member.kind == b"5":
             self._made.add(path)
             if replaces:
@@ -184,10 +191,17 @@ class Tree:
             self._absent.discard(path)
             self._others.discard(path)
 
-    def _origin(self, origin: str, below: int) -> str:
-        if not origin or origin in self._others:
-            return origin and self._root + origin
-        return self._below(below) + origin
+    def _raise(self, path: str, below: int, nodes: dict[str, Entry]) -> None:
+        """Bring a file of a lower layer into this one."""
+        if path not in self._others and not self._flat:
+            self._parents(path.rpartition("/")[0] or "/", nodes)
+            source, place = self._below(below) + path, self._root + path
+            shutil.copy2(source, place, follow_symlinks=False)
+            status = os.lstat(source)
+            os.chown(place, status.st_uid, status.st_gid, follow_symlinks=False)
+            if not os.path.islink(place):
+                os.chmod(place, stat.S_IMODE(status.st_mode))
+            self._others.add(path)
 
     def _directory(self, place: str, path: str, member: Member, origin: str) -> None:
         if path not in self._made:
@@ -227,12 +241,7 @@ class Tree:
         os.utime(place, ns=(member.mtime * 10**9,) * 2, follow_symlinks=False)
 
     def _link(self, place: str, path: str, member: Member, origin: str) -> None:
-        try:
-            os.link(origin, place, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EMLINK):
-                raise
-            shutil.copy2(origin, place, follow_symlinks=False)
+        os.link(origin, place, follow_symlinks=False)
         if not os.path.islink(place):
             found = os.stat(place)
             if (found.st_uid, found.st_gid) != (member.uid, member.gid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -114,7 +115,7 @@ def test_the_end_of_a_program(engine: Engine) -> None:
 
 def test_a_program_that_is_not_there(engine: Engine) -> None:
     container = engine.create(spec("/no/such/program"))
-    with pytest.raises((UsageError, EngineUnavailable), match="no such file|No such file"):
+    with pytest.raises((UsageError, EngineUnavailable), match=r"[Nn]o such file"):
         engine.start(container)
 
 
@@ -155,7 +156,8 @@ def _as_docker(told: str, engine: Engine) -> str:
 )
 def test_whose_a_program_is(engine: Engine, user: str, groups: tuple[str, ...], uid: str, gids: str) -> None:
     told = shell(engine, "id -u; id -G; echo written >/dev/stdout", user=user, group_add=groups).splitlines()
-    assert told[0] == uid and told[2] == "written"
+    assert told[0] == uid
+    assert told[2] == "written"
     assert set(told[1].split()) == set(gids.split())
 
 
@@ -265,7 +267,8 @@ def test_a_signal_by_any_name(engine: Engine) -> None:
     while not engine.logs(container)[0] and time.monotonic() < deadline:
         time.sleep(0.01)
     assert engine.wait(container, 0.05) is None
-    assert engine.state(container).running and engine.state(container).pid > 0
+    assert engine.state(container).running
+    assert engine.state(container).pid > 0
     engine.kill(container, "SIGUSR1")
     assert engine.wait(container, 20) == 5
     assert engine.logs(container)[0] == b"set\ncaught\n"
@@ -276,7 +279,8 @@ def test_output_is_bounded(engine: Engine) -> None:
     engine.start(container)
     assert engine.wait(container, 60) == 0
     text = engine.logs(container)[0]
-    assert len(text) <= 1 << 20 and text.endswith(b"\nlast\n")
+    assert len(text) <= 1 << 20
+    assert text.endswith(b"\nlast\n")
 
 
 def tar_of(**files: str) -> bytes:
@@ -302,9 +306,11 @@ def test_files_in_and_out(engine: Engine) -> None:
         assert (tar.getmember("data/put").mode & 0o7777, tar.getmember("data/put").uid) == (0o640, 4000)
     with tarfile.open(fileobj=io.BytesIO(b"".join(engine.export(container)))) as tar:
         names = {m.name.removeprefix("./") for m in tar}
-        assert {"opt/own", "usr/bin/dash", "etc/passwd"} <= names and "etc/issue" not in names
+        assert {"opt/own", "usr/bin/dash", "etc/passwd"} <= names
+        assert "etc/issue" not in names
     made = engine.changes(container)
-    assert "/opt/own" in made and "/etc/passwd" not in made
+    assert "/opt/own" in made
+    assert "/etc/passwd" not in made
 
 
 def test_links_of_an_image_lead_nowhere_else(engine: Engine, tmp_path: Path) -> None:
@@ -316,10 +322,8 @@ def test_links_of_an_image_lead_nowhere_else(engine: Engine, tmp_path: Path) -> 
     deadline = time.monotonic() + 20
     while engine.run(container, ["test", "-L", "/data/way"]).exit_code and time.monotonic() < deadline:
         time.sleep(0.01)
-    try:
+    with contextlib.suppress(EngineUnavailable):  # there is no such directory in the container
         engine.put(container, "/data/way", tar_of(put="one\n"))
-    except EngineUnavailable:
-        pass  # there is no such directory in the container
     assert not list(outside.iterdir())
 
 
