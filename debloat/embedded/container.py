@@ -343,10 +343,13 @@ def left(place: Place) -> list[tuple[str, str]]:
     return found
 
 
-def remove_left(place: Place, known: runtime.Runtime | None, identifier: str) -> None:
-    """End and remove a container of a process that is gone; its mounts went with its programs."""
+def remove_left(place: Place, known: runtime.Runtime, identifier: str) -> None:
+    """End and remove a container of a process that is gone; its mounts go with its programs.
+
+    Called among mounts of one's own, for the runtime may refuse the machine's cgroups.
+    """
     directory = place.containers / identifier
-    if known is not None and directory.is_dir():
+    if directory.is_dir():
         argv = known.argv(directory / "state", directory / "log", "delete", "--force", identifier)
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(argv, capture_output=True, timeout=END_LIMIT)

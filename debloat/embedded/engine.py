@@ -321,7 +321,7 @@ class EmbeddedEngine:
         if found is not None:
             found.remove()
         elif (self._place.containers / container).is_dir():
-            containers.remove_left(self._place, self._runtime, container)
+            self._namespace.call(lambda: containers.remove_left(self._place, self._runtime, container))
 
     def logs(self, container: str) -> tuple[bytes, bytes]:
         return self._container(container).output()
