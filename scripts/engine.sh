@@ -37,4 +37,8 @@ if ! command -v docker >/dev/null || ! answers; then
         done
     fi
 fi
+# What debloat's own engine runs containers with; Docker brings runc.
+if ! command -v crun >/dev/null && ! command -v runc >/dev/null && [ "$(id -u)" = 0 ]; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends crun >/dev/null
+fi
 scripts/bootstrap-base.sh "$@"
