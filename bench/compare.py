@@ -101,6 +101,11 @@ def _hostile(result: dict[str, Any]) -> Iterator[Figure]:
         yield Figure(f"{row['reader']}: growth", row["ratio"], 0.25)
 
 
+def _apply(result: dict[str, Any]) -> Iterator[Figure]:
+    for row in result["forms"]:
+        yield Figure(f"{row['name']}: CPU, s", row["cpu"]["median"], 0.2)
+
+
 FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "generality": _generality,
     "cost": _cost,
@@ -108,4 +113,5 @@ FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "growth": _growth,
     "import": _import,
     "hostile": _hostile,
+    "apply": _apply,
 }
