@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from debloat.cli.why import explain
 from debloat.closure import World, close
 from debloat.core.model import Access, ImageConfig, Level, Op, Policy, Trace
 from debloat.debian.prune import prune
@@ -118,6 +119,12 @@ def test_the_payload_is_programs_and_data_with_the_packages_that_carry_them() ->
     world = image(f"{INSTALL}gis-bin")
     assert parts(world, "gis-bin") == ("gis-bin", "gis-data")
     assert trees.paths(close(world, RULES)) == ["/usr/bin/gisinfo", "/usr/bin/gistranslate", "/usr/share/gis/epsg.csv"]
+
+
+def test_why_says_what_was_taken_for_the_build() -> None:
+    world = image(f"{INSTALL}curl && curl https://x")
+    told = explain(world, close(world, RULES), "/usr/bin/curl")
+    assert any(line.startswith("  curl was taken for the build: RUN apt-get install") for line in told)
 
 
 def test_libraries_that_are_preloaded_by_name() -> None:
