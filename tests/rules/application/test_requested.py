@@ -19,7 +19,10 @@ ELF = ("0755", "\x7fELF")
 PACKAGES = {
     "gis-bin": ["/usr/bin/gisinfo", "/usr/bin/gistranslate", "/usr/share/doc/gis-bin/copyright", "/etc/init.d/gis"],
     "libgis36": ["/usr/lib/libgis.so.36"],
-    "gis-data": ["/usr/share/gis/epsg.csv", "/usr/share/man/man1/gis.1"],
+    "gis-data": [
+        *("/usr/share/gis/epsg.csv", "/usr/share/man/man1/gis.1", "/usr/share/i18n/locales/en_US"),
+        *("/usr/share/gis/t/TestLib.pm", "/usr/share/gis/t/010_convert.t", "/usr/share/gis/testsuite"),
+    ],
     "gis-plugins": ["/usr/lib/gisplugins/jp2.so"],
     "curl": ["/usr/bin/curl"],
     "certs": ["/usr/sbin/update-certs", "/usr/share/certs/root.crt"],
