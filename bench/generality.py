@@ -54,6 +54,7 @@ EXPLAINED = 1.8
 
 REASONS: dict[str, str] = {
     "git": "the service uses little of git, whose other commands stay, with Perl and the libraries of curl",
+    "mariadb": "server and client were asked for, with twenty tools that each have 5 MB of the server linked into them",
     "multiarch": "a small program between two C libraries with all their encodings, and Python's standard library",
     "pdf": "the fonts' library imports SciPy, NumPy and SymPy for uses that no check makes",
     "proxy": "GCC compiles the configuration at run time, and stays with link-time optimisation and static libraries",
