@@ -18,7 +18,6 @@ import docker.errors
 import pytest
 
 from debloat.cli.main import main
-from debloat.core.errors import OriginalFails
 from debloat.engine.client import open_client
 from debloat.engine.endpoint import Endpoint
 from debloat.engine.libpod import API
@@ -72,10 +71,10 @@ class Engine:
         assert code == 0, f"debloat {' '.join(argv)} on {self.setup.title}: exit code {code}\n{err}"
         return out
 
-    def refused(self, *argv: str, directory: Path) -> str:
-        """What a command line that must fail for the image's sake says on standard error."""
-        code, out, err = self._run(argv, directory)
-        assert (code, out) == (OriginalFails.exit_code, "")
+    def refused(self, *argv: str, directory: Path, code: int) -> str:
+        """What a command line that must fail with an exit code says on standard error."""
+        ended, out, err = self._run(argv, directory)
+        assert (ended, out) == (code, ""), err
         return err
 
     def _run(self, argv: tuple[str, ...], directory: Path | None) -> tuple[int, str, str]:

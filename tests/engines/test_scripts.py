@@ -50,7 +50,15 @@ def test_nothing_is_left_of_an_engine(name: str, more: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("script", ["docker.sh", "podman.sh"])
 @pytest.mark.parametrize(
     "argv",
-    [(), ("start",), ("start", "Name", "trixie", "classic"), ("start", "n", "trixie", "zfs"), ("stop",), ("go",)],
+    [
+        (),
+        ("start",),
+        ("start", "Name", "trixie", "classic"),
+        ("start", "n", "trixie", "zfs"),
+        ("stop",),
+        ("root",),
+        ("go",),
+    ],
 )
 def test_a_wrong_word_is_said(script: str, argv: tuple[str, ...]) -> None:
     done = subprocess.run([SCRIPTS / script, *argv], capture_output=True, text=True)

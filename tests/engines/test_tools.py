@@ -12,6 +12,7 @@ import pytest
 
 from debloat.cli.main import main
 from debloat.engine.docker import connect
+from tests.engines.builders import buildx
 from tests.engines.conftest import Engine, Engines
 from tests.engines.setups import CI, HERE, SETUPS, Setup, root_of
 from tests.integration.programs import STATIC, static
@@ -54,13 +55,6 @@ def test_skopeo_reads_the_archives(engines: Engines, containerd: Engine, transpo
     assert json.loads(read.stdout)["rootfs"]["diff_ids"] == [made["layer"]]
 
 
-def buildx(engine: Engine, place: Path) -> list[str]:
-    """The words that begin a build on an engine, by the buildx of its release."""
-    plugins = root_of(engine.setup.words[0]) / "usr/libexec/docker/cli-plugins"
-    (place / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(plugins)]}))
-    return ["docker", "--config", str(place), "--host", engine.endpoint, "buildx", "build"]
-
-
 @pytest.mark.parametrize("setup", [s for s in SETUPS if "containerd" in s.words], ids=lambda setup: setup.name)
 def test_one_of_the_images_of_an_index(engines: Engines, setup: Setup, tmp_path: Path) -> None:
     """The engine's own, or the one that is named, where the engine can describe that."""
@@ -72,7 +66,14 @@ def test_one_of_the_images_of_an_index(engines: Engines, setup: Setup, tmp_path:
     (tmp_path / "Dockerfile").write_text(
         'FROM scratch\nARG TARGETARCH\nCOPY show /show\nCOPY greeting-$TARGETARCH /greeting\nCMD ["/show"]\n'
     )
-    argv = [*buildx(engine, tmp_path), "--platform", "linux/amd64,linux/386", "-t", image, str(tmp_path)]
+    argv = [
+        *buildx(engine.endpoint, engine.setup.words[0], tmp_path),
+        "--platform",
+        "linux/amd64,linux/386",
+        "-t",
+        image,
+        str(tmp_path),
+    ]
     subprocess.run(argv, check=True, capture_output=True)
     with engine.chosen():
         described = connect().info().traits.shows_platforms
@@ -98,7 +99,7 @@ def test_an_index_that_changes_with_each_build_is_one_image(containerd: Engine, 
     (context / "Dockerfile").write_text(f'FROM {BASE}\nCMD ["cat", "/etc/debian_version"]\n')
     subprocess.run(f"docker save {BASE} | docker --host {containerd.endpoint} load", shell=True, check=True)
     ids, locks = [], []
-    argv = buildx(containerd, tmp_path)
+    argv = buildx(containerd.endpoint, SUITE, tmp_path)
     try:
         for number in range(2):
             subprocess.run([*argv, "--provenance", "true", "-t", "attested:1", str(context)], check=True)
