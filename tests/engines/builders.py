@@ -61,10 +61,11 @@ def buildah(directory: Path, image: str, bases: Sequence[str], suite: str) -> No
 _BUILDAH = """
 place=$1 image=$2 limits=$3
 export HOME=/root
-set -- buildah --storage-driver overlay --root "$place/storage" --runroot "$place/run"
-for base in "$place"/debian-*.tar; do "$@" pull --quiet "docker-archive:$base"; done
-"$@" build --format docker --isolation chroot --network host $limits --pull-never -t "localhost/$image" "$place/context"
-"$@" push --quiet "localhost/$image" "docker-archive:$place/built.tar:localhost/$image"
+buildah() { command buildah --storage-driver overlay --root "$place/storage" --runroot "$place/run" "$@"; }
+for base in "$place"/debian-*.tar; do buildah pull --quiet "docker-archive:$base"; done
+buildah build --format docker --isolation chroot --network host --cap-add mknod $limits --pull-never \\
+    --tag "localhost/$image" "$place/context"
+buildah push --quiet "localhost/$image" "docker-archive:$place/built.tar:localhost/$image"
 """
 
 

@@ -120,10 +120,10 @@ def services(image: str, certificates: str) -> Iterator[list[str]]:
         words = ["--privileged", "--network", name, "--network-alias", "docker", "--label", LABEL, "--name", name]
         words += ["-v", f"{name}:/certs/client", "-v", "/var/lib/docker", "-e", f"DOCKER_TLS_CERTDIR={certificates}"]
         docker("run", "-d", *words, image, "sh", "-euc", SERVICE)
-        wait = "for try in $(seq 300); do docker version && exit; sleep 0.2; done; exit 1"
+        wait = "for try in $(seq 600); do docker version && exit; sleep 0.2; done; exit 1"
         docker("exec", name, "sh", "-c", wait)
         save = subprocess.Popen(["docker", "save", fixtures.build(FIXTURE)], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "exec", "-i", name, "docker", "load"], stdin=save.stdout, check=True)
+        subprocess.run(["docker", "exec", "-i", name, "docker", "load", "-q"], stdin=save.stdout, check=True)
         assert save.wait() == 0
         yield ["--network", name, "-v", f"{name}:/certs/client:ro"]
         left = docker("exec", name, "docker", "ps", "--all", "--quiet")
@@ -167,7 +167,6 @@ debloat build . -q --build-option "--network none"
 debloat check -q --probe
 debloat apply {fixtures.tag(FIXTURE)} -q -t {NAME}:applied
 debloat why {fixtures.tag(FIXTURE)} /usr/sbin/nginx
-debloat sbom {NAME}:locked >sbom.json
 docker rmi {NAME}:latest {NAME}:slim {NAME}:locked {NAME}:applied >&2
 """
 """What a job may do beside checking, by the names that it has for all of it."""

@@ -19,7 +19,7 @@ from debloat.engine.base import PENDING_REPOSITORY, RUN_LABEL
 from debloat.engine.docker import connect
 from tests.engines import table
 from tests.engines.conftest import Engine
-from tests.engines.setups import CI, HERE, SETUPS
+from tests.engines.setups import CI, FIXTURES, HERE, SETUPS
 from tests.support import fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -54,7 +54,7 @@ def nothing_left(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "fixture"),
-    [pytest.param(setup, fixture, id=f"{setup.name}-{fixture}") for setup in SETUPS for fixture in setup.fixtures],
+    [pytest.param(setup, fixture, id=f"{setup.name}-{fixture}") for setup in SETUPS for fixture in FIXTURES],
     indirect=["engine"],
 )
 def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
@@ -62,7 +62,7 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
 
     Locks hold the trace too, and in which probe a worker first reads a file is up to the clock.
     """
-    image, target = engine.have(fixture), f"debloat-matrix/{fixture}:slim"
+    image, target = fixtures.tag(fixture), f"debloat-matrix/{fixture}:slim"
     if engine.setup.rootless and fixture in DEVICES:
         fails_for_want_of_devices(engine, image, fixture)
         return
@@ -280,7 +280,7 @@ SAID: dict[str, dict[str, str]] = {}
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
-    image = engine.have(FIXTURE)
+    image = fixtures.tag(FIXTURE)
     found, said = VERBS[verb](engine, image), SAID.setdefault(verb, {})
     if engine.setup.rootless and verb == "diff":
         assert "/dev/full" not in found

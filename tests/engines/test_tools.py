@@ -38,7 +38,7 @@ def remove(engine: Engine, *images: str) -> None:
 def test_skopeo_reads_the_archives(engines: Engines, containerd: Engine, transport: str) -> None:
     """By transport and name, down to the bytes of the configuration."""
     engine, target = engines.get(HERE), "debloat-matrix/skopeo:slim"
-    image, recipe = engine.have("nginx"), str(fixtures.FIXTURES / "nginx" / "debloat.toml")
+    image, recipe = fixtures.tag("nginx"), str(fixtures.FIXTURES / "nginx" / "debloat.toml")
     argv = (image, "-q", "-c", recipe, "--level", "exact", "-t", target, "--json", "skopeo.json")
     engine.debloat(*argv, "--output", f"{transport}:skopeo.tar")
     remove(engine, target)
