@@ -61,6 +61,14 @@ exec dockerd --host unix:///var/run/docker.sock --iptables=false --ip6tables=fal
 """
 
 
+DAEMON = (
+    *(f"--cap-add={name}" for name in ("DAC_READ_SEARCH", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE")),
+    *(f"--security-opt={name}=unconfined" for name in ("apparmor", "seccomp", "systempaths")),
+    *("--device-cgroup-rule=a *:* rwm", "--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup"),
+)
+"""What a daemon needs of `--privileged`, which is refused where the machine itself lacks one of the capabilities."""
+
+
 def docker(*words: str, **more: object) -> str:
     done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=600, **more)  # type: ignore[call-overload]
     assert done.returncode == 0, f"docker {' '.join(words[:6])}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
@@ -117,7 +125,7 @@ def services(image: str, certificates: str) -> Iterator[list[str]]:
     docker("network", "create", "--label", LABEL, name)
     try:
         docker("volume", "create", "--label", LABEL, name)
-        words = ["--privileged", "--network", name, "--network-alias", "docker", "--label", LABEL, "--name", name]
+        words = [*DAEMON, "--network", name, "--network-alias", "docker", "--label", LABEL, "--name", name]
         words += ["-v", f"{name}:/certs/client", "-v", "/var/lib/docker", "-e", f"DOCKER_TLS_CERTDIR={certificates}"]
         docker("run", "-d", *words, image, "sh", "-euc", SERVICE)
         wait = "for try in $(seq 600); do docker version && exit; sleep 0.2; done; exit 1"

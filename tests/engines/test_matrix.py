@@ -227,7 +227,7 @@ def hook(engine: Engine, image: str) -> str:
         engine.debloat("hook", "run", image, directory=work)
     (work / "debloat.toml").write_text('[budget]\nmax_size = "1MB"\n')
     said = engine.refused("hook", "run", image, directory=work, code=GateFailed.exit_code)
-    return next(line for line in said.splitlines() if "budget-max-size" in line)
+    return next(line for line in said.splitlines() if line.startswith("  budget-max-size: "))
 
 
 def doctor(engine: Engine, image: str) -> str:
