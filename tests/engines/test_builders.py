@@ -109,6 +109,9 @@ def seen(workspace: Workspace, reference: str, recipe: Recipe, trace: Trace, bin
     rootfs = open_rootfs(workspace, image, binary)
     world = world_of(image, rootfs, dpkg.read(rootfs), recipe, trace)
     minimal = cut(world, image, (), workspace.directory)
-    kept = frozenset(kept.entry.path for kept in minimal.kept)
-    sets = (frozenset(asked(world)) for asked in (application, shipped, asked_packages))
-    return Seen(*sets, kept)
+    return Seen(
+        application=frozenset(application(world)),
+        shipped=frozenset(shipped(world)),
+        asked=frozenset(asked_packages(world)),
+        kept=frozenset(kept.entry.path for kept in minimal.kept),
+    )
