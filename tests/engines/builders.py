@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.engines.setups import HOME, SCRIPTS, copy_image, root_of
@@ -27,6 +31,43 @@ def buildx(endpoint: str, suite: str, place: Path) -> list[str]:
     plugins = root_of(suite) / "usr/libexec/docker/cli-plugins"
     (place / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(plugins)]}))
     return ["docker", "--config", str(place), "--host", endpoint, "buildx", "build"]
+
+
+def docker_of(suite: str, place: Path) -> Path:
+    """A directory with the docker command of a release, whose `docker build` is buildx's since Docker 23."""
+    (loader,) = (root_of(suite) / "usr" / "lib").glob("*/ld-linux-*.so.*")
+    command = place / "bin" / "docker"
+    command.parent.mkdir()
+    program = root_of(suite) / "usr" / "bin" / "docker"
+    command.write_text(f'#!/bin/sh\nexec {loader} --library-path {loader.parent} {program} "$@"\n')
+    command.chmod(0o755)
+    return command.parent
+
+
+@contextmanager
+def elsewhere(argv: Sequence[str]) -> Iterator[str]:
+    """The address of a BuildKit that is no engine's, for a builder with a driver of its own, while a block runs.
+
+    It is the engine's after all, behind a port, by the words that begin a call of buildx for it.
+    """
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # it has been closed
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    dial = [*argv, "dial-stdio"]
+                    subprocess.Popen(dial, stdin=connection, stdout=connection, env={**os.environ, **_EXPERIMENTAL})
+
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+_EXPERIMENTAL = {"BUILDX_EXPERIMENTAL": "1"}
 
 
 def buildkit(directory: Path, image: str, bases: Sequence[str], endpoint: str, suite: str, place: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 
 from debloat.cli.main import main
 from debloat.engine.docker import connect
-from tests.engines.builders import buildx
+from tests.engines.builders import buildx, docker_of, elsewhere
 from tests.engines.conftest import Engine, Engines
-from tests.engines.setups import CI, HERE, SETUPS, Setup, root_of
+from tests.engines.setups import CI, HERE, SETUPS, Setup, copy_image, root_of
 from tests.integration.programs import STATIC, static
 from tests.support import fixtures
 from tests.support.engines import BASE
@@ -90,6 +91,33 @@ def test_one_of_the_images_of_an_index(engines: Engines, setup: Setup, tmp_path:
     finally:
         remove(engine, image)
     assert shown == ["for amd64\n", "for 386\n"][: 1 + described]
+
+
+def test_a_builder_that_keeps_what_it_builds(
+    containerd: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As setup-buildx-action makes one: what is built reaches the engine because `debloat build` asks for that."""
+    copy_image(BASE, containerd.endpoint)
+    context = tmp_path / "kept-elsewhere"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f'FROM {BASE}\nCOPY page /srv/page\nCMD ["cat", "/srv/page"]\n')
+    (context / "page").write_text("hello\n")
+    monkeypatch.setenv("PATH", f"{docker_of(SUITE, tmp_path)}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with (
+        containerd.chosen(),
+        elsewhere([*buildx(containerd.endpoint, SUITE, tmp_path)[:-1], "--builder", "default"]) as url,
+    ):
+        create = ["docker", "buildx", "create", "--name", "away", "--driver", "remote", url]
+        subprocess.run(create, check=True, capture_output=True)
+        monkeypatch.setenv("BUILDX_BUILDER", "away")
+        built = subprocess.run(["docker", "build", "-t", "kept:1", str(context)], capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+        assert subprocess.run(["docker", "inspect", "kept:1"], capture_output=True).returncode
+        assert containerd.debloat("build", str(context), "-q", "-t", "kept-elsewhere:slim") == "kept-elsewhere:slim\n"
+        words = ["docker", "run", "--rm", "--network", "none", "kept-elsewhere:slim"]
+        assert subprocess.run(words, capture_output=True, text=True).stdout == "hello\n"
+    remove(containerd, "kept-elsewhere:latest", "kept-elsewhere:slim")
 
 
 def test_an_index_that_changes_with_each_build_is_one_image(containerd: Engine, tmp_path: Path) -> None:
