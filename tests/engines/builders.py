@@ -57,7 +57,9 @@ def elsewhere(argv: Sequence[str]) -> Iterator[str]:
                 connection, _ = listening.accept()
                 with connection:
                     dial = [*argv, "dial-stdio"]
-                    subprocess.Popen(dial, stdin=connection, stdout=connection, env={**os.environ, **_EXPERIMENTAL})
+                    subprocess.Popen(
+                        dial, stdin=connection.fileno(), stdout=connection.fileno(), env={**os.environ, **_EXPERIMENTAL}
+                    )
 
     with socket.create_server(("127.0.0.1", 0), backlog=16) as listening:
         threading.Thread(target=serve, daemon=True).start()
