@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests without an engine share nothing but the processors.
 PARALLEL := -n auto --maxprocesses 4
 
-.PHONY: setup engine engines demo test unit fuzz coverage lint lists sid bench wheel clean
+.PHONY: setup engine engines demo test unit fuzz coverage lint lists sid bench foreign wheel clean
 
 setup:
 	@scripts/setup.sh
@@ -63,6 +63,10 @@ sid: setup
 
 bench: engine
 	@$(BIN)/python -m bench
+
+# The suites of PostgreSQL, Redis and PHP on minimal images, from Debian's source packages; writes the table of docs/generality.md.
+foreign: engine
+	@$(BIN)/python -m bench foreign --save
 
 wheel: setup
 	@$(BIN)/python -m pip install --quiet build ziglang

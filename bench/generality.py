@@ -40,6 +40,8 @@ LEVELS = ("exact", "safe", "package")
 DIRECTORY = store.UNFINISHED / "generality"
 HOPELESS = 3.0
 """Seconds to wait for a service that did not get ready the first time."""
+FEW = 5
+"""Checks at most that are asked for once more where they fail: more of them are no chance."""
 SHOWN = 60
 """Missed files that a result names; the count is always whole."""
 
@@ -235,7 +237,21 @@ def _judged(target: str, fixture: fixtures.Fixture) -> list[fixtures.CheckResult
         ):
             break
         fixture = other
-    return fixtures.run_checks(target, fixture)
+    return _again(target, fixture, fixtures.run_checks(target, fixture))
+
+
+def _again(target: str, fixture: fixtures.Fixture, answers: list[fixtures.CheckResult]) -> list[fixtures.CheckResult]:
+    """The answers, with few failures asked for once more: a stop that comes while a service forks is lost on any image.
+
+    Checks of the shared container build on one another, so all of them are asked with one that failed.
+    """
+    failed = {r.name for r in answers if not r.passed}
+    if not 0 < len(failed) <= FEW:
+        return answers
+    shared = any(not check.own for check in fixture.checks if check.name in failed)
+    checks = tuple(c for c in fixture.checks if c.name in failed or (shared and not c.own))
+    passed = {r.name: r for r in fixtures.run_checks(target, replace(fixture, checks=checks)) if r.passed}
+    return [passed.get(r.name, r) if r.name in failed else r for r in answers]
 
 
 def _passed(results: Iterable[fixtures.CheckResult]) -> list[int]:

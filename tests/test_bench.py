@@ -6,11 +6,12 @@ import contextlib
 import copy
 import io
 import tarfile
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from bench import compare, docs, generality, generated, growth, hostile, imports, plots, stats
+from bench import compare, docs, foreign, generality, generated, growth, hostile, imports, plots, stats
 from bench.heldout import lacking, used_files
 from bench.workloads import timed
 from debloat.core.errors import DebloatError
@@ -337,3 +338,87 @@ def test_plots_are_the_same_each_time(tmp_path: Any) -> None:
     first, second = (plots.draw(results, tmp_path / name) for name in ("one", "two"))
     assert [p.name for p in first] == ["generality.svg", "cost.svg", "overhead.svg", "growth.svg"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+# ----------------------------------------------------------------------------------- foreign
+
+
+def _suite(name: str) -> foreign.Suite:
+    return foreign.named([name])[0]
+
+
+@pytest.mark.parametrize(
+    ("suite", "output", "passed", "failed"),
+    [
+        (
+            "postgres",
+            "# parallel group (2 tests):  char boolean\nok 2         + boolean   126 ms\nnot ok 3     + char    61 ms\n"
+            "ok 229       - isolation/deadlock-hard     80 ms\n1..229\n",
+            {"boolean": 1, "isolation/deadlock-hard": 1},
+            {"char": 1},
+        ),
+        (
+            "redis",
+            "\x1b[0;32m[ok]\x1b[0m: SET and GET an item (1 ms)\n[ok]: SET and GET an item (2 ms)\n"
+            "[err]: PING in tests/unit/basic.tcl\n[ignore]: large: not wanted\n",
+            {"SET and GET an item": 2},
+            {"PING in tests/unit/basic.tcl": 1},
+        ),
+        (
+            "php",
+            "PASS Test array_map() [a] [ext/standard/tests/a.phpt] \nSKIP later [ext/b.phpt] reason: no\n"
+            "FAIL Test [x] [ext/standard/tests/c.phpt] \n",
+            {"ext/standard/tests/a.phpt": 1},
+            {"ext/standard/tests/c.phpt": 1},
+        ),
+    ],
+)
+def test_what_a_suite_says(suite: str, output: str, passed: dict[str, int], failed: dict[str, int]) -> None:
+    assert foreign.outcomes(_suite(suite), output) == (passed, failed)
+
+
+def test_a_suite_that_there_is_not() -> None:
+    with pytest.raises(foreign.ForeignError, match="no such suite: sqlite"):
+        foreign.named(["redis", "sqlite"])
+
+
+@pytest.mark.parametrize("suite", foreign.SUITES, ids=lambda suite: suite.name)
+def test_each_suite_has_its_files(suite: foreign.Suite) -> None:
+    files = {path.name for path in (foreign.SUITES_DIRECTORY / suite.name).iterdir()}
+    assert files == {"Dockerfile", "debloat.toml", "tester.Dockerfile", "run"}
+    assert not suite.name.count("/")
+
+
+def _answers(monkeypatch: pytest.MonkeyPatch, **given: list[dict[str, int]]) -> dict[str, Any]:
+    """What a comparison comes to, by what passes on each image, run by run."""
+
+    def asked(suite: foreign.Suite, image: str, tester: str, say: foreign.Say) -> Counter[str]:
+        return Counter(given[image].pop(0))
+
+    monkeypatch.setattr(foreign, "_asked", asked)
+    found = foreign._compared(_suite("redis"), "original", "minimal", "tester", lambda text: None)
+    assert not any(given.values())
+    return found
+
+
+def test_what_passes_on_both_images_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _answers(monkeypatch, original=[{"a": 2, "b": 1}], minimal=[{"a": 2, "b": 1, "more": 1}])
+    assert found == {"passed": 3, "both": 3, "unsteady": 0, "lost": []}
+
+
+def test_what_fails_twice_on_the_minimal_image_alone_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _answers(
+        monkeypatch,
+        original=[{"a": 2, "b": 1, "load": 1, "late": 1}, {"a": 2, "b": 1, "load": 1}],
+        minimal=[{"a": 1}, {"a": 1, "load": 1}],
+    )
+    assert found == {"passed": 5, "both": 3, "unsteady": 2, "lost": ["a", "b"]}
+
+
+def test_the_table_of_suites_names_what_is_lost() -> None:
+    row = {"suite": "redis", "version": "8.0", "original_bytes": 80_000_000, "bytes": 20_000_000}
+    result = {"subject": "foreign", "suites": [{**row, "passed": 1000, "both": 998, "unsteady": 0, "lost": ["x", "x"]}]}
+    text = foreign.summary(result, markdown=True)
+    assert "| redis: runtest | redis-server 8.0 | 80.0 MB | 20.0 MB | 1000 | 998 (99.8 %) |" in text
+    assert text.endswith("- redis, x: no reason known\n- redis, x: no reason known")
+    assert [figure.value for figure in compare.FIGURES["foreign"](result)] == [2.0, 25.0]
