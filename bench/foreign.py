@@ -45,10 +45,12 @@ class Suite:
     failed: str
 
 
+_TEST = r"^(?:test| {4}) (\S+) +\.\.\."
+
 SUITES = (
-    Suite("postgres", "pg_regress and isolation", "postgresql-17", r"^ok \d+ +[-+] (\S+)", r"^not ok \d+ +[-+] (\S+)"),
+    Suite("postgres", "pg_regress, isolation", "postgresql-15", rf"{_TEST} ok\b", rf"{_TEST} FAILED\b"),
     Suite("redis", "runtest", "redis-server", r"\[ok\]: (.*) \(\d+ ms\)", r"\[(?:err|exception)\]: (.*)"),
-    Suite("php", "phpt", "php8.4-cli", r"^PASS .*\[([^]]+\.phpt)\]", r"^(?:FAIL|BORK|LEAK).*\[([^]]+\.phpt)\]"),
+    Suite("php", "phpt", "php8.2-cli", r"^PASS .*\[([^]]+\.phpt)\]", r"^(?:FAIL|BORK|LEAK).*\[([^]]+\.phpt)\]"),
 )
 
 REASONS: dict[str, dict[str, str]] = {}
@@ -96,6 +98,7 @@ def _suite(suite: Suite, say: Say) -> dict[str, Any]:
     try:
         return _compared(suite, original, minimal, tester, say) | {
             "suite": suite.name,
+            "source": _docker("run", "--rm", "--entrypoint", "cat", tester, "/suite-version"),
             "version": _docker(
                 *("run", "--rm", "--entrypoint", "dpkg-query", tester, "-W", "-f", "${Version}", suite.package)
             ),

@@ -352,8 +352,9 @@ def _suite(name: str) -> foreign.Suite:
     [
         (
             "postgres",
-            "# parallel group (2 tests):  char boolean\nok 2         + boolean   126 ms\nnot ok 3     + char    61 ms\n"
-            "ok 229       - isolation/deadlock-hard     80 ms\n1..229\n",
+            "parallel group (2 tests):  char boolean\n     boolean                      ... ok          126 ms\n"
+            "     char                         ... FAILED       61 ms\n"
+            "test isolation/deadlock-hard      ... ok           80 ms\n All 3 tests passed. \n",
             {"boolean": 1, "isolation/deadlock-hard": 1},
             {"char": 1},
         ),
