@@ -280,6 +280,12 @@ def line(result: dict[str, Any]) -> str:
     return text
 
 
+SHOWN_FIRST = (
+    *("nginx", "haproxy", "redis", "dns", "mail", "flask", "django", "pdf", "fpm", "postgres", "mariadb", "apache"),
+    *("node", "java", "gis", "rust", "go", "cpp", "rails", "python-build", "node-build", "tomcat", "toolbox"),
+)
+"""The fixtures of the README's table, in its order."""
+
 # ------------------------------------------------------------------------------------- the table
 
 
@@ -372,6 +378,25 @@ def summary(results: Sequence[dict[str, Any]], levels: Sequence[str], *, markdow
     for line_ in reasons(results) if JUDGED in levels else ():
         lines.append(f"- {line_}" if markdown else line_)
     return lines[0] if len(lines) == 1 else "\n".join([lines[0], "", *lines[1:]])
+
+
+def images(results: Sequence[dict[str, Any]]) -> str:
+    """The README's table: what JUDGED does to some fixtures, and a sentence on all of them."""
+    known = {r["fixture"]: r for r in results if not r["levels"].get(JUDGED, {"code": 1})["code"]}
+    lines = []
+    for result in (known[name] for name in SHOWN_FIRST if name in known):
+        level, original = result["levels"][JUDGED], result["original"]["bytes"]
+        sizes = f"{original / 1e6:.0f} MB", f"{level['bytes'] / 1e6:.0f} MB"
+        lines.append((result["fixture"], result["kind"], result.get("release", ""), *sizes, _of(level["heldout"])))
+    head = ("image", "kind", "Debian", "original", "minimal", "untraced uses that work")
+    sums, more = total(results, JUDGED), [x for r in results if (x := times(r, JUDGED)) is not None]
+    oracle = f", {statistics.median(more):.2f} times what the uses need" if more else ""
+    work, uses = sums.heldout
+    return (
+        f"{table(head, lines, markdown=True)}\n\n"
+        f"Over all {sums.fixtures} images of `fixtures/`, {work:,} of {uses:,} work. The median image keeps "
+        f"{sums.median_share:.0f} % of its bytes{oracle}."
+    )
 
 
 def failures(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> str:
