@@ -21,6 +21,7 @@ from typing import Any
 from bench import store, tool
 from bench.stats import share, table
 
+UNFINISHED = store.UNFINISHED / "foreign"
 SUITES_DIRECTORY = store.ROOT / "bench" / "suites"
 LIMIT = 3600.0
 """Seconds that a suite may take on an image."""
@@ -71,11 +72,15 @@ def named(names: Iterable[str]) -> list[Suite]:
 
 
 def run(names: Iterable[str], say: Say) -> dict[str, Any]:
-    """Ask each suite of the original and of the minimal image. What was not asked stands as it was committed."""
+    """Ask each suite of the original and of the minimal image; each result is written as soon as it is there.
+
+    What was not asked stands as the last run left it, or as it was committed.
+    """
     found = {r["suite"]: r for r in store.read(store.RESULTS / "foreign.json").get("suites", ())}
+    found |= {s.name: row for s in SUITES if (row := store.read(UNFINISHED / f"{s.name}.json"))}
     for suite in named(names):
-        found[suite.name] = _suite(suite, say)
-        row = found[suite.name]
+        row = found[suite.name] = _suite(suite, say)
+        store.write(UNFINISHED / f"{suite.name}.json", row)
         say(f"{suite.name}: {row['both']} of {row['passed']} that pass on the original pass; lost: {row['lost']}")
     return store.result("foreign", suites=[found[suite.name] for suite in SUITES if suite.name in found])
 
