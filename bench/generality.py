@@ -40,7 +40,7 @@ LEVELS = ("exact", "safe", "package")
 DIRECTORY = store.UNFINISHED / "generality"
 HOPELESS = 3.0
 """Seconds to wait for a service that did not get ready the first time."""
-FEW = 5
+FEW = 8
 """Checks at most that are asked for once more where they fail: more of them are no chance."""
 SHOWN = 60
 """Missed files that a result names; the count is always whole."""
