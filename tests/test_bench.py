@@ -16,6 +16,7 @@ from bench.heldout import lacking, used_files
 from bench.workloads import timed
 from debloat.core.errors import DebloatError
 from debloat.core.model import Access, Op
+from tests.support import fixtures
 from tests.support.trees import tree
 
 
@@ -155,6 +156,41 @@ def test_used_files_are_those_whose_content_was_wanted() -> None:
 )
 def test_bytecode_of_a_kept_source_is_no_loss(used: str, lost: bool) -> None:
     assert bool(lacking([used], {"/lib/a.py"})) is lost
+
+
+def test_few_failures_are_asked_for_once_more_and_many_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixture = fixtures.load("nginx")
+    own = [c.name for c in fixture.checks if c.own]
+    shared = [c.name for c in fixture.checks if not c.own]
+    asked: list[list[str]] = []
+
+    def run_checks(image: str, given: fixtures.Fixture) -> list[fixtures.CheckResult]:
+        asked.append([c.name for c in given.checks])
+        return [fixtures.CheckResult(c.name, c.name != own[1], "again") for c in given.checks]
+
+    def answers(failed: list[str]) -> dict[str, bool]:
+        first = [fixtures.CheckResult(c.name, c.name not in failed, "first") for c in fixture.checks]
+        return {r.name: r.passed for r in generality._again("image", fixture, first)}
+
+    monkeypatch.setattr(fixtures, "run_checks", run_checks)
+    assert all(answers([]).values())
+    assert not asked
+    assert [name for name, passed in answers([own[0], own[1]]).items() if not passed] == [own[1]]
+    assert asked.pop() == own[:2]
+    assert all(answers([shared[-1]]).values())
+    assert asked.pop() == shared
+    many = sorted([*shared, *own])[: generality.FEW + 1]
+    assert sorted(name for name, passed in answers(many).items() if not passed) == many
+    assert not asked
+
+
+def test_the_readme_names_sizes_releases_and_what_the_uses_need() -> None:
+    shown = {**_fixture("nginx", safe=_level(size=20, heldout=(8, 8))), "kind": "web", "release": "13", "oracle": 10}
+    text = generality.images([shown, _fixture("unknown", safe=_level(size=40))])
+    assert "| nginx | web | 13 | 0 MB | 0 MB | 8/8 |" in text
+    assert "unknown" not in text
+    assert "Over all 2 images of `fixtures/`, 17 of 18 work." in text
+    assert "30 % of its bytes, 2.00 times what the uses need" in text
 
 
 # ------------------------------------------------------------------------------- comparison
