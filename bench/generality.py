@@ -56,10 +56,13 @@ EXPLAINED = 1.8
 
 REASONS: dict[str, str] = {
     "git": "the service uses little of git, whose other commands stay, with Perl and the libraries of curl",
+    "mariadb": "the server's and the clients' packages are asked for, and their twenty tools have 5 MB each",
     "multiarch": "a small program between two C libraries with all their encodings, and Python's standard library",
     "pdf": "the fonts' library imports SciPy, NumPy and SymPy for uses that no check makes",
     "proxy": "GCC compiles the configuration at run time, and stays with link-time optimisation and static libraries",
+    "sshd": "accounts log in, so that the Essential tools stay for them, of which the checks use few",
     "toolbox": "CMD is a shell: every tool that was asked for stays whole, and the Essential ones, with Perl for git",
+    "torture": "a single C program, and beside its two locales all of the C library's encodings",
 }
 """Fixture -> why `safe` keeps more than EXPLAINED times what the checks use."""
 
