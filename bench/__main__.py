@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import applying, compare, cost, docs, generality, growth, hostile, imports, overhead, store
+from bench import applying, compare, cost, docs, foreign, generality, growth, hostile, imports, overhead, store
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply")
+SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "foreign")
 
 
 def say(text: str) -> None:
@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     add("apply", _apply, "what applying a lock from a layout to a layout costs")
     one = add("hostile", _hostile, "how the time of what reads untrusted bytes grows with them; needs no engine")
     one.add_argument("only", nargs="*", help="readers whose name holds one of these")
+    one = add("foreign", _foreign, "suites that others wrote, on minimal images; an hour or two, so not among all")
+    one.add_argument("suite", nargs="*", help=f"suites: {', '.join(s.name for s in foreign.SUITES)} (default: all)")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -132,6 +134,10 @@ def _apply(given: argparse.Namespace) -> int:
 def _hostile(given: argparse.Namespace) -> int:
     result = hostile.run(say, only=getattr(given, "only", ()))
     return _shown(result, hostile.summary, hostile.bars(result), given.save)
+
+
+def _foreign(given: argparse.Namespace) -> int:
+    return _shown(foreign.run(given.suite, say), foreign.summary, [], given.save)
 
 
 def _shown(

@@ -5,9 +5,7 @@ Where none of these names one and Docker does not answer, Podman may: at the soc
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,8 +15,9 @@ import docker.errors
 import docker.tls
 
 from debloat.core.errors import EngineUnavailable
+from debloat.engine.sockets import DOCKER, podman_sockets
 
-DEFAULT = "unix:///var/run/docker.sock"
+DEFAULT = f"unix://{DOCKER}"
 _SOCKETS = ("unix", "http+unix", "npipe", "")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -58,17 +57,11 @@ def find() -> tuple[Endpoint, ...]:
         named = f"{name!r}" if name else "that ~/.docker/config.json names"
         raise EngineUnavailable(f"cannot find the docker context {named}", "see `docker context ls`")
     named_one = Endpoint(context.Host or DEFAULT, context.TLSConfig)
-    return (named_one,) if name or context.Name != "default" else (named_one, *_of_podman())
-
-
-def _of_podman() -> Iterator[Endpoint]:
-    """Podman's sockets that are there: the user's own, then root's (`podman system service`)."""
-    own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    for place in dict.fromkeys((own, "/run")):
-        path = Path(place) / "podman" / "podman.sock"
-        with contextlib.suppress(OSError):  # of another user
-            if path.is_socket():
-                yield Endpoint(f"unix://{path}")
+    return (
+        (named_one,)
+        if name or context.Name != "default"
+        else (named_one, *(Endpoint(f"unix://{path}") for path in podman_sockets()))
+    )
 
 
 def _tls_of_environment(host: str) -> docker.tls.TLSConfig | None:
