@@ -8,7 +8,7 @@ PARALLEL := -n auto --maxprocesses 4
 # Tests start the command line a thousand times: its modules are compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup engine engines demo test unit fuzz coverage lint lists sid bench wheel clean
+.PHONY: setup engine engines demo test unit fuzz coverage lint lists sid bench foreign wheel clean
 
 setup:
 	@scripts/setup.sh
@@ -66,6 +66,10 @@ sid: setup
 
 bench: engine
 	@$(BIN)/python -m bench
+
+# The suites of PostgreSQL, Redis and PHP on minimal images, from Debian's source packages; writes the table of docs/generality.md.
+foreign: engine
+	@$(BIN)/python -m bench foreign --save
 
 wheel: setup
 	@$(BIN)/python -m pip install --quiet build ziglang

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import compare, cost, docs, generality, growth, hostile, imports, overhead, store
+from bench import applying, compare, cost, docs, foreign, generality, growth, hostile, imports, overhead, store
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile")
+SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "foreign")
 
 
 def say(text: str) -> None:
@@ -55,8 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--large", action="store_true", help="15 GB too")
     one.add_argument("--keep", action="store_true", help="leave the images for the next time")
     add("import", _import, "what loading the command line costs")
+    add("apply", _apply, "what applying a lock from a layout to a layout costs")
     one = add("hostile", _hostile, "how the time of what reads untrusted bytes grows with them; needs no engine")
     one.add_argument("only", nargs="*", help="readers whose name holds one of these")
+    one = add("foreign", _foreign, "suites that others wrote, on minimal images; an hour or two, so not among all")
+    one.add_argument("suite", nargs="*", help=f"suites: {', '.join(s.name for s in foreign.SUITES)} (default: all)")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -69,7 +72,7 @@ def _adder(subjects: Any) -> Callable[..., argparse.ArgumentParser]:
         one.set_defaults(run=run)
         if name in SUBJECTS:
             one.add_argument("--save", action="store_true", help="write to bench/results, as the new baseline")
-        if name in ("cost", "overhead", "growth", "import"):
+        if name in ("cost", "overhead", "growth", "import", "apply"):
             one.add_argument("--runs", type=int, default=5, help="pairs of runs (default: 5)")
         return one
 
@@ -123,9 +126,18 @@ def _import(given: argparse.Namespace) -> int:
     return _shown(result, imports.summary, imports.bars(result), given.save)
 
 
+def _apply(given: argparse.Namespace) -> int:
+    result = applying.run(say, runs=given.runs)
+    return _shown(result, applying.summary, applying.bars(result), given.save)
+
+
 def _hostile(given: argparse.Namespace) -> int:
     result = hostile.run(say, only=getattr(given, "only", ()))
     return _shown(result, hostile.summary, hostile.bars(result), given.save)
+
+
+def _foreign(given: argparse.Namespace) -> int:
+    return _shown(foreign.run(given.suite, say), foreign.summary, [], given.save)
 
 
 def _shown(
@@ -165,7 +177,7 @@ def _all(given: argparse.Namespace) -> int:
     """Everything that a machine does in about an hour, against the committed results."""
     given.fixture, given.level, given.table, given.again, given.stale = [], None, False, False, False
     given.fresh = []
-    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile):
+    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile, _apply):
         subject(given)
     return _compare(given)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench import hostile
+from bench import foreign, hostile
 from bench.stats import share
 
 
@@ -101,6 +101,18 @@ def _hostile(result: dict[str, Any]) -> Iterator[Figure]:
         yield Figure(f"{row['reader']}: growth", row["ratio"], 0.25)
 
 
+def _apply(result: dict[str, Any]) -> Iterator[Figure]:
+    for row in result["forms"]:
+        yield Figure(f"{row['name']}: CPU, s", row["cpu"]["median"], 0.2)
+
+
+def _foreign(result: dict[str, Any]) -> Iterator[Figure]:
+    for suite, lost in foreign.lost(result):
+        yield Figure(f"{suite}: tests that pass on the original alone", float(lost))
+    for row in result["suites"]:
+        yield Figure(f"{row['suite']}: % of the original", share(row["bytes"], row["original_bytes"]), 0.05, 1)
+
+
 FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "generality": _generality,
     "cost": _cost,
@@ -108,4 +120,6 @@ FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "growth": _growth,
     "import": _import,
     "hostile": _hostile,
+    "apply": _apply,
+    "foreign": _foreign,
 }

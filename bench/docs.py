@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cost, generality, growth, hostile, imports, overhead, plots, store
+from bench import cost, foreign, generality, growth, hostile, imports, overhead, plots, store
 
-PAGES = (store.ROOT / "docs" / "generality.md", store.ROOT / "docs" / "performance.md")
+PAGES = (store.ROOT / "README.md", store.ROOT / "docs" / "generality.md", store.ROOT / "docs" / "performance.md")
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -19,6 +19,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "growth": lambda result: growth.summary(result, markdown=True),
     "import": lambda result: imports.summary(result, markdown=True),
     "hostile": lambda result: hostile.summary(result, markdown=True),
+    "foreign": lambda result: foreign.summary(result, markdown=True),
 }
 
 
@@ -45,6 +46,8 @@ def write() -> list[Path]:
     """Bring pages and plots up to date; the files that were written."""
     results = {s: found for s in TABLES if (found := store.read(store.RESULTS / f"{s}.json"))}
     tables = {s: f"{TABLES[s](result)}\n\n{machine(result)}" for s, result in results.items()}
+    if "generality" in results:
+        tables["images"] = generality.images(results["generality"]["fixtures"])
     for page in PAGES:
         page.write_text(filled(page.read_text("utf-8"), tables), "utf-8")
     return [*PAGES, *plots.draw(results)]

@@ -92,13 +92,17 @@ def _all(read: Callable[[bytes], Iterator[Any]]) -> Read:
 
 def _records(data: bytes) -> object:
     """The members of a tar that has these PAX records alone."""
-    whole = tar_header(b"x", tarfile.XHDTYPE, size=len(data)) + data + bytes(-len(data) % tar.BLOCK)
+    whole = tar_header(b"x", tarfile.XHDTYPE, size=len(data)) + data + bytes(-len(data) % tar.BLOCK) + tar_header(b"f")
     return list(tar.members(lambda size, at: whole[at : at + size], len(whole)))
 
 
 READERS = (
     Reader("tar: records", _records, ("6 a=b\n", "14 SCHILY.x=y\n", "9", " ")),
-    Reader("manifests", documents.manifest_or_index, ("[", '{"a":', '"a",', "1")),
+    Reader(
+        "manifests",
+        lambda data: documents.parse_json(b"[" + data + b"1]", "x"),
+        ("1,", "[", '{"a":1},', '"a",', '{"a":'),
+    ),
     Reader("dpkg: stanzas", control.stanzas, ("Package: a\n", "a", "\n", " a\n", "Package: a\n\n", "Depends: a,")),
     Reader("dpkg: relations", _text(control.relations), ("a, ", "a | ", "a (", "a (>= 1", "[", "a:")),
     Reader("dpkg: lists", control.listed, ("/a\n", "/", "/../")),

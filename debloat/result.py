@@ -15,6 +15,7 @@ from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, image_footprint
 from debloat.record.record import Recording
+from debloat.rules.application.modules import dropped_modules
 from debloat.rules.application.requested import dropped_requests
 from debloat.rules.knowledge.optional import left_out_notes
 from debloat.verify import Comparison, Proven
@@ -92,7 +93,8 @@ def report(
     minimal, rootfs = proven.minimal, world.rootfs
     unmatched = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
     audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
-    dropped_packages = ", ".join(dropped_requests(world, minimal.shares))
+    gone = (*dropped_requests(world, minimal.shares), *dropped_modules(world, minimal.closure.evidence))
+    dropped_packages = ", ".join(gone)
     dropped = (
         (
             f"taken for the build, for a RUN instruction uses it and nothing that was recorded did: {dropped_packages} "

@@ -6,15 +6,17 @@ import contextlib
 import copy
 import io
 import tarfile
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from bench import compare, docs, generality, generated, growth, hostile, imports, plots, stats
+from bench import compare, docs, foreign, generality, generated, growth, hostile, imports, plots, stats
 from bench.heldout import lacking, used_files
 from bench.workloads import timed
 from debloat.core.errors import DebloatError
 from debloat.core.model import Access, Op
+from tests.support import fixtures
 from tests.support.trees import tree
 
 
@@ -154,6 +156,41 @@ def test_used_files_are_those_whose_content_was_wanted() -> None:
 )
 def test_bytecode_of_a_kept_source_is_no_loss(used: str, lost: bool) -> None:
     assert bool(lacking([used], {"/lib/a.py"})) is lost
+
+
+def test_few_failures_are_asked_for_once_more_and_many_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixture = fixtures.load("nginx")
+    own = [c.name for c in fixture.checks if c.own]
+    shared = [c.name for c in fixture.checks if not c.own]
+    asked: list[list[str]] = []
+
+    def run_checks(image: str, given: fixtures.Fixture) -> list[fixtures.CheckResult]:
+        asked.append([c.name for c in given.checks])
+        return [fixtures.CheckResult(c.name, c.name != own[1], "again") for c in given.checks]
+
+    def answers(failed: list[str]) -> dict[str, bool]:
+        first = [fixtures.CheckResult(c.name, c.name not in failed, "first") for c in fixture.checks]
+        return {r.name: r.passed for r in generality._again("image", fixture, first)}
+
+    monkeypatch.setattr(fixtures, "run_checks", run_checks)
+    assert all(answers([]).values())
+    assert not asked
+    assert [name for name, passed in answers([own[0], own[1]]).items() if not passed] == [own[1]]
+    assert asked.pop() == own[:2]
+    assert all(answers([shared[-1]]).values())
+    assert asked.pop() == shared
+    many = sorted([*shared, *own])[: generality.FEW + 1]
+    assert sorted(name for name, passed in answers(many).items() if not passed) == many
+    assert not asked
+
+
+def test_the_readme_names_sizes_releases_and_what_the_uses_need() -> None:
+    shown = {**_fixture("nginx", safe=_level(size=20, heldout=(8, 8))), "kind": "web", "release": "13", "oracle": 10}
+    text = generality.images([shown, _fixture("unknown", safe=_level(size=40))])
+    assert "| nginx | web | 13 | 0 MB | 0 MB | 8/8 |" in text
+    assert "unknown" not in text
+    assert "Over all 2 images of `fixtures/`, 17 of 18 work." in text
+    assert "30 % of its bytes, 2.00 times what the uses need" in text
 
 
 # ------------------------------------------------------------------------------- comparison
@@ -337,3 +374,88 @@ def test_plots_are_the_same_each_time(tmp_path: Any) -> None:
     first, second = (plots.draw(results, tmp_path / name) for name in ("one", "two"))
     assert [p.name for p in first] == ["generality.svg", "cost.svg", "overhead.svg", "growth.svg"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+# ----------------------------------------------------------------------------------- foreign
+
+
+def _suite(name: str) -> foreign.Suite:
+    return foreign.named([name])[0]
+
+
+@pytest.mark.parametrize(
+    ("suite", "output", "passed", "failed"),
+    [
+        (
+            "postgres",
+            "parallel group (2 tests):  char boolean\n     boolean                      ... ok          126 ms\n"
+            "     char                         ... FAILED       61 ms\n"
+            "test isolation/deadlock-hard      ... ok           80 ms\n All 3 tests passed. \n",
+            {"boolean": 1, "isolation/deadlock-hard": 1},
+            {"char": 1},
+        ),
+        (
+            "redis",
+            "\x1b[0;32m[ok]\x1b[0m: SET and GET an item (1 ms)\n[ok]: SET and GET an item (2 ms)\n"
+            "[err]: PING in tests/unit/basic.tcl\n[ignore]: large: not wanted\n",
+            {"SET and GET an item": 2},
+            {"PING in tests/unit/basic.tcl": 1},
+        ),
+        (
+            "php",
+            "PASS Test array_map() [a] [ext/standard/tests/a.phpt] \nSKIP later [ext/b.phpt] reason: no\n"
+            "FAIL Test [x] [ext/standard/tests/c.phpt] \n",
+            {"ext/standard/tests/a.phpt": 1},
+            {"ext/standard/tests/c.phpt": 1},
+        ),
+    ],
+)
+def test_what_a_suite_says(suite: str, output: str, passed: dict[str, int], failed: dict[str, int]) -> None:
+    assert foreign.outcomes(_suite(suite), output) == (passed, failed)
+
+
+def test_a_suite_that_there_is_not() -> None:
+    with pytest.raises(foreign.ForeignError, match="no such suite: sqlite"):
+        foreign.named(["redis", "sqlite"])
+
+
+@pytest.mark.parametrize("suite", foreign.SUITES, ids=lambda suite: suite.name)
+def test_each_suite_has_its_files(suite: foreign.Suite) -> None:
+    files = {path.name for path in (foreign.SUITES_DIRECTORY / suite.name).iterdir()}
+    assert files == {"Dockerfile", "debloat.toml", "tester.Dockerfile", "run"}
+    assert not suite.name.count("/")
+
+
+def _answers(monkeypatch: pytest.MonkeyPatch, **given: list[dict[str, int]]) -> dict[str, Any]:
+    """What a comparison comes to, by what passes on each image, run by run."""
+
+    def asked(suite: foreign.Suite, image: str, tester: str, say: foreign.Say) -> Counter[str]:
+        return Counter(given[image].pop(0))
+
+    monkeypatch.setattr(foreign, "_asked", asked)
+    found = foreign._compared(_suite("redis"), "original", "minimal", "tester", lambda text: None)
+    assert not any(given.values())
+    return found
+
+
+def test_what_passes_on_both_images_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _answers(monkeypatch, original=[{"a": 2, "b": 1}], minimal=[{"a": 2, "b": 1, "more": 1}])
+    assert found == {"passed": 3, "both": 3, "unsteady": 0, "lost": []}
+
+
+def test_what_fails_twice_on_the_minimal_image_alone_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _answers(
+        monkeypatch,
+        original=[{"a": 2, "b": 1, "load": 1, "late": 1}, {"a": 2, "b": 1, "load": 1}],
+        minimal=[{"a": 1}, {"a": 1, "load": 1}],
+    )
+    assert found == {"passed": 5, "both": 3, "unsteady": 2, "lost": ["a", "b"]}
+
+
+def test_the_table_of_suites_names_what_is_lost() -> None:
+    row = {"suite": "redis", "version": "8.0", "original_bytes": 80_000_000, "bytes": 20_000_000}
+    result = {"subject": "foreign", "suites": [{**row, "passed": 1000, "both": 998, "unsteady": 0, "lost": ["x", "x"]}]}
+    text = foreign.summary(result, markdown=True)
+    assert "| redis: runtest | redis-server 8.0 | 80.0 MB | 20.0 MB | 1000 | 998 (99.8 %) |" in text
+    assert text.endswith("- redis, x: no reason known\n- redis, x: no reason known")
+    assert [figure.value for figure in compare.FIGURES["foreign"](result)] == [2.0, 25.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import click
@@ -23,6 +24,8 @@ from debloat.debian import dpkg
 from debloat.debian.prune import prune
 from debloat.pipeline import world_of
 from debloat.rules import all_rules
+from debloat.rules.application.modules import asked_modules
+from debloat.rules.application.requested import Purpose, Request, requests
 from debloat.rules.application.shipped import closing
 from debloat.rules.application.survey import leftover_reason
 
@@ -100,6 +103,7 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
     lines = [f"removed: {name(real)} ({owners})", "  no probe touched it, and no rule reaches it at this level"]
     if not world.packages.owners(real) and (taken := leftover_reason(world, real)):
         lines.append(f"  nothing of the application, but {taken}")
+    lines += (f"  {taken.package} was taken for the build: {taken.evidence}" for taken in _for_the_build(world, real))
     for owner in world.packages.owners(real):
         if share := shares.get(owner):
             lines.append(f"  of {owner}, {share.kept_files} of {share.total_files} files stay")
@@ -111,3 +115,11 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
             break
     lines.append(f"  to keep it: --keep '{name(real)}'")
     return lines
+
+
+def _for_the_build(world: World, path: str) -> Iterator[Request]:
+    """The requests for the build to which a real path belongs."""
+    asked = requests(world)
+    found = [asked[owner] for owner in world.packages.owners(path) if owner in asked]
+    found += (a.request for a in asked_modules(world) if a.holds(path))
+    return (request for request in found if request.purpose is Purpose.BUILD)

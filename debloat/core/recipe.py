@@ -216,7 +216,7 @@ class Settings:
     packages: Mapping[str, str] = key(
         map_of(PURPOSE, expected="a table of run or build by package"),
         "What a package was installed for, whatever the Dockerfile shows: what is for the build goes.",
-        example='{ git = "run", gnupg = "build" }',
+        example='{ git = "run", gnupg = "build", "npm:sass" = "run" }',
     )
     ready: float | None = key(SECONDS, "Seconds until it must be ready (60).", example="30")
     timeout: float | None = key(SECONDS, "Seconds for one probe (60).", example="20")

@@ -32,7 +32,7 @@ from debloat.engine.base import (
 )
 from debloat.engine.client import Client, error_context, open_client
 from debloat.engine.endpoint import Endpoint, find
-from debloat.engine.inspection import config_of, find_config, image_of, mapping, number, text
+from debloat.engine.inspection import config_of, find_config, find_history, image_of, mapping, number, text
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
 from debloat.engine.traits import traits_of
@@ -157,7 +157,13 @@ class DockerEngine:
             of_platform = {"platform": json.dumps(asdict(self._wanted))}
             # Asked for apart: `manifests` does not go with it. By its id there an image cannot be named.
             raw = {**ask(f"{path}/json", of_platform), "Id": raw["Id"], "Manifests": raw.get("Manifests")}
-        return image_of(reference, raw, ask(f"{path}/history", of_platform))
+        try:
+            history = ask(f"{path}/history", of_platform)
+        except docker.errors.NotFound:
+            # The containerd store has none of an image that is there and not unpacked, which a container would do.
+            archive = self._client.get_image(reference, chunk_size=CHUNK)
+            history = find_history(archive, mapping(raw, "RootFS").get("Layers") or ())
+        return image_of(reference, raw, history)
 
     def _unhidden(self, image: Image) -> ImageConfig:
         """The configuration of an image on an engine whose answers leave fields out of it."""

@@ -5,9 +5,7 @@ Where none of these names one and Docker does not answer, Podman may: at the soc
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ import docker.errors
 import docker.tls
 
 from debloat.core.errors import EngineUnavailable
+from debloat.engine.sockets import DOCKER, podman_sockets
 
-DEFAULT = "unix:///var/run/docker.sock"
+DEFAULT = f"unix://{DOCKER}"
 _SOCKETS = ("unix", "http+unix", "npipe", "")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
@@ -58,7 +57,7 @@ def find(product: str = "") -> tuple[Endpoint, ...]:
     named_one = Endpoint(context.Host or DEFAULT, context.TLSConfig)
     if _is_named(context) or product == "docker":
         return (named_one,)
-    podman = tuple(_of_podman())
+    podman = tuple(Endpoint(f"unix://{path}") for path in podman_sockets())
     if product == "podman" and not podman:
         raise EngineUnavailable("cannot reach Podman: it listens nowhere", "systemctl --user start podman.socket")
     return podman if product == "podman" else (named_one, *podman)
@@ -80,16 +79,6 @@ def _context() -> Any:
         named = f"{name!r}" if name else "that ~/.docker/config.json names"
         raise EngineUnavailable(f"cannot find the docker context {named}", "see `docker context ls`")
     return context
-
-
-def _of_podman() -> Iterator[Endpoint]:
-    """Podman's sockets that are there: the user's own, then root's (`podman system service`)."""
-    own = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    for place in dict.fromkeys((own, "/run")):
-        path = Path(place) / "podman" / "podman.sock"
-        with contextlib.suppress(OSError):  # of another user
-            if path.is_socket():
-                yield Endpoint(f"unix://{path}")
 
 
 def _tls_of_environment(host: str) -> docker.tls.TLSConfig | None:

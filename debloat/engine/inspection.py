@@ -5,11 +5,12 @@ ValueError where one is damaged; a missing or null field is read as an empty one
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -100,19 +101,36 @@ def find_config(archive: Iterator[bytes], image_id: str) -> dict[str, Any] | Non
     """
     algorithm, _, digest = image_id.partition(":")
     names = (f"{digest}.json", f"blobs/{algorithm}/{digest}")
-    try:
-        with tarfile.open(fileobj=_Pieces(archive), mode="r|") as tar:
-            for member in tar:
-                file = tar.extractfile(member) if member.name in names and member.size <= MAX_CONFIG else None
-                if file is None:
-                    continue
-                data = file.read()
-                if hashlib.sha256(data).hexdigest() == digest:
-                    found = json.loads(data).get("config")
-                    return found if isinstance(found, dict) else None
-    except (tarfile.TarError, ValueError, AttributeError):
-        return None
+    for data in _documents(archive, lambda name: name in names):
+        if hashlib.sha256(data).hexdigest() == digest:
+            try:
+                found = json.loads(data).get("config")
+            except (ValueError, AttributeError):
+                return None
+            return found if isinstance(found, dict) else None
     return None
+
+
+def find_history(archive: Iterator[bytes], layers: Sequence[str]) -> list[dict[str, str]]:
+    """The history in a `docker save` archive of the image with these layers, as `GET /images/X/history` has it.
+
+    Newest first; empty where it is not there. Read no further than that.
+    """
+    for data in _documents(archive, lambda name: not name.endswith(".tar")):
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # something else
+            document = json.loads(data)
+            if document["rootfs"]["diff_ids"] == list(layers):
+                return [{"CreatedBy": text(row, "created_by")} for row in reversed(document["history"])]
+    return []
+
+
+def _documents(archive: Iterator[bytes], named: Callable[[str], bool]) -> Iterator[bytes]:
+    """The small files in an archive whose names are wanted; what is damaged ends it."""
+    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=_Pieces(archive), mode="r|") as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.size <= MAX_CONFIG and named(member.name) else None
+            if file is not None:
+                yield file.read()
 
 
 class _Pieces(io.RawIOBase):

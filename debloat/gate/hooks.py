@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from debloat.core.errors import UsageError
+from debloat.engine.sockets import sockets
 from debloat.gate.dockerignore import Dockerignore
 
 MARK = "# debloat pre-push hook"
@@ -207,22 +208,29 @@ def image_id(reference: str) -> str | None:
 
     Empty where the engine has no such image; None where no engine answers, or only one that is reached otherwise.
     """
-    host = os.environ.get("DOCKER_HOST", "")
-    if (host and not host.startswith("unix://")) or os.environ.get("DOCKER_CONTEXT"):
-        return None
-    connection = _UnixConnection(host.removeprefix("unix://") or "/var/run/docker.sock")
-    try:
-        connection.request("GET", f"/images/{quote(reference, safe='/:@')}/json")
-        answer = connection.getresponse()
-        body = answer.read(16 << 20)
-        if answer.status == 404:
-            return ""
-        identifier = json.loads(body)["Id"] if answer.status == 200 else None
-        return identifier if isinstance(identifier, str) else None
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-        return None
-    finally:
-        connection.close()
+    for path in sockets():
+        connection = _UnixConnection(path)
+        try:
+            connection.connect()
+        except OSError:
+            continue  # nothing answers there
+        try:
+            return _image_id(connection, reference)
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            return None
+        finally:
+            connection.close()
+    return None
+
+
+def _image_id(connection: http.client.HTTPConnection, reference: str) -> str | None:
+    connection.request("GET", f"/images/{quote(reference, safe='/:@')}/json")
+    answer = connection.getresponse()
+    body = answer.read(16 << 20)
+    if answer.status == 404:
+        return ""
+    identifier = json.loads(body)["Id"] if answer.status == 200 else None
+    return identifier if isinstance(identifier, str) else None
 
 
 def locked_reference(directory: Path) -> str:

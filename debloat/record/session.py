@@ -102,14 +102,18 @@ class Session:
         return self.engine.state(self.container)
 
     def execute(self, name: str, argv: tuple[str, ...], timeout: float) -> ExecResult:
-        """Run a command in the container as its USER, recorded under `name`."""
+        """Run a command in the container as its USER, recorded under `name`; it fails where the container has ended."""
         user = self._options.user or self._config.user
-        if not self._recorder.recording:
+        if self._recorder.recording:
+            scope = f"exec{len(self._scopes)}"
+            self._scopes[scope] = name
+            argv, user = (*record_argv(self._config, self._options, self._recorder, scope), *argv), "0:0"
+        try:
             return self.engine.run(self.container, argv, user=user, timeout=timeout)
-        scope = f"exec{len(self._scopes)}"
-        self._scopes[scope] = name
-        wrapped = (*record_argv(self._config, self._options, self._recorder, scope), *argv)
-        return self.engine.run(self.container, wrapped, user="0:0", timeout=timeout)
+        except EngineUnavailable as error:
+            if self.engine.wait(self.container, END_TIMEOUT) is None:
+                raise
+            return ExecResult(-1, b"", error.message.encode("utf-8", "surrogateescape"))
 
     def stop(self) -> int | None:
         """Stop it as the engine would, and give its exit code; None when it had to be killed.

@@ -21,6 +21,7 @@ MODULES = (
     "debloat.rules.application.survey",
     "debloat.rules.application.repositories",
     "debloat.rules.application.payload",
+    "debloat.rules.application.modules",
     "debloat.rules.application.shipped",
     "debloat.rules.application.mentions",
     "debloat.rules.application.bare",

@@ -120,6 +120,21 @@ class Importer:
 
 
 @dataclass(frozen=True, slots=True)
+class Installed:
+    """A package that somebody had a language's own package manager install by name, not as what others need.
+
+    `name` is as the manager writes it. `wanted` are the paths to claim so that the language's rules keep it whole, its
+    programs among them; `code` files or directories of which only a use of the package opens something; `programs`
+    where its commands lie.
+    """
+
+    name: str
+    wanted: tuple[str, ...]
+    code: tuple[str, ...]
+    programs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """What all rules share about one language. Everything but the name may be left out.
 
@@ -153,6 +168,12 @@ class Language:
         How modules are looked for.
     package_managers, build_programs
         Programs that install packages, and that build.
+    registry
+        The package manager by the one name that its packages are told apart by, such as `npm`.
+    requested
+        The module beside the record that exports `installed`: World -> the packages that were installed by name.
+    builders
+        Names of packages that install and build others.
     leftovers
         What these leave behind.
     archives
@@ -183,6 +204,9 @@ class Language:
     importer: Importer | None = None
     package_managers: tuple[str, ...] = ()
     build_programs: tuple[str, ...] = ()
+    registry: str = ""
+    requested: str = ""
+    builders: frozenset[str] = frozenset()
     leftovers: Leftovers = Leftovers()
     archives: Mapping[str, Callable[[World, str], bool]] = field(default_factory=lambda: MappingProxyType({}))
     scripts_outside: Callable[[World], Iterable[str]] | None = None

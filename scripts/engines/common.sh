@@ -25,14 +25,14 @@ claim() {
     [ ! -e "$place/pid" ] || fail "$1 is there already" "$0 stop $1"
 }
 
-# make_root ROOT SUITE PACKAGES: a root in HOME_DIR/roots, made once. A lock keeps two that start at the same time from
-# making it twice. Sets root.
+# make_root ROOT SUITE PACKAGES: a root in HOME_DIR/roots, made once, and once more where other packages are asked for
+# than it was made of. A lock keeps two that start at the same time from making it twice. Sets root.
 make_root() {
     root=$HOME_DIR/roots/$1
     mkdir -p "$HOME_DIR/roots"
     exec 9>"$root.lock"
     flock 9
-    if [ ! -d "$root" ]; then
+    if [ ! -d "$root" ] || [ "$(cat "$root.packages" 2>/dev/null)" != "$3" ]; then
         command -v mmdebstrap >/dev/null 2>&1 || fail "mmdebstrap is missing" "apt-get install mmdebstrap"
         say "making the root $1"
         # An archive that keeps a suite as it was has a Release file that has expired.
@@ -42,7 +42,10 @@ make_root() {
             rm -rf "$root.new"
             fail "cannot make the root $1: see the lines above"
         }
+        # An engine that runs in the old one keeps it under another name; purge takes it.
+        [ ! -d "$root" ] || mv "$root" "$root.old.$$"
         mv "$root.new" "$root"
+        echo "$3" >"$root.packages"
     fi
     exec 9>&-
 }
@@ -92,7 +95,8 @@ purge() {
     rmdir "$HOME_DIR" 2>/dev/null || true
 }
 
-# The words that all of the scripts take: `start` and its own, `stop NAME`, `purge`.
+# The words that all of the scripts take: `start` and its own, `stop NAME`, `root SUITE`, `purge`. Each has a function
+# root_of, which says what its roots are made of.
 main() {
     case ${1:-} in
         start)
@@ -102,6 +106,12 @@ main() {
         stop)
             [ $# -eq 2 ] || usage "stop takes a name"
             stop "$2"
+            ;;
+        root)
+            [ $# -eq 2 ] || usage "root takes a suite"
+            [ "$(id -u)" -eq 0 ] || fail "only root can make one"
+            root_of "$2"
+            echo "$root"
             ;;
         purge) purge ;;
         *) usage "unknown command ${1:-}" ;;

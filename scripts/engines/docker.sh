@@ -3,6 +3,7 @@
 #
 # Usage: scripts/engines/docker.sh start NAME SUITE classic|containerd [isolated]
 #        scripts/engines/docker.sh stop NAME
+#        scripts/engines/docker.sh root SUITE
 #        scripts/engines/docker.sh purge
 #
 # start prints the engine's endpoint (unix://...). The engine has a root made by mmdebstrap, data, a socket, a bridge and
@@ -10,7 +11,8 @@
 # twelve letters and digits. The third word is the image store. isolated: a network of its own as well, as docker:dind
 # has one; ports that its containers publish are not on this machine then.
 # Containers reach no network but their own; the packet filter of this machine is left alone.
-# purge stops all that run and removes the roots, which start keeps.
+# root prints where the root of a release is, made where it is missing. purge stops all that run and removes the roots,
+# which start keeps.
 #
 #   DEBLOAT_ENGINES    where all of it lies (default /var/tmp/debloat-engines)
 #   DEBLOAT_MIRROR     Debian archive (default: the ones mmdebstrap takes)
@@ -19,7 +21,7 @@ set -eu
 
 PACKAGES=docker.io,docker-cli,docker-buildx,skopeo,iptables,ca-certificates,iproute2
 
-usage() { fail "$1" "usage: scripts/engines/docker.sh start NAME SUITE classic|containerd [isolated] | stop NAME | purge"; }
+usage() { fail "$1" "usage: scripts/engines/docker.sh start NAME SUITE classic|containerd [isolated] | stop NAME | root SUITE | purge"; }
 
 start() {
     if [ $# -lt 3 ] || [ $# -gt 4 ]; then usage "start takes three or four words"; fi
@@ -27,10 +29,7 @@ start() {
     case $store in classic) snapshotter=false ;; containerd) snapshotter=true ;; *) usage "unknown image store $store" ;; esac
     case $isolated in '' | isolated) ;; *) usage "unknown word $isolated" ;; esac
     claim "$name"
-    # Until trixie the command is part of docker.io, and buildx is no package of its own.
-    packages=$PACKAGES
-    [ "$suite" != bookworm ] || packages=$(printf %s "$PACKAGES" | sed 's/,docker-cli,docker-buildx//')
-    make_root "$suite" "$suite" "$packages"
+    root_of "$suite"
     mkdir -p "$place/data" "$place/exec"
     printf '{"features": {"containerd-snapshotter": %s}}\n' $snapshotter >"$place/daemon.json"
     set -- --config-file "$place/daemon.json" --data-root "$place/data" --exec-root "$place/exec" --pidfile "$place/dockerd.pid" \
@@ -46,6 +45,14 @@ start() {
         "$(dirname "$0")/inside.sh" "$root" "$HOME_DIR" "$place/pid" dockerd "$@" >"$place/log" 2>&1 </dev/null &
     come_up "$name" $! docker --host "unix://$place/docker.sock" version
     echo "unix://$place/docker.sock"
+}
+
+# Sets root.
+root_of() {
+    # Until trixie the command is part of docker.io, and buildx is no package of its own.
+    packages=$PACKAGES
+    [ "$1" != bookworm ] || packages=$(printf %s "$PACKAGES" | sed 's/,docker-cli,docker-buildx//')
+    make_root "$1" "$1" "$packages"
 }
 
 # A network for a bridge, beside those that the bridges of this machine have.

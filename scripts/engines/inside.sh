@@ -1,5 +1,6 @@
 #!/bin/sh
-# The first process of an engine's namespaces: enters the root that it is given and runs the daemon there.
+# The first process of an engine's namespaces: enters the root that it is given and runs a program there, a daemon for
+# one. It ends as that does.
 #
 # Usage: inside.sh ROOT SHARED PIDFILE PROGRAM [ARGUMENT]...
 #
@@ -31,5 +32,7 @@ exec /bin/sh -c '
     "$@" &
     daemon=$!
     trap "kill $daemon" TERM
-    while kill -0 $daemon 2>/dev/null; do wait $daemon || true; done
+    code=0
+    while kill -0 $daemon 2>/dev/null; do wait $daemon && code=0 || code=$?; done
+    exit $code
 ' sh "$@"

@@ -3,11 +3,13 @@
 #
 # Usage: scripts/engines/podman.sh start NAME SUITE rootful|rootless
 #        scripts/engines/podman.sh stop NAME
+#        scripts/engines/podman.sh root SUITE
 #        scripts/engines/podman.sh purge
 #
 # start prints the engine's endpoint (unix://...). Podman has a root made by mmdebstrap, storage, a socket, a network and
 # a PID namespace of its own, so that stop ends everything with it; ports that its containers publish are not on this
-# machine. NAME is at most twelve letters and digits. purge stops all that run and removes the roots, which start keeps.
+# machine. NAME is at most twelve letters and digits. root prints where the root of a release is, made where it is
+# missing; buildah is in it, which needs no engine. purge stops all that run and removes the roots, which start keeps.
 #
 # OCI runtimes refuse a mixture of both versions of control groups: the service sees the second one alone, and of it a
 # group of its own. Where the first has the controllers, no limit of a container is in force. crun before 1.9 wants to
@@ -18,23 +20,21 @@
 set -eu
 . "$(dirname "$0")/common.sh"
 
-PACKAGES=podman,runc,netavark,aardvark-dns,slirp4netns,uidmap,fuse-overlayfs,catatonit,iptables,ca-certificates,iproute2
+PACKAGES=podman,buildah,runc,netavark,aardvark-dns,slirp4netns,uidmap,fuse-overlayfs,catatonit,iptables,ca-certificates,iproute2
 USER_ID=1000
 # A service that is asked to end waits for connections that are open; what it keeps goes with it anyway.
 STOP_SIGNAL=KILL
 
-usage() { fail "$1" "usage: scripts/engines/podman.sh start NAME SUITE rootful|rootless | stop NAME | purge"; }
+usage() { fail "$1" "usage: scripts/engines/podman.sh start NAME SUITE rootful|rootless | stop NAME | root SUITE | purge"; }
 
 start() {
     [ $# -eq 3 ] || usage "start takes three words"
     name=$1 suite=$2 kind=$3
     case $kind in rootful) user=0 ;; rootless) user=$USER_ID ;; *) usage "unknown word $kind" ;; esac
     claim "$name"
-    packages=$PACKAGES
-    runtime=runc
-    # From Podman 5 on a user's containers have their network from pasta, and the packet filter is nftables.
-    [ "$suite" = bookworm ] || packages=$packages,passt,crun,nftables runtime=crun
-    make_root "podman-$suite" "$suite" "$packages"
+    runtime=crun
+    [ "$suite" != bookworm ] || runtime=runc
+    root_of "$suite"
     mkdir -p "$place/home" "$place/run"
     cat >"$place/containers.conf" <<EOF
 [containers]
@@ -52,6 +52,14 @@ EOF
         /bin/sh -c "$SERVICE" sh "debloat-$name" "$place" $user >"$place/log" 2>&1 </dev/null &
     come_up "$name" $! docker --host "unix://$place/podman.sock" version
     echo "unix://$place/podman.sock"
+}
+
+# Sets root.
+root_of() {
+    packages=$PACKAGES
+    # From Podman 5 on a user's containers have their network from pasta, and the packet filter is nftables.
+    [ "$1" = bookworm ] || packages=$packages,passt,crun,nftables
+    make_root "podman-$1" "$1" "$packages"
 }
 
 # Arguments: the control group, the place, the user. Runs in the namespaces, as their root.

@@ -1,4 +1,7 @@
-"""The configuration in a `docker save` archive: known by its digest, whatever the pieces; damage is no answer."""
+"""The configuration in a `docker save` archive: known by its digest, whatever the pieces; damage is no answer.
+
+And the history in it, for an engine that does not tell that of an image which it has not unpacked.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,15 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from debloat.engine.inspection import find_config
+from debloat.engine.docker import connect
+from debloat.engine.inspection import find_config, find_history
+from tests.engine.test_podman import CONFIG as FAKE_CONFIG
+from tests.engine.test_podman import fake
+from tests.support.httpengine import HttpEngine, Refused, serving
 
 CONFIG = json.dumps({"config": {"Healthcheck": {"StartInterval": 1}, "X": 2}, "rootfs": {}}).encode()
 ID = f"sha256:{hashlib.sha256(CONFIG).hexdigest()}"
@@ -70,3 +78,48 @@ def test_a_document_that_is_no_configuration() -> None:
     for text in (b"[1]", b"{}", b'{"config": 3}', b"{"):
         image = f"sha256:{hashlib.sha256(text).hexdigest()}"
         assert find_config(iter([archive((f"{image[7:]}.json", text))]), image) is None
+
+
+LAYERS = ("sha256:a", "sha256:b")
+ROWS = [{"created_by": "ADD . /"}, {"created_by": "CMD x", "empty_layer": True}, {}]
+
+
+def image_document(layers: tuple[str, ...], history: object) -> bytes:
+    return json.dumps({"rootfs": {"diff_ids": layers}, "history": history}).encode()
+
+
+def test_the_history_is_that_of_the_image_with_the_layers() -> None:
+    """Beside it lie other images of the index, layers and manifests."""
+    data = archive(
+        ("blobs/sha256/1", b"\x1f\x8bx" * 300),
+        ("blobs/sha256/2", b'{"layers": []}'),
+        ("blobs/sha256/3", image_document(LAYERS[:1], [{"created_by": "another"}])),
+        ("blobs/sha256/4", image_document(LAYERS, ROWS)),
+    )
+    assert [row["CreatedBy"] for row in find_history(pieces(data, 700), LAYERS)] == ["", "CMD x", "ADD . /"]
+
+
+@pytest.mark.parametrize("history", [3, None, [3], [{"created_by": 3}], {"a": 1}])
+def test_a_history_that_is_none(history: object) -> None:
+    assert find_history(iter([archive(("x.json", image_document(LAYERS, history)))]), LAYERS) == []
+
+
+def test_an_image_that_the_engine_has_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The containerd store answers so of it: the image is there, its history is not."""
+
+    class Packed(HttpEngine):
+        def route(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[str, object]:
+            if path.endswith("/history"):
+                raise Refused(404, "snapshot sha256:1 does not exist: not found")
+            if path.endswith("/get"):
+                (image,) = (image for _, image in self.engine.images.values())
+                return "archive", archive(("blobs/sha256/4", image_document(image.layers, ROWS)))
+            return super().route(method, path, query, body)
+
+    with serving(Packed(fake(FAKE_CONFIG)), tmp_path / "engine.sock") as endpoint:
+        monkeypatch.setenv("DOCKER_HOST", endpoint)
+        engine = connect()
+        try:
+            assert engine.image("shop:1").history == ("ADD . /", "CMD x", "")
+        finally:
+            engine.close()

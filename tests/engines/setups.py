@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts" / "engines"
@@ -23,8 +24,6 @@ THOROUGH = bool(os.environ.get("DEBLOAT_MORE_ENGINES"))
 
 FIXTURES = ("nginx", "redis", "flask", "scratch", "torture", "supervisor")
 """A server, a database, a language, no distribution at all, every kind of file, several processes."""
-FEW = ("nginx", "scratch", "torture")
-"""Those that show what engines differ in, for those that CI has no time for more on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +37,6 @@ class Setup:
     title: str
     script: str = ""
     words: tuple[str, ...] = ()
-
-    @property
-    def fixtures(self) -> tuple[str, ...]:
-        return FEW if self.podman and not THOROUGH else FIXTURES
 
     @property
     def rootless(self) -> bool:
@@ -68,10 +63,10 @@ CI = (
     HERE,
     Setup("docker26", "Docker 26.1 (trixie)", "docker.sh", ("trixie", "classic")),
     Setup("containerd26", "Docker 26.1 (trixie), containerd store", "docker.sh", ("trixie", "containerd")),
-)
-MORE = (
     Setup("podman4", "Podman 4.3 (bookworm)", "podman.sh", ("bookworm", "rootful")),
     Setup("podman5", "Podman 5.4 (trixie)", "podman.sh", ("trixie", "rootful")),
+)
+MORE = (
     Setup("rootless4", "Podman 4.3 (bookworm), rootless", "podman.sh", ("bookworm", "rootless")),
     Setup("rootless5", "Podman 5.4 (trixie), rootless", "podman.sh", ("trixie", "rootless")),
     Setup("dockersid", "Docker (sid)", "docker.sh", ("sid", "classic")),
@@ -107,6 +102,11 @@ def root_of(suite: str) -> Path:
 def copy_image(image: str, endpoint: str) -> None:
     """Put an image of this machine's engine into another, under the same name."""
     save = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
-    load = subprocess.run(["docker", "--host", endpoint, "load", "-q"], stdin=save.stdout, capture_output=True)
+    load_images(save.stdout, endpoint)
     assert save.wait() == 0, f"cannot save {image}"
+
+
+def load_images(archive: IO[bytes] | None, endpoint: str) -> None:
+    """Load an archive of images into an engine."""
+    load = subprocess.run(["docker", "--host", endpoint, "load", "-q"], stdin=archive, capture_output=True)
     assert load.returncode == 0, load.stderr.decode("utf-8", "replace")

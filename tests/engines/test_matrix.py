@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +13,13 @@ from dataclasses import replace
 import docker.errors
 import pytest
 
-from debloat.cli.main import main
+from debloat.cli.main import cli, main
+from debloat.core.errors import GateFailed, OriginalFails
 from debloat.engine.base import PENDING_REPOSITORY, RUN_LABEL
 from debloat.engine.docker import connect
 from tests.engines import table
 from tests.engines.conftest import Engine
-from tests.engines.setups import CI, HERE, SETUPS
+from tests.engines.setups import CI, FIXTURES, HERE, SETUPS
 from tests.support import fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -52,7 +54,7 @@ def nothing_left(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "fixture"),
-    [pytest.param(setup, fixture, id=f"{setup.name}-{fixture}") for setup in SETUPS for fixture in setup.fixtures],
+    [pytest.param(setup, fixture, id=f"{setup.name}-{fixture}") for setup in SETUPS for fixture in FIXTURES],
     indirect=["engine"],
 )
 def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
@@ -60,7 +62,7 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
 
     Locks hold the trace too, and in which probe a worker first reads a file is up to the clock.
     """
-    image, target = engine.have(fixture), f"debloat-matrix/{fixture}:slim"
+    image, target = fixtures.tag(fixture), f"debloat-matrix/{fixture}:slim"
     if engine.setup.rootless and fixture in DEVICES:
         fails_for_want_of_devices(engine, image, fixture)
         return
@@ -88,7 +90,7 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
     assert len(found) == 1, "two runs on one engine differ"
     everywhere = {name: seen for name, seen in IMAGES[fixture].items() if seen and seen != found}
     assert not everywhere, f"other than on {', '.join(sorted(everywhere))}"
-    table.note(f"layer and configuration of `{fixture}` as on the others", engine.setup.name)
+    table.note(f"`{fixture}` twice: the layer and configuration that the others give", engine.setup.name)
 
 
 DEVICES = ("torture",)
@@ -97,11 +99,11 @@ DEVICES = ("torture",)
 
 def fails_for_want_of_devices(engine: Engine, image: str, fixture: str) -> None:
     """An ordinary user makes no device nodes (mknod(2)), so the image as the engine has it is another: it is said."""
-    said = engine.refused(image, directory=fixtures.FIXTURES / fixture)
+    said = engine.refused(image, directory=fixtures.FIXTURES / fixture, code=OriginalFails.exit_code)
     assert "the engine is rootless: device nodes of the image are not there" in said
     assert "the original image does not pass its own probes" in said
     nothing_left(engine)
-    subject = f"layer and configuration of `{fixture}` as on the others"
+    subject = f"`{fixture}` twice: the layer and configuration that the others give"
     table.note(subject, engine.setup.name, "no: it uses device nodes, which a rootless engine leaves out; that is said")
 
 
@@ -211,6 +213,23 @@ def platform(engine: Engine, image: str) -> str:
     return ""
 
 
+def hook(engine: Engine, image: str) -> str:
+    """A push is checked, one after which nothing has changed is not, and one that breaks a rule is refused."""
+    work = engine.here / "work"
+    work.mkdir()
+    subprocess.run(["git", "init", "-q", str(work)], check=True)
+    shutil.copy(engine.here / "debloat.lock", work)
+    engine.debloat("hook", "install", image, directory=work)
+    assert (work / ".git" / "hooks" / "pre-push").exists()
+    engine.debloat("hook", "run", image, directory=work)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("debloat.cli.check.report_of", None)
+        engine.debloat("hook", "run", image, directory=work)
+    (work / "debloat.toml").write_text('[budget]\nmax_size = "1MB"\n')
+    said = engine.refused("hook", "run", image, directory=work, code=GateFailed.exit_code)
+    return next(line for line in said.splitlines() if line.startswith("  budget-max-size: "))
+
+
 def doctor(engine: Engine, image: str) -> str:
     out = engine.debloat("doctor")
     assert "NO " not in out
@@ -250,6 +269,7 @@ VERBS: dict[str, Callable[[Engine, str], str]] = {
     "build": build,
     "--platform": platform,
     "--output, docker load": archives,
+    "hook": hook,
     "doctor": doctor,
     "gc": gc,
 }
@@ -260,7 +280,7 @@ SAID: dict[str, dict[str, str]] = {}
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
-    image = engine.have(FIXTURE)
+    image = fixtures.tag(FIXTURE)
     found, said = VERBS[verb](engine, image), SAID.setdefault(verb, {})
     if engine.setup.rootless and verb == "diff":
         assert "/dev/full" not in found
@@ -272,6 +292,10 @@ def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
     nothing_left(engine)
     assert len(set(said.values())) == 1, said
     table.note(f"`{verb}`", engine.setup.name)
+
+
+def test_no_verb_is_left_out() -> None:
+    assert set(cli.commands) == {"slim", *(verb for verb in VERBS if verb in cli.commands)}
 
 
 def test_the_documented_table_is_what_was_seen() -> None:

@@ -30,12 +30,10 @@ def traces(name: str) -> list[str]:
     return found
 
 
-BRIEF = [("containerd26", ()), ("containerd26", ("isolated",))]
-BRIEF_TOO = [("podman5", ()), ("rootless5", ())]
-"""By `make engines`, as the engines themselves."""
+BRIEF = [("containerd26", ()), ("containerd26", ("isolated",)), ("podman5", ())]
 
 
-@pytest.mark.parametrize(("name", "more"), [*BRIEF, *(BRIEF_TOO if THOROUGH else [])])
+@pytest.mark.parametrize(("name", "more"), [*BRIEF, *([("rootless5", ())] if THOROUGH else [])])
 def test_nothing_is_left_of_an_engine(name: str, more: tuple[str, ...]) -> None:
     setup = replace(next(s for s in (*CI, *MORE) if s.name == name), name="brief")
     with started(setup, *more) as endpoint:
@@ -50,7 +48,15 @@ def test_nothing_is_left_of_an_engine(name: str, more: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("script", ["docker.sh", "podman.sh"])
 @pytest.mark.parametrize(
     "argv",
-    [(), ("start",), ("start", "Name", "trixie", "classic"), ("start", "n", "trixie", "zfs"), ("stop",), ("go",)],
+    [
+        (),
+        ("start",),
+        ("start", "Name", "trixie", "classic"),
+        ("start", "n", "trixie", "zfs"),
+        ("stop",),
+        ("root",),
+        ("go",),
+    ],
 )
 def test_a_wrong_word_is_said(script: str, argv: tuple[str, ...]) -> None:
     done = subprocess.run([SCRIPTS / script, *argv], capture_output=True, text=True)

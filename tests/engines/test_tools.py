@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 
 from debloat.cli.main import main
 from debloat.engine.docker import connect
+from tests.engines.builders import buildx, docker_of, elsewhere
 from tests.engines.conftest import Engine, Engines
-from tests.engines.setups import CI, HERE, SETUPS, Setup, root_of
+from tests.engines.setups import CI, HERE, SETUPS, Setup, copy_image, root_of
 from tests.integration.programs import STATIC, static
 from tests.support import fixtures
 from tests.support.engines import BASE
@@ -37,7 +39,7 @@ def remove(engine: Engine, *images: str) -> None:
 def test_skopeo_reads_the_archives(engines: Engines, containerd: Engine, transport: str) -> None:
     """By transport and name, down to the bytes of the configuration."""
     engine, target = engines.get(HERE), "debloat-matrix/skopeo:slim"
-    image, recipe = engine.have("nginx"), str(fixtures.FIXTURES / "nginx" / "debloat.toml")
+    image, recipe = fixtures.tag("nginx"), str(fixtures.FIXTURES / "nginx" / "debloat.toml")
     argv = (image, "-q", "-c", recipe, "--level", "exact", "-t", target, "--json", "skopeo.json")
     engine.debloat(*argv, "--output", f"{transport}:skopeo.tar")
     remove(engine, target)
@@ -54,13 +56,6 @@ def test_skopeo_reads_the_archives(engines: Engines, containerd: Engine, transpo
     assert json.loads(read.stdout)["rootfs"]["diff_ids"] == [made["layer"]]
 
 
-def buildx(engine: Engine, place: Path) -> list[str]:
-    """The words that begin a build on an engine, by the buildx of its release."""
-    plugins = root_of(engine.setup.words[0]) / "usr/libexec/docker/cli-plugins"
-    (place / "config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(plugins)]}))
-    return ["docker", "--config", str(place), "--host", engine.endpoint, "buildx", "build"]
-
-
 @pytest.mark.parametrize("setup", [s for s in SETUPS if "containerd" in s.words], ids=lambda setup: setup.name)
 def test_one_of_the_images_of_an_index(engines: Engines, setup: Setup, tmp_path: Path) -> None:
     """The engine's own, or the one that is named, where the engine can describe that."""
@@ -72,7 +67,14 @@ def test_one_of_the_images_of_an_index(engines: Engines, setup: Setup, tmp_path:
     (tmp_path / "Dockerfile").write_text(
         'FROM scratch\nARG TARGETARCH\nCOPY show /show\nCOPY greeting-$TARGETARCH /greeting\nCMD ["/show"]\n'
     )
-    argv = [*buildx(engine, tmp_path), "--platform", "linux/amd64,linux/386", "-t", image, str(tmp_path)]
+    argv = [
+        *buildx(engine.endpoint, engine.setup.words[0], tmp_path),
+        "--platform",
+        "linux/amd64,linux/386",
+        "-t",
+        image,
+        str(tmp_path),
+    ]
     subprocess.run(argv, check=True, capture_output=True)
     with engine.chosen():
         described = connect().info().traits.shows_platforms
@@ -91,6 +93,33 @@ def test_one_of_the_images_of_an_index(engines: Engines, setup: Setup, tmp_path:
     assert shown == ["for amd64\n", "for 386\n"][: 1 + described]
 
 
+def test_a_builder_that_keeps_what_it_builds(
+    containerd: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As setup-buildx-action makes one: what is built reaches the engine because `debloat build` asks for that."""
+    copy_image(BASE, containerd.endpoint)
+    context = tmp_path / "kept-elsewhere"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f'FROM {BASE}\nCOPY page /srv/page\nCMD ["cat", "/srv/page"]\n')
+    (context / "page").write_text("hello\n")
+    monkeypatch.setenv("PATH", f"{docker_of(SUITE, tmp_path)}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with (
+        containerd.chosen(),
+        elsewhere([*buildx(containerd.endpoint, SUITE, tmp_path)[:-1], "--builder", "default"]) as url,
+    ):
+        create = ["docker", "buildx", "create", "--name", "away", "--driver", "remote", url]
+        subprocess.run(create, check=True, capture_output=True)
+        monkeypatch.setenv("BUILDX_BUILDER", "away")
+        built = subprocess.run(["docker", "build", "-t", "kept:1", str(context)], capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+        assert subprocess.run(["docker", "inspect", "kept:1"], capture_output=True).returncode
+        assert containerd.debloat("build", str(context), "-q", "-t", "kept-elsewhere:slim") == "kept-elsewhere:slim\n"
+        words = ["docker", "run", "--rm", "--network", "none", "kept-elsewhere:slim"]
+        assert subprocess.run(words, capture_output=True, text=True).stdout == "hello\n"
+    remove(containerd, "kept-elsewhere:latest", "kept-elsewhere:slim")
+
+
 def test_an_index_that_changes_with_each_build_is_one_image(containerd: Engine, tmp_path: Path) -> None:
     """BuildKit attests when it built, so the id is another one each time; what is remembered and locked is not."""
     context = containerd.here / "attested"
@@ -98,7 +127,7 @@ def test_an_index_that_changes_with_each_build_is_one_image(containerd: Engine, 
     (context / "Dockerfile").write_text(f'FROM {BASE}\nCMD ["cat", "/etc/debian_version"]\n')
     subprocess.run(f"docker save {BASE} | docker --host {containerd.endpoint} load", shell=True, check=True)
     ids, locks = [], []
-    argv = buildx(containerd, tmp_path)
+    argv = buildx(containerd.endpoint, SUITE, tmp_path)
     try:
         for number in range(2):
             subprocess.run([*argv, "--provenance", "true", "-t", "attested:1", str(context)], check=True)

@@ -140,10 +140,35 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
 def test_image_ids(engine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert hooks.image_id("shop:1") == ID
     assert hooks.image_id("shop:2") == ""
-    for name, value in (("DOCKER_HOST", "unix:///nowhere"), ("DOCKER_HOST", "tcp://far:2375"), ("DOCKER_CONTEXT", "x")):
-        with monkeypatch.context() as patch:
-            patch.setenv(name, value)
-            assert hooks.image_id("shop:1") is None
+    for host in ("unix:///nowhere", "tcp://far:2375"):
+        monkeypatch.setenv("DOCKER_HOST", host)
+        assert hooks.image_id("shop:1") is None
+
+
+@pytest.fixture
+def unnamed(tmp_path: Path, engine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The environment names no engine; the one of `engine` is where Docker's is looked for. The runtime directory."""
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr("debloat.engine.sockets.DOCKER", str(tmp_path / "engine.sock"))
+    (tmp_path / "run" / "podman").mkdir(parents=True)
+    return tmp_path / "run"
+
+
+def test_the_image_is_asked_of_the_engine_that_checks(unnamed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of Docker's socket, else of Podman's; and of none where a context leads elsewhere."""
+    assert hooks.image_id("shop:1") == ID
+    engine = unnamed.parent / "engine.sock"
+    engine.rename(unnamed / "podman" / "podman.sock")
+    assert hooks.image_id("shop:1") == ID
+    assert hooks.image_id("shop:2") == ""
+    config = unnamed.parent / "config.json"
+    for text, found in (('{"currentContext": "elsewhere"}', None), ('{"currentContext": "default"}', ID), ("[]", ID)):
+        config.write_text(text)
+        assert hooks.image_id("shop:1") == found
+    monkeypatch.setenv("DOCKER_CONTEXT", "elsewhere")
+    assert hooks.image_id("shop:1") is None
 
 
 # ------------------------------------------------------------------------------------------ when it checks

@@ -6,10 +6,11 @@ from typing import cast
 
 import pytest
 
+from debloat.core.errors import EngineUnavailable
 from debloat.core.model import ImageConfig
 from debloat.core.recipe import RunOptions
 from debloat.core.signals import signal_number
-from debloat.engine.base import Channel, ChannelClosed, Engine
+from debloat.engine.base import Channel, ChannelClosed, Engine, ExecResult
 from debloat.record.session import MAIN, Recorder, Session, container_spec, record_argv
 from debloat.record.trace import parse_marks
 
@@ -99,6 +100,21 @@ def test_stop(answers: dict[str, str], mortal: tuple[str, ...], signals: list[st
     assert session_of(wire, box, ImageConfig({"StopSignal": "SIGINT"})).stop() == code
     assert box.signals == signals
     assert wire.sent.splitlines()[0] == b"catches 2"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_command_in_a_container_that_has_ended_fails_as_a_command(ended: bool) -> None:
+    class Gone(Box):
+        def run(self, container: str, argv: tuple[str, ...], user: str, timeout: float) -> ExecResult:
+            raise EngineUnavailable("cannot run a command in the container: it is not running")
+
+    session = session_of(Wire(), Gone(*(["SIGTERM"] if ended else [])))
+    session.engine.kill("box", "SIGTERM")
+    if ended:
+        assert session.execute("healthcheck", ("true",), 1.0).exit_code == -1
+    else:
+        with pytest.raises(EngineUnavailable):
+            session.execute("healthcheck", ("true",), 1.0)
 
 
 def test_only_the_main_program_is_stopped_by_the_signal_of_the_image() -> None:

@@ -46,6 +46,8 @@ LANGUAGE = Language(
     importer=Importer("/lib/whistle", "/whistle", r".*\\.wlib"),
     package_managers=("wpm",),
     build_programs=("wcc",),
+    registry="wpm",
+    requested="requested",
     leftovers=Leftovers(
         (".wcache",), (".wkey",), ("wtmp",), ("Whistlefile",), (".wo",),
         {"/opt/whistle/echo": "echoes"}, (("/usr/**/*.wnote", "notes"),), ("/usr/local/whistle",),
@@ -58,6 +60,12 @@ LANGUAGE = Language(
     "whistle/packages.py": """
 def installed(world, name):
     return f"/usr/lib/whistle/{name}" in world.rootfs
+""",
+    "whistle/requested.py": """
+from debloat.rules.language import Installed
+
+def installed(world):
+    yield Installed("tune", ("/usr/share/tune",), ("/usr/share/tune",))
 """,
     "whistle/rules.py": """
 from debloat.closure import Rule
@@ -129,6 +137,10 @@ def test_its_packages_are_the_business_of_its_rules(seen: dict[str, Any]) -> Non
     home = [path for path in seen["application"] if path.startswith("/app/home/")]
     assert home == ["/app/home/other", "/app/home/other/x"]
     assert seen["leftovers"]["/usr/local/bin/tune"] == "a part of a language's package"
+
+
+def test_what_was_installed_by_name_stays(seen: dict[str, Any]) -> None:
+    assert seen["asked for"] == ["wpm:tune"]
 
 
 def test_what_its_tools_leave_behind_is_not_the_application(seen: dict[str, Any]) -> None:

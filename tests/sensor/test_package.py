@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,33 +13,18 @@ from pathlib import Path
 import pytest
 
 from debloat.sensor import SOURCE, binary, source_hash
+from tests.support.distributions import PROJECT, built, copy
 
-PROJECT = SOURCE.parents[3]
 pytestmark = pytest.mark.slow
 
 SOURCES = {p.relative_to(PROJECT).as_posix() for p in SOURCE.parent.rglob("*.[ch]")}
-BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the distributions are made of, with a prebuilt binary: building writes into the tree."""
-    copy = tmp_path_factory.mktemp("project")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(PROJECT / name, copy)
-    shutil.copytree(PROJECT / "debloat", copy / "debloat", ignore=shutil.ignore_patterns("__pycache__", "bin"))
-    (copy / "debloat" / "sensor" / "bin").mkdir()
-    (copy / "debloat" / "sensor" / "bin" / "sensor-x86_64").write_bytes(b"prebuilt")
-    return copy
-
-
-def built(project: Path, kind: str) -> Path:
-    directory = project / "dist"
-    subprocess.run(
-        [sys.executable, "-c", BUILD, kind, directory], cwd=project, check=True, capture_output=True, timeout=300
-    )
-    (path,) = directory.glob("*.whl" if kind == "wheel" else "*.tar.gz")
-    return path
+    directory = tmp_path_factory.mktemp("project")
+    copy(directory, b"prebuilt")
+    return directory
 
 
 def test_wheel(project: Path, tmp_path: Path) -> None:

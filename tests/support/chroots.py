@@ -37,11 +37,7 @@ def run(world: World, closure: Closure, root: Path, argv: Sequence[str], **env: 
     if os.geteuid() != 0 or unshare is None:
         pytest.skip("needs root for chroot")
     materialise(world, closure, root)
-    for name, minor in (("null", 3), ("zero", 5), ("urandom", 9), ("random", 8)):
-        device = root / "dev" / name
-        device.parent.mkdir(exist_ok=True)
-        if not device.exists():
-            os.mknod(device, 0o20666, os.makedev(1, minor))
+    make_devices(root)
     for name in ("tmp", "proc"):
         (root / name).mkdir(exist_ok=True)
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **env}
@@ -55,6 +51,15 @@ def run(world: World, closure: Closure, root: Path, argv: Sequence[str], **env: 
         check=False,
     )
     return done.stdout + done.stderr
+
+
+def make_devices(root: Path) -> None:
+    """The devices that programs open without being asked to. Needs root."""
+    for name, minor in (("null", 3), ("zero", 5), ("urandom", 9), ("random", 8)):
+        device = root / "dev" / name
+        device.parent.mkdir(exist_ok=True)
+        if not device.exists():
+            os.mknod(device, 0o20666, os.makedev(1, minor))
 
 
 def materialise(world: World, closure: Closure, root: Path) -> None:

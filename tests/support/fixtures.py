@@ -231,6 +231,13 @@ def build(name: str) -> str:
 
     The base image is made first where it is missing. Raises `FixtureError` with the end of the log.
     """
+    directory = prepared(name)
+    _step(["docker", "build", "--network", "host", "-t", tag(name), "."], directory, f"build {name}")
+    return tag(name)
+
+
+def prepared(name: str) -> Path:
+    """A fixture's directory, ready to be built: with its base images on the engine, and what its `prepare` fetches."""
     directory = FIXTURES / name
     if not (directory / "Dockerfile").exists():
         raise FixtureError(f"no such fixture: {name}")
@@ -238,8 +245,7 @@ def build(name: str) -> str:
     prepare = directory / "prepare"
     if prepare.exists():
         _step([str(prepare)], directory, f"prepare {name}")
-    _step(["docker", "build", "--network", "host", "-t", tag(name), "."], directory, f"build {name}")
-    return tag(name)
+    return directory
 
 
 def _step(argv: Sequence[str], directory: Path, what: str) -> None:

@@ -33,7 +33,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "docker load": frozenset({"-i"}),
     "docker login": frozenset(),
     "docker pull": frozenset(),
-    "docker run": frozenset({"--init"}),
+    "docker run": frozenset({"--init", "--security-opt"}),
     "docker save": frozenset(),
     "docker system": frozenset(),
     "docker version": frozenset(),
@@ -48,6 +48,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "pytest": frozenset({"-m"}),
     "python": frozenset({"-m"}),
     "shop": frozenset({"--check"}),
+    "usermod": frozenset({"--add-subuids", "--add-subgids"}),
 }
 """Commands of other tools that debloat speaks of, with the options that it names; `shop` is the documents' example."""
 

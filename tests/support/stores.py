@@ -95,6 +95,22 @@ class LayoutMaker:
         }
         return self.blob(json.dumps(document).encode(), f"{OCI}.manifest.v1+json")
 
+    def saved(self, tar: tarfile.TarFile, pack: Pack = bytes) -> dict[str, Any]:
+        """Write the one image of what `docker save` wrote; the descriptor of its manifest."""
+
+        def member(name: str) -> bytes:
+            file = tar.extractfile(name)
+            assert file is not None
+            return file.read()
+
+        (row,) = json.loads(member("manifest.json"))
+        document = {
+            "schemaVersion": 2,
+            "config": self.blob(member(row["Config"]), f"{OCI}.config.v1+json"),
+            "layers": [self.blob(pack(member(name)), f"{OCI}.layer.v1.tar") for name in row["Layers"]],
+        }
+        return self.blob(json.dumps(document).encode(), f"{OCI}.manifest.v1+json")
+
     def index(self, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Write an index; its descriptor."""
         document = {"schemaVersion": 2, "mediaType": f"{OCI}.index.v1+json", "manifests": list(entries)}

@@ -37,6 +37,7 @@ def answers() -> dict[str, Any]:
     from debloat import footprint
     from debloat.rules import all_rules, programs, subprocesses
     from debloat.rules.application import leftovers, survey
+    from debloat.rules.application.modules import asked_modules
     from debloat.rules.application.runtimes import runtimes
     from debloat.rules.knowledge import plugins, tools
     from debloat.rules.languages.compiled.rules import SOURCES
@@ -58,6 +59,7 @@ def answers() -> dict[str, Any]:
         "application": sorted(survey.application(world)),
         "leftovers": dict(survey.survey(world).leftovers),
         "programs": {path: programs_of(path) for path in ("/app/song.wsl", "/app/song.wst", "/app/script")},
+        "asked for": [asked.request.package for asked in asked_modules(world)],
         "stores": [
             bool(plugins.STORES.fullmatch(path))
             for path in ("/usr/lib/whistle/7", "/x/whistle_parts/y", "/x/borrowed_tunes")

@@ -21,7 +21,7 @@ class Change:
     """What one command line does to packages.
 
     `manager` is `apt` (whoever drives dpkg), `pip`, `npm` or `gem`. `installed` and `removed` are names as that manager
-    writes them (pip's normalised), sorted; those of apt may be patterns, as apt-get(8) takes them.
+    writes them (pip's normalised), sorted; those of apt may be patterns, as apt-get(8) takes them, and those of gem.
     """
 
     manager: str
@@ -51,6 +51,7 @@ class _Tool:
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
 """A package name (Debian policy 5.6.1)."""
 _PATTERN = re.compile(r"[a-z0-9*?\[][a-z0-9+.*?\[\]-]*", re.ASCII)
+_WILD = frozenset("*?[")
 _NPM = re.compile(r"(@[\w.~-]+/)?[\w.~-]+")
 _GEM = re.compile(r"[\w.-]+")
 
@@ -77,9 +78,11 @@ def _npm(word: str) -> str:
 
 
 def _gem(word: str) -> str:
+    """A gem's name without version; of archives whose names the shell makes up, a pattern."""
     if word.endswith(".gem"):
-        file = re.fullmatch(r"(.+?)-\d[^-]*(?:-.*)?\.gem", posixpath.basename(word))
-        return file[1] if file else ""
+        stem = posixpath.basename(word).removesuffix(".gem")
+        file = re.fullmatch(r"(.+?)-\d.*", stem)
+        return file[1] if file else f"{stem.partition('-*')[0].rstrip('*')}*" if is_pattern(stem) else ""
     name = word.partition(":")[0]
     return name if _GEM.fullmatch(name) else ""
 
@@ -243,6 +246,11 @@ def _change(tool: _Tool, verb: str, operands: Iterable[str]) -> Change:
         elif name and verb:
             installed.add(name)
     return Change(tool.manager, tuple(sorted(installed)), tuple(sorted(removed)))
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name of `Change` stands for whatever it matches, as sh(1) writes patterns."""
+    return not _WILD.isdisjoint(name)
 
 
 def matching(pattern: str, packages: Iterable[str]) -> Iterator[str]:

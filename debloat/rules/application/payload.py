@@ -24,9 +24,12 @@ UNUSED = re.compile(
     r"|(?:/usr)?/lib/(?:systemd|tmpfiles\.d|sysusers\.d|udev)/.*|/usr/lib/(?:debug|pkgconfig)/.*|/etc/(?:init|init\.d|apparmor\.d|logrotate\.d|ufw|network|rc\w\.d)/.*"
     r"|/usr/share/(?:locale|applications|icons|pixmaps|metainfo|appdata|menu|bash-completion|zsh|fish|pkgconfig|aclocal"
     r"|cmake|apport|reportbug|lintian|bug|mime-info|doc-base|dbus-1/interfaces|gettext/its|polkit-1|vim|emacs|gdb)/.*"
-    r"|/etc/bash_completion\.d/.*"
+    r"|/etc/bash_completion\.d/.*|/usr/share/i18n/.*|/usr/(?:share|lib)/[^/]+/(?:t|testsuite)(?:/.*)?|.*\.t"
 )
-"""Files of a package for builders, desktops, init systems and editors. Catalogues of messages follow the locales."""
+"""Files of a package for builders, desktops, init systems and editors. Catalogues of messages follow the locales.
+
+/usr/share/i18n are sources of locales (localedef(1)), `t/` and `*.t` tests (prove(1)).
+"""
 
 ADMINISTRATION = ("/usr/sbin/", "/sbin/")
 """Where a package of data has the programs that its installation runs: `update-ca-certificates`, `locale-gen`."""

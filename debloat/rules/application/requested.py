@@ -165,19 +165,35 @@ def _ran(world: World) -> frozenset[str]:
 @derived
 def _touched(world: World) -> frozenset[str]:
     """The packages of which a recorded program opened or ran a file."""
+    return frozenset(owner for path in touched_files(world) for owner in world.packages.owners(path))
+
+
+@derived
+def touched_files(world: World) -> frozenset[str]:
+    """Real paths of the image's files that a recorded program opened or ran, without documentation."""
     found = set[str]()
     for path in {a.path for a in world.trace.accesses if a.op in (Op.OPEN, Op.EXEC)}:
         real = world.rootfs.resolve(path).path
         if real is not None and not is_outside_image(real) and not is_documentation(real):
             entry = world.rootfs.get(real)
             if entry is not None and not entry.is_dir:
-                found.update(world.packages.owners(real))
+                found.add(real)
     return frozenset(found)
 
 
 @derived
 def _used_in_builds(world: World) -> Mapping[str, str]:
-    """The packages of which a RUN instruction runs a program: dpkg name -> what it runs, for people.
+    """The packages of which a RUN instruction runs a program: dpkg name -> what it runs, for people."""
+    found: dict[str, str] = {}
+    for path, shown in ran_in_builds(world).items():
+        for owner in world.packages.owners(path):
+            found.setdefault(owner, shown)
+    return found
+
+
+@derived
+def ran_in_builds(world: World) -> Mapping[str, str]:
+    """The programs that RUN instructions run: paths, as they are found and real -> what runs them, for people.
 
     A program in sbin configures its package: `update-ca-certificates` and `a2enmod` make it ready for service.
     """
@@ -188,10 +204,9 @@ def _used_in_builds(world: World) -> Mapping[str, str]:
             path = on_path(world, program) if NO_USE.isdisjoint(arguments) else None
             if path is None or "/sbin/" in path:
                 continue
-            real = world.rootfs.resolve(path).path or path
-            for owner in (*world.packages.owners(path), *world.packages.owners(real)):
-                excerpt = _excerpt(made.instructions[run.number].text)
-                found.setdefault(owner, f"{excerpt} runs {posixpath.basename(program)}")
+            shown = f"{_excerpt(made.instructions[run.number].text)} runs {posixpath.basename(program)}"
+            found.setdefault(path, shown)
+            found.setdefault(world.rootfs.resolve(path).path or path, shown)
     return found
 
 

@@ -6,6 +6,7 @@
 | `source` | what one file's text says; nothing of the image |
 | `packages` | where a name leads in an image, and which files are one package |
 | `rules` | what is claimed of that |
+| `requested` | what the language's own package manager was asked for by name |
 
 More where a language needs more. To add one is to add a package or a module here: `known` finds it.
 """
@@ -15,8 +16,13 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from debloat.rules.language import Language
+from debloat.rules.language import Installed, Language
+
+if TYPE_CHECKING:
+    from debloat.closure import World
 
 
 @functools.cache
@@ -33,6 +39,14 @@ def rule_modules() -> tuple[str, ...]:
         for module, language in zip(_records(), known(), strict=True)
         for name in language.rules
     )
+
+
+def installed(world: World) -> Iterator[tuple[Language, Installed]]:
+    """What was installed by name with the package managers of all languages, and the language of each."""
+    for module, language in zip(_records(), known(), strict=True):
+        if language.requested:
+            found = importlib.import_module(f"{module.rpartition('.')[0]}.{language.requested}")
+            yield from ((language, package) for package in found.installed(world))
 
 
 def _records() -> list[str]:

@@ -94,6 +94,7 @@ def test_debian_packages(line: str, installed: str | None) -> None:
         ("pnpm add -g x", "npm", "x"),
         ("gem install rails -v 7.0 bundler:2.4 --no-document", "gem", "bundler rails"),
         ("gem i -N nokogiri-1.16.0-x86_64-linux.gem", "gem", "nokogiri"),
+        ("gem install --local /tmp/*.gem /src/a-b-*.gem /src/c*-1.0.gem", "gem", "* a-b* c*"),
         ("gem build x", "gem", ""),
     ],
 )

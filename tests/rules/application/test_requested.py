@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from debloat.cli.why import explain
 from debloat.closure import World, close
 from debloat.core.model import Access, ImageConfig, Level, Op, Policy, Trace
 from debloat.debian.prune import prune
@@ -18,7 +19,10 @@ ELF = ("0755", "\x7fELF")
 PACKAGES = {
     "gis-bin": ["/usr/bin/gisinfo", "/usr/bin/gistranslate", "/usr/share/doc/gis-bin/copyright", "/etc/init.d/gis"],
     "libgis36": ["/usr/lib/libgis.so.36"],
-    "gis-data": ["/usr/share/gis/epsg.csv", "/usr/share/man/man1/gis.1"],
+    "gis-data": [
+        *("/usr/share/gis/epsg.csv", "/usr/share/man/man1/gis.1", "/usr/share/i18n/locales/en_US"),
+        *("/usr/share/gis/t/TestLib.pm", "/usr/share/gis/t/010_convert.t", "/usr/share/gis/testsuite"),
+    ],
     "gis-plugins": ["/usr/lib/gisplugins/jp2.so"],
     "curl": ["/usr/bin/curl"],
     "certs": ["/usr/sbin/update-certs", "/usr/share/certs/root.crt"],
@@ -118,6 +122,12 @@ def test_the_payload_is_programs_and_data_with_the_packages_that_carry_them() ->
     world = image(f"{INSTALL}gis-bin")
     assert parts(world, "gis-bin") == ("gis-bin", "gis-data")
     assert trees.paths(close(world, RULES)) == ["/usr/bin/gisinfo", "/usr/bin/gistranslate", "/usr/share/gis/epsg.csv"]
+
+
+def test_why_says_what_was_taken_for_the_build() -> None:
+    world = image(f"{INSTALL}curl && curl https://x")
+    told = explain(world, close(world, RULES), "/usr/bin/curl")
+    assert any(line.startswith("  curl was taken for the build: RUN apt-get install") for line in told)
 
 
 def test_libraries_that_are_preloaded_by_name() -> None:

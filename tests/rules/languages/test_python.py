@@ -586,22 +586,3 @@ def test_modules_that_configuration_names(text: str, kept_: bool) -> None:
     found = kept(table, "/srv/app.ini", "/usr/local/bin/python3")
     assert (f"{SITE}/tables/__init__.py" in found) is kept_
     assert (f"{SITE}/tables/parts.py" in found) is kept_
-
-
-@pytest.mark.parametrize(
-    ("name", "marked", "stays"), [("server", True, True), ("server", False, False), ("pip", True, False)]
-)
-def test_a_distribution_that_was_installed_by_name(name: str, marked: bool, stays: bool) -> None:
-    info = f"{SITE}/{name}-1.0.dist-info"
-    table = {
-        **STDLIB,
-        f"{SITE}/{name}/__init__.py": "",
-        f"{SITE}/{name}/worker.py": "",
-        f"/usr/local/bin/{name}": ("0755", f"#!/usr/local/bin/python3\nfrom {name} import main\n"),
-        f"{info}/METADATA": f"Name: {name}\n\n",
-        f"{info}/RECORD": f"{name}/__init__.py,,\n{name}/worker.py,,\n../../../bin/{name},,\n",
-        **({f"{info}/REQUESTED": ""} if marked else {}),
-    }
-    kept = paths(closed(world(table), RULES))
-    assert (f"{SITE}/{name}/worker.py" in kept) is stays
-    assert (f"/usr/local/bin/{name}" in kept) is stays

@@ -400,6 +400,22 @@ def test_tokens(text: str, want: list[tuple[int, str]]) -> None:
     assert list(tokens.pieces(text)) == want
 
 
+@pytest.mark.parametrize("piece", ["$(a)", "$(", "${a", "`a`", "\\", "(", "'a"])
+def test_quotes_that_nothing_closes_end(piece: str) -> None:
+    """With two readings of each piece there would be more than the age of the universe has nanoseconds."""
+    assert list(tokens.pieces(f'tool "{piece * 200}'))
+
+
+def test_a_script_that_the_grammar_goes_on_about_is_read_by_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"f() { jq .; }; f\nif sed p; then tee; fi\n" * 100
+    whole = shellparse.parse(text)
+    monkeypatch.setattr(shellparse, "PATIENCE", -60.0)
+    read = shellparse.parse(text + b"\n")
+    assert whole.functions
+    assert not read.functions
+    assert {"jq", "sed", "tee"} <= {str(c.words[0].literal) for c in read.commands}
+
+
 @given(
     st.lists(st.sampled_from(["jq .", "id -u", "sed p", "x=1 tee y"]), max_size=8),
     st.sampled_from([";", "\n", "&&", "|"]),

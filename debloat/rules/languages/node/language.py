@@ -25,6 +25,16 @@ LANGUAGE = Language(
     vendored=("bower_components",),
     stores=(in_library("nodejs|npm"),),
     package_managers=("npm", "npx", "yarn", "pnpm", "corepack"),
+    registry="npm",
+    requested="requested",
+    builders=frozenset(
+        {
+            *("npm", "npm-check-updates", "npx", "corepack", "yarn", "pnpm", "bun", "lerna", "nx", "turbo", "node-gyp"),
+            *("node-pre-gyp", "@mapbox/node-pre-gyp", "prebuildify", "node-gyp-build", "typescript", "webpack"),
+            *("webpack-cli", "rollup", "vite", "parcel", "parcel-bundler", "esbuild", "gulp", "gulp-cli", "grunt"),
+            *("grunt-cli", "bower", "@angular/cli", "@vue/cli", "@nestjs/cli", "browserify", "@babel/cli", "n", "nvm"),
+        }
+    ),
     leftovers=Leftovers(
         caches=(
             *(".npm", ".yarn-cache", ".pnpm-store", ".node-gyp", ".parcel-cache", ".turbo", ".eslintcache"),

@@ -99,10 +99,10 @@ def _resolve(world: World, path: str, specifier: str) -> Iterator[str]:
     name = packages.bare(specifier)
     place = packages.find(world, directory, name) if name else None
     if place is not None:
-        yield from _package(world, place)
+        yield from claims(world, place)
 
 
-def _package(world: World, place: str) -> Iterator[str]:
+def claims(world: World, place: str) -> Iterator[str]:
     """What to claim so that the package at a place, maybe behind a link, stays whole."""
     rootfs = world.rootfs
     if rootfs.is_file(f"{place}.js") and not rootfs.is_dir(place):
@@ -165,7 +165,7 @@ class Dependencies(Rule):
         for name in packages.needs(package):
             place = packages.find(world, directory or "/", name)
             if place is not None:
-                for path in _package(world, place):
+                for path in claims(world, place):
                     yield self.want(path, entry.path, name)
         if packages.package_of(world, entry.path) is None:
             yield from self._start(world, directory, package, entry.path)
@@ -235,7 +235,7 @@ class CommandLine(Rule):
                 name = packages.bare(word.rpartition("=")[2])
                 place = packages.find(world, start, name) if name else None
                 if place is not None and "/node_modules/" in place:
-                    for path in _package(world, place):
+                    for path in claims(world, place):
                         yield self.want(path, f"config:{label}", word)
 
 

@@ -58,6 +58,15 @@ LANGUAGE = Language(
         r".*\.(?:cpython|pypy)\d*-\d+.*",
     ),
     package_managers=("pip", "pip3"),
+    registry="pip",
+    requested="requested",
+    builders=frozenset(
+        {
+            *("pip", "setuptools", "wheel", "build", "virtualenv", "pipenv", "poetry", "poetry-core", "uv", "pdm"),
+            *("hatch", "cython", "flit", "meson", "meson-python", "ninja", "cmake", "maturin", "scikit-build", "twine"),
+            *("tox", "nox"),
+        }
+    ),
     leftovers=Leftovers(
         caches=(".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".hypothesis", ".python_history"),
         credentials=(".pypirc",),

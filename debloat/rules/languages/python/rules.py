@@ -11,7 +11,7 @@ from debloat.core.model import Entry, Want
 from debloat.rules.application.survey import is_application
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
-from debloat.rules.languages.python.packages import Unit, distribution, units
+from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.reach import (
     DEVELOPMENT,
     facts_of,
@@ -313,49 +313,6 @@ class Requirements(Rule):
                 yield self.want(unit.anchor, entry.path, name)
 
 
-BUILDERS = frozenset(
-    {
-        *("pip", "setuptools", "wheel", "build", "virtualenv", "pipenv", "poetry", "poetry-core", "uv", "pdm", "hatch"),
-        *(
-            "cython",
-            "flit",
-            "meson",
-            "meson-python",
-            "ninja",
-            "cmake",
-            "maturin",
-            "scikit-build",
-            "twine",
-            "tox",
-            "nox",
-        ),
-    }
-)
-"""Distributions that install and build others."""
-
-
-class Requested(Rule):
-    """Distributions that were installed by name, not as what others need: pip marks them (PEP 376, REQUESTED).
-
-    Their commands stay with them: a container is operated with `uvicorn`, `celery`, `flask`, whatever was recorded.
-    """
-
-    name = "python.requested"
-
-    def initial_wants(self, world: World) -> Iterable[Want]:
-        for path in world.rootfs.named("REQUESTED"):
-            metadata = path.rpartition("/")[0]
-            unit = units(world).by_name.get(distribution(metadata))
-            if not metadata.endswith(".dist-info") or unit is None or unit.name in BUILDERS:
-                continue
-            if world.packages.owners(path):
-                continue
-            yield self.want(unit.anchor, f"pip:{unit.name}", "installed by name")
-            for file in unit.files:
-                if "/bin/" in file:
-                    yield self.want(file, f"pip:{unit.name}", "a command of what was installed by name")
-
-
 def project_dependencies(text: str) -> list[str]:
     """`project.dependencies` of a pyproject.toml (PEP 621), and Poetry's; [] for any other text."""
     try:
@@ -381,5 +338,4 @@ RULES: tuple[Rule, ...] = (
     ConsoleScripts(),
     Literals(),
     Requirements(),
-    Requested(),
 )

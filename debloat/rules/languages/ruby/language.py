@@ -76,6 +76,14 @@ LANGUAGE = Language(
     vendored=("gems", "vendor"),
     stores=(in_library("ruby"), "/var/lib/gems"),
     package_managers=("gem",),
+    registry="gem",
+    requested="requested",
+    builders=frozenset(
+        {
+            *("bundler", "rubygems-update", "rake-compiler", "rake-compiler-dock", "gem-compiler", "mini_portile2"),
+            *("pkg-config", "rubocop", "yard", "rdoc", "ronn", "fpm"),
+        }
+    ),
     leftovers=Leftovers(caches=(".sass-cache",)),
     archives={".gem": _gem_is_installed},
     scripts_outside=_scripts_outside,

@@ -94,7 +94,7 @@ class RubyRequire(Rule):
                 yield self.want(path, entry.path, f'"{name}", line {line}')
         for line, name in facts.gems if not inside else ():
             for gem in known.gems.get(name, ()):
-                for path in _use(gem, world):
+                for path in use(gem, world):
                     yield self.want(path, entry.path, f"gem {name}, line {line}")
         for line, prefix in facts.made:
             for name in (n for n in known.features if n.startswith(prefix)):
@@ -208,11 +208,11 @@ class RubyGem(Rule):
             for below in world.rootfs.walk(directory):
                 if not below.is_dir and not UNUSED(below.path[len(directory) :]):
                     yield self.want(below.path, entry.path, f"of gem {gem.name} {gem.version}")
-        for path in _stubs(world).get(gem.name, ()):
+        for path in stubs(world).get(gem.name, ()):
             yield self.want(path, entry.path, f"program of gem {gem.name}")
         for name in gem.depends:
             for other in known.gems.get(name, ()):
-                for path in _use(other, world):
+                for path in use(other, world):
                     yield self.want(path, entry.path, f"gem {gem.name} depends on {name}")
 
     def _package(self, entry: Entry, world: World) -> Iterator[Want]:
@@ -243,7 +243,7 @@ _STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")
 
 
 @derived
-def _stubs(world: World) -> dict[str, tuple[str, ...]]:
+def stubs(world: World) -> dict[str, tuple[str, ...]]:
     """Gem -> the programs on PATH that RubyGems made for it (Gem::Installer), whatever they are called."""
     found: dict[str, list[str]] = {}
     rootfs = world.rootfs
@@ -261,7 +261,7 @@ def _unused(path: str, gem: Gem) -> bool:
     return any(path.startswith(d + "/") and UNUSED(path[len(d) :]) for d in gem.directories)
 
 
-def _use(gem: Gem, world: World) -> tuple[str, ...]:
+def use(gem: Gem, world: World) -> tuple[str, ...]:
     """What to claim where a gem is asked for by its name."""
     return gem.specification, *_anchors(gem, world)
 
@@ -324,7 +324,7 @@ class RubyBundle(Rule):
             gems = known.gems.get(name, ())
             exact = [g for g in gems if g.version == version or g.version.startswith(f"{version}-")]
             for gem in exact or gems:
-                for path in _use(gem, world):
+                for path in use(gem, world):
                     yield self.want(path, entry.path, f"{name} {version}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 MAX_SCRIPT = 1 << 20
 """Larger files (self-extracting archives) are not read."""
+
+PATIENCE, PATIENCE_PER_BYTE = 0.5, 10e-6
+"""Seconds of a processor that the grammar may take for a script, and for each byte of it; 1.3e-6 are usual."""
+
+_PART = 64 << 10
+"""Bytes that the parser is given at a time."""
 
 MAX_DEPTH = 150
 """Nesting beyond this is not entered; no script written by hand comes near."""
@@ -108,11 +115,35 @@ def parse(source: bytes) -> Script:
     if len(source) > MAX_SCRIPT or b"\0" in source[:4096]:
         return EMPTY
     reader = _Reader(source)
-    root = _parser().parse(source.translate(_LETTERS)).root_node
-    reader.walk(root, 0)
-    if root.has_error and len(source) <= tokens.MAX_SCRIPT:
+    root = _tree(source)
+    if root is not None:
+        reader.walk(root, 0)
+    if (root is None or root.has_error) and len(source) <= tokens.MAX_SCRIPT:
         reader.again()
     return Script(tuple(reader.commands), tuple(reader.assignments), tuple(reader.values), frozenset(reader.functions))
+
+
+def _tree(source: bytes) -> Node | None:
+    """The root of the syntax tree; None where the grammar goes on and on.
+
+    What is opened and never closed (`case x in (`, `x=(`, `<<A`) costs as much again with each that is open already:
+    hours at the size that is read. Neither the parser's steps nor its errors tell, but the processor's time does: a
+    script that somebody wrote takes an eighth of what is allowed.
+    """
+    code = source.translate(_LETTERS)
+    limit = time.thread_time() + PATIENCE + PATIENCE_PER_BYTE * len(code)
+    try:
+        return (
+            _parser()
+            .parse(
+                lambda offset, _: code[offset : offset + _PART],
+                progress_callback=lambda _, __: time.thread_time() > limit,
+            )
+            .root_node
+        )
+    except ValueError:
+        _parser().reset()
+        return None
 
 
 @functools.cache
@@ -144,7 +175,9 @@ class _Reader:
     def _part(self, text: str, line: int, known: Collection[tuple[Word, ...]] = ()) -> None:
         """Read a text by itself: a piece of the script that begins at a line."""
         inner = _Reader(text.encode("utf-8", "surrogateescape"))
-        inner.walk(_parser().parse(inner._source.translate(_LETTERS)).root_node, 0)
+        root = _tree(inner._source)
+        if root is not None:
+            inner.walk(root, 0)
         for command in inner.commands:
             if command.words not in known:
                 self.commands.append(replace(command, line=command.line + line - 1))

@@ -17,10 +17,13 @@ _LEADING = re.compile(r"(?:(?:if|then|elif|else|do|while|until|time|!|\{|\})(?=\
 _DROPPED = re.compile(r"(?:for|select|case|function|in|done|fi|esac|;)(?=\s|$)")
 _HEREDOC = re.compile(r"<<(-?)[ \t]*(?:'([^'\n]+)'|\"([^\"\n]+)\"|\\?([\w.-]+))")
 _QUOTED = re.compile(
-    r"'[^']*'|\"(?:\\.|\$\((?:[^()]|\([^()]*\))*\)|[^\"\\])*\"|`(?:\\.|[^`\\])*`|\\.|\$\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*\}",
+    r"'[^']*'|\"(?:\\.|\$\((?:[^()]|\([^()]*\))*+\)|[^\"\\])*+\"|`(?:\\.|[^`\\])*`|\\.|\$\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*\}",
     re.DOTALL,
 )
+"""What stands in quotes. A substitution between them is never read as letters after all: of a quote that nothing closes
+there would be twice as many readings with each."""
 _REDIRECTS = re.compile(r"[<>]&|.?&>", re.DOTALL)
+_EMPTY = re.compile(r"[ \t]*\)")
 _PLAIN = re.compile(r"[^'\"`\\$#<>;&|()\n]+")
 
 
@@ -50,7 +53,7 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
         elif nested or char not in ";&|()\n" or (char == "&" and _REDIRECTS.match(text, max(0, at - 1))):
             at += 1
         else:
-            function = char == "(" and text[at + 1 :].lstrip(" \t")[:1] == ")"
+            function = char == "(" and _EMPTY.match(text, at + 1) is not None
             pattern = char == ")" and not depth
             if not function and not pattern:
                 yield from _piece(text, start, at, line)
