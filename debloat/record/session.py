@@ -112,7 +112,7 @@ class Session:
         try:
             return self.engine.run(self.container, argv, user=user, timeout=timeout)
         except EngineUnavailable as error:
-            if self.engine.wait(self.container, END_NOTICED) is None:
+            if self.engine.wait(self.container, END_TIMEOUT) is None:
                 raise
             return ExecResult(-1, b"", error.message.encode("utf-8", "surrogateescape"))
 
