@@ -7,6 +7,7 @@ import copy
 import io
 import tarfile
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -429,7 +430,9 @@ def test_each_suite_has_its_files(suite: foreign.Suite) -> None:
 def _answers(monkeypatch: pytest.MonkeyPatch, **given: list[dict[str, int]]) -> dict[str, Any]:
     """What a comparison comes to, by what passes on each image, run by run."""
 
-    def asked(suite: foreign.Suite, image: str, tester: str, say: foreign.Say) -> Counter[str]:
+    def asked(
+        suite: foreign.Suite, image: str, tester: str, say: foreign.Say, names: Sequence[str] = ()
+    ) -> Counter[str]:
         return Counter(given[image].pop(0))
 
     monkeypatch.setattr(foreign, "_asked", asked)
@@ -452,10 +455,15 @@ def test_what_fails_twice_on_the_minimal_image_alone_is_lost(monkeypatch: pytest
     assert found == {"passed": 5, "both": 3, "unsteady": 2, "lost": ["a", "b"]}
 
 
+def test_a_lost_test_has_its_reason() -> None:
+    assert "sendmail" in foreign._reason("php", "ext/standard/tests/mail/mail_basic.phpt")
+    assert foreign._reason("php", "ext/gd/tests/basic.phpt") == "no reason known"
+
+
 def test_the_table_of_suites_names_what_is_lost() -> None:
     row = {"suite": "redis", "version": "8.0", "original_bytes": 80_000_000, "bytes": 20_000_000}
     result = {"subject": "foreign", "suites": [{**row, "passed": 1000, "both": 998, "unsteady": 0, "lost": ["x", "x"]}]}
     text = foreign.summary(result, markdown=True)
     assert "| redis: runtest | redis-server 8.0 | 80.0 MB | 20.0 MB | 1000 | 998 (99.8 %) |" in text
-    assert text.endswith("- redis, x: no reason known\n- redis, x: no reason known")
+    assert text.endswith("- redis: no reason known: x, x")
     assert [figure.value for figure in compare.FIGURES["foreign"](result)] == [2.0, 25.0]

@@ -28,6 +28,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "docker context": frozenset(),
     "docker exec": frozenset(),
     "docker export": frozenset(),
+    "docker history": frozenset(),
     "docker images": frozenset(),
     "docker info": frozenset(),
     "docker load": frozenset({"-i"}),
