@@ -80,7 +80,7 @@ def _by_name(choice: str) -> Engine:
     if choice == "embedded":
         return _embedded()
     if choice not in ("", "docker", "podman"):
-        raise UsageError(f"cannot use the engine {choice!r}: there is none", "docker, podman and embedded are there")
+        raise UsageError(f"cannot use the engine {choice!r}: there is none", "--engine says which there are")
     from debloat.engine import endpoint
     from debloat.engine.docker import connect
 

@@ -23,8 +23,12 @@ _NEEDED = (0, 12, 18, 21)
 """CHOWN, NET_ADMIN, SYS_CHROOT and SYS_ADMIN: what root's containers are made with."""
 _ALL_IDS = (1 << 32) - 1
 _MAPPERS = ("newuidmap", "newgidmap")
-IN_CONTAINER = "--security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+IN_CONTAINER = "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
 _APPARMOR = "/proc/self/attr/current"
+_WITH_APPARMOR = (
+    "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+    " --security-opt apparmor=unconfined"
+)
 """What Docker lets a container do without privileges, so that it can run containers."""
 
 
@@ -158,8 +162,8 @@ def advice_on_namespaces() -> str:
     ):
         path = Path("/proc/sys", name)
         if path.exists() and path.read_text("ascii").strip() != value:
-            return f"sysctl -w {name.replace('/', '.')}={value}, as root"
-    return "sysctl -w user.max_user_namespaces=15000, as root"
+            return f"sysctl {name.replace('/', '.')}={value}, as root"
+    return "sysctl user.max_user_namespaces=15000, as root"
 
 
 def container_advice() -> str:
@@ -167,8 +171,7 @@ def container_advice() -> str:
     confined = False
     with contextlib.suppress(OSError):
         confined = "docker-default" in Path(_APPARMOR).read_text("ascii", "replace")
-    more = " --security-opt apparmor=unconfined" * confined
-    return f"start the container that this runs in with {IN_CONTAINER}{more}"
+    return f"start the container that this runs in by `{_WITH_APPARMOR if confined else IN_CONTAINER}`"
 
 
 def in_container() -> bool:
