@@ -138,6 +138,27 @@ def test_modules_are_asked_for_by_one_file_of_their_unit() -> None:
     assert list(payload(image(), "python3-graph")) == ["/usr/lib/python3/dist-packages/graph/__init__.py"]
 
 
+@pytest.mark.parametrize(
+    ("name", "files", "stays"),
+    [
+        (
+            "libgis-perl",
+            ["/usr/share/perl5/Gis.pm", "/usr/bin/perlgis"],
+            ["/usr/bin/perlgis", "/usr/share/perl5/Gis.pm"],
+        ),
+        ("gis-common", ["/usr/share/perl5/Gis.pm"], ["/usr/share/perl5/Gis.pm"]),
+        ("gis-tools", ["/usr/share/perl5/Gis.pm", "/usr/bin/gistool"], ["/usr/bin/gistool"]),
+        ("ruby-gis", ["/usr/share/nodejs/gis/package.json", "/usr/lib/ruby/gis.rb"], ["/usr/lib/ruby/gis.rb"]),
+        ("node-gis", ["/usr/share/nodejs/gis/package.json", "/x"], ["/usr/share/nodejs/gis/package.json", "/x"]),
+    ],
+)
+def test_modules_beside_something_else_follow_from_what_uses_them(
+    name: str, files: list[str], stays: list[str]
+) -> None:
+    table: trees.Table = {path: ELF if "/bin/" in path else "x" for path in files}
+    assert list(payload(debian_world(table, {name: files}), name)) == stays
+
+
 def test_what_was_asked_for_the_build_goes() -> None:
     assert trees.paths(close(image(f"{INSTALL}curl libgis-dev && curl -fsS https://x"), RULES)) == []
 
