@@ -29,6 +29,8 @@ PACKAGES = {
     "preload2": ["/usr/lib/libpreload.so.2"],
     "libgis-dev": ["/usr/include/gis.h", "/usr/bin/gis-config"],
     "gcc": ["/usr/bin/gcc"],
+    "pager": ["/usr/bin/pager"],
+    "handbook": ["/usr/share/handbook/index.html"],
     "metagis": ["/usr/share/doc/metagis/copyright"],
     "python3-graph": [
         "/usr/lib/python3/dist-packages/graph/__init__.py",
@@ -45,6 +47,8 @@ FIELDS = {
     "preload2": {"Architecture": "amd64"},
     "metagis": {"Depends": "gis-bin | bystander"},
     "gcc": {"Section": "devel"},
+    "pager": {"Section": "doc"},
+    "handbook": {"Section": "doc"},
     "coreutils": {"Essential": "yes", "Architecture": "amd64"},
 }
 INSTALL = "RUN apt-get install -y "
@@ -80,6 +84,8 @@ def purposes(world: World) -> dict[str, str]:
         ((f"{INSTALL}certs && update-certs",), (), {"certs": "run"}),
         ((f"{INSTALL}libgis-dev gcc",), (), {"libgis-dev": "build", "gcc": "build"}),
         ((f"{INSTALL}gcc",), ("/usr/bin/gcc",), {"gcc": "run"}),
+        # Documents are for readers, what shows them is a program.
+        ((f"{INSTALL}pager handbook",), (), {"pager": "run", "handbook": "build"}),
         ((f"{INSTALL}metagis",), (), {"gis-bin": "run", "bystander": "run"}),
         (("RUN true",), (), {}),
     ],
