@@ -42,6 +42,13 @@ UNIT_MARKS = re.compile(
 )
 """Modules of Python and Node are kept by the rules of these languages as units, of which one file is enough to ask."""
 
+LIBRARIES = (
+    (re.compile(r"/usr/(?:share|lib/[^/]+)/perl5/.+"), re.compile(r"lib.+-perl")),
+    (re.compile(r"/usr/(?:share|lib(?:/[^/]+)?)/nodejs/.+"), re.compile(r"node-.+|libjs-.+")),
+)
+"""Modules, and the names of packages that are libraries of them (Debian Perl policy 4.2, JavaScript policy). Modules
+beside something else follow from what uses them: git has some for packages that mail, webpacker for a build."""
+
 INTERPRETERS = re.compile(r"/usr/bin/(?:python\d[\d.]*|perl|perl\d[\d.]*|ruby\d[\d.]*|node(?:js)?|java|R)")
 """Programs whose own packages are a language: what of them stays is reached by the language's rules."""
 
@@ -72,6 +79,7 @@ def payload(world: World, name: str) -> Iterator[str]:
     package = world.packages.get(name)
     data = package is not None and package.architecture == "all"
     runtime = name in _language_runtimes(world) and not is_toolbox(world)
+    modules = _modules_beside(world, name)
     for path in world.packages.files(name):
         entry = world.rootfs.get(path)
         if entry is None or is_documentation(path) or UNUSED.fullmatch(path) or unwanted(path):
@@ -82,12 +90,25 @@ def payload(world: World, name: str) -> Iterator[str]:
             continue
         if MODULES.fullmatch(path) and not UNIT_MARKS.fullmatch(path):
             continue
+        if any(regex.fullmatch(path) for regex in modules):
+            continue
         if TESTS.fullmatch(path) and STORES.fullmatch(path.rpartition("/")[0]):
             continue
         if not needs_optional_interpreter(world.rootfs.lookup(path) or entry, name, world) and not (
             data and path.startswith(ADMINISTRATION)
         ):
             yield path
+
+
+def _modules_beside(world: World, name: str) -> tuple[re.Pattern[str], ...]:
+    """What matches the modules of a package that holds other things as well, and is no library by its name."""
+    bare = name.partition(":")[0]
+    found = []
+    for modules, libraries in LIBRARIES:
+        inside = [modules.fullmatch(entry.path) is not None for entry in _files(world, name)]
+        if libraries.fullmatch(bare) is None and any(inside) and not all(inside):
+            found.append(modules)
+    return tuple(found)
 
 
 def parts(world: World, name: str) -> tuple[str, ...]:

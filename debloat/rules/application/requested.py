@@ -31,8 +31,8 @@ from debloat.rules.recorded.sweeps import is_outside_image
 
 PROGRAM_DIRECTORIES = (*DIRECTORIES, "/usr/games/")
 
-BUILD_SECTIONS = frozenset({"devel", "libdevel", "debug", "doc"})
-"""Sections of packages for builders and readers (Debian policy 2.4)."""
+BUILD_SECTIONS = frozenset({"devel", "libdevel", "debug"})
+"""Sections of packages for builders (Debian policy 2.4). In `doc` are documents, and programs that show them: man."""
 
 BUILDERS = re.compile(
     r".+-(?:dev|dbg|dbgsym|doc|jdk|jdk-headless)|maven\d?|ant|gradle|sbt|npm|yarnpkg|node-gyp|cargo(?:-.+)?|rustc(?:-.+)?"
@@ -150,9 +150,10 @@ def _judge(world: World, name: str, shown: str) -> Request:
 
 
 def _is_for_builds(package: Package, own: Mapping[str, str]) -> bool:
-    if BUILDERS.fullmatch(package.package) or package.section.rpartition("/")[2] in BUILD_SECTIONS:
+    section = package.section.rpartition("/")[2]
+    if BUILDERS.fullmatch(package.package) or section in BUILD_SECTIONS:
         return True
-    return bool(own) and BUILD_TIME.issuperset(own)
+    return BUILD_TIME.issuperset(own) if own else section == "doc"
 
 
 @derived

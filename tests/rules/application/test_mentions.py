@@ -18,6 +18,7 @@ SYSTEM: trees.Table = {
     "/usr/bin/factor": ELF,
     "/usr/bin/perl": ELF,
     "/usr/bin/gcc": ELF,
+    "/usr/bin/webpack": ELF,
     "/usr/bin/pip3": ELF,
     "/usr/share/fonts/dejavu/Sans.ttf": "x",
     "/usr/share/dict/words": "x",
@@ -79,7 +80,7 @@ def test_a_name_that_stands_in_no_call(name: str, source: str) -> None:
     "source",
     [
         "tool = 'pdftoppm'",  # nothing here starts a program
-        "import subprocess\ntool = 'perl', 'gcc', 'pip3'",
+        "import subprocess\ntool = 'perl', 'gcc', 'pip3', 'webpack'",
         "import subprocess\ntool = '/usr/bin/perl', '/usr/bin/gcc'",
         "import subprocess\ntool = 'nosuchprogram'",
     ],

@@ -29,6 +29,8 @@ PACKAGES = {
     "preload2": ["/usr/lib/libpreload.so.2"],
     "libgis-dev": ["/usr/include/gis.h", "/usr/bin/gis-config"],
     "gcc": ["/usr/bin/gcc"],
+    "pager": ["/usr/bin/pager"],
+    "handbook": ["/usr/share/handbook/index.html"],
     "metagis": ["/usr/share/doc/metagis/copyright"],
     "python3-graph": [
         "/usr/lib/python3/dist-packages/graph/__init__.py",
@@ -45,6 +47,8 @@ FIELDS = {
     "preload2": {"Architecture": "amd64"},
     "metagis": {"Depends": "gis-bin | bystander"},
     "gcc": {"Section": "devel"},
+    "pager": {"Section": "doc"},
+    "handbook": {"Section": "doc"},
     "coreutils": {"Essential": "yes", "Architecture": "amd64"},
 }
 INSTALL = "RUN apt-get install -y "
@@ -80,6 +84,8 @@ def purposes(world: World) -> dict[str, str]:
         ((f"{INSTALL}certs && update-certs",), (), {"certs": "run"}),
         ((f"{INSTALL}libgis-dev gcc",), (), {"libgis-dev": "build", "gcc": "build"}),
         ((f"{INSTALL}gcc",), ("/usr/bin/gcc",), {"gcc": "run"}),
+        # Documents are for readers, what shows them is a program.
+        ((f"{INSTALL}pager handbook",), (), {"pager": "run", "handbook": "build"}),
         ((f"{INSTALL}metagis",), (), {"gis-bin": "run", "bystander": "run"}),
         (("RUN true",), (), {}),
     ],
@@ -136,6 +142,27 @@ def test_libraries_that_are_preloaded_by_name() -> None:
 
 def test_modules_are_asked_for_by_one_file_of_their_unit() -> None:
     assert list(payload(image(), "python3-graph")) == ["/usr/lib/python3/dist-packages/graph/__init__.py"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "stays"),
+    [
+        (
+            "libgis-perl",
+            ["/usr/share/perl5/Gis.pm", "/usr/bin/perlgis"],
+            ["/usr/bin/perlgis", "/usr/share/perl5/Gis.pm"],
+        ),
+        ("gis-common", ["/usr/share/perl5/Gis.pm"], ["/usr/share/perl5/Gis.pm"]),
+        ("gis-tools", ["/usr/share/perl5/Gis.pm", "/usr/bin/gistool"], ["/usr/bin/gistool"]),
+        ("ruby-gis", ["/usr/share/nodejs/gis/package.json", "/usr/lib/ruby/gis.rb"], ["/usr/lib/ruby/gis.rb"]),
+        ("node-gis", ["/usr/share/nodejs/gis/package.json", "/x"], ["/usr/share/nodejs/gis/package.json", "/x"]),
+    ],
+)
+def test_modules_beside_something_else_follow_from_what_uses_them(
+    name: str, files: list[str], stays: list[str]
+) -> None:
+    table: trees.Table = {path: ELF if "/bin/" in path else "x" for path in files}
+    assert list(payload(debian_world(table, {name: files}), name)) == stays
 
 
 def test_what_was_asked_for_the_build_goes() -> None:

@@ -25,6 +25,7 @@ LANGUAGE = Language(
     vendored=("bower_components",),
     stores=(in_library("nodejs|npm"),),
     package_managers=("npm", "npx", "yarn", "pnpm", "corepack"),
+    build_programs=("babel", "esbuild", "grunt", "gulp", "rollup", "tsc", "webpack"),
     registry="npm",
     requested="requested",
     builders=frozenset(
