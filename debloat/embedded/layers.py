@@ -27,7 +27,7 @@ from debloat.store.layers import Budget, Spooled, spool
 from debloat.store.streams import damaged
 from debloat.store.tar import Damaged, Member, members
 
-FORMAT = f"1-{marshal.version}"
+FORMAT = f"2-{marshal.version}-{len(Member._fields)}"
 """Of the headers; of another format they are read from the layer's tar anew."""
 _PIECE = 1 << 20
 
@@ -146,14 +146,14 @@ class Layers:
                 with self._headers(chain_id).open("rb") as file:
                     if marshal.load(file)[0] != chain_id:
                         raise ValueError("of another layer")
-                    layers = marshal.load(file)
+                    layers = [[Member._make(row) for row in rows] for rows in marshal.load(file)]
             except (OSError, ValueError, EOFError, TypeError, LookupError) as error:
                 raise EngineUnavailable(
                     f"cannot read the headers of the layer {chain_id[:19]}: {error}",
                     f"remove {self._place.home}, which is filled again when it is needed",
                 ) from error
             for rows in layers:
-                stack.lay(map(Member._make, rows))
+                stack.lay(rows)
         return stack
 
     def size(self, images: Iterable[Sequence[str]]) -> int:

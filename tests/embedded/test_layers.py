@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import marshal
 import os
 import subprocess
 import tarfile
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from debloat.core.errors import DebloatError
+from debloat.core.errors import DebloatError, EngineUnavailable
 from debloat.embedded.layers import Layers
 from debloat.embedded.namespace import Namespace
 from debloat.embedded.place import Place
@@ -172,6 +173,20 @@ def test_what_no_layer_may_have(rows: tuple[Row, ...], tmp_path: Path) -> None:
         Layers(place, user=False).add(store, store.image(), "it")
     assert [path.name for path in place.home.rglob("*") if not path.is_dir()] in ([], ["lock"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"rubbish", marshal.dumps(("other", 1)), marshal.dumps(("x", 1)) * 2])
+def test_headers_that_are_damaged(data: bytes, tmp_path: Path) -> None:
+    place = Place(tmp_path / "place")
+    place.make()
+    layers = Layers(place, user=False)
+    with open_store(saved(tmp_path / "image.tar", [layer(BASE)])) as store:
+        stored = store.image()
+        layers.add(store, stored, "it")
+    (headers,) = place.indexes.iterdir()
+    headers.write_bytes(data)
+    with pytest.raises(EngineUnavailable, match="cannot read the headers"):
+        layers.files(stored.image.layers, "it")
 
 
 def test_links_lead_nowhere_outside(tmp_path: Path) -> None:
