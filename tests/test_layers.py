@@ -22,6 +22,7 @@ LAYERS = (
         "closure",
         "rules",
         "footprint",
+        "anatomy",
         "cut",
         "record",
         "verify",
