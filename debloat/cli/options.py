@@ -139,6 +139,9 @@ class Result:
         text="Write the report as JSON (docs/report.md), with --dry-run the plan; - is stdout.",
     )
     html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
+    earlier: tuple[str, ...] = option(
+        "--earlier", metavar="LOCK", text="An earlier lock, for sizes over time in the page; the oldest first."
+    )
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
     dry_run: bool = option("--dry-run", text="Only print what would be started, asked, kept and written.")
