@@ -345,6 +345,13 @@ class Inspect:
 
 
 @options
+class Explore:
+    image: str = argument()
+    minimal: str | None = argument(required=False)
+    where: Where = group(Where)
+
+
+@options
 class Sbom:
     image: str = argument()
     format: Literal["cyclonedx", "spdx"] = option(

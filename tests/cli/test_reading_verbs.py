@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from debloat.cli.explore import explored
 from debloat.core.errors import EngineUnavailable
 from debloat.engine.base import ContainerSpec
 from debloat.engine.run_id import new_run
@@ -166,6 +167,41 @@ def test_diff_of_unlike_things(debloat: CommandLine, here: Path) -> None:
     assert "cannot compare a trace with an image or a lock" in done.complaint
     (here / "broken").write_text("debloat-lock\t9\n")
     assert debloat("diff", "broken", "shop:1").code == 2
+
+
+# ------------------------------------------------------------------------------------------ explore
+
+
+def test_explore_needs_a_terminal_and_textual(debloat: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("textual")
+    done = debloat("explore", "shop:1")
+    assert done.code == 2
+    assert "cannot explore: this is no terminal" in done.complaint
+    monkeypatch.setitem(sys.modules, "textual.app", None)
+    monkeypatch.delitem(sys.modules, "debloat.report.explorer")
+    done = debloat("explore", "shop:1")
+    assert done.code == 2
+    assert 'pip install "debloat[explore]"' in done.complaint
+    assert debloat.connected == 0
+
+
+def test_what_is_explored(debloat: CommandLine) -> None:
+    engine = debloat.engine
+    found = explored(engine, "shop:1", None)
+    assert found.kept is None
+    assert "nothing is remembered of a run on shop:1" in found.note
+    assert [layer.created_by for layer in found.layers.layers] == ["ADD rootfs"]
+    assert debloat("shop:1", "-q").code == 0
+    found = explored(engine, "shop:1", None)
+    assert found.stays("/usr/lib/shop/old")
+    assert not found.stays("/usr/bin/spare")
+    assert found.closure.why("/usr/lib/shop/old")[0][1].rule in ("application", "trace")
+    against = explored(engine, "shop:1", "shop:1-slim")
+    assert against.title == "shop:1 against shop:1-slim"
+    assert against.stays("/usr/bin/shop")
+    assert not against.stays("/usr/bin/spare")
+    assert against.top.kept_files < against.top.files
+    assert not engine.containers
 
 
 # ------------------------------------------------------------------------------------------ sbom
