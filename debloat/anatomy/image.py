@@ -12,7 +12,7 @@ from debloat.anatomy.duplicates import Duplicates, duplicates
 from debloat.anatomy.layers import NO_LAYERS, Layers, LayerSource, accounts
 from debloat.core.model import Image
 from debloat.debian.packages import Packages
-from debloat.footprint import Footprint, of_image
+from debloat.footprint import Footprint, image_footprint
 from debloat.image.rootfs import Rootfs
 
 SECTIONS = ("packages", "unowned", "layers", "binaries", "privileged", "credentials", "duplicates")
@@ -49,7 +49,7 @@ def dissect(
     return Anatomy(
         image,
         wanted,
-        of_image(rootfs, len(packages.names())),
+        image_footprint(rootfs, len(packages.names())),
         whose.packages if "packages" in wanted else (),
         whose.places if "unowned" in wanted else (),
         stacked if "layers" in wanted else NO_LAYERS,

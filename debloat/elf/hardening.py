@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from debloat.core.signals import held_back
-from debloat.elf.facts import MAX_NAMES, MAX_SEGMENTS, TAG, read_elf, tag_of
+from debloat.elf.facts import MAX_NAMES, MAX_SEGMENTS
+from debloat.elf.parser import TAG, read_elf, tag_of
 
-with held_back():  # as in `facts`
+with held_back():  # as in `parser`
     import lief
 
 Form = Literal["pie", "fixed", "library", "object"]

@@ -337,7 +337,7 @@ class DockerEngine:
             yield from self._client.export(container, chunk_size=CHUNK)
 
     def save(self, image: str) -> Iterator[bytes]:
-        with said("read the image's layers"):
+        with error_context("read the image's layers"):
             yield from self._client.get_image(image, chunk_size=CHUNK)
 
     def load(self, tar: Iterable[bytes], name: str) -> None:
