@@ -24,13 +24,18 @@ def sink(path: Path, engine: Engine, earlier: Iterable[str]) -> Sink:
     points = tuple(point_of(name) for name in earlier)
 
     def write(outcome: Outcome) -> None:
-        layers = layers_of(engine, outcome.image)
-        lines = inventory(outcome.world.rootfs, outcome.world.packages, outcome.minimal.closure, layers)
-        page = render(outcome.report, PageContents(tuple(lines), layers.layers, points))
+        page = render(outcome.report, contents_of(outcome, engine, points))
         with written_whole(path) as draft:
             draft.write_bytes(page.encode())
 
     return write
+
+
+def contents_of(outcome: Outcome, engine: Engine, earlier: tuple[Point, ...] = ()) -> PageContents:
+    """What the page shows beside the report, while the image's contents can still be read."""
+    layers = layers_of(engine, outcome.image)
+    lines = inventory(outcome.world.rootfs, outcome.world.packages, outcome.minimal.closure, layers)
+    return PageContents(tuple(lines), layers.layers, earlier)
 
 
 def point_of(name: str) -> Point:
