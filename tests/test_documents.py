@@ -8,6 +8,7 @@ import pytest
 
 from debloat.core import errors
 from tests.support import included, messagedoc
+from tests.support.snippets import ROOT
 
 
 def test_every_message_stands_in_the_document() -> None:
@@ -40,7 +41,7 @@ def test_files_in_documents_are_those_of_the_project(document: Path) -> None:
 
 
 def test_tutorials_are_about_fixtures() -> None:
-    shown = included.included((included.ROOT / "docs/tutorials.md").read_text())
+    shown = included.included((ROOT / "docs/tutorials.md").read_text())
     kinds = {Path(file).parent.name for file in shown}
     assert len(kinds) == 4
     assert {Path(file).name for file in shown} == {"Dockerfile", "debloat.toml"}
