@@ -47,9 +47,7 @@ def layers_in(archive: Path, digests: Sequence[str]) -> tuple[LayerSource, ...]:
     )
 
 
-def stored_layers(
-    config: bytes, spooled: Mapping[str, Spooled], digests: Sequence[str]
-) -> tuple[LayerSource, ...]:
+def stored_layers(config: bytes, spooled: Mapping[str, Spooled], digests: Sequence[str]) -> tuple[LayerSource, ...]:
     """The layers of an image of a store, which lie uncompressed on this machine."""
     try:
         history = _instructions(json.loads(config))

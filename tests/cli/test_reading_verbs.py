@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from debloat.cli.engines import Engines
 from debloat.cli.explore import explored
 from debloat.core.errors import EngineUnavailable
 from debloat.engine.base import ContainerSpec
@@ -187,16 +188,17 @@ def test_explore_needs_a_terminal_and_textual(debloat: CommandLine, monkeypatch:
 
 def test_what_is_explored(debloat: CommandLine) -> None:
     engine = debloat.engine
-    found = explored(engine, "shop:1", None)
+    engines = Engines(lambda: engine)
+    found = explored(engines, "shop:1", None)
     assert found.kept is None
     assert "nothing is remembered of a run on shop:1" in found.note
     assert [layer.created_by for layer in found.layers.layers] == ["ADD rootfs"]
     assert debloat("shop:1", "-q").code == 0
-    found = explored(engine, "shop:1", None)
+    found = explored(engines, "shop:1", None)
     assert found.stays("/usr/lib/shop/old")
     assert not found.stays("/usr/bin/spare")
     assert found.closure.why("/usr/lib/shop/old")[0][1].rule in ("application", "trace")
-    against = explored(engine, "shop:1", "shop:1-slim")
+    against = explored(engines, "shop:1", "shop:1-slim")
     assert against.title == "shop:1 against shop:1-slim"
     assert against.stays("/usr/bin/shop")
     assert not against.stays("/usr/bin/spare")

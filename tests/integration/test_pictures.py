@@ -18,6 +18,7 @@ from rich.console import Console
 
 from debloat import pipeline
 from debloat.cli import runs
+from debloat.cli.engines import Engines
 from debloat.cli.explore import explored
 from debloat.cli.options import Probes
 from debloat.cli.page import contents_of
@@ -68,7 +69,7 @@ def run(fixture: str, builds: Builds, shared: Place) -> Run:
     target = shared.images.name("pictured")
     try:
         report = pipeline.slim(engine, image, recipe, Recording(), target=target, sinks=[runs.remember, named])
-        return Run(report, file, replace(explored(engine, image, None), title="shop:1.4"))
+        return Run(report, file, replace(explored(Engines(lambda: engine), image, None), title="shop:1.4"))
     finally:
         engine.close()
 
