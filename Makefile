@@ -8,7 +8,7 @@ PARALLEL := -n auto --maxprocesses 4
 # Tests start the command line a thousand times: its modules are compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup engine engines demo test unit fuzz coverage lint lists sid bench foreign wheel clean
+.PHONY: setup engine engines demo test unit fuzz coverage lint lists sid page bench foreign wheel clean
 
 setup:
 	@scripts/setup.sh
@@ -63,6 +63,10 @@ lists: setup
 sid: setup
 	@$(BIN)/python -m tests.support.lists --look sid
 	@DEBLOAT_TEST_RELEASES=sid $(BIN)/python -m pytest -q tests/rules/knowledge/test_families.py
+
+# The library that the page carries, made again and compared (npm).
+page:
+	@scripts/page.sh
 
 bench: engine
 	@$(BIN)/python -m bench

@@ -8,6 +8,7 @@ result does not depend on the order of rules, entries or claims.
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -233,3 +234,36 @@ class _Worklist:
 
     def closure(self) -> Closure:
         return Closure(MappingProxyType({p: tuple(sorted(ev)) for p, ev in sorted(self._evidence.items())}))
+
+
+def distances(closure: Closure) -> dict[str, int]:
+    """How many steps each kept path is from a root: 0 where one of its evidences names a root itself."""
+    dependents: dict[str, list[str]] = {}
+    distance: dict[str, int] = {}
+    for path, found in closure.evidence.items():
+        for ev in found:
+            if ev.source in closure.evidence:
+                dependents.setdefault(ev.source, []).append(path)
+            else:
+                distance[path] = 0
+    queue = deque(sorted(distance))
+    while queue:
+        here = queue.popleft()
+        for path in dependents.get(here, ()):
+            if path not in distance:
+                distance[path] = distance[here] + 1
+                queue.append(path)
+    return distance
+
+
+def steps(closure: Closure) -> dict[str, Evidence]:
+    """For each kept path the first step of a shortest chain back to a root; following them always gets there.
+
+    Of several as short, one that is no `parent` (a directory that stays for what is in it), then the first.
+    """
+    distance, roots = distances(closure), len(closure.evidence)
+
+    def rank(ev: Evidence) -> tuple[int, bool, Evidence]:
+        return distance.get(ev.source, roots) if ev.source in closure.evidence else -1, ev.rule == "parent", ev
+
+    return {path: min(found, key=rank) for path, found in closure.evidence.items()}

@@ -23,6 +23,7 @@ LAYERS = (
         "closure",
         "rules",
         "footprint",
+        "anatomy",
         "cut",
         "record",
         "verify",

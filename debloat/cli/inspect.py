@@ -1,76 +1,52 @@
-"""`debloat inspect IMAGE`: size, packages, attack surface and base of an image, read without running it."""
+"""`debloat inspect IMAGE`: what an image is made of, read without running it."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+from debloat.anatomy.archived import layers_in, stored_layers
+from debloat.anatomy.image import SECTIONS, dissect
+from debloat.anatomy.layers import LayerSource
+from debloat.anatomy.tree import directories
 from debloat.cli.engines import Engines
 from debloat.cli.options import Inspect
 from debloat.core.model import Image
-from debloat.core.text import count, name, size
 from debloat.debian import dpkg
-from debloat.footprint import Footprint, image_footprint
-from debloat.gate.check import is_minimal
-from debloat.image.carve import BASE_DIGEST, BASE_NAME
-from debloat.lock.format import LockedPackage
-from debloat.lock.manifest import installed_packages, platform
-
-_LISTS = (
-    ("setuid or setgid", "setuid"),
-    ("shells", "shells"),
-    ("package managers", "package_managers"),
-    ("writable by all", "world_writable"),
-)
+from debloat.engine.base import Engine
+from debloat.report import inspectjson, inspectterminal, tables
+from debloat.store.source import InStore, Source
 
 
 def inspect(options: Inspect, engines: Engines) -> None:
-    """Print the footprint, the packages and where the image comes from."""
+    """Print what was asked for, all by default."""
+    form = "json" if options.json else options.format
     with engines.opened(options.image) as source:
         image, rootfs = source.image, source.rootfs()
-        packages = installed_packages(dpkg.read(rootfs))
-        figures = image_footprint(rootfs, len(packages))
-    if options.json:
-        click.echo(json.dumps(document(image, figures, packages), indent=2))
-        return
-    _print(image, figures, packages)
+        packages = dpkg.read(rootfs)
+        if form == "tree":
+            top = directories(rootfs, packages)
+            tables.show(inspectterminal.tree(image, top, options.depth, options.limit, options.sort))
+            return
+        anatomy = dissect(image, rootfs, packages, lambda: layers_of(source, engines), options.only or SECTIONS)
+    if form == "json":
+        click.echo(inspectjson.render(anatomy, options.sort))
+    else:
+        tables.show(inspectterminal.overview(anatomy, options.sort, options.limit))
 
 
-def document(image: Image, figures: Footprint, packages: tuple[LockedPackage, ...]) -> dict[str, Any]:
-    """The same as plain values."""
-    return {
-        "format": "debloat-inspect",
-        "version": 1,
-        "image": image.reference,
-        "id": image.id,
-        "platform": platform(image),
-        "created": image.created,
-        "minimal": is_minimal(image),
-        "base": _base(image),
-        "user": image.config.user,
-        "ports": list(image.config.ports),
-        "footprint": dataclasses.asdict(figures),
-        "packages": [dataclasses.asdict(p) for p in packages],
-    }
+def layers_of(source: Source, engines: Engines) -> Sequence[LayerSource]:
+    """The layers of an image that is open, for as long as it is."""
+    if isinstance(source, InStore):
+        return stored_layers(source.config, source.spooled(), source.image.layers)
+    return saved_layers(engines.connect(), source.image, source.directory / "saved.tar")
 
 
-def _base(image: Image) -> dict[str, str]:
-    labels = image.config.raw.get("Labels") or {}
-    return {key: str(labels[key]) for key in (BASE_NAME, BASE_DIGEST) if key in labels}
-
-
-def _print(image: Image, figures: Footprint, packages: tuple[LockedPackage, ...]) -> None:
-    made = ", cut by debloat" if is_minimal(image) else ""
-    click.echo(f"{name(image.reference)}  {image.id}  {platform(image)}{made}")
-    for key, value in _base(image).items():
-        click.echo(f"  {key.rpartition('.')[0].rpartition('.')[2]} {key.rpartition('.')[2]}: {name(value)}")
-    click.echo(f"  user: {name(image.config.user or 'root')}, ports: {', '.join(image.config.ports) or 'none'}")
-    click.echo(f"  {size(figures.bytes)}, {count(figures.files, 'file')}, {count(figures.packages, 'package')}")
-    for title, attribute in _LISTS:
-        paths = getattr(figures, attribute)
-        click.echo(f"  {title}: {len(paths)}" + (f"  {' '.join(map(name, paths))}" if paths else ""))
-    for package in packages:
-        click.echo(f"  {name(package.name)} {name(package.version)}")
+def saved_layers(engine: Engine, image: Image, archive: Path) -> Sequence[LayerSource]:
+    """The layers of an image, out of an archive that the engine writes into a file."""
+    with archive.open("wb") as file:
+        for piece in engine.save(image.id):
+            file.write(piece)
+    return layers_in(archive, image.layers)

@@ -167,6 +167,14 @@ def inspect(given: options.Inspect, engines: Engines) -> None:
     command.inspect(given, engines)
 
 
+@verb(cli, options.Explore)
+def explore(given: options.Explore, engines: Engines) -> None:
+    """Look around in IMAGE on the terminal: by path, package and layer, what stays (in MINIMAL) and why."""
+    from debloat.cli import explore as command
+
+    command.explore(given, engines)
+
+
 @verb(cli, options.Sbom)
 def sbom(given: options.Sbom, engines: Engines) -> None:
     """Write the software bill of materials of IMAGE as JSON."""

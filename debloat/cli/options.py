@@ -139,6 +139,9 @@ class Result:
         text="Write the report as JSON (docs/report.md), with --dry-run the plan; - is stdout.",
     )
     html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
+    earlier: tuple[str, ...] = option(
+        "--earlier", metavar="LOCK", text="An earlier lock, for sizes over time in the page; the oldest first."
+    )
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
     dry_run: bool = option("--dry-run", text="Only print what would be started, asked, kept and written.")
@@ -305,7 +308,22 @@ class Check:
 class Diff:
     before: str = argument(metavar="A")
     after: str = argument(metavar="B")
-    json: bool = option("--json", text="As JSON.")
+    format: Literal["table", "tree", "json"] = option(
+        "--format",
+        default="tree",
+        show_default=True,
+        text="A row for each package, packages with their files, or JSON.",
+    )
+    json: bool = option("--json", text="The same as --format json.")
+    sort: Literal["size", "files", "name"] = option(
+        "--sort",
+        default="name",
+        show_default=True,
+        text="Which package is first: by change of size, by files, by name.",
+    )
+    limit: int = option(
+        "--limit", default=0, type=click.IntRange(min=0), metavar="N", text="Show N packages only. JSON has all."
+    )
     files: int = option(
         "--files", default=0, type=click.IntRange(min=0), metavar="N", text="Show N files of each package only."
     )
@@ -316,7 +334,34 @@ class Diff:
 @options
 class Inspect:
     image: str = argument()
-    json: bool = option("--json", text="As JSON.")
+    format: Literal["table", "tree", "json"] = option(
+        "--format", default="table", show_default=True, text="Tables, directories as a tree, or JSON (docs/report.md)."
+    )
+    json: bool = option("--json", text="The same as --format json.")
+    only: tuple[
+        Literal["packages", "unowned", "layers", "binaries", "privileged", "credentials", "duplicates"], ...
+    ] = option("--only", text="Show, and look for, this only; may be given several times.")
+    sort: Literal["size", "files", "name"] = option(
+        "--sort", default="size", show_default=True, text="What is first in tables of packages, places and directories."
+    )
+    limit: int = option(
+        "--limit",
+        default=10,
+        show_default=True,
+        type=click.IntRange(min=0),
+        metavar="N",
+        text="Rows of each table, names in each directory; 0 is all. JSON has all.",
+    )
+    depth: int = option(
+        "--depth", default=3, show_default=True, type=click.IntRange(min=1), metavar="N", text="Depth of the tree."
+    )
+    where: Where = group(Where)
+
+
+@options
+class Explore:
+    image: str = argument()
+    minimal: str | None = argument(required=False)
     where: Where = group(Where)
 
 
@@ -361,10 +406,9 @@ def _of_type(kind: Any) -> dict[str, Any]:
     """What an annotation says to click."""
     if kind is bool:
         return {"is_flag": True}
-    if typing.get_origin(kind) is tuple:
-        return {"multiple": True}
+    several = {"multiple": True} if typing.get_origin(kind) is tuple else {}
     choices = next((k for k in (kind, *typing.get_args(kind)) if typing.get_origin(k) is Literal), None)
-    return {"type": click.Choice(typing.get_args(choices))} if choices else {}
+    return {**several, "type": click.Choice(typing.get_args(choices))} if choices else several
 
 
 def value(cls: type[T], given: Mapping[str, Any]) -> T:

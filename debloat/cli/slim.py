@@ -19,6 +19,7 @@ from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
+from debloat.engine.base import Engine
 from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.pipeline import Outcome, Sink
 from debloat.plan import Plan, plan_run
@@ -72,11 +73,11 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         mechanism=options.probes.mechanism,
         verify=not result.no_verify,
         force=result.force,
-        sinks=list(_sinks(result, goes)),
+        sinks=list(_sinks(result, goes, engine)),
         platform=engines.wanted,
         goes_to=goes.elsewhere,
     )
-    write_reports(report, result)
+    write_report(report, result)
     traits = engine.info().traits
     summary(report, quiet, "" if traits.own else traits.command)
     if not report.passed:
@@ -108,7 +109,7 @@ def read_trace(name: str) -> Trace:
         raise UsageError(f"cannot read the trace {name}: {error.strerror}") from error
 
 
-def _sinks(result: Result, goes: Destination) -> Iterator[Sink]:
+def _sinks(result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
     yield runs.remember
     if name := result.save_trace:
         yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))
@@ -118,6 +119,10 @@ def _sinks(result: Result, goes: Destination) -> Iterator[Sink]:
         yield sink(Path(result.lock))
     if (to := goes.output) is not None:
         yield lambda outcome: _write(outcome, to)
+    if result.html:
+        from debloat.cli import page
+
+        yield page.sink(Path(result.html), engine, result.earlier)
 
 
 def _save(path: Path, data: bytes) -> None:
@@ -130,15 +135,11 @@ def _write(outcome: Outcome, to: Location) -> None:
         write(outcome.minimal.written, outcome.name, to)
 
 
-def write_reports(report: Report, result: Result) -> None:
-    """The reports that were asked for."""
+def write_report(report: Report, result: Result) -> None:
+    """The report as JSON, where it was asked for."""
     from debloat.report import jsonreport
 
     if result.json == "-":
         click.echo(jsonreport.render(report))
     elif result.json:
         _save(Path(result.json), jsonreport.render(report).encode())
-    if result.html:
-        from debloat.report import html
-
-        _save(Path(result.html), html.render(report).encode())

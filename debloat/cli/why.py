@@ -34,7 +34,7 @@ def why(options: Why, engines: Engines) -> None:
     """Print the explanation on stdout."""
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(engines.opened(options.image))
-        original, trace, asked, healed = _sources(engines, source.image, options)
+        original, trace, asked, healed = sources(engines, source.image, options)
         if original:
             source = stack.enter_context(engines.opened(original))
         rootfs = source.rootfs()
@@ -44,7 +44,7 @@ def why(options: Why, engines: Engines) -> None:
             click.echo(line)
 
 
-def _sources(engines: Engines, image: Image, options: Why) -> tuple[str, Trace, Recipe, tuple[Want, ...]]:
+def sources(engines: Engines, image: Image, options: Why) -> tuple[str, Trace, Recipe, tuple[Want, ...]]:
     """The original image where it is another, and what its last run saw and decided; flags change the policy."""
     asked = recipe(settings_of(Probes(), options.policy))
     if options.traces:

@@ -217,6 +217,9 @@ class Engine(Protocol):
     def export(self, container: str) -> Iterator[bytes]:
         """The root file system of a container as a tar stream."""
 
+    def save(self, image: str) -> Iterator[bytes]:
+        """An image with its layers as an archive, as `docker save` writes it, in pieces."""
+
     def load(self, tar: Iterable[bytes], name: str) -> None:
         """Load an archive as `docker save` writes it, which holds an image of that name."""
 

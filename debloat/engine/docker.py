@@ -339,6 +339,10 @@ class DockerEngine:
         with error_context("export the container's files"):
             yield from self._client.export(container, chunk_size=CHUNK)
 
+    def save(self, image: str) -> Iterator[bytes]:
+        with error_context("read the image's layers"):
+            yield from self._client.get_image(image, chunk_size=CHUNK)
+
     def load(self, tar: Iterable[bytes], name: str) -> None:
         with error_context("load the minimal image"):
             for event in self._client.load_image(tar, quiet=True):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from debloat import __version__
-from debloat.closure import World
+from debloat.closure import World, distances
 from debloat.core.model import Closure, Entry, Evidence, Image, Kind, Want
 from debloat.core.recipe import Recipe
 from debloat.cut import Minimal
@@ -105,22 +104,7 @@ def reasons(closure: Closure) -> dict[str, str]:
 
     The reason of a directory that is kept only for its contents is `parent`, without a source.
     """
-    evidence = closure.evidence
-    dependents: dict[str, list[str]] = {}
-    distance: dict[str, int] = {}
-    for dependent, path_evidence in evidence.items():
-        for ev in path_evidence:
-            if ev.source in evidence:
-                dependents.setdefault(ev.source, []).append(dependent)
-            else:
-                distance[dependent] = 0
-    queue = deque(sorted(distance))
-    while queue:
-        path = queue.popleft()
-        for dependent in dependents.get(path, ()):
-            if dependent not in distance:
-                distance[dependent] = distance[path] + 1
-                queue.append(dependent)
+    evidence, distance = closure.evidence, distances(closure)
 
     def rank(ev: Evidence) -> tuple[bool, int, Evidence]:
         return ev.rule == "parent", -1 if ev.source not in evidence else distance.get(ev.source, len(evidence)), ev

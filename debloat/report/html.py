@@ -2,8 +2,9 @@
 
 Names come from an untrusted image, and are escaped by `_e` before they are put into the page. As a second defence, the
 Content-Security-Policy allows the page's style and script by their digests only, so that injected markup would neither
-run nor load anything; that is why bars are SVG with attributes: style attributes would need `unsafe-inline`. The page
-is complete without the script, which sorts and filters tables.
+run nor load anything; that is why bars are SVG with attributes: style attributes would need `unsafe-inline`.
+What a report says is complete without the script, which sorts and filters tables. The map and the list of all paths are
+drawn by it, out of data that it reads as text (`pagedata`); a library lays out the map (`vendor/README.md`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from importlib import resources
 
 from debloat.core.text import count, name, printable, saving, size
 from debloat.footprint import Footprint
+from debloat.report import pagedata
+from debloat.report.inspectterminal import instruction
+from debloat.report.pagedata import NOTHING, PageContents, Point
 from debloat.result import Report
 from debloat.verify import Comparison
 
@@ -29,9 +33,11 @@ _LISTS = (
 _STATES = {"kept": "whole", "partly": "in part", "gone": "gone"}
 
 
-def render(report: Report) -> str:
-    """The page as HTML text."""
+def render(report: Report, contents: PageContents = NOTHING) -> str:
+    """The page as HTML text; with the contents of the original, every path of it as a map and as a list."""
     style, script = _part("page.css"), _part("page.js")
+    if contents.lines:
+        script = _part("vendor/d3-hierarchy.min.js") + _part("pagemap.js") + _part("pagefiles.js") + script
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -40,8 +46,12 @@ def render(report: Report) -> str:
         _header(report),
         _probes(report),
         _bullets("Notes", "What was imperfect about this run.", report.notes),
+        _map(contents),
+        _files(report, contents),
         _attack(report.before, report.after),
         _packages(report),
+        _layers(contents),
+        _earlier(report, contents.earlier),
         _healed(report),
         _rules(report),
         _stages(report),
@@ -62,6 +72,11 @@ def render(report: Report) -> str:
             "<body><main>",
             *filter(None, parts),
             "</main>",
+            *(
+                (f'<script type="application/json" id="data">{pagedata.script(contents)}</script>',)
+                if contents.lines
+                else ()
+            ),
             f"<script>{script}</script>",
             "</body></html>",
             "",
@@ -194,6 +209,107 @@ def _probe(answer: Comparison, several: bool) -> str:
         f'<tr><td class="word {kind}">{kind}</td>{first}'
         f'<td class="wide">{_path(answer.before.name)}{"".join(details)}</td>'
         f'<td class="word">{_e(answer.before.outcome())}</td><td class="word">{_e(answer.after.outcome())}</td></tr>'
+    )
+
+
+def _map(contents: PageContents) -> str:
+    if not contents.lines:
+        return ""
+    choices = "".join(
+        f'<label><input type="radio" name="map-by" value="{value}"{checked}> {text}</label>'
+        for value, text, checked in (("directory", "by directory", " checked"), ("package", "by package", ""))
+    )
+    legend = "".join(
+        f'<span><svg class="key" viewBox="0 0 24 12" aria-hidden="true"><rect class="gone" width="24" height="12"/>'
+        f'<rect class="kept" width="{width}" height="12"/></svg>{text}</span>'
+        for text, width in (("stays", 24), ("stays in part: so much of it", 10), ("gone", 0))
+    )
+    return _section(
+        "Where the bytes are",
+        "An area is the size of files. Choose one to go into it; arrow keys move, Enter goes in, Backspace back out.",
+        f'<div id="map" hidden><div class="controls"><fieldset><legend>Areas</legend>{choices}</fieldset>'
+        '<nav aria-label="place in the map"><ol id="map-way"></ol></nav></div>'
+        '<svg id="map-areas" role="group" aria-label="map of the original image"></svg>'
+        f'<p class="legend">{legend}</p><p id="map-said" role="status"></p></div>',
+        '<p id="map-none">The map is drawn by a script, which does not run here.</p>',
+    )
+
+
+def _files(report: Report, contents: PageContents) -> str:
+    if not contents.lines:
+        return ""
+    left_out = len(contents.lines) - len(pagedata.shown(contents.lines))
+    more = f" {left_out:,} small files that do not stay are left out." if left_out else ""
+    options = "".join(
+        f'<option value="{value}">{text}</option>'
+        for value, text in (("", "kept and gone"), ("kept", "kept"), ("gone", "gone"))
+    )
+    heads = "".join(
+        f'<th scope="col" data-by="{by}"{" class=n" if by == "size" else ""}>{title}</th>'
+        for by, title in (
+            ("path", "path"),
+            ("state", "state"),
+            ("size", "size"),
+            ("package", "package"),
+            ("why", "for"),
+        )
+    )
+    return _section(
+        "Every path",
+        "All that the original has, and what became of it. Choose a path to see for what it stays, step by step."
+        + more,
+        '<div id="files" hidden><div class="controls">'
+        '<input id="files-text" type="search" placeholder="part of a path" aria-label="part of a path">'
+        f'<select id="files-state" aria-label="state">{options}</select>'
+        '<button type="button" id="files-scope" hidden></button><small id="files-shown" role="status"></small></div>'
+        '<div id="files-rows" class="rows" tabindex="0" role="region" aria-label="paths">'
+        f'<table aria-label="paths"><thead><tr>{heads}</tr></thead><tbody></tbody></table></div>'
+        '<div id="chain" aria-live="polite" hidden></div></div>',
+        f'<p id="files-none">The list is made by a script, which does not run here; <code>debloat why '
+        f"{_e(report.result or report.reference)} PATH</code> tells of one path.</p>",
+    )
+
+
+def _layers(contents: PageContents) -> str:
+    if not contents.layers:
+        return ""
+    stays = [0] * len(contents.layers)
+    for line in contents.lines:
+        if line.step is not None and 0 <= line.layer < len(stays):
+            stays[line.layer] += line.size
+    rows = (
+        f"<tr>{_figure(number, str(number))}{_figure(layer.bytes, size(layer.bytes) if layer.known else 'unknown')}"
+        f"{_figure(layer.files, f'{layer.files:,}')}{_figure(layer.hidden, size(layer.hidden))}"
+        f"{_figure(stays[number - 1], size(stays[number - 1]))}"
+        f'<td class="share">{_bar(stays[number - 1], layer.bytes)}</td>'
+        f'<td class="wide">{_path(instruction(layer.created_by))}</td></tr>'
+        for number, layer in enumerate(contents.layers, 1)
+    )
+    heads = ("#", "#size", "#files", "#hidden later", "#stays", "", "made by")
+    return _section(
+        "Layers of the original",
+        "What each brought, what of it a later one hides, and what of it is in the minimal image.",
+        _table(heads, rows, ' class="sortable"'),
+    )
+
+
+def _earlier(report: Report, points: Sequence[Point]) -> str:
+    if not points:
+        return ""
+    after = report.after
+    points = (*points, Point("this run", after.bytes, after.files, after.packages))
+    top = max(p.bytes for p in points)
+    rows = (
+        f"<tr><td>{_path(point.title)}</td>{_figure(point.bytes, size(point.bytes))}"
+        f'<td class="when">{_bar(point.bytes, top)}</td>'
+        f'<td class="n">{saving(point.bytes, points[number - 1].bytes) if number else ""}</td>'
+        f"{_figure(point.files, f'{point.files:,}')}{_figure(point.packages, str(point.packages))}</tr>"
+        for number, point in enumerate(points)
+    )
+    return _section(
+        "Over time",
+        "Minimal images of earlier, as their locks have them, and this one.",
+        _table(("which", "#size", "", "#change", "#files", "#packages"), rows),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from debloat.image.archive import docker_archive, file_part
 from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.store.base import ImageStore
-from debloat.store.layers import OpenLayers, open_layers
+from debloat.store.layers import OpenLayers, Spooled, open_layers
 from debloat.store.location import Location
 from debloat.store.opened import open_store
 
@@ -91,6 +91,15 @@ class InStore:
         if self._layers is None:
             self._layers = open_layers(self._store, self._stored, self.directory, str(self._location))
         return self._layers
+
+    @property
+    def config(self) -> bytes:
+        """The image's configuration, as it lies in the store."""
+        return self._stored.config
+
+    def spooled(self) -> Mapping[str, Spooled]:
+        """Its layers uncompressed, by their diff IDs."""
+        return self._open().layers
 
     def rootfs(self) -> Rootfs:
         """Read out of the layers: no container is started for it."""

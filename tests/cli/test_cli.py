@@ -38,7 +38,21 @@ VERBS = [pytest.param(path, command, id=" ".join(path)) for path, command in ver
 
 def test_the_verbs() -> None:
     assert {path[0] for path, _ in verbs()} >= {
-        *("slim", "build", "record", "combine", "apply", "check", "why", "diff", "inspect", "sbom", "doctor", "gc"),
+        *(
+            "slim",
+            "build",
+            "record",
+            "combine",
+            "apply",
+            "check",
+            "why",
+            "diff",
+            "inspect",
+            "explore",
+            "sbom",
+            "doctor",
+        ),
+        "gc",
         *("lock", "hook"),
     }
 

@@ -45,7 +45,7 @@ def commands() -> dict[str, click.Command]:
 
 
 LEAST: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("slim", "lock", "apply", "inspect", "sbom"), ("shop:1",)),
+    **dict.fromkeys(("slim", "lock", "apply", "inspect", "explore", "sbom"), ("shop:1",)),
     **dict.fromkeys(("build", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
     "record": ("shop:1", "--save-trace", "t"),
     "combine": ("a", "-o", "t"),

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from debloat.cli.engines import Engines
+from debloat.cli.explore import explored
 from debloat.core.errors import EngineUnavailable
 from debloat.engine.base import ContainerSpec
 from debloat.engine.run_id import new_run
-from tests.support.cli import CommandLine, shop
+from tests.support import schemadoc, schemas
+from tests.support.cli import CommandLine, sells, shop
 from tests.support.engine import FakeEngine
+from tests.support.reports import EVIL
+from tests.support.trees import Table, tree
 
 Lines = Callable[[FakeEngine], CommandLine]
 
@@ -24,15 +31,69 @@ def test_inspect(debloat: CommandLine) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("shop:1  sha256:")
     assert "setuid or setgid: 1  /usr/bin/spare" in done.out
-    assert "  libshop1 1.0-1\n" in done.out
+    titles = [re.split(r"  |\n", part)[0] for part in done.out.split("\n\n")]
+    assert titles[1:] == [
+        *("Packages", "Files of no package, by place", "Layers", "ELF files", "Files that give rights"),
+        *("What looks like a credential", "Same content more than once"),
+    ]
+    assert re.search(r"^  libshop1  1\.0-1 +2 +10 B +", done.out, re.MULTILINE)
+    assert re.search(r"^  /usr/bin/spare  0:0 +setuid$", done.out, re.MULTILINE)
+    assert re.search(r"^  1 .* ADD rootfs$", done.out, re.MULTILINE)
+    assert not re.search(r" $", done.out, re.MULTILINE)
     assert "load" not in debloat.engine.calls
 
 
-def test_inspect_as_json(debloat: CommandLine) -> None:
-    found = debloat("inspect", "shop:1", "--json").json
+def test_inspect_looks_only_for_what_is_asked_for(debloat: CommandLine) -> None:
+    done = debloat("inspect", "shop:1", "--only", "packages", "--only", "duplicates", "--limit", "2", "--sort", "name")
+    names = re.findall(r"^  (\w+) +1\.0-1", done.out, re.MULTILINE)
+    assert names == ["dash", "libshop1"]
+    assert "  ... and 2 more (--limit 0)\n" in done.out
+    assert "Layers" not in done.out
+    assert "save" not in debloat.engine.calls
+
+
+def test_inspect_as_a_tree(debloat: CommandLine) -> None:
+    done = debloat("inspect", "shop:1", "--format", "tree", "--depth", "2", "--limit", "1", "--sort", "name")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()[2:]
+    assert [re.sub(r"  .*", "", line) for line in lines] == ["/", "├── tmp", "└── ... and 2 more"]
+    whole = debloat("inspect", "shop:1", "--format", "tree").out
+    assert re.search(r"^│?   ├── bin  16 B  \d+ %, 3 files$", whole, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", [("--json",), ("--format", "json", "--sort", "size")])
+def test_inspect_as_json(debloat: CommandLine, words: tuple[str, ...]) -> None:
+    found = debloat("inspect", "shop:1", *words).json
+    jsonschema.Draft202012Validator(schemas.ours("inspect.json")).validate(found)
     assert (found["format"], found["version"], found["minimal"]) == ("debloat-inspect", 1, False)
     assert found["footprint"]["shells"] == ["/usr/bin/dash"]
-    assert [p["name"] for p in found["packages"]] == ["dash", "libshop1", "shop", "spare"]
+    assert {p["name"] for p in found["packages"]} == {"dash", "libshop1", "shop", "spare"}
+    sizes = [p["bytes"] for p in found["packages"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert [layer["created_by"] for layer in found["layers"]] == ["ADD rootfs"]
+    assert found["privileged"] == [{"path": "/usr/bin/spare", "owner": "0:0", "rights": ["setuid"]}]
+    part = debloat("inspect", "shop:1", *words, "--only", "layers").json
+    jsonschema.Draft202012Validator(schemas.ours("inspect.json")).validate(part)
+    assert "packages" not in part
+
+
+def test_the_schema_of_inspect_says_what_is_required_and_what_is_there() -> None:
+    for title, table in schemadoc.objects(schemas.ours("inspect.json")):
+        parts = {"packages", "unowned", "layers", "binaries", "privileged", "credentials", "duplicates"}
+        optional = set() if title else parts
+        assert set(table["required"]) == set(table["properties"]) - optional, title
+    text = schemadoc.DOCS.read_text()
+    assert schemadoc.replaced(text, "inspect.json") == text
+
+
+def test_no_name_in_an_image_acts_on_the_terminal(lines: Lines) -> None:
+    table: Table = {"/srv/" + EVIL.replace("/", "_").replace("\0", ""): "x" * 9, "/etc/passwd": "root"}
+    config = {"User": EVIL, "Labels": {"org.opencontainers.image.base.name": EVIL}, "Env": [f"{EVIL}_TOKEN=1"]}
+    engine = FakeEngine({"evil:1": (tree(table), config)}, sells)
+    for form in ("table", "tree"):
+        done = lines(engine)("inspect", "evil:1", "--format", form)
+        assert done.code == 0
+        assert [line for line in done.out.split("\n") if not line.isprintable()] == []
 
 
 def test_inspect_of_what_is_not_there(debloat: CommandLine) -> None:
@@ -56,6 +117,28 @@ def test_diff_as_json(debloat: CommandLine) -> None:
     found = debloat("diff", "shop:1", "shop:2", "--json").json
     assert found["format"] == "debloat-diff"
     assert [p["package"] for p in found["packages"]] == ["libshop1", "shop"]
+
+
+def test_diff_as_a_table(debloat: CommandLine) -> None:
+    done = debloat("diff", "shop:1", "shop:2", "--format", "table", "--sort", "size")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "  package   before  after  new  gone  changed  bytes",
+        "  libshop1  1.0-1   1.1-1    1     2        -   +3 B",
+        "  shop      1.0-1   1.0-1    -     -        1      -",
+        "  2 packages: 1 file new, 2 gone, 1 changed, +3 B",
+    ]
+    assert debloat("diff", "shop:1", "shop:1", "--format", "table").out == ""
+
+
+def test_diff_shows_the_largest_change_first_and_no_more_than_is_asked_for(debloat: CommandLine) -> None:
+    done = debloat("diff", "shop:2", "shop:1", "--sort", "files", "--limit", "1")
+    assert done.out.startswith("libshop1 1.1-1 -> 1.0-1: +2 files, -1 file")
+    assert done.out.endswith("\n... and 1 package more\n")
+    assert (
+        debloat("diff", "shop:1", "shop:2", "--format", "json").json
+        == debloat("diff", "shop:1", "shop:2", "--json").json
+    )
 
 
 def test_diff_of_a_lock_with_an_image(debloat: CommandLine) -> None:
@@ -85,6 +168,42 @@ def test_diff_of_unlike_things(debloat: CommandLine, here: Path) -> None:
     assert "cannot compare a trace with an image or a lock" in done.complaint
     (here / "broken").write_text("debloat-lock\t9\n")
     assert debloat("diff", "broken", "shop:1").code == 2
+
+
+# ------------------------------------------------------------------------------------------ explore
+
+
+def test_explore_needs_a_terminal_and_textual(debloat: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("textual")
+    done = debloat("explore", "shop:1")
+    assert done.code == 2
+    assert "cannot explore: this is no terminal" in done.complaint
+    monkeypatch.setitem(sys.modules, "textual.app", None)
+    monkeypatch.delitem(sys.modules, "debloat.report.explorer")
+    done = debloat("explore", "shop:1")
+    assert done.code == 2
+    assert 'pip install "debloat[explore]"' in done.complaint
+    assert debloat.connected == 0
+
+
+def test_what_is_explored(debloat: CommandLine) -> None:
+    engine = debloat.engine
+    engines = Engines(lambda: engine)
+    found = explored(engines, "shop:1", None)
+    assert found.kept is None
+    assert "nothing is remembered of a run on shop:1" in found.note
+    assert [layer.created_by for layer in found.layers.layers] == ["ADD rootfs"]
+    assert debloat("shop:1", "-q").code == 0
+    found = explored(engines, "shop:1", None)
+    assert found.stays("/usr/lib/shop/old")
+    assert not found.stays("/usr/bin/spare")
+    assert found.closure.why("/usr/lib/shop/old")[0][1].rule in ("application", "trace")
+    against = explored(engines, "shop:1", "shop:1-slim")
+    assert against.title == "shop:1 against shop:1-slim"
+    assert against.stays("/usr/bin/shop")
+    assert not against.stays("/usr/bin/spare")
+    assert against.top.kept_files < against.top.files
+    assert not engine.containers
 
 
 # ------------------------------------------------------------------------------------------ sbom

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -178,6 +178,11 @@ class FakeEngine:
     def changes(self, container: str) -> frozenset[str]:
         return frozenset()
 
+    def save(self, image: str) -> Iterator[bytes]:
+        self._call("save")
+        rootfs, known = self.images[image]
+        yield saved(known, [(rootfs.entries(), rootfs)])
+
     def load(self, tar: Iterable[bytes], name: str = "") -> None:
         self._call("load")
         image_id, rootfs, document, names = read_archive(b"".join(tar))
@@ -261,6 +266,47 @@ def serve_index(entries: Iterable[Entry]) -> bytes:
         for name, value in e.xattrs:
             out += os.fsencode(name) + b"\0" + value.hex().encode() + b"\0"
     return bytes(out + b"\0")
+
+
+def saved(image: Image, layers: Sequence[tuple[Iterable[Entry], Rootfs]]) -> bytes:
+    """An image archive as `docker save` writes it: each layer some entries, with contents out of a root file system."""
+    import json
+
+    files = {f"{number}/layer.tar": layer_tar(*layer) for number, layer in enumerate(layers)}
+    history = [{"created_by": text} for text in image.history] or [{"created_by": "ADD rootfs"} for _ in layers]
+    config = {"config": dict(image.config.raw), "rootfs": {"diff_ids": list(image.layers)}, "history": history}
+    manifest = [{"Config": "config.json", "RepoTags": None, "Layers": list(files)}]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in {
+            **files,
+            "config.json": json.dumps(config).encode(),
+            "manifest.json": json.dumps(manifest).encode(),
+        }.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def layer_tar(entries: Iterable[Entry], rootfs: Rootfs) -> bytes:
+    """A layer of regular files, directories and links."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", errors="surrogateescape") as tar:
+        for entry in entries:
+            info = tarfile.TarInfo(entry.path.strip("/") or ".")
+            info.mode = entry.mode
+            if entry.is_dir:
+                info.type = tarfile.DIRTYPE
+                tar.addfile(info)
+            elif entry.is_symlink:
+                info.type, info.linkname = tarfile.SYMTYPE, entry.target
+                tar.addfile(info)
+            else:
+                data = rootfs.read(entry.path)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
 
 
 def read_archive(data: bytes) -> tuple[str, Rootfs, dict[str, Any], list[str]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import click
 
 from debloat.cli.main import cli
-from tests.support import snippets
+from tests.support import included, snippets
 
 ROOT = snippets.ROOT
 UNKNOWN = "\N{HORIZONTAL ELLIPSIS}"
@@ -23,6 +23,7 @@ UNKNOWN = "\N{HORIZONTAL ELLIPSIS}"
 OTHERS: Mapping[str, frozenset[str]] = {
     "apt-get": frozenset({"--no-install-recommends"}),
     "chown": frozenset({"-R"}),
+    "copa patch": frozenset({"-i", "-r", "-t"}),
     "docker build": frozenset({"-t", "--load", "--platform"}),
     "docker buildx": frozenset(),
     "docker context": frozenset(),
@@ -34,7 +35,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "docker load": frozenset({"-i"}),
     "docker login": frozenset(),
     "docker pull": frozenset(),
-    "docker run": frozenset({"--init", "--security-opt"}),
+    "docker run": frozenset({"--init", "--rm", "--security-opt", "-p"}),
     "docker save": frozenset(),
     "docker system": frozenset(),
     "docker version": frozenset(),
@@ -129,7 +130,7 @@ def files() -> Iterator[Mention]:
     names = ["CHANGELOG.md", ".pre-commit-hooks.yaml", "debloat/schemas/*.json"]
     found = [*snippets.documents(), *(path for name in names for path in sorted(ROOT.glob(name)))]
     for path in found:
-        yield Mention(str(path.relative_to(ROOT)), path.read_text())
+        yield Mention(str(path.relative_to(ROOT)), included.without(path.read_text()))
 
 
 ABOUT: Mapping[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from tests.support import schemas
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "report.md"
 BEGIN, END = "<!-- made of debloat/schemas/{} -->\n", "<!-- end -->\n"
 
-TITLES = {"report.json": "The document", "plan.json": "Its document"}
+TITLES = {"report.json": "The document", "plan.json": "Its document", "inspect.json": "Its document"}
 """The schemas that the document shows, and how it calls what they are about."""
 
 Schema = dict[str, Any]
