@@ -200,6 +200,10 @@ class EmbeddedEngine:
         """An image's entries and files as its layers have them."""
         return self._layers.files(image.layers, image.reference or image.id)
 
+    def save(self, image: str) -> Iterator[bytes]:
+        """EngineUnavailable: layers are kept unpacked, and what they were packed as is not known any more."""
+        raise EngineUnavailable(f"cannot read the layers of {image[:19]} apart: they are kept unpacked alone", _WHENCE)
+
     def load(self, tar: Iterable[bytes], name: str) -> None:
         draft = Path(tempfile.mkdtemp(prefix=f"{new_run()}-", dir=self._place.drafts))
         try:
