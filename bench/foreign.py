@@ -57,8 +57,9 @@ SUITES = (
 
 REASONS: dict[str, dict[str, str]] = {
     "php": {
-        r"tests/mail/|mb_send_mail|mbstring/tests/(bug52681|gh7902|gh8086|gh16229)": "mail() is given `tee` or `cat`"
-        " for sendmail, programs that nothing in the image names",
+        r"tests/mail/|mb_send_mail|mbstring/tests/(bug52681|gh7902|gh8086|gh16229)"
+        r"|general_functions/(bug34794|bug44667|proc_open)\.": "mail() or proc_open() is given `tee` or `cat`,"
+        " programs that nothing in the image names",
     },
 }
 """Suite -> a regular expression for names of tests -> why they pass on the original alone."""

@@ -56,6 +56,7 @@ EXPLAINED = 1.8
 
 REASONS: dict[str, str] = {
     "git": "the service uses little of git, whose other commands stay, with Perl and the libraries of curl",
+    "go": "git, curl and xz are asked for and stay whole, with Perl for git; the service uses little of them",
     "mariadb": "the server's and the clients' packages are asked for, and their twenty tools have 5 MB each",
     "multiarch": "a small program between two C libraries with all their encodings, and Python's standard library",
     "pdf": "the fonts' library imports SciPy, NumPy and SymPy for uses that no check makes",
