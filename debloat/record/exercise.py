@@ -372,7 +372,8 @@ class _Run:
     def _request(self, probe: ConcreteProbe, encoding: str, *, guess: bool = False) -> Response:
         """One request, repeated while the service may be starting: refused, reset, or a "not ready" status.
 
-        A `guess` (the port need not speak HTTP) is given up as soon as a port that listens stays silent.
+        A `guess` (the port need not speak HTTP) is given up as soon as a port that listens stays silent. A port that
+        hangs up is given up only where it listened before it was asked: what forwards ports hangs up for a closed one.
         """
         timeout = (
             min(self._silence(probe.port, UNSOLICITED_HTTP_TIMEOUT), self._limits.timeout)
@@ -380,7 +381,7 @@ class _Run:
             else self._limits.timeout
         )
         name = probe.name + (" (compressed)" if encoding else "")
-        pause, patience = _MIN_PAUSE, self._patience(probe.port)
+        pause, patience, listened = _MIN_PAUSE, self._patience(probe.port), False
         while True:
             response = request(self._published(probe.port), probe.http, name, encoding, timeout, self._names)
             result = response.result
@@ -388,9 +389,11 @@ class _Run:
             deadline = self._deadline if result.status else patience
             if not retry or time.monotonic() > deadline or not self._session.state().running:
                 return response
-            given_up = pause >= _MAX_PAUSE or response.foreign or (guess and response.silent)
-            if not result.status and given_up and self._listening(probe.port):
+            listens = not result.status and self._listening(probe.port)
+            spoke = response.foreign or (guess and response.silent)
+            if listens and (spoke or (listened and pause >= _MAX_PAUSE)):
                 return response  # it listens, and does not speak HTTP
+            listened = listens
             time.sleep(pause)
             pause = min(pause * 2, _MAX_PAUSE)
 

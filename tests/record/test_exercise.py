@@ -179,6 +179,20 @@ def test_a_port_that_hangs_up_is_asked_again(serve: Any) -> None:
     }
 
 
+def test_a_port_that_opens_while_it_is_asked_is_asked_once_more(serve: Any) -> None:
+    """Where ports are forwarded, one that nothing listens on hangs up too."""
+    closed = 12
+
+    class Opening(Container):
+        def command(self, *words: str, timeout: float = 60.0) -> str:
+            return "listen" if words[0] == "listen" and len(server.heard) < closed else super().command(*words)
+
+    server = serve(lambda first: b"" if len(server.heard) <= closed else b"HTTP/1.0 200 OK\r\n\r\nhi")
+    session = cast(Session, Opening(server.port))
+    run = _Run(session, ImageConfig({}), Scenario(http=(HttpProbe(path="/", port=80),)), Limits(5, 5), {"80/tcp": 80})
+    assert [result.outcome() for result in run.service(None) if result.name != "stop"] == ["status 200"] * 2
+
+
 def test_a_tls_alert_is_no_other_protocol(serve: Any) -> None:
     """What a TLS server says to plain HTTP: alert, version, length, fatal, unexpected message."""
     server = serve(lambda first: b"\x15\x03\x03\x00\x02\x02\x0a")
