@@ -371,6 +371,7 @@ class Sbom:
     format: Literal["cyclonedx", "spdx"] = option(
         "--format", default="cyclonedx", show_default=True, text="Which bill of materials."
     )
+    no_files: bool = option("--no-files", text="List packages only, not each file with its digest.")
     output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")
     where: Where = group(Where)
 
