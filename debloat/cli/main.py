@@ -183,6 +183,14 @@ def sbom(given: options.Sbom, engines: Engines) -> None:
     command.sbom(given, engines)
 
 
+@verb(cli, options.Vex)
+def vex(given: options.Vex, engines: Engines) -> None:
+    """Write which vulnerabilities that a scanner found in the original are shown not to be in IMAGE."""
+    from debloat.cli import vex as command
+
+    command.vex(given, engines)
+
+
 @cli.group(context_settings=CONTEXT)
 def hook() -> None:
     """Check before every git push."""

@@ -142,6 +142,14 @@ class Result:
     earlier: tuple[str, ...] = option(
         "--earlier", metavar="LOCK", text="An earlier lock, for sizes over time in the page; the oldest first."
     )
+    scan: str | None = option(
+        "--scan",
+        metavar="FILE",
+        text="Count vulnerabilities by a report of Trivy or Grype on IMAGE, or by Debian's security tracker.",
+    )
+    attest: str | None = option(
+        "--attest", metavar="DIR", text="Write in-toto statements there: bills of materials, provenance, test results."
+    )
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
     dry_run: bool = option("--dry-run", text="Only print what would be started, asked, kept and written.")
@@ -372,6 +380,25 @@ class Sbom:
         "--format", default="cyclonedx", show_default=True, text="Which bill of materials."
     )
     no_files: bool = option("--no-files", text="List packages only, not each file with its digest.")
+    output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")
+    where: Where = group(Where)
+
+
+@options
+class Vex:
+    image: str = argument()
+    report: str = option(
+        "--report", metavar="FILE", required=True, text="What a scanner says of the original: JSON of Trivy or Grype."
+    )
+    original: str | None = option(
+        "--original", metavar="IMAGE", text="The original (default: the one that IMAGE's labels name)."
+    )
+    code: tuple[str, ...] = option(
+        "--code", metavar="ID=PATH", text="The file of the original that holds the code of this vulnerability."
+    )
+    format: Literal["openvex", "cyclonedx"] = option(
+        "--format", default="openvex", show_default=True, text="Which document."
+    )
     output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")
     where: Where = group(Where)
 

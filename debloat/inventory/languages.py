@@ -41,6 +41,11 @@ def sane(*words: object) -> bool:
     return all(isinstance(w, str) and 0 < len(w) <= MAX_WORD and w.isprintable() and " " not in w for w in words)
 
 
+def normal_name(kind: str, name: str) -> str:
+    """A package's name as its registry compares them: PyPI takes `Some_Thing` and `some-thing` for one (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower() if kind == "pypi" else name
+
+
 # ------------------------------------------------------------------------------------------ pip
 
 

@@ -27,7 +27,7 @@ def named(rootfs: Rootfs, packages: Packages, closure: Closure, dropped: Callabl
             (place,) = component.places
             if place in closure or dropped(place) or packages.owners(place):
                 continue
-            code = next((path for path in component.files if _is_code(path, place, closure)), None)
+            code = next((path for path in component.files if path in closure and is_code(path, place)), None)
             if code is None:
                 continue
             more[place] = (Evidence(RULE, code, f"says which {component.kind} package this is"),)
@@ -40,8 +40,8 @@ def named(rootfs: Rootfs, packages: Packages, closure: Closure, dropped: Callabl
     return Closure(MappingProxyType(dict(sorted({**closure.evidence, **more}.items()))))
 
 
-def _is_code(path: str, place: str, kept: Closure) -> bool:
-    """Whether a file of a package stays, and is not about the package."""
+def is_code(path: str, place: str) -> bool:
+    """Whether a file of a package that is told of at `place` is not only about the package."""
     about = place.rpartition("/")[0] + "/"
     beside = about.endswith((".dist-info/", ".egg-info/")) and path.startswith(about)
-    return path in kept and path != place and not beside and not is_documentation(path)
+    return path != place and not beside and not is_documentation(path)

@@ -328,7 +328,11 @@ def _attack(report: Report) -> str:
         )
     ]
     lists = [(getattr(report.before, key), getattr(report.after, key), *words) for key, *words in _LISTS]
-    lists += [(getattr(surface.before, key) or (), getattr(surface.after, key) or (), *w) for key, *w in _SURFACE]
+    lists += [
+        (getattr(surface.before, key), getattr(surface.after, key) or (), *words)
+        for key, *words in _SURFACE
+        if getattr(surface.before, key) is not None
+    ]
     for was, now, title, about in lists:
         gone = sorted(set(was) - set(now))
         rows.append(
