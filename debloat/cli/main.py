@@ -212,6 +212,41 @@ def hook_run(given: options.HookRun, engines: Engines) -> None:
     command.run(given, engines)
 
 
+@cli.group(context_settings=CONTEXT)
+def plugin() -> None:
+    """Say `docker debloat`."""
+
+
+@verb(plugin, options.PluginInstall, "install")
+def plugin_install(given: options.PluginInstall, engines: Engines) -> None:
+    """Make this debloat a plug-in of the docker command, in $DOCKER_CONFIG/cli-plugins (default: ~/.docker)."""
+    from debloat.cli import plugin as command
+
+    command.install()
+
+
+@verb(plugin, options.PluginUninstall, "uninstall")
+def plugin_uninstall(given: options.PluginUninstall, engines: Engines) -> None:
+    """Remove the plug-in."""
+    from debloat.cli import plugin as command
+
+    command.uninstall()
+
+
+@verb(cli, options.Completion)
+def completion(given: options.Completion, engines: Engines) -> None:
+    """Print what makes SHELL complete verbs and options.
+
+    \b
+    debloat completion bash > ~/.local/share/bash-completion/completions/debloat
+    debloat completion fish > ~/.config/fish/completions/debloat.fish
+    debloat completion zsh  > _debloat       in a directory of $fpath, before compinit
+    """
+    from debloat.cli import completion as command
+
+    command.completion(given.shell)
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """A block that SIGINT, SIGTERM and SIGHUP end with `Interrupted`, so that what has begun is given back."""

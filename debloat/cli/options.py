@@ -415,6 +415,21 @@ class HookRun:
     image: str | None = argument(required=False)
 
 
+@options
+class PluginInstall:
+    """Nothing can be said to it."""
+
+
+@options
+class PluginUninstall:
+    """Nothing can be said to it."""
+
+
+@options
+class Completion:
+    shell: Literal["bash", "zsh", "fish"] = argument(type=click.Choice(("bash", "zsh", "fish")))
+
+
 # ------------------------------------------------------------------------------------------ what click makes of them
 
 
