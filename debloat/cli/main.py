@@ -191,6 +191,20 @@ def vex(given: options.Vex, engines: Engines) -> None:
     command.vex(given, engines)
 
 
+@verb(cli, options.Debug)
+def debug(given: options.Debug, engines: Engines) -> None:
+    """Run a shell, or COMMAND, with the original's tools beside a running CONTAINER: its network, its processes.
+
+    The container is left as it is; its files are below /proc/1/root.
+    """
+    from debloat.cli import debug as command
+
+    command.debug(given, engines)
+
+
+debug.allow_interspersed_args = False  # what follows the container is the command's own
+
+
 @cli.group(context_settings=CONTEXT)
 def hook() -> None:
     """Check before every git push."""

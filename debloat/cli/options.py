@@ -416,6 +416,15 @@ class HookRun:
 
 
 @options
+class Debug:
+    container: str = argument()
+    command: tuple[str, ...] = argument(nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND...]")
+    image: str | None = option(
+        "--image", metavar="IMAGE", text="Whose tools to use (default: the original that the labels name)."
+    )
+
+
+@options
 class PluginInstall:
     """Nothing can be said to it."""
 

@@ -282,6 +282,8 @@ def _next_steps(report: Report, command: str) -> Iterator[Text]:
         if command:
             yield _row("next", Text(f"{command} run {result}", style="bold"))
         yield _row("" if command else "next", Text(why, style="" if command else "bold"))
+        if command and report.before.shells and not report.after.shells:
+            yield _row("", Text("debloat debug CONTAINER  (there is no shell in it)"))
     elif wider := _WIDER.get(report.level):
         yield _row("next", Text(f"the same command with --level {wider}", style="bold"))
 
