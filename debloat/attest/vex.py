@@ -113,8 +113,8 @@ def vulnerabilities(data: bytes, called: str, original: Contents, minimal: Conte
     """The identifiers before and after: by a scanner's report on the original, or by Debian's security tracker."""
     if is_report(data, called):
         examined = examine(findings(data, called), original, minimal, {})
-        before = [*(s.finding for s in examined.statements), *examined.remaining]
-        return _identifiers(before), _identifiers(examined.remaining)
+        said = (*(s.finding for s in examined.statements), *examined.remaining)
+        return _identifiers(said), _identifiers(examined.remaining)
     before, after = (_identifiers(tracked(data, called, one.inventory)) for one in (original, minimal))
     return before, after
 

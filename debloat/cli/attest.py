@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 from debloat.attest import bill
 from debloat.core.errors import UsageError
 from debloat.engine.workspace import written_whole
+from debloat.image.oci import Referrer, digest_of, manifest, plain_layer
 from debloat.pipeline import Outcome, Sink
+from debloat.store.location import Location, Transport
 
 
 def sink(directory: Path) -> Sink:
@@ -28,3 +31,27 @@ def sink(directory: Path) -> Sink:
                     draft.write_bytes(attestation.data)
 
     return write
+
+
+_BESIDE = (Transport.OCI, Transport.OCI_ARCHIVE, Transport.REGISTRY)
+"""Places that have room for what refers to an image."""
+
+
+def referrers(outcome: Outcome, to: Location) -> tuple[Referrer, ...]:
+    """The statements as what refers to the image at a place; none where it has no room for them.
+
+    Their subject is the manifest too where that is known beforehand: in a registry the layer is packed on the way, and
+    the artifact names the manifest.
+    """
+    if to.transport not in _BESIDE:
+        return ()
+    from debloat.attest.statements import Subject, attestations, minimal_image
+
+    image, written = minimal_image(outcome), outcome.minimal.written
+    subjects = [Subject(image.reference, image.id)]
+    if to.transport is not Transport.REGISTRY:
+        subjects.append(Subject(image.reference, digest_of(manifest(written, plain_layer(written)))))
+    return tuple(
+        Referrer(a.media_type, a.media_type, a.data, MappingProxyType(dict(a.annotations)))
+        for a in attestations(outcome, subjects)
+    )

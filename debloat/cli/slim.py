@@ -21,6 +21,7 @@ from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
 from debloat.engine.base import Engine
 from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.image.oci import Referrer
 from debloat.pipeline import Outcome, Sink
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
@@ -124,7 +125,7 @@ def _sinks(result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
 
         yield attesting(Path(result.attest))
     if (to := goes.output) is not None:
-        yield lambda outcome: _write(outcome, to)
+        yield lambda outcome: _write(outcome, to, bool(result.attest))
     if result.html:
         from debloat.cli import page
 
@@ -136,9 +137,14 @@ def _save(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
 
 
-def _write(outcome: Outcome, to: Location) -> None:
+def _write(outcome: Outcome, to: Location, attested: bool) -> None:
     if outcome.report.result:
-        write(outcome.minimal.written, outcome.name, to)
+        beside: tuple[Referrer, ...] = ()
+        if attested:
+            from debloat.cli.attest import referrers
+
+            beside = referrers(outcome, to)
+        write(outcome.minimal.written, outcome.name, to, beside)
 
 
 def write_report(report: Report, result: Result) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Vex
 from debloat.core.errors import UsageError
 from debloat.core.model import Image
 from debloat.core.text import name
 from debloat.debian import dpkg
-from debloat.engine.workspace import Workspace, written_whole
+from debloat.engine.workspace import written_whole
 from debloat.image.carve import BASE_NAME
-from debloat.image.reader import open_rootfs
 
 
 def vex(options: Vex, engines: Engines) -> None:
@@ -30,15 +29,15 @@ def vex(options: Vex, engines: Engines) -> None:
             f"cannot write VEX: {error.name or error} is not installed", 'pip install "debloat[sbom]"'
         ) from error
     found, code = scans.findings(report(options.report), options.report), _code(options.code)
-    with Workspace(engine := engines.connect()) as workspace:
-        minimal = engine.image(options.image)
-        original = engine.image(options.original or _original(minimal), pull=bool(options.original))
-        binary = sensor.binary(engine.info().architecture)
+    with contextlib.ExitStack() as stack:
+        here = stack.enter_context(engines.opened(options.image))
+        there = stack.enter_context(engines.opened(options.original or _original(here.image)))
         both = []
-        for image in (original, minimal):
-            rootfs = open_rootfs(workspace, image, binary)
+        for source in (there, here):
+            rootfs = source.rootfs()
             both.append(documents.Contents(rootfs, read(rootfs, dpkg.read(rootfs), files=False)))
         examined = documents.examine(found, both[0], both[1], code)
+        minimal = here.image
     render = documents.openvex if options.format == "openvex" else documents.cyclonedx
     text = render(minimal, examined)
     click.echo(f"  {documents.summary(examined)}", err=True)

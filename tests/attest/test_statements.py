@@ -53,6 +53,24 @@ def test_what_a_run_writes(debloat: CommandLine, tmp_path: Path) -> None:
     assert debloat("sbom", "shop:1-slim").json["components"] == found["cyclonedx"]["predicate"]["components"]
 
 
+def test_they_refer_to_the_image_in_a_layout(debloat: CommandLine, tmp_path: Path) -> None:
+    done = debloat("shop:1", "-q", "--attest", "a", "--output", "oci:layout", "-t", "slim:1")
+    assert done.code == 0
+    index = json.loads((tmp_path / "layout" / "index.json").read_text())["manifests"]
+    image, *beside = sorted(index, key=lambda entry: "artifactType" in entry)
+    assert {entry["artifactType"] for entry in beside} == {MEDIA_TYPE}
+    kinds = [entry["annotations"]["in-toto.io/predicate-type"] for entry in beside]
+    assert sorted(kinds) == sorted(document["predicateType"] for document in written(tmp_path / "a").values())
+    blobs = tmp_path / "layout" / "blobs" / "sha256"
+    for entry in beside:
+        artifact = json.loads((blobs / entry["digest"].partition(":")[2]).read_text())
+        assert artifact["subject"]["digest"] == image["digest"]
+        (layer,) = artifact["layers"]
+        said = json.loads((blobs / layer["digest"].partition(":")[2]).read_text())
+        digests = {f"sha256:{subject['digest']['sha256']}" for subject in said["subject"]}
+        assert image["digest"] in digests
+
+
 def test_in_toto_accepts_them(debloat: CommandLine, tmp_path: Path) -> None:
     library = pytest.importorskip("in_toto_attestation.v1.statement")
     json_format = pytest.importorskip("google.protobuf.json_format")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -158,10 +158,11 @@ trees = st.recursive(words, lambda inner: st.lists(inner, max_size=3) | st.dicti
 @given(st.dictionaries(names, trees, max_size=4) | trees)
 def test_any_json_is_read_or_refused(value: object) -> None:
     data = json.dumps(value).encode()
-    for reader in (
+    readers: tuple[Callable[[], tuple[Finding, ...]], ...] = (
         lambda: scans.findings(data, "x"),
         lambda: scans.tracked(data, "x", ORIGINAL.inventory),
-    ):
+    )
+    for reader in readers:
         try:
             found = reader()
         except UsageError as error:
