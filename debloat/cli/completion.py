@@ -8,10 +8,8 @@ from click.shell_completion import get_completion_class
 from debloat.core.errors import UsageError
 
 
-def completion(shell: str) -> None:
-    """Print the script."""
-    from debloat.cli.main import cli
-
+def completion(shell: str, cli: click.Command) -> None:
+    """Print the script for the shell."""
     made = get_completion_class(shell)
     if made is None:
         raise UsageError(f"cannot complete in {shell}: click does not know it")

@@ -258,7 +258,7 @@ def completion(given: options.Completion, engines: Engines) -> None:
     """
     from debloat.cli import completion as command
 
-    command.completion(given.shell)
+    command.completion(given.shell, cli)
 
 
 @contextlib.contextmanager
