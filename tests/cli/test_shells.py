@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from debloat.cli import manual, plugin
+from debloat.cli import dockerplugin, manual
 from tests.support.cli import CommandLine
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def test_docker_s_own_options(
 ) -> None:
     for name in ("DOCKER_CONTEXT", "DOCKER_HOST"):
         monkeypatch.setenv(name, "before")
-    assert plugin.own_arguments(argv) == rest
+    assert dockerplugin.own_arguments(argv) == rest
     if variable[0]:
         assert os.environ[variable[0]] == variable[1]
 
