@@ -143,4 +143,4 @@ def test_no_options_are_passed_as_loose_words() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef) and node.args.kwarg
     }
-    assert found <= {("options", "option"), ("options", "argument"), ("options", "called"), ("build", "_call")}
+    assert found <= {("declared", "option"), ("declared", "argument"), ("declared", "called"), ("build", "_call")}
