@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from debloat import __version__
 from debloat.closure import World, close
+from debloat.core.globs import matcher
 from debloat.core.identity import identity_of
 from debloat.core.model import Closure, Image, Want
 from debloat.debian.packages import Packages
@@ -16,6 +17,7 @@ from debloat.footprint import Footprint, footprint
 from debloat.image import carve
 from debloat.image.oci import Written
 from debloat.image.rootfs import Rootfs
+from debloat.inventory.named import named
 from debloat.rules import all_rules
 from debloat.rules.application.shipped import closing
 
@@ -52,7 +54,13 @@ class Minimal:
 
 def cut(world: World, image: Image, healed: tuple[Want, ...], directory: Path) -> Minimal:
     """Close over the trace and the healed paths, and carve the closure into a layer in `directory`."""
-    return carve_closure(world.rootfs, world.packages, image, close(closing(world), all_rules(), healed), directory)
+    return carve_closure(world.rootfs, world.packages, image, closed(world, healed), directory)
+
+
+def closed(world: World, healed: tuple[Want, ...] = ()) -> Closure:
+    """All that stays: what the rules close to, and what tells of a package that it is there."""
+    closure = close(closing(world), all_rules(), healed)
+    return named(world.rootfs, world.packages, closure, matcher(world.policy.drop))
 
 
 def carve_closure(rootfs: Rootfs, packages: Packages, image: Image, closure: Closure, directory: Path) -> Minimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from debloat.core.model import Entry, Kind
@@ -52,7 +52,7 @@ def footprint(entries: Iterable[Entry], rootfs: Rootfs, packages: int) -> Footpr
             executable.add(entry.path)
         if entry.name in SHELLS or entry.name in PACKAGE_MANAGERS:
             candidates.append(entry)
-    programs = [e for e in candidates if _is_program(e, rootfs, executable)]
+    programs = [e for e in candidates if is_program(e, rootfs, executable)]
     return Footprint(
         bytes=size,
         files=files,
@@ -77,7 +77,7 @@ _EXAMINED_BITS = 0o6113
 """Mode bits for which a file is examined and not only counted: setuid, setgid, executable, writable by all."""
 
 
-def _is_program(entry: Entry, rootfs: Rootfs, executable: set[str]) -> bool:
+def is_program(entry: Entry, rootfs: Rootfs, executable: Container[str]) -> bool:
     """Whether an entry in a directory of programs is executable, or a link to an executable file among the entries."""
     parent = entry.path.rpartition("/")[0]
     if parent.rpartition("/")[2] not in _PROGRAM_DIRECTORIES or not (entry.is_file or entry.is_symlink):

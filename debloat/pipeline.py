@@ -31,6 +31,7 @@ from debloat.rules import prepare
 from debloat.rules.system.package import unknown_packages
 from debloat.store.location import image_location
 from debloat.store.source import Source, opened
+from debloat.surface import Surfaces, surface
 from debloat.verify import Judge, Proven, Verdict, paths_to_heal, verify_with_retry
 
 MAX_ROUNDS = 5
@@ -81,19 +82,24 @@ def slim(
     false nothing is replayed. `progress` is told of stages and details.
     """
     watch = Stopwatch(progress)
-    with Workspace(engine) as workspace, opened(workspace, image_location(reference, platform)) as source:
+    with (
+        Workspace(engine) as workspace,
+        opened(workspace, image_location(reference, platform)) as source,
+        ThreadPoolExecutor(1) as pool,
+    ):
         image = source.runnable()
         target = result_name(image, target, engine.info().traits.registry)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
-        with ThreadPoolExecutor(1) as pool:
-            whole = pool.submit(source.whole_config)
-            rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
-            image = replace(image, config=whole.result())
+        whole = pool.submit(source.whole_config)
+        rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
+        image = replace(image, config=whole.result())
+        surveying = pool.submit(surface, rootfs.entries(), rootfs)
         world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, watch)
         result = (goes_to or target) if proven.verdict.passed or force else ""
-        finished = report(image, world, recording, proven, recipe, result, verify, watch.stages)
+        surfaces = Surfaces(surveying.result(), surface((k.entry for k in proven.minimal.kept), rootfs))
+        finished = report(image, world, recording, proven, recipe, result, verify, watch.stages, surfaces)
         for sink in sinks:
             sink(Outcome(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished, target))
         if result and not goes_to:

@@ -18,6 +18,7 @@ from debloat.record.record import Recording
 from debloat.rules.application.modules import dropped_modules
 from debloat.rules.application.requested import dropped_requests
 from debloat.rules.knowledge.optional import left_out_notes
+from debloat.surface import NO_SURFACES, Surfaces
 from debloat.verify import Comparison, Proven
 
 
@@ -55,6 +56,7 @@ class Report:
     verified: bool
     notes: tuple[str, ...]
     stages: tuple[Stage, ...]
+    surface: Surfaces = NO_SURFACES
 
     @property
     def passed(self) -> bool:
@@ -88,6 +90,7 @@ def report(
     result: str,
     verified: bool,
     stages: tuple[Stage, ...],
+    surface: Surfaces,
 ) -> Report:
     """The report of a run. `result` is the tagged reference, empty where none; `verified` is false without a replay."""
     minimal, rootfs = proven.minimal, world.rootfs
@@ -126,4 +129,5 @@ def report(
         + _attestation_notes(image)
         + audited,
         stages=stages,
+        surface=surface,
     )

@@ -183,6 +183,28 @@ def sbom(given: options.Sbom, engines: Engines) -> None:
     command.sbom(given, engines)
 
 
+@verb(cli, options.Vex)
+def vex(given: options.Vex, engines: Engines) -> None:
+    """Write which vulnerabilities that a scanner found in the original are shown not to be in IMAGE."""
+    from debloat.cli import vex as command
+
+    command.vex(given, engines)
+
+
+@verb(cli, options.Debug)
+def debug(given: options.Debug, engines: Engines) -> None:
+    """Run a shell, or COMMAND, with the original's tools beside a running CONTAINER: its network, its processes.
+
+    The container is left as it is; its files are below /proc/1/root.
+    """
+    from debloat.cli import debug as command
+
+    command.debug(given, engines)
+
+
+debug.allow_interspersed_args = False  # what follows the container is the command's own
+
+
 @cli.group(context_settings=CONTEXT)
 def hook() -> None:
     """Check before every git push."""
@@ -202,6 +224,41 @@ def hook_run(given: options.HookRun, engines: Engines) -> None:
     from debloat.cli import hook as command
 
     command.run(given, engines)
+
+
+@cli.group(context_settings=CONTEXT)
+def plugin() -> None:
+    """Say `docker debloat`."""
+
+
+@verb(plugin, options.PluginInstall, "install")
+def plugin_install(given: options.PluginInstall, engines: Engines) -> None:
+    """Make this debloat a plug-in of the docker command, in $DOCKER_CONFIG/cli-plugins (default: ~/.docker)."""
+    from debloat.cli import plugin as command
+
+    command.install()
+
+
+@verb(plugin, options.PluginUninstall, "uninstall")
+def plugin_uninstall(given: options.PluginUninstall, engines: Engines) -> None:
+    """Remove the plug-in."""
+    from debloat.cli import plugin as command
+
+    command.uninstall()
+
+
+@verb(cli, options.Completion)
+def completion(given: options.Completion, engines: Engines) -> None:
+    """Print what makes SHELL complete verbs and options.
+
+    \b
+    debloat completion bash > ~/.local/share/bash-completion/completions/debloat
+    debloat completion fish > ~/.config/fish/completions/debloat.fish
+    debloat completion zsh  > _debloat       in a directory of $fpath, before compinit
+    """
+    from debloat.cli import completion as command
+
+    command.completion(given.shell, cli)
 
 
 @contextlib.contextmanager

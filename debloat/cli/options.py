@@ -8,72 +8,11 @@ To add an option, add a field. To add a verb, add a class, a function in `main.p
 `debloat/cli/VERB.py` that does the work.
 """
 
-import dataclasses
-import inspect
-import types
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import click
 
-from debloat.cli.engines import Engines
-
-T = TypeVar("T")
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-
-
-@dataclass(frozen=True, slots=True)
-class _Declaration:
-    """What a field is: an option under some names, an argument (no names), or a group of options."""
-
-    names: tuple[str, ...] = ()
-    click: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    group: type | None = None
-
-
-def option(*names: str, text: str, **more: Any) -> Any:
-    """A field that is an option: its names, its help, and what else click is to know (`metavar`, `default`, ...)."""
-    return _Declaration(names, {"help": text, **more})
-
-
-def argument(**more: Any) -> Any:
-    """A field that is an argument; click is told `more`."""
-    return _Declaration((), more)
-
-
-def group(options: type[T]) -> T:
-    """A field that holds the options of another class."""
-    return typing.cast(T, _Declaration(group=options))
-
-
-@typing.dataclass_transform(frozen_default=True)
-def options(cls: type[T]) -> type[T]:
-    """Make a class of such fields a frozen dataclass with the defaults of the command line."""
-    for name, kind in inspect.get_annotations(cls, eval_str=True).items():
-        declared: _Declaration = vars(cls)[name]
-        default = {"default": declared.group()} if declared.group else _default(kind, declared)
-        field = dataclasses.field(
-            **default, kw_only=bool(declared.names), metadata={"declaration": declared, "kind": kind}
-        )
-        setattr(cls, name, field)
-    return dataclass(frozen=True, slots=True)(cls)
-
-
-def _default(kind: Any, declared: _Declaration) -> dict[str, Any]:
-    """The default of a field; empty for one that is required."""
-    if "default" in declared.click:
-        return {"default": declared.click["default"]}
-    if kind is bool:
-        return {"default": False}
-    if typing.get_origin(kind) is tuple:
-        return {} if declared.click.get("required") else {"default": ()}
-    return {"default": None} if types.NoneType in typing.get_args(kind) else {}
-
-
-# ------------------------------------------------------------------------------------------ options that are shared
+from debloat.cli.declared import CONTEXT, argument, group, option, options, parameters, value, verb
 
 
 @options
@@ -141,6 +80,14 @@ class Result:
     html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
     earlier: tuple[str, ...] = option(
         "--earlier", metavar="LOCK", text="An earlier lock, for sizes over time in the page; the oldest first."
+    )
+    scan: str | None = option(
+        "--scan",
+        metavar="FILE",
+        text="Count vulnerabilities by a report of Trivy or Grype on IMAGE, or by Debian's security tracker.",
+    )
+    attest: str | None = option(
+        "--attest", metavar="DIR", text="Write in-toto statements there: bills of materials, provenance, test results."
     )
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
@@ -371,6 +318,26 @@ class Sbom:
     format: Literal["cyclonedx", "spdx"] = option(
         "--format", default="cyclonedx", show_default=True, text="Which bill of materials."
     )
+    no_files: bool = option("--no-files", text="List packages only, not each file with its digest.")
+    output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")
+    where: Where = group(Where)
+
+
+@options
+class Vex:
+    image: str = argument()
+    report: str = option(
+        "--report", metavar="FILE", required=True, text="What a scanner says of the original: JSON of Trivy or Grype."
+    )
+    original: str | None = option(
+        "--original", metavar="IMAGE", text="The original (default: the one that IMAGE's labels name)."
+    )
+    code: tuple[str, ...] = option(
+        "--code", metavar="ID=PATH", text="The file of the original that holds the code of this vulnerability."
+    )
+    format: Literal["openvex", "cyclonedx"] = option(
+        "--format", default="openvex", show_default=True, text="Which document."
+    )
     output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")
     where: Where = group(Where)
 
@@ -387,64 +354,28 @@ class HookRun:
     image: str | None = argument(required=False)
 
 
-# ------------------------------------------------------------------------------------------ what click makes of them
+@options
+class Debug:
+    container: str = argument()
+    command: tuple[str, ...] = argument(nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND...]")
+    image: str | None = option(
+        "--image", metavar="IMAGE", text="Whose tools to use (default: the original that the labels name)."
+    )
 
 
-def parameters(cls: type) -> Iterator[click.Parameter]:
-    """The options and arguments of a class, those of its groups where they stand."""
-    for field in dataclasses.fields(cls):
-        declared: _Declaration = field.metadata["declaration"]
-        if declared.group:
-            yield from parameters(declared.group)
-        elif declared.names:
-            yield click.Option([*declared.names, field.name], **_of_type(field.metadata["kind"]), **declared.click)
-        else:
-            yield click.Argument([field.name], **declared.click)
+@options
+class PluginInstall:
+    """Nothing can be said to it."""
 
 
-def _of_type(kind: Any) -> dict[str, Any]:
-    """What an annotation says to click."""
-    if kind is bool:
-        return {"is_flag": True}
-    several = {"multiple": True} if typing.get_origin(kind) is tuple else {}
-    choices = next((k for k in (kind, *typing.get_args(kind)) if typing.get_origin(k) is Literal), None)
-    return {**several, "type": click.Choice(typing.get_args(choices))} if choices else several
+@options
+class PluginUninstall:
+    """Nothing can be said to it."""
 
 
-def value(cls: type[T], given: Mapping[str, Any]) -> T:
-    """The value of a class, of what click read."""
-    values = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        nested = field.metadata["declaration"].group
-        values[field.name] = value(nested, given) if nested else given[field.name]
-    return cls(**values)
+@options
+class Completion:
+    shell: Literal["bash", "zsh", "fish"] = argument(type=click.Choice(("bash", "zsh", "fish")))
 
 
-def verb(
-    parent: click.Group, cls: type[T], name: str | None = None
-) -> Callable[[Callable[[T, Engines], None]], click.Command]:
-    """Make a function a verb: click reads the options of the class, and the function gets them as a value.
-
-    Its docstring is the help. The engine is not connected before the function asks for it.
-    """
-
-    def decorate(function: Callable[[T, Engines], None]) -> click.Command:
-        def called(**given: Any) -> None:
-            context = click.get_current_context()
-            engines = context.ensure_object(Engines)
-            engines.platform = given.get("platform") or ""
-            engines.choice = given.get("engine") or ""
-            context.call_on_close(engines.close)
-            function(value(cls, given), engines)
-
-        command = click.Command(
-            name or function.__name__,
-            callback=called,
-            params=list(parameters(cls)),
-            help=inspect.cleandoc(function.__doc__ or ""),
-            context_settings=CONTEXT,
-        )
-        parent.add_command(command)
-        return command
-
-    return decorate
+__all__ = ["CONTEXT", "argument", "group", "option", "options", "parameters", "value", "verb"]

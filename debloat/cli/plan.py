@@ -23,6 +23,7 @@ def outputs_of(target: str, goes: Destination, result: Result) -> Iterator[Outpu
         ("lock", result.lock),
         ("trace", result.save_trace),
         ("report", result.html),
+        ("attestations", result.attest),
     ):
         if where:
             yield Output(what, where)

@@ -6,25 +6,21 @@ from pathlib import Path
 
 import click
 
+from debloat.attest import bill
 from debloat.cli.engines import Engines
 from debloat.cli.options import Sbom
-from debloat.core.errors import UsageError
 from debloat.debian import dpkg
 from debloat.engine.workspace import written_whole
 
 
 def sbom(options: Sbom, engines: Engines) -> None:
-    """Write the document of all packages in the image's database."""
-    try:
-        from debloat.report import sbom as renderer
-    except ImportError as error:
-        raise UsageError(
-            f"cannot make a bill of materials: {error.name or error} is not installed", 'pip install "debloat[sbom]"'
-        ) from error
+    """Write the document of all packages and files of the image."""
+    render = bill.renderer(options.format)
+    from debloat.inventory.read import read
+
     with engines.opened(options.image) as source:
-        image, rootfs = source.image, source.rootfs()
-        packages = dpkg.read(rootfs)
-        text = renderer.render(image, renderer.components(rootfs, packages), options.format)
+        rootfs = source.rootfs()
+        text = render(source.image, read(rootfs, dpkg.read(rootfs), files=not options.no_files))
     if options.output is None:
         click.echo(text, nl=False)
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from debloat import pipeline
-from debloat.cli import runs
+from debloat.cli import runs, scan
 from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Slim
 from debloat.cli.outputs import Destination, destination
@@ -21,6 +21,7 @@ from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
 from debloat.engine.base import Engine
 from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.image.oci import Referrer
 from debloat.pipeline import Outcome, Sink
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
@@ -63,6 +64,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
     recipe, goes, traces = _checked(options, directory)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
+    counting = scan.counting(result.scan)
     report = pipeline.slim(
         engine,
         options.image,
@@ -73,10 +75,11 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         mechanism=options.probes.mechanism,
         verify=not result.no_verify,
         force=result.force,
-        sinks=list(_sinks(result, goes, engine)),
+        sinks=[*_sinks(result, goes, engine), *counting],
         platform=engines.wanted,
         goes_to=goes.elsewhere,
     )
+    report = counting[0].told(report) if counting else report
     write_report(report, result)
     traits = engine.info().traits
     summary(report, quiet, "" if traits.own else traits.command)
@@ -117,8 +120,12 @@ def _sinks(result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
         from debloat.cli.lockfile import sink
 
         yield sink(Path(result.lock))
+    if result.attest:
+        from debloat.cli.attest import sink as attesting
+
+        yield attesting(Path(result.attest))
     if (to := goes.output) is not None:
-        yield lambda outcome: _write(outcome, to)
+        yield lambda outcome: _write(outcome, to, bool(result.attest))
     if result.html:
         from debloat.cli import page
 
@@ -130,9 +137,14 @@ def _save(path: Path, data: bytes) -> None:
         draft.write_bytes(data)
 
 
-def _write(outcome: Outcome, to: Location) -> None:
+def _write(outcome: Outcome, to: Location, attested: bool) -> None:
     if outcome.report.result:
-        write(outcome.minimal.written, outcome.name, to)
+        beside: tuple[Referrer, ...] = ()
+        if attested:
+            from debloat.cli.attest import referrers
+
+            beside = referrers(outcome, to)
+        write(outcome.minimal.written, outcome.name, to, beside)
 
 
 def write_report(report: Report, result: Result) -> None:

@@ -15,18 +15,17 @@ from debloat.cli.engines import Engines
 from debloat.cli.options import Probes, Why
 from debloat.cli.settings import settings_of
 from debloat.cli.slim import read_trace
-from debloat.closure import World, close
+from debloat.closure import World
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Closure, Image, Level, Trace, Want
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
+from debloat.cut import closed
 from debloat.debian import dpkg
 from debloat.debian.prune import prune
 from debloat.pipeline import world_of
-from debloat.rules import all_rules
 from debloat.rules.application.modules import asked_modules
 from debloat.rules.application.requested import Purpose, Request, requests
-from debloat.rules.application.shipped import closing
 from debloat.rules.application.survey import leftover_reason
 
 
@@ -39,7 +38,7 @@ def why(options: Why, engines: Engines) -> None:
             source = stack.enter_context(engines.opened(original))
         rootfs = source.rootfs()
         world = world_of(source.image, rootfs, dpkg.read(rootfs), asked, trace)
-        closure = close(closing(world), all_rules(), healed)
+        closure = closed(world, healed)
         for line in explain(world, closure, options.path):
             click.echo(line)
 
@@ -109,7 +108,7 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
             lines.append(f"  of {owner}, {share.kept_files} of {share.total_files} files stay")
     wider = [level for level in Level if level > world.policy.level]
     for level in wider:
-        there = close(closing(replace(world, policy=replace(world.policy, level=level))), all_rules())
+        there = closed(replace(world, policy=replace(world.policy, level=level)))
         if real in there:
             lines.append(f"  --level {level} would keep it: {there.why(real)[0][1].rule}")
             break

@@ -30,6 +30,7 @@ from debloat.embedded.place import Place, alone, shared, usual
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     Channel,
+    ContainerFound,
     ContainerSpec,
     ContainerState,
     EngineInfo,
@@ -330,7 +331,16 @@ class EmbeddedEngine:
     def logs(self, container: str) -> tuple[bytes, bytes]:
         return self._container(container).output()
 
-    def attach(self, container: str) -> Channel:
+    def find(self, container: str) -> ContainerFound:
+        raise UsageError(
+            f"cannot find the container {container}: debloat's own engine has none but its own",
+            "name an engine that runs it",
+        )
+
+    def resize(self, container: str, rows: int, columns: int) -> None:
+        """It gives no terminals."""
+
+    def attach(self, container: str, tty: bool = False) -> Channel:
         return self._container(container).attach()
 
     def execute(self, container: str, argv: Iterable[str], user: str = "") -> Channel:

@@ -44,6 +44,7 @@ class ContainerSpec:
 
     `image_at` is where the image is mounted as well, as it is (only where `EngineTraits.mounts_images`). Such a
     container reads an image and does nothing else: it has no ports, volumes, variables or options of a user's.
+    `beside` is a running container whose processes and network it sees; `tty` gives it a terminal.
     """
 
     image: str
@@ -67,6 +68,17 @@ class ContainerSpec:
     stdin: bool = False
     logs: bool = True
     image_at: str = ""
+    beside: str = ""
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFound:
+    """A container that a user named: its id, the id of its image, and whether it runs."""
+
+    id: str
+    image: str
+    running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +184,9 @@ class Engine(Protocol):
     def files(self, image: Image) -> ImageFiles | None:
         """The image's layers, where this process can read them; None where a container has to be asked."""
 
+    def find(self, container: str) -> ContainerFound:
+        """A container by its name, its id or the beginning of that; UsageError where there is none."""
+
     def create(self, spec: ContainerSpec) -> str: ...
 
     def put(self, container: str, directory: str, tar: bytes) -> None:
@@ -196,8 +211,14 @@ class Engine(Protocol):
     def logs(self, container: str) -> tuple[bytes, bytes]:
         """Standard output and standard error so far, each its last megabyte."""
 
-    def attach(self, container: str) -> Channel:
-        """The standard streams of a container that was created with `stdin` and is not started yet."""
+    def attach(self, container: str, tty: bool = False) -> Channel:
+        """The standard streams of a container that was created with `stdin` and is not started yet.
+
+        One that was created with a terminal, `tty`, has one stream for both outputs.
+        """
+
+    def resize(self, container: str, rows: int, columns: int) -> None:
+        """Tell a running container with a terminal how large that is."""
 
     def execute(self, container: str, argv: Iterable[str], user: str = "") -> Channel:
         """Start a command in a running container with its standard streams attached."""

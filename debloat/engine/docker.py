@@ -24,6 +24,7 @@ from debloat.engine.base import (
     PENDING_REPOSITORY,
     RUN_LABEL,
     Channel,
+    ContainerFound,
     ContainerSpec,
     ContainerState,
     EngineInfo,
@@ -213,6 +214,11 @@ class DockerEngine:
     def files(self, image: Image) -> None:
         """The layers are the engine's own."""
 
+    def find(self, container: str) -> ContainerFound:
+        with error_context(f"find the container {container}", (404,)):
+            raw = self._client.inspect_container(container)
+            return ContainerFound(text(raw, "Id"), text(raw, "Image"), bool(mapping(raw, "State")["Running"]))
+
     def create(self, spec: ContainerSpec) -> str:
         with error_context(f"create a container of {spec.image}", (400, 404)):
             if spec.image_at:
@@ -230,6 +236,7 @@ class DockerEngine:
                 host_config=self._host_config(spec),
                 healthcheck={"Test": ["NONE"]},
                 stdin_open=spec.stdin,
+                tty=spec.tty,
                 detach=not spec.stdin,
                 platform=str(self._wanted) if self._wanted else None,
             )
@@ -243,7 +250,8 @@ class DockerEngine:
             port_bindings=dict.fromkeys(spec.ports, ("127.0.0.1", None)),
             binds=[absolute(volume) for volume in spec.volumes] or None,
             tmpfs=dict(t.partition(":")[::2] for t in spec.tmpfs) or None,
-            network_mode=spec.network or None,
+            network_mode=f"container:{spec.beside}" if spec.beside else spec.network or None,
+            pid_mode=f"container:{spec.beside}" if spec.beside else None,
             cap_add=list(spec.cap_add) or None,
             cap_drop=list(spec.cap_drop) or None,
             group_add=list(spec.group_add) or None,
@@ -313,10 +321,14 @@ class DockerEngine:
             err = self._client.logs(container, stdout=False, stderr=True, tail=10_000)
         return out[-LOG_TAIL:], err[-LOG_TAIL:]
 
-    def attach(self, container: str) -> Channel:
+    def attach(self, container: str, tty: bool = False) -> Channel:
         with error_context("attach to the container"):
             params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 0}
-            return SocketChannel(self._client.attach_socket(container, params))
+            return SocketChannel(self._client.attach_socket(container, params), framed=not tty)
+
+    def resize(self, container: str, rows: int, columns: int) -> None:
+        with error_context("resize the container's terminal"):
+            self._client.resize(container, rows, columns)
 
     def execute(self, container: str, argv: Iterable[str], user: str = "") -> Channel:
         with error_context("run a command in the container"):

@@ -72,10 +72,11 @@ class BufferedChannel:
 
 
 class SocketChannel(BufferedChannel):
-    """A `Channel` over the socket of an attach or exec call."""
+    """A `Channel` over the socket of an attach or exec call; that of a terminal is not framed."""
 
-    def __init__(self, holder: Any) -> None:
+    def __init__(self, holder: Any, framed: bool = True) -> None:
         super().__init__()
+        self._framed = framed
         # urllib3 hands out a file object around the socket; the object must stay alive, or the socket closes.
         self._holder = holder
         self._socket: socket.socket = getattr(holder, "_sock", holder)
@@ -112,6 +113,9 @@ class SocketChannel(BufferedChannel):
             raise ChannelClosed(str(error)) from error
         if not data:
             raise ChannelClosed("end of stream")
+        if not self._framed:
+            self._out += data
+            return
         self._raw += data
         raw, start = self._raw, 0
         while len(raw) - start >= HEADER:

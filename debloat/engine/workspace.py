@@ -137,9 +137,9 @@ class Workspace(Scratch):
                     self._changed.notify_all()
             return made
 
-    def attach(self, container: str) -> Channel:
+    def attach(self, container: str, tty: bool = False) -> Channel:
         """The streams of a container, closed with the run at the latest."""
-        channel = self.engine.attach(container)
+        channel = self.engine.attach(container, tty)
         self._channels.append(channel)
         return channel
 

@@ -17,7 +17,6 @@ from functools import cache
 from importlib import resources
 
 from debloat.core.text import count, name, printable, saving, size
-from debloat.footprint import Footprint
 from debloat.report import pagedata
 from debloat.report.inspectterminal import instruction
 from debloat.report.pagedata import NOTHING, PageContents, Point
@@ -29,6 +28,12 @@ _LISTS = (
     ("shells", "shells", "Interpreters of commands in directories for programs."),
     ("package_managers", "package managers", "Programs that fetch and install more."),
     ("world_writable", "writable by all", "Files and directories without the sticky bit that any user may change."),
+)
+_SURFACE = (
+    ("capabilities", "capabilities", "Files that run with rights beyond those of who starts them."),
+    ("interpreters", "interpreters", "Programs that run a script, in directories for programs."),
+    ("network_tools", "network tools", "Programs that reach, scan or listen to a network."),
+    ("vulnerabilities", "vulnerabilities", "What a scanner's report or the security tracker has for the packages."),
 )
 _STATES = {"kept": "whole", "partly": "in part", "gone": "gone"}
 
@@ -48,7 +53,7 @@ def render(report: Report, contents: PageContents = NOTHING) -> str:
         _bullets("Notes", "What was imperfect about this run.", report.notes),
         _map(contents),
         _files(report, contents),
-        _attack(report.before, report.after),
+        _attack(report),
         _packages(report),
         _layers(contents),
         _earlier(report, contents.earlier),
@@ -313,10 +318,22 @@ def _earlier(report: Report, points: Sequence[Point]) -> str:
     )
 
 
-def _attack(before: Footprint, after: Footprint) -> str:
-    rows = []
-    for key, title, about in _LISTS:
-        was, now = getattr(before, key), getattr(after, key)
+def _attack(report: Report) -> str:
+    surface = report.surface
+    rows = [
+        f'<tr><td class="wide">{title}</td>{_figure(was, text(was))}{_figure(now, text(now))}<td></td></tr>'
+        for title, was, now, text in (
+            ("ELF files", surface.before.elf, surface.after.elf, "{:,}".format),
+            ("code in them", surface.before.executable_bytes, surface.after.executable_bytes, size),
+        )
+    ]
+    lists = [(getattr(report.before, key), getattr(report.after, key), *words) for key, *words in _LISTS]
+    lists += [
+        (getattr(surface.before, key), getattr(surface.after, key) or (), *words)
+        for key, *words in _SURFACE
+        if getattr(surface.before, key) is not None
+    ]
+    for was, now, title, about in lists:
         gone = sorted(set(was) - set(now))
         rows.append(
             f'<tr><td class="wide">{title}<br><small>{about}</small></td>{_figure(len(was), str(len(was)))}'

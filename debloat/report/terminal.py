@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -14,12 +14,15 @@ from rich.text import Text
 
 from debloat.core.progress import Progress, Stage
 from debloat.core.text import count, name, saving, size
-from debloat.footprint import Footprint
 from debloat.result import Report
+from debloat.surface import Surface, Surfaces
 from debloat.verify import Comparison
 
 _SHOWN = 6
-"""Rows listed of a long list before it is cut with a count: the summary stays on one screen."""
+"""Names of a list before it is cut with a count."""
+
+_ANSWERS = 5
+"""Answers that are shown: the summary stays on one screen."""
 
 _WIDE = 10**6
 """The width of a pipe: nothing is cut to fit it."""
@@ -172,7 +175,30 @@ def _figures(report: Report, width: int, bar: bool) -> Iterator[Text]:
             row.append(states_text, style="dim")
         yield _row(title, row)
     for title, attribute in _LISTS:
-        yield _row(title, _list(before, after, attribute, width))
+        yield _row(title, _list(getattr(before, attribute), getattr(after, attribute), width))
+    yield from _surface(report.surface, width)
+
+
+def _surface(surface: Surfaces, width: int) -> Iterator[Text]:
+    """What of the attack surface is not in the footprint."""
+    before, after = surface.before, surface.after
+    if before.elf:
+        row = _change(size(before.executable_bytes), size(after.executable_bytes))
+        row.append(f"  {saving(after.executable_bytes, before.executable_bytes):>6}")
+        said = f"  in {before.elf:,} -> {after.elf:,} ELF files"
+        yield _row("code", row.append(said if _MARGIN + len(row) + len(said) <= width else "", style="dim"))
+    for title, was, now in (
+        ("capabilities", before.capabilities, after.capabilities),
+        ("tools", _tools(before), _tools(after)),
+        ("vulnerabilities", before.vulnerabilities or (), after.vulnerabilities or ()),
+    ):
+        if was or now:
+            yield _row(title, _list(was, now, width))
+
+
+def _tools(surface: Surface) -> tuple[str, ...]:
+    """What runs scripts or speaks to a network, by path."""
+    return tuple(sorted({*surface.interpreters, *surface.network_tools}))
 
 
 def _change(was: str, now: str) -> Text:
@@ -184,8 +210,7 @@ def _bar(part: int, whole: int) -> Text:
     return Text("█" * filled, style="green").append("█" * (_BAR - filled), style="bright_black")
 
 
-def _list(before: Footprint, after: Footprint, attribute: str, width: int) -> Text:
-    was, now = getattr(before, attribute), getattr(after, attribute)
+def _list(was: Sequence[str], now: Sequence[str], width: int) -> Text:
     row = _change(f"{len(was):,}", f"{len(now):,}")
     return row.append(f"  {_names_that_fit(now, width - _MARGIN - len(row) - 2)}", style="dim") if now else row
 
@@ -221,7 +246,7 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
         verdict = Text(f"{count(len(answers), 'answer')}, all as the original's", style="bold green")
     yield _row("proof", verdict)
     notable = [a for a in answers if a.difference or a.note]
-    plain = [a for a in answers if not (a.difference or a.note)][: max(0, _SHOWN - len(notable))]
+    plain = [a for a in answers if not (a.difference or a.note)][: max(0, _ANSWERS - len(notable))]
     shown = [a for a in answers if a in notable or a in plain]
     several = len({a.scenario for a in answers}) > 1
     # A scenario that is one run bears the name of the run: once is enough.
@@ -257,6 +282,8 @@ def _next_steps(report: Report, command: str) -> Iterator[Text]:
         if command:
             yield _row("next", Text(f"{command} run {result}", style="bold"))
         yield _row("" if command else "next", Text(why, style="" if command else "bold"))
+        if command and report.before.shells and not report.after.shells:
+            yield _row("", Text("debloat debug CONTAINER  (there is no shell in it)"))
     elif wider := _WIDER.get(report.level):
         yield _row("next", Text(f"the same command with --level {wider}", style="bold"))
 

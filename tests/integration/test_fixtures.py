@@ -14,7 +14,7 @@ import pytest
 from debloat.image.reader import ENGINE_TOUCHED
 from tests.integration.conftest import Builds
 from tests.integration.harness import Node, Place, saved
-from tests.support import fixtures
+from tests.support import fixtures, scanners
 from tests.support.fixtures import LEVELS, CheckResult, Fixture
 
 pytestmark = [pytest.mark.engine, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -48,7 +48,8 @@ def made(place: Place, fixture: Fixture, image: str) -> dict[str, dict[str, Any]
     running: dict[str, subprocess.Popen[str]] = {}
     for level in fixture.levels:
         target, report = place.images.name(f"{fixture.name}-{level}"), str(place.here / f"{level}.json")
-        argv = (image, "-c", str(fixture.recipe), "--level", level, "-t", target, "--json", report)
+        lock = str(place.here / f"{level}.lock")
+        argv = (image, "-c", str(fixture.recipe), "--level", level, "-t", target, "--json", report, "--lock", lock)
         running[level] = place.start(*argv, cwd=fixture.directory)
     reports = {}
     for level, process in running.items():
@@ -72,11 +73,40 @@ def test_a_fixture(place: Place, builds: Builds, fixture: str) -> None:
     )
     unfaithful = list(differences(saved(place.images.name(f"{fixture}-{wanted.levels[0]}")), image))
     assert not unfaithful, unfaithful[:20]
+    if fixture in SCANNED:
+        scanned(place, image, place.images.name(f"{fixture}-safe"), reports["safe"])
     if "exact" in wanted.levels:
         broken = broken_at_exact(place.images.name(f"{fixture}-exact"), wanted)
         assert not broken, f"trained, and broken at exact: {broken}"
     assert all(r.passed for t, r in outcome.checks if t), f"trained, and broken at safe: {outcome.failed}"
     assert len(outcome.failed) <= 0.1 * len(outcome.held_out), outcome.failed
+
+
+SCANNED = ("flask", "nginx", "node", "pip", "rails", "ruby")
+"""Fixtures of which other people's scanners look at both images: Debian alone, Python, npm and gems."""
+
+
+def scanned(place: Place, original: str, minimal: str, report: dict[str, Any]) -> None:
+    """Scanners, bills of materials, dpkg and the lock say the same of what is in the images."""
+    bills = {}
+    for image in (original, minimal):
+        out = place.here / "bill.cdx.json"
+        process = place.start("sbom", image, "--output", str(out), cwd=place.here)
+        assert process.communicate()[1] == ""
+        assert process.returncode == 0
+        bills[image] = bill = scanners.bill(out)
+        assert bill.files.keys() == scanners.syft(image, place.here).purls
+    before, after = bills[original], bills[minimal]
+    assert after.files.keys() <= before.files.keys()
+    assert scanners.lost(before, after) == []
+    assert scanners.idle(after) == []
+    locked = scanners.locked(place.here / "safe.lock")
+    assert list(scanners.disagreements(after, locked, scanners.listed(minimal))) == []
+    gone = sorted(before.digests.keys() - after.digests.keys())
+    there = scanners.sample(after.digests)
+    assert scanners.structure(minimal, place.here, there, scanners.sample(gone)) == []
+    assert scanners.structure(original, place.here, [*there, *scanners.sample(gone)], ()) == []
+    assert report["surface"]["after"]["elf"] <= report["surface"]["before"]["elf"]
 
 
 def broken_at_exact(image: str, wanted: Fixture) -> list[str]:

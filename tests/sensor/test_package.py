@@ -32,6 +32,7 @@ def test_wheel(project: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(built(project, "wheel")) as wheel:
         assert {n for n in wheel.namelist() if n.endswith((".c", ".h"))} == SOURCES
         assert "debloat/sensor/bin/sensor-x86_64" in wheel.namelist()
+        assert any(name.endswith("/data/share/man/man1/debloat.1") for name in wheel.namelist())
         wheel.extractall(tmp_path)
     script = "import sys; from debloat.sensor import *; print(source_hash()); sys.stdout.flush(); "
     script += "sys.stdout.buffer.write(binary(sys.argv[1]))"

@@ -21,6 +21,8 @@ def copy(to: Path, sensor: bytes, architecture: str = "amd64") -> Path:
     """
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, to)
+    (to / "docs").mkdir()
+    shutil.copy(PROJECT / "docs" / "debloat.1", to / "docs")
     shutil.copytree(PROJECT / "debloat", to / "debloat", ignore=shutil.ignore_patterns("__pycache__", "bin"))
     binary = to / "debloat" / "sensor" / "bin" / f"sensor-{machine(architecture)}"
     binary.parent.mkdir()

@@ -21,6 +21,7 @@ from debloat.engine.base import (
     PENDING_REPOSITORY,
     Channel,
     ChannelClosed,
+    ContainerFound,
     ContainerSpec,
     ContainerState,
     EngineInfo,
@@ -66,6 +67,8 @@ class FakeEngine:
         self.traits = DOCKER
         self.doctor = b"notify yes\nptrace yes\nnotify_killable yes\nprocess_vm_readv yes\ncap_sys_admin no\n"
         self.wanted: Wanted | None = None
+        self.running: dict[str, ContainerFound] = {}
+        """Containers that somebody else started, by name."""
         self._program = program
         self._count = 0
         for number, (reference, (rootfs, config)) in enumerate(sorted(images.items())):
@@ -120,7 +123,8 @@ class FakeEngine:
             box.behaviour = Behaviour(stdout=self.doctor)
         elif "serve" not in argv:
             config = self.image(box.spec.image).config
-            argv = argv[argv.index("--") + 1 :] if "record" in argv else (*config.entrypoint, *box.spec.cmd)
+            own = argv if box.spec.beside else config.entrypoint
+            argv = argv[argv.index("--") + 1 :] if "record" in argv else (*own, *box.spec.cmd)
             box.behaviour = self._program(box.rootfs, argv)
 
     def get(self, container: str, path: str) -> Iterator[bytes]:
@@ -159,8 +163,18 @@ class FakeEngine:
         behaviour = self.containers[container].behaviour
         return behaviour.stdout, behaviour.stderr
 
-    def attach(self, container: str) -> Channel:
+    def find(self, container: str) -> ContainerFound:
+        if container not in self.running:
+            raise UsageError(f"cannot find the container {container}")
+        return self.running[container]
+
+    def resize(self, container: str, rows: int, columns: int) -> None:
+        self._call("resize")
+
+    def attach(self, container: str, tty: bool = False) -> Channel:
         self._call("attach")
+        if self.containers[container].spec.beside:
+            return OutputChannel(self.containers[container])
         return ServeChannel(self.containers[container].rootfs)
 
     def execute(self, container: str, argv: Iterable[str], user: str = "") -> Channel:
@@ -253,6 +267,26 @@ class ServeChannel:
     def end(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+class OutputChannel(ServeChannel):
+    """The streams of a program that prints once it is started, and ends."""
+
+    def __init__(self, box: FakeContainer) -> None:
+        super().__init__(box.rootfs)
+        self._box = box
+        self._told = False
+
+    def send(self, data: bytes) -> None: ...
+
+    def some(self, timeout: float = 60.0) -> bytes:
+        if self._told or not self._box.behaviour.stdout:
+            raise ChannelClosed
+        self._told = True
+        return self._box.behaviour.stdout
+
+    def errors(self) -> bytes:
+        return self._box.behaviour.stderr
 
 
 def serve_index(entries: Iterable[Entry]) -> bytes:

@@ -22,11 +22,13 @@ UNKNOWN = "\N{HORIZONTAL ELLIPSIS}"
 
 OTHERS: Mapping[str, frozenset[str]] = {
     "apt-get": frozenset({"--no-install-recommends"}),
+    "cosign attest": frozenset({"--type", "--key", "--predicate"}),
     "chown": frozenset({"-R"}),
     "copa patch": frozenset({"-i", "-r", "-t"}),
     "docker build": frozenset({"-t", "--load", "--platform"}),
     "docker buildx": frozenset(),
     "docker context": frozenset(),
+    "docker debloat": frozenset({"--http"}),
     "docker exec": frozenset(),
     "docker export": frozenset(),
     "docker history": frozenset(),
@@ -49,6 +51,8 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "pre-commit install": frozenset({"--hook-type"}),
     "pytest": frozenset({"-m"}),
     "python": frozenset({"-m"}),
+    "ls": frozenset({"-l"}),
+    "trivy image": frozenset({"--format", "--output", "--vex"}),
     "shop": frozenset({"--check"}),
     "usermod": frozenset({"--add-subuids", "--add-subgids"}),
 }

@@ -10,6 +10,7 @@ from debloat.core.progress import Stage
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint
 from debloat.result import Report, RuleShare
+from debloat.surface import NO_SURFACES, Surface, Surfaces
 from debloat.verify import Comparison
 
 EVIL = "/srv/\x1b[2J\x1b]0;x\x07[bold]\"'><script>alert(1)</script></style><!--\r\n&amp;\udcff\u202e\x9b\x00\u2028-x"
@@ -42,6 +43,10 @@ PLAIN = Report(
     verified=True,
     notes=(),
     stages=(Stage("record", 1.25), Stage("close and carve", 2.5), Stage("load", 0.2), Stage("verify", 1.0)),
+    surface=Surfaces(
+        Surface(734, 38_300_000, (), ("/usr/bin/perl",), ("/usr/bin/curl",)),
+        Surface(31, 4_100_000, (), (), ()),
+    ),
 )
 """A run as most are."""
 
@@ -74,6 +79,7 @@ HOSTILE = replace(
     mechanisms=(EVIL,),
     notes=(EVIL,),
     stages=(Stage(EVIL, 1.0),),
+    surface=Surfaces(Surface(1, 1, (EVIL,), (EVIL,), (EVIL,), (EVIL,)), Surface(1, 1, (EVIL,), (), (), (EVIL,))),
 )
 """A run in which every text is hostile."""
 
@@ -87,6 +93,7 @@ EMPTY = replace(
     mechanisms=(),
     verified=False,
     stages=(),
+    surface=NO_SURFACES,
 )
 """A run on an image of nothing, without proof."""
 

@@ -49,7 +49,11 @@ class DebianDatabase(Rule):
         record = database.records[name]
         for suffix in INFO_KEPT:
             yield self.want(f"{record.info}.{suffix}", anchor, f"which files {name} has")
-        yield self.want(copyright_file(record.package.package), anchor, f"licence of {name}")
+        licence = copyright_file(record.package.package)
+        yield self.want(licence, anchor, f"licence of {name}")
+        if (real := database.rootfs.resolve(licence).path) is not None:
+            for other in database.listing(real):  # which then is in the database, and has to have a list
+                yield self.want(_anchor(database, other), anchor, f"the licence of {name} is in {other}")
 
 
 def _anchor(database: Database, name: str) -> str:

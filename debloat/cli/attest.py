@@ -1,0 +1,57 @@
+"""`--attest DIR`: statements about the minimal image as files, for cosign and its like to sign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+
+from debloat.attest import bill
+from debloat.core.errors import UsageError
+from debloat.engine.workspace import written_whole
+from debloat.image.oci import Referrer, digest_of, manifest, plain_layer
+from debloat.pipeline import Outcome, Sink
+from debloat.store.location import Location, Transport
+
+
+def sink(directory: Path) -> Sink:
+    """Writes `LABEL.intoto.json` for each statement; UsageError, before anything is started, for what cannot work."""
+    for form in bill.FORMATS:
+        bill.renderer(form)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {directory}: {error.strerror}", "name a directory") from error
+
+    def write(outcome: Outcome) -> None:
+        from debloat.attest.statements import attestations
+
+        if outcome.report.result:
+            for attestation in attestations(outcome):
+                with written_whole(directory / f"{attestation.label}.intoto.json") as draft:
+                    draft.write_bytes(attestation.data)
+
+    return write
+
+
+_BESIDE = (Transport.OCI, Transport.OCI_ARCHIVE, Transport.REGISTRY)
+"""Places that have room for what refers to an image."""
+
+
+def referrers(outcome: Outcome, to: Location) -> tuple[Referrer, ...]:
+    """The statements as what refers to the image at a place; none where it has no room for them.
+
+    Their subject is the manifest too where that is known beforehand: in a registry the layer is packed on the way, and
+    the artifact names the manifest.
+    """
+    if to.transport not in _BESIDE:
+        return ()
+    from debloat.attest.statements import Subject, attestations, minimal_image
+
+    image, written = minimal_image(outcome), outcome.minimal.written
+    subjects = [Subject(image.reference, image.id)]
+    if to.transport is not Transport.REGISTRY:
+        subjects.append(Subject(image.reference, digest_of(manifest(written, plain_layer(written)))))
+    return tuple(
+        Referrer(a.media_type, a.media_type, a.data, MappingProxyType(dict(a.annotations)))
+        for a in attestations(outcome, subjects)
+    )

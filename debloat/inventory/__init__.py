@@ -1,0 +1,1 @@
+"""What software an image has: packages of every kind that say so themselves, and which file is whose."""

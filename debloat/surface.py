@@ -1,0 +1,127 @@
+"""Attack surface: what of an image is code, and which tools and rights it offers to whoever got in.
+
+Beside the footprint, which is made of names and modes alone, for some of it takes a look into files. Gadgets are not
+counted: the libraries that do (ROPgadget, ropper) take minutes for an image, and their number follows the executable
+bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from debloat.core.model import Entry
+from debloat.core.shells import SHELLS
+from debloat.elf.executable import HEAD, executable_bytes
+from debloat.footprint import is_program
+from debloat.image.rootfs import Rootfs
+from debloat.rules import languages
+
+NETWORK_TOOLS = frozenset(
+    {
+        *("aria2c", "axel", "curl", "ftp", "lftp", "sftp", "scp", "tftp", "wget", "wget2", "rsync"),
+        *(
+            "nc",
+            "nc.openbsd",
+            "nc.traditional",
+            "ncat",
+            "netcat",
+            "socat",
+            "ssh",
+            "telnet",
+            "telnet-ssl",
+            "inetutils-telnet",
+        ),
+        *(
+            "arp",
+            "ifconfig",
+            "ip",
+            "netstat",
+            "route",
+            "ss",
+            "ping",
+            "tracepath",
+            "traceroute",
+            "nmap",
+            "tcpdump",
+            "tshark",
+        ),
+        *("dig", "host", "nslookup", "delv", "openssl", "gnutls-cli", "smbclient", "lynx", "w3m", "links", "elinks"),
+    }
+)
+"""Programs that reach, scan or listen to a network, by the names that Debian gives them."""
+
+CAPABILITY = "security.capability"
+"""The extended attribute of a file's capabilities (capabilities(7))."""
+
+_LIBRARY = re.compile(r"\.so(?:\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What of an image can be run, and with which rights; paths are sorted.
+
+    `elf` counts programs and libraries, `executable_bytes` what of them is mapped as code, a hard-linked file once.
+    `capabilities` are files that have some, `interpreters` and `network_tools` programs and links to them.
+    `vulnerabilities` are the identifiers that a scanner's report has for what is in the image; None where none was
+    given.
+    """
+
+    elf: int = 0
+    executable_bytes: int = 0
+    capabilities: tuple[str, ...] = ()
+    interpreters: tuple[str, ...] = ()
+    network_tools: tuple[str, ...] = ()
+    vulnerabilities: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surfaces:
+    """Both of a run."""
+
+    before: Surface
+    after: Surface
+
+
+NO_SURFACES = Surfaces(Surface(), Surface())
+"""Where nobody looked."""
+
+
+@functools.cache
+def _interpreter() -> re.Pattern[str]:
+    """Names of interpreters, with a version or without; shells are counted by the footprint."""
+    names = "|".join(language.interpreters for language in languages.known() if language.interpreters)
+    return re.compile(rf"(?:{names}|busybox)[\d.]*" if names else r"busybox")
+
+
+def surface(entries: Iterable[Entry], rootfs: Rootfs) -> Surface:
+    """The attack surface of some entries of a root file system, in the order they come."""
+    kept = list(entries)
+    files = [e for e in kept if e.is_file and (e.mode & 0o111 or _LIBRARY.search(e.name))]
+    rootfs.fetch(e.path for e in files)
+    elf = code = 0
+    linked, executable = set[int](), set[str]()
+    for entry in files:
+        if entry.executable:
+            executable.add(entry.path)
+        if entry.hardlink and entry.hardlink in linked:
+            continue
+        linked.add(entry.hardlink)
+        mapped = executable_bytes(rootfs.read(entry.path, HEAD))
+        if mapped is not None:
+            elf += 1
+            code += mapped
+    programs = [e for e in kept if _telling(e.name) and is_program(e, rootfs, executable)]
+    return Surface(
+        elf=elf,
+        executable_bytes=code,
+        capabilities=tuple(e.path for e in kept if any(name == CAPABILITY for name, _ in e.xattrs)),
+        interpreters=tuple(e.path for e in programs if e.name not in SHELLS and _interpreter().fullmatch(e.name)),
+        network_tools=tuple(e.path for e in programs if e.name in NETWORK_TOOLS),
+    )
+
+
+def _telling(name: str) -> bool:
+    return name in NETWORK_TOOLS or _interpreter().fullmatch(name) is not None

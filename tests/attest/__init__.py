@@ -1,0 +1,1 @@
+"""Documents about an image that others read."""

@@ -1,0 +1,1 @@
+"""Inventories: what an image has, by its own metadata."""
