@@ -187,7 +187,7 @@ def test_a_port_that_opens_while_it_is_asked_is_asked_once_more(serve: Any) -> N
         def command(self, *words: str, timeout: float = 60.0) -> str:
             return "listen" if words[0] == "listen" and len(server.heard) < closed else super().command(*words)
 
-    server = serve(lambda first: b"" if len(server.heard) <= closed else b"HTTP/1.0 200 OK\r\n\r\nhi")
+    server: Server = serve(lambda first: b"" if len(server.heard) <= closed else b"HTTP/1.0 200 OK\r\n\r\nhi")
     session = cast(Session, Opening(server.port))
     run = _Run(session, ImageConfig({}), Scenario(http=(HttpProbe(path="/", port=80),)), Limits(5, 5), {"80/tcp": 80})
     assert [result.outcome() for result in run.service(None) if result.name != "stop"] == ["status 200"] * 2
