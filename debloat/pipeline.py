@@ -31,7 +31,7 @@ from debloat.rules import prepare
 from debloat.rules.system.package import unknown_packages
 from debloat.store.location import image_location
 from debloat.store.source import Source, opened
-from debloat.surface import Surfaces, surface
+from debloat.surface import NO_SURFACES, Surfaces, surface
 from debloat.verify import Judge, Proven, Verdict, paths_to_heal, verify_with_retry
 
 MAX_ROUNDS = 5
@@ -73,13 +73,15 @@ def slim(
     sinks: Iterable[Sink] = (),
     platform: Wanted | None = None,
     goes_to: str = "",
+    measure_surface: bool = False,
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `result_name`).
 
     Without proof it is not tagged, unless `force` is set; the report says what differs. `traces` are united with what
     is recorded. `reference` may say where else the image lies (`debloat.store.location`), `platform` which of several
     is meant there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged. With `verify`
-    false nothing is replayed. `progress` is told of stages and details.
+    false nothing is replayed. `measure_surface` reads all programs of the original, for the report's attack surface.
+    `progress` is told of stages and details.
     """
     watch = Stopwatch(progress)
     with (
@@ -93,12 +95,14 @@ def slim(
         whole = pool.submit(source.whole_config)
         rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
         image = replace(image, config=whole.result())
-        surveying = pool.submit(surface, rootfs.entries(), rootfs)
+        measuring = pool.submit(surface, rootfs.entries(), rootfs) if measure_surface else None
         world = world_of(image, rootfs, packages, recipe, recording.trace, traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
         proven = prove(workspace, world, image, judge if verify else None, watch)
         result = (goes_to or target) if proven.verdict.passed or force else ""
-        surfaces = Surfaces(surveying.result(), surface((k.entry for k in proven.minimal.kept), rootfs))
+        surfaces = NO_SURFACES
+        if measuring is not None:
+            surfaces = Surfaces(measuring.result(), surface((k.entry for k in proven.minimal.kept), rootfs))
         finished = report(image, world, recording, proven, recipe, result, verify, watch.stages, surfaces)
         for sink in sinks:
             sink(Outcome(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished, target))

@@ -1,8 +1,7 @@
 """Attack surface: what of an image is code, and which tools and rights it offers to whoever got in.
 
 Beside the footprint, which is made of names and modes alone, for some of it takes a look into files. Gadgets are not
-counted: the libraries that do (ROPgadget, ropper) take minutes for an image, and their number follows the executable
-bytes.
+counted: the libraries that do (ROPgadget, ropper) disassemble all code, and their number follows the executable bytes.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         sinks=[*_sinks(result, goes, engine), *counting],
         platform=engines.wanted,
         goes_to=goes.elsewhere,
+        measure_surface=bool(result.json or result.html or result.scan),
     )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
