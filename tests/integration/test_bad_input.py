@@ -53,8 +53,12 @@ def test_what_is_no_image_but_a_directory_or_an_archive(place: Place) -> None:
         (".", ". is a directory, not an image", "debloat build ."),
         ("app", "app is a directory, not an image", "debloat build app"),
         (f"{place.here}/app/", "is a directory, not an image", "debloat build"),
-        ("image.tar", "image.tar is an archive, not an image of the engine", "docker load -i image.tar"),
-        ("./image.tar", "./image.tar is an archive, not an image of the engine", "docker load -i ./image.tar"),
+        ("image.tar", "image.tar is an archive, not an image of the engine", "docker-archive:image.tar names one"),
+        (
+            "./image.tar",
+            "./image.tar is an archive, not an image of the engine",
+            "docker-archive:./image.tar names one",
+        ),
         ("notes.txt", "notes.txt is a file, not an image", "name an image"),
     ):
         said = complaint(place.debloat(named), 2)

@@ -196,7 +196,9 @@ def test_the_same_input_gives_the_same_image(shared: Place, web: str, monkeypatc
     assert shared.debloat(web, "-t", names[0]).code == 0
     done = shared.run(web, "-t", names[1], PYTHONHASHSEED="7", TZ="Asia/Tokyo", LC_ALL="C")
     assert done.code == 0, done.err
-    monkeypatch.setattr("debloat.pipeline.open_rootfs", lambda workspace, image, _: exported_rootfs(workspace, image))
+    monkeypatch.setattr(
+        "debloat.store.source.open_rootfs", lambda workspace, image, _: exported_rootfs(workspace, image)
+    )
     assert shared.debloat(web, "-t", names[2]).code == 0
     ids = {config(shared, name)["Id"] for name in names}
     assert len(ids) == 1
