@@ -100,7 +100,8 @@ def _generality(given: argparse.Namespace) -> int:
     print(generality.failures(results, levels), end="\n\n")
     print(generality.summary(results, levels), end="\n\n")
     print(generality.summary(results, levels, markdown=True))
-    _write(generality.compact(results), given.save)
+    committed = store.read(store.RESULTS / "generality.json").get("fixtures", [])
+    _write(generality.compact(generality.over(committed, results)), given.save)
     return 0
 
 

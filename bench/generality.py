@@ -417,6 +417,15 @@ def failures(results: Sequence[dict[str, Any]], levels: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def over(committed: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The committed results with those of a run in their place, fixture by fixture and level by level."""
+    by_name = {r["fixture"]: r for r in committed}
+    for r in results:
+        old = by_name.get(r["fixture"], {})
+        by_name[r["fixture"]] = {**r, "levels": {**old.get("levels", {}), **r["levels"]}}
+    return [by_name[name] for name in sorted(by_name)]
+
+
 def compact(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The result to keep: without the names of all files that were used."""
     kept = [{name: value for name, value in r.items() if name not in ("key", "used")} for r in results]

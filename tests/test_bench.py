@@ -235,6 +235,14 @@ def _cost(ratio: float) -> dict[str, Any]:
     return {"subject": "cost", "fixtures": [row], "floor": {"fixture": "nginx", **web, "ratio": ratios}}
 
 
+def test_a_run_of_some_fixtures_and_levels_leaves_the_others_as_they_were() -> None:
+    committed = [_fixture("a", safe=_level(), exact=_level(size=4)), _fixture("b", safe=_level())]
+    found = generality.over(committed, [_fixture("a", safe=_level(size=7)), _fixture("c", safe=_level())])
+    assert {r["fixture"]: sorted(r["levels"]) for r in found} == {"a": ["exact", "safe"], "b": ["safe"], "c": ["safe"]}
+    assert found[0]["levels"]["safe"] == _level(size=7)
+    assert found[0]["levels"]["exact"] == _level(size=4)
+
+
 def _generality(**levels: dict[str, Any]) -> dict[str, Any]:
     return {**generality.compact([_fixture("a", **levels)]), "subject": "generality"}
 
