@@ -327,15 +327,15 @@ class Closure:
         if path not in self.evidence:
             return ()
         queue, came = [path], {path: ("", Evidence("", ""))}
-        for here in queue:
-            for ev in self.evidence[here]:
+        for current in queue:
+            for ev in self.evidence[current]:
                 if ev.source not in self.evidence or not ev.source.startswith("/"):
-                    chain = [(here, ev)]
-                    while here != path:
-                        here, step = came[here]
-                        chain.append((here, step))
+                    chain = [(current, ev)]
+                    while current != path:
+                        current, step = came[current]
+                        chain.append((current, step))
                     return tuple(reversed(chain))
                 if ev.source not in came:
-                    came[ev.source] = (here, ev)
+                    came[ev.source] = (current, ev)
                     queue.append(ev.source)
         return tuple((path, ev) for ev in self.evidence[path][:1])
