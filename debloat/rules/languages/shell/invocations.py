@@ -46,9 +46,9 @@ def _script(text: str, config: ImageConfig, outer: Evaluator | None, depth: int)
         rest = tuple(itertools.islice(values, MAX_WORDS))
         for head in evaluator.values(command.words[0]):
             vector = (*(head.split() if command.words[0].literal is None else (head,)), *rest)
-            for found, line in _unwrapped(vector, command.stdin, 0):
-                if found:
-                    yield found
+            for argv, line in _unwrapped(vector, command.stdin, 0):
+                if argv:
+                    yield argv
                 if line:
                     yield from _script(line, config, evaluator, depth + 1)
 

@@ -163,13 +163,13 @@ def _matching_programs(world: World, word: str) -> tuple[str, ...]:
         return ()
     pattern = re.compile(".+".join(re.escape(part) for part in word.split(UNKNOWN)))
     directories = dict.fromkeys(real for d in world.config.path if (real := world.rootfs.resolve(d).path))
-    found = {
+    programs = {
         name: path
         for directory in reversed(directories)
         for name in world.rootfs.names(directory)
         if pattern.fullmatch(name) and runnable(world, path := f"{directory.rstrip('/')}/{name}")
     }
-    return tuple(found[name] for name in sorted(found)) if len(found) <= MAX_MATCHES else ()
+    return tuple(programs[name] for name in sorted(programs)) if len(programs) <= MAX_MATCHES else ()
 
 
 def _expand(path: str, glob: object) -> tuple[str, ...]:
@@ -188,8 +188,8 @@ def _expand(path: str, glob: object) -> tuple[str, ...]:
     if "**" in path:
         path = re.sub(r"\*+", "*", path)
     assert callable(glob)
-    found = tuple(glob(path))
-    return found if len(found) <= MAX_PATHS else ()
+    paths = tuple(glob(path))
+    return paths if len(paths) <= MAX_PATHS else ()
 
 
 def _steps(path: str) -> Iterator[tuple[str, str]]:
@@ -324,10 +324,10 @@ def _quote(words: Iterable[str]) -> bytes:
 
 def _unique(wants: Iterable[Want]) -> Iterator[Want]:
     """The first claim on each path: a script may name `cat` a hundred times."""
-    seen = set[tuple[str, str]]()
+    claimed = set[tuple[str, str]]()
     for want in wants:
-        if (want.path, want.source) not in seen:
-            seen.add((want.path, want.source))
+        if (want.path, want.source) not in claimed:
+            claimed.add((want.path, want.source))
             yield want
 
 

@@ -181,7 +181,7 @@ class _Reader:
         for command in inner.commands:
             if command.words not in known:
                 self.commands.append(replace(command, line=command.line + line - 1))
-        self.assignments += (found for found in inner.assignments if found not in self.assignments)
+        self.assignments += (assignment for assignment in inner.assignments if assignment not in self.assignments)
 
     def walk(self, node: Node, depth: int) -> None:
         if depth > MAX_DEPTH:
