@@ -109,6 +109,7 @@ class Rule:
         return ()
 
     def want(self, path: str, source: str, detail: str = "") -> Want:
+        """A claim of this rule on `path`, which follows from `source`: a path that stays, or the name of a root."""
         return Want(path, self.name, source, detail)
 
 
@@ -194,6 +195,7 @@ class _Worklist:
         self._new: list[Entry] = []
 
     def claim(self, want: Want) -> None:
+        """Keep what a path leads to, with the links and directories on the way; nothing where it leads nowhere."""
         resolution = self._rootfs.resolve(want.path, follow=want.follow)
         if resolution.path is None:
             return
@@ -233,6 +235,7 @@ class _Worklist:
         return [e for p in sorted(self._evidence) if (e := self._rootfs.get(p)) is not None]
 
     def closure(self) -> Closure:
+        """All that is kept so far with its evidence, both sorted."""
         return Closure(MappingProxyType({p: tuple(sorted(ev)) for p, ev in sorted(self._evidence.items())}))
 
 

@@ -66,6 +66,7 @@ class _Cache:
         return None
 
     def put(self, key: bytes, value: Any) -> None:
+        """Note a value, for `close` to write."""
         data = json.dumps(value, separators=(",", ":")).encode()
         self._new[key] = _digest(data) + data
 

@@ -65,6 +65,7 @@ class ProbeResult:
         return frozenset(differences)
 
     def outcome(self) -> str:
+        """How the probe ended, for people: `status 200`, `not connected`, `exit code 1`."""
         if self.name.startswith("http "):
             return f"status {self.status}" if self.status else "no answer"
         if self.name.startswith("connect "):

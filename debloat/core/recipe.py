@@ -47,6 +47,7 @@ class HttpProbe:
 
     @property
     def name(self) -> str:
+        """What reports call the probe: `http GET :8080/health`."""
         where = f"{self.scheme + '://' if self.scheme else ''}{':' + str(self.port) if self.port else ''}"
         return f"http {self.method} {where}{self.path}"
 
@@ -101,6 +102,7 @@ class Scenario:
 
     @property
     def probes(self) -> bool:
+        """Whether it has probes of its own."""
         return bool(self.http or self.exec or self.run)
 
 

@@ -78,6 +78,7 @@ class ElfFacts:
 
     @property
     def nodeflib(self) -> bool:
+        """Whether ld.so searches for what it needs without the default directories: `-z nodefaultlib` (ld(1))."""
         return bool(self.flags_1 & DF_1_NODEFLIB)
 
     @property

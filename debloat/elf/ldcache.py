@@ -41,6 +41,7 @@ class CacheEntry:
 
     @property
     def baseline(self) -> bool:
+        """Whether it suits any CPU of its ABI."""
         return not self.hwcap and not self.legacy_hwcap
 
 

@@ -155,6 +155,7 @@ class Loader:
 
     @classmethod
     def of(cls, rootfs: Rootfs, config: ImageConfig) -> Loader:
+        """The loader's inputs in an image with this configuration."""
         has_cache = rootfs.is_file(CACHE)
         table: dict[str, list[CacheEntry]] = {}
         for entry in parse_cache(rootfs.read(CACHE)) if has_cache else ():

@@ -33,6 +33,7 @@ def products(parts: Iterable[Sequence[str]], separator: str = "") -> list[str]:
 
 
 def bounded(value: str) -> str:
+    """The value, or `UNKNOWN` where it is longer than `MAX_LENGTH`."""
     return value if len(value) <= MAX_LENGTH else UNKNOWN
 
 

@@ -37,6 +37,7 @@ class Reader:
 
     @classmethod
     def of(cls, language: Language, forms: CommandLines) -> Reader:
+        """The reader of a language whose source starts programs in these forms."""
         return cls(
             (*language.suffixes, *forms.suffixes),
             language,

@@ -32,6 +32,7 @@ MAX_DEPTH = 24
 
 
 def text_of(node: Node) -> str:
+    """The source text of a node; bytes that are not UTF-8 as surrogates."""
     return (node.text or b"").decode("utf-8", "surrogateescape")
 
 

@@ -42,7 +42,7 @@ def asked_modules(world: World) -> tuple[Asked, ...]:
     for language, installed in languages.installed(world):
         builder = installed.name in language.builders
         modules.append(Asked(installed, _judge(world, language, installed, builder), builder))
-    return tuple(sorted(modules, key=lambda asked: (asked.request.package, asked.installed.wanted)))
+    return tuple(sorted(modules, key=lambda module: (module.request.package, module.installed.wanted)))
 
 
 class RequestedModules(Rule):
@@ -51,10 +51,10 @@ class RequestedModules(Rule):
     name: ClassVar[str] = "application.requested"
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        for asked in asked_modules(world):
-            if asked.request.purpose is Purpose.RUN:
-                for path in asked.installed.wanted:
-                    yield self.want(path, asked.request.package, asked.request.evidence)
+        for module in asked_modules(world):
+            if module.request.purpose is Purpose.RUN:
+                for path in module.installed.wanted:
+                    yield self.want(path, module.request.package, module.request.evidence)
 
 
 def dropped_modules(world: World, kept: Mapping[str, object]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Repositories in the application, where the program that reads them is kept.
 
-What a checkout brings along is a leftover of the build (rules/leftovers.py), unless the application asks it for its
+What a checkout brings along is a leftover of the build (`leftovers.py`), unless the application asks it for its
 version, or its contents are under version control themselves: a wiki, notes, configuration.
 """
 

@@ -2,7 +2,7 @@
 
 Ownership by dpkg tells application from distribution; the layer history tells what COPY, ADD and WORKDIR named.
 Three kinds of files follow no package, and are kept only when touched or reached: leftovers and generated files
-(rules/leftovers.py), runtimes built from source (rules/runtimes.py), and packages of pip, npm and gem, which the
+(`leftovers.py`), runtimes built from source (`runtimes.py`), and packages of pip, npm and gem, which the
 rules of their languages reach as units. What lies unowned below a package's own directory, such as a database
 cluster or a site's configuration, is that package's data and stays when the package has anything that stays.
 """
@@ -64,7 +64,7 @@ class Survey:
 
     `files`: the application, path -> why. `data`: the first unowned path below a directory of a package -> the
     others there. `followers`: package name -> first paths of such data, and its changed configuration files.
-    `leftovers`: what was taken for none of these, or the directory above it -> why (rules/leftovers.py).
+    `leftovers`: what was taken for none of these, or the directory above it -> why (`leftovers.py`).
     """
 
     files: Mapping[str, str]
@@ -191,6 +191,7 @@ class _Walk:
         return testers
 
     def run(self) -> None:
+        """Visit each directory that may hold something of the application or leftovers, from the root down."""
         stack: list[tuple[str, _Context, tuple[Callable[[str], bool], ...]]] = [("/", _Context(), ())]
         while stack:
             directory, context, parts = stack.pop()

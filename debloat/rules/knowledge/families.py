@@ -133,6 +133,7 @@ class Trigger:
         self._fullmatch: Callable[[str], re.Match[str] | None] | None = None
 
     def match(self, path: str) -> tuple[str, ...] | None:
+        """What the wildcards stand for in a path; None where it does not match."""
         if self._fullmatch is None:
             capturing = glob_text(self._glob).replace("[^/]*", "([^/]*)")
             self._fullmatch = re.compile(capturing, re.DOTALL).fullmatch

@@ -86,6 +86,7 @@ class PluginUse:
 
     @property
     def directory(self) -> str:
+        """The directory that the file was chosen from."""
         return self.path.rpartition("/")[0] or "/"
 
 

@@ -4,7 +4,7 @@ A path that was found stays, with the links on the way. A path that was missing 
 what made it fail, so that the lookup fails in the same way; where the program was about to create it, the directory
 it lands in stays. A directory that was listed keeps its names when it is the application's: a program that lists its
 own data reads the names. In the distribution's directories names are kept by other uses only, and what a sweep
-(rules/sweeps.py) touched is not kept at all.
+(`sweeps.py`) touched is not kept at all.
 """
 
 from __future__ import annotations

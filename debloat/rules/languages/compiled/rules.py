@@ -35,7 +35,9 @@ SETID_BITS = 0o6000
 _START = re.compile(rb"/(?:etc|usr|bin|sbin|lib|lib64|opt|srv)/(?=([\x21-\x7e]{1,200}))")
 SOURCES = re.compile(
     "/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*|.*(?:{})".format(
-        "|".join(re.escape(suffix) for found in languages.known() if found.compiled for suffix in found.suffixes)
+        "|".join(
+            re.escape(suffix) for language in languages.known() if language.compiled for suffix in language.suffixes
+        )
     ),
     re.DOTALL,
 )

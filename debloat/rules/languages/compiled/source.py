@@ -198,6 +198,7 @@ def _pointed_at(program: Program, packed: bool) -> Iterator[bytes]:
 
 
 def _from_code(program: Program) -> Iterator[int]:
+    """Addresses that instructions compute: LEA on x86-64, ADRP and ADD on AArch64."""
     data = program.data
     for segment in program.segments:
         if not segment.executable:

@@ -51,6 +51,7 @@ def classes(data: bytes) -> Iterator[bytes]:
 
 
 def _unpacked(data: bytes, remaining: list[int], depth: int) -> Iterator[bytes]:
+    """The class files of an archive; `remaining` holds one number, the bytes that may still be unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():

@@ -75,7 +75,7 @@ def references(data: bytes, runs: bool = True) -> References:
 
 
 @cached(
-    lambda found: [sorted(found.modules), sorted(found.commands)],
+    lambda references: [sorted(references.modules), sorted(references.commands)],
     lambda plain: References(*(frozenset(map(str, words)) for words in plain)),
 )
 def _parsed(data: bytes, runs_commands: bool) -> References:

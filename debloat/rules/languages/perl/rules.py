@@ -255,12 +255,12 @@ class PerlRuntime(Rule):
             return
         names = {match[1].decode() for line in _RUN.findall(source) for match in _OPTION_M.finditer(line)}
         search = Search(entry, Facts(), world)
-        found = {f"-M{name}": search.module(name) for name in names}
+        paths = {f"-M{name}": search.module(name) for name in names}
         if not entry.path.endswith(LANGUAGE.suffixes):
             # Quotes around the program are the shell's, not Perl's.
             plain = source.replace(b"'", b"\n").replace(b'"', b"\n")
-            found |= {name: search.module(name) for _, name in parse(plain).modules}
-        for detail, path in sorted(found.items()):
+            paths |= {name: search.module(name) for _, name in parse(plain).modules}
+        for detail, path in sorted(paths.items()):
             if path is not None:
                 yield self.want(path, entry.path, detail)
 

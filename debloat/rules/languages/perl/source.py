@@ -179,6 +179,7 @@ def _at(text: str, words: Iterable[str], pattern: re.Pattern[str]) -> Iterator[r
 
 
 def _modules(text: str) -> Iterator[tuple[int, str]]:
+    """The modules that are loaded by name, each with the position in the text."""
     for match in _at(text, ("use", "no", "require"), _LOAD):
         name = match.group(1)
         yield match.start(), name

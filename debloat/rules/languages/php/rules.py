@@ -55,6 +55,7 @@ class PhpConfig(Rule):
 
     @staticmethod
     def _patterns(path: str, world: World) -> Iterator[str]:
+        """Globs of the configuration that a PHP program or module reads; none for any other file."""
         is_php = False
         for program, sapi in SAPIS:
             match = program.fullmatch(path)

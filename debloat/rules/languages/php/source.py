@@ -48,8 +48,8 @@ def _includes(source: bytes) -> bool:
 
 
 @cached(
-    lambda found: [list(include) for include in found],
-    lambda plain: tuple((int(line), bool(here), str(name)) for line, here, name in plain),
+    lambda included: [list(include) for include in included],
+    lambda plain: tuple((int(line), bool(beside), str(name)) for line, beside, name in plain),
 )
 def _parsed(source: bytes) -> tuple[Include, ...]:
     values, included = Values(source), dict[Include, None]()

@@ -41,6 +41,7 @@ class Environment:
 
     @property
     def path(self) -> tuple[str, ...]:
+        """sys.path of a program in this environment, without the directory of the program."""
         return (*self.extra, self.stdlib, f"{self.stdlib}/lib-dynload", *self.sites)
 
 

@@ -145,6 +145,7 @@ def _assign(
 
 
 def _finish(world: World, drafts: Mapping[str, _Draft]) -> Units:
+    """The units that drafts come to, without idle tests, with the entry points of each group."""
     of_path: dict[str, Unit] = {}
     by_anchor: dict[str, Unit] = {}
     by_name: dict[str, Unit] = {}

@@ -99,7 +99,7 @@ def _imports_of(plain: Any) -> frozenset[Import]:
 
 
 @cached(
-    lambda found: [_plain_imports(found.imports), sorted(found.words)],
+    lambda outlined: [_plain_imports(outlined.imports), sorted(outlined.words)],
     lambda plain: Outline(_imports_of(plain[0]), frozenset(map(str, plain[1]))),
 )
 def outline(data: bytes) -> Outline:
@@ -294,6 +294,7 @@ class _Reader:
             self._finds_libraries = True
 
     def _call(self, call: ast.Call) -> None:
+        """Note what a call loads: modules, shared libraries, data of packages; and directories put on sys.path."""
         self._calls.append(call)
         whole = _dotted(call.func)
         name = whole.rpartition(".")[2]
@@ -327,6 +328,7 @@ class _Reader:
             self._imports.add(Import(level, "", (module,)) if level else Import(0, module))
 
     def _command(self, call: ast.Call) -> Iterator[str]:
+        """The programs that a call starts."""
         whole = _dotted(call.func)
         head, _, name = whole.rpartition(".")
         args = call.args[1:] if name in _SPAWNS else call.args
@@ -347,6 +349,7 @@ class _Reader:
         return self._assigned.get(name, ()) if name else (node,)
 
     def _first_words(self, node: ast.expr) -> Iterator[str]:
+        """The programs in an argument vector, or in a line for a shell."""
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             yield from self._first_words_of_sum(node)
             return

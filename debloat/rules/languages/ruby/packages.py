@@ -71,6 +71,7 @@ class Library:
     features: dict[str, tuple[str, ...]]
 
     def feature(self, name: str) -> tuple[str, ...]:
+        """The files that may answer `require` of a name, with or without its suffix; () where none does."""
         for suffix in (".rb", ".so", ".o"):
             name = name.removesuffix(suffix)
         return self.features.get(name, ())
@@ -140,6 +141,7 @@ def _features(world: World, directory: str) -> Iterator[tuple[str, str]]:
 
 
 def _gems(world: World) -> Iterator[Gem]:
+    """The gems of the environment, of bundles and of the system, each directory of them read once."""
     env, rootfs = world.config.env, world.rootfs
     own = [env.get("GEM_HOME", ""), *env.get("GEM_PATH", "").split(":")]
     bundle = env.get("BUNDLE_PATH", "")
@@ -158,6 +160,7 @@ def _gems(world: World) -> Iterator[Gem]:
 
 
 def _gem(world: World, root: str, specification: str) -> Gem | None:
+    """The gem of a specification; None where the file cannot be one, by its name or its size."""
     match = _FULL_NAME.fullmatch(specification.rpartition("/")[2])
     entry = world.rootfs.lookup(specification)
     if not match or entry is None or not entry.is_file or entry.size > MAX_SPECIFICATION:

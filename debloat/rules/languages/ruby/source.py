@@ -176,6 +176,7 @@ class _References:
             self._note(method, values.items(receiver), line)
 
     def _note(self, method: str, names: Iterable[str], line: int) -> None:
+        """Sort the names that a method is given by what it does with them."""
         for name in names:
             beside, path = normal(name)
             prefix, unknown, _ = path.partition(UNKNOWN)

@@ -170,12 +170,12 @@ def _expanded(args: Given) -> list[str]:
 
 _FILE_FUNCTIONS: Mapping[str, Callable[[Given], list[str]]] = MappingProxyType(
     {
-        "join": lambda given: products(given, "/"),
+        "join": lambda args: products(args, "/"),
         "expand_path": _expanded,
         "absolute_path": _expanded,
-        "realpath": lambda given: given[0] if given else [UNKNOWN],
-        "new": lambda given: given[0] if given else [UNKNOWN],
-        "dirname": lambda given: [dirname(path) for path in given[0]] if given else [UNKNOWN],
+        "realpath": lambda args: args[0] if args else [UNKNOWN],
+        "new": lambda args: args[0] if args else [UNKNOWN],
+        "dirname": lambda args: [dirname(path) for path in args[0]] if args else [UNKNOWN],
     }
 )
 """What File and Pathname make of paths (Ruby's core documentation)."""

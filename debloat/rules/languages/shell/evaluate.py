@@ -232,6 +232,7 @@ class Evaluator:
             yield from self._argv(operands, line, depth + 1, NOTHING)
 
     def _shell(self, args: list[str], line: int) -> Iterator[Use]:
+        """What a shell with these arguments runs: the line of its `-c`, or a script."""
         for number, arg in enumerate(args):
             if arg.startswith("-") and not arg.startswith("--") and "c" in arg:
                 # Further options may stand between -c and the line: sh -c -e 'line'.

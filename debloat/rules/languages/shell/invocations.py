@@ -36,6 +36,7 @@ def invocations(script: str, variables: Iterable[tuple[str, str]] = ()) -> Itera
 
 
 def _script(text: str, config: ImageConfig, outer: Evaluator | None, depth: int) -> Iterator[Vector]:
+    """Argument vectors of the commands of a script; `outer` evaluates the script that this one stands in."""
     if depth > MAX_NESTED:
         return
     # What cannot be told must not become a word of its own when it is parsed again.
