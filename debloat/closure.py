@@ -41,10 +41,10 @@ class Memo:
 
     def table(self, compute: Callable[[World, K], T]) -> dict[K, T]:
         """What `compute` gave for the keys that were asked for."""
-        known: dict[K, T] | None = self._values.get(compute)
-        if known is None:
-            known = self._values[compute] = {}
-        return known
+        values: dict[K, T] | None = self._values.get(compute)
+        if values is None:
+            values = self._values[compute] = {}
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ def derived_by(compute: Callable[[World, K], T]) -> Callable[[World, K], T]:
 
     @functools.wraps(compute)
     def remembered(world: World, key: K) -> T:
-        known = world.memo.table(compute)
-        if key not in known:
-            known[key] = compute(world, key)
-        return known[key]
+        values = world.memo.table(compute)
+        if key not in values:
+            values[key] = compute(world, key)
+        return values[key]
 
     return remembered
 
@@ -109,6 +109,7 @@ class Rule:
         return ()
 
     def want(self, path: str, source: str, detail: str = "") -> Want:
+        """A claim of this rule on `path`, which follows from `source`: a path that stays, or the name of a root."""
         return Want(path, self.name, source, detail)
 
 
@@ -140,11 +141,11 @@ def _run(
     worklist: _Worklist,
     world: World,
     rules: Sequence[Rule],
-    known: Iterable[Entry],
+    kept: Iterable[Entry],
     ceiling: Level,
     on_new: Sequence[Rule] = (),
 ) -> None:
-    """Run rules to a fixpoint: `rules` on what is `known` already and on all that is new, `on_new` on the new alone."""
+    """Run rules to a fixpoint: `rules` on what is `kept` already and on all that is new, `on_new` on the new alone."""
     policy, claim = world.policy, worklist.claim
     looking = {level: _looking(rules, level) for level in Level}
     looking_on_new = {level: (*looking[level], *_looking(on_new, level)) for level in Level}
@@ -158,7 +159,7 @@ def _run(
     for rule in rules:
         for want in rule.initial_wants(world):
             claim(want)
-    for entry in known:
+    for entry in kept:
         look(entry, looking)
     while new := worklist.take():
         world.rootfs.fetch(entry.path for entry in new)
@@ -194,24 +195,25 @@ class _Worklist:
         self._new: list[Entry] = []
 
     def claim(self, want: Want) -> None:
-        found = self._rootfs.resolve(want.path, follow=want.follow)
-        if found.path is None:
+        """Keep what a path leads to, with the links and directories on the way; nothing where it leads nowhere."""
+        resolution = self._rootfs.resolve(want.path, follow=want.follow)
+        if resolution.path is None:
             return
         evidence = Evidence(want.rule, want.source, want.detail)
-        if found.path.startswith(_HIDDEN):
-            for link in found.links:
+        if resolution.path.startswith(_HIDDEN):
+            for link in resolution.links:
                 self._keep(link, evidence)
-        elif self._keep(found.path, evidence):
-            for link in found.links:
-                self._keep(link, Evidence("link", found.path, f"link to it in {want.path}"))
-            for directory in found.through:
-                self._keep(directory, Evidence("parent", found.path))
+        elif self._keep(resolution.path, evidence):
+            for link in resolution.links:
+                self._keep(link, Evidence("link", resolution.path, f"link to it in {want.path}"))
+            for directory in resolution.through:
+                self._keep(directory, Evidence("parent", resolution.path))
 
     def _keep(self, path: str, evidence: Evidence) -> bool:
         if path.startswith(_HIDDEN) or (self._dropped is not None and self._dropped(path)):
             return False
-        known = self._evidence.get(path)
-        if known is None:
+        evidences = self._evidence.get(path)
+        if evidences is None:
             entry = self._rootfs.get(path)
             if entry is None:
                 return False
@@ -220,7 +222,7 @@ class _Worklist:
             if path != "/":
                 self._keep(path.rpartition("/")[0] or "/", Evidence("parent", path))
         elif evidence.source != path:
-            known.add(evidence)
+            evidences.add(evidence)
         return True
 
     def take(self) -> list[Entry]:
@@ -233,6 +235,7 @@ class _Worklist:
         return [e for p in sorted(self._evidence) if (e := self._rootfs.get(p)) is not None]
 
     def closure(self) -> Closure:
+        """All that is kept so far with its evidence, both sorted."""
         return Closure(MappingProxyType({p: tuple(sorted(ev)) for p, ev in sorted(self._evidence.items())}))
 
 
@@ -240,18 +243,18 @@ def distances(closure: Closure) -> dict[str, int]:
     """How many steps each kept path is from a root: 0 where one of its evidences names a root itself."""
     dependents: dict[str, list[str]] = {}
     distance: dict[str, int] = {}
-    for path, found in closure.evidence.items():
-        for ev in found:
+    for path, evidences in closure.evidence.items():
+        for ev in evidences:
             if ev.source in closure.evidence:
                 dependents.setdefault(ev.source, []).append(path)
             else:
                 distance[path] = 0
     queue = deque(sorted(distance))
     while queue:
-        here = queue.popleft()
-        for path in dependents.get(here, ()):
+        source = queue.popleft()
+        for path in dependents.get(source, ()):
             if path not in distance:
-                distance[path] = distance[here] + 1
+                distance[path] = distance[source] + 1
                 queue.append(path)
     return distance
 
@@ -266,4 +269,4 @@ def steps(closure: Closure) -> dict[str, Evidence]:
     def rank(ev: Evidence) -> tuple[int, bool, Evidence]:
         return distance.get(ev.source, roots) if ev.source in closure.evidence else -1, ev.rule == "parent", ev
 
-    return {path: min(found, key=rank) for path, found in closure.evidence.items()}
+    return {path: min(evidences, key=rank) for path, evidences in closure.evidence.items()}

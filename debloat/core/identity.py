@@ -39,9 +39,11 @@ def normal_config(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def identity_of(document: bytes) -> str:
     """The identity of an image by its configuration as a store holds it (OCI image specification, config.md)."""
-    found = json.loads(document)
-    platform = "/".join(filter(None, (found["os"], found["architecture"], found.get("variant"))))
-    return identity(platform, found.get("config") or {}, found["rootfs"]["diff_ids"])
+    configuration = json.loads(document)
+    platform = "/".join(
+        filter(None, (configuration["os"], configuration["architecture"], configuration.get("variant")))
+    )
+    return identity(platform, configuration.get("config") or {}, configuration["rootfs"]["diff_ids"])
 
 
 def identity(platform: str, raw: Mapping[str, Any], layers: Iterable[str]) -> str:

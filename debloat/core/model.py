@@ -48,6 +48,7 @@ class Policy:
     packages: tuple[tuple[str, str], ...] = ()
 
     def level_of(self, path: str) -> Level:
+        """The level that holds for a path."""
         for glob, level in reversed(self.levels):
             if matcher((glob,))(path):
                 return level
@@ -93,22 +94,27 @@ class Entry:
 
     @property
     def is_file(self) -> bool:
+        """Whether it is a regular file; a link to one is not."""
         return self.kind is _FILE
 
     @property
     def is_dir(self) -> bool:
+        """Whether it is a directory; a link to one is not."""
         return self.kind is _DIR
 
     @property
     def is_symlink(self) -> bool:
+        """Whether it is a symbolic link."""
         return self.kind is _SYMLINK
 
     @property
     def executable(self) -> bool:
+        """Whether it is a regular file that owner, group or others may execute."""
         return self.kind is _FILE and self.mode & 0o111 != 0
 
     @property
     def name(self) -> str:
+        """The last part of the path; "" of the root directory."""
         return self.path.rpartition("/")[2]
 
 
@@ -124,26 +130,32 @@ class ImageConfig:
 
     @property
     def env(self) -> dict[str, str]:
+        """The environment; of a name that stands twice, the later value."""
         return dict(item.partition("=")[::2] for item in self.raw.get("Env") or ())
 
     @property
     def entrypoint(self) -> tuple[str, ...]:
+        """The words of ENTRYPOINT, its shell included where it has one; () where there is none."""
         return tuple(self.raw.get("Entrypoint") or ())
 
     @property
     def cmd(self) -> tuple[str, ...]:
+        """The words of CMD, its shell included where it has one; () where there is none."""
         return tuple(self.raw.get("Cmd") or ())
 
     @property
     def user(self) -> str:
+        """USER as it is written: a name or number, with `:GROUP` or without; "" where there is none."""
         return self.raw.get("User") or ""
 
     @property
     def workdir(self) -> str:
+        """WORKDIR, `/` where there is none."""
         return self.raw.get("WorkingDir") or "/"
 
     @property
     def volumes(self) -> tuple[str, ...]:
+        """The paths of VOLUME, sorted."""
         return tuple(sorted(self.raw.get("Volumes") or ()))
 
     @property
@@ -154,6 +166,7 @@ class ImageConfig:
 
     @property
     def stop_signal(self) -> str:
+        """STOPSIGNAL as it is written, a name or a number; SIGTERM where there is none."""
         return self.raw.get("StopSignal") or "SIGTERM"
 
     @property
@@ -164,6 +177,7 @@ class ImageConfig:
 
     @property
     def shell(self) -> tuple[str, ...]:
+        """The words of SHELL, with the default of the builders where there is none."""
         return tuple(self.raw.get("Shell") or ("/bin/sh", "-c"))
 
     @property
@@ -201,6 +215,7 @@ class Image:
 
     @property
     def platform(self) -> Platform:
+        """The platform that the image is made for."""
         return of_image(self.architecture, self.variant)
 
     @property
@@ -327,15 +342,15 @@ class Closure:
         if path not in self.evidence:
             return ()
         queue, came = [path], {path: ("", Evidence("", ""))}
-        for here in queue:
-            for ev in self.evidence[here]:
+        for current in queue:
+            for ev in self.evidence[current]:
                 if ev.source not in self.evidence or not ev.source.startswith("/"):
-                    chain = [(here, ev)]
-                    while here != path:
-                        here, step = came[here]
-                        chain.append((here, step))
+                    chain = [(current, ev)]
+                    while current != path:
+                        current, step = came[current]
+                        chain.append((current, step))
                     return tuple(reversed(chain))
                 if ev.source not in came:
-                    came[ev.source] = (here, ev)
+                    came[ev.source] = (current, ev)
                     queue.append(ev.source)
         return tuple((path, ev) for ev in self.evidence[path][:1])

@@ -66,6 +66,7 @@ class _Cache:
         return None
 
     def put(self, key: bytes, value: Any) -> None:
+        """Note a value, for `close` to write."""
         data = json.dumps(value, separators=(",", ":")).encode()
         self._new[key] = _digest(data) + data
 
@@ -140,19 +141,19 @@ def cached(
         name = f"{read.__module__}.{read.__qualname__}"
 
         @functools.wraps(read)
-        def reader(text: bytes, /, *more: P.args, **named: P.kwargs) -> T:
+        def reader(text: bytes, /, *args: P.args, **kwargs: P.kwargs) -> T:
             if _cache is None or len(text) < MIN_CACHED_BYTES:
-                return read(text, *more, **named)
-            digest = hashlib.blake2b(f"{name} {more} {named}\0".encode(), digest_size=20, key=_code())
+                return read(text, *args, **kwargs)
+            digest = hashlib.blake2b(f"{name} {args} {kwargs}\0".encode(), digest_size=20, key=_code())
             digest.update(text)
             key = digest.digest()
-            known = _cache.get(key)
-            if known is not None:
+            encoded = _cache.get(key)
+            if encoded is not None:
                 with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
-                    return decode(known)
-            found = read(text, *more, **named)
-            _cache.put(key, encode(found))
-            return found
+                    return decode(encoded)
+            value = read(text, *args, **kwargs)
+            _cache.put(key, encode(value))
+            return value
 
         return reader
 

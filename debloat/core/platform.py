@@ -51,14 +51,14 @@ PLATFORMS = (
 """Of two with the same name in an image's configuration, the one with the variant comes first, and the other is meant
 where there is no variant."""
 
-AMD64 = next(known for known in PLATFORMS if known.debian == "amd64")
+AMD64 = next(platform for platform in PLATFORMS if platform.debian == "amd64")
 
 
 def of_image(architecture: str, variant: str = "") -> Platform:
     """The platform of an image's configuration; one that the table lacks is called the same in every vocabulary."""
-    for known in PLATFORMS:
-        if known.oci == architecture and (not known.variants or variant in known.variants):
-            return known
+    for platform in PLATFORMS:
+        if platform.oci == architecture and (not platform.variants or variant in platform.variants):
+            return platform
     return Platform(architecture, architecture, architecture, architecture, architecture)
 
 
@@ -85,14 +85,14 @@ def wanted(text: str) -> Wanted:
         words = ["linux", *words]
     if len(words) > 3 or not all(words):
         raise UsageError(f"{text!r} is not a platform", "write OS/ARCH or OS/ARCH/VARIANT: linux/arm64, linux/arm/v7")
-    names = {name: known.oci for known in reversed(PLATFORMS) for name in (known.debian, known.machine)}
+    names = {name: platform.oci for platform in reversed(PLATFORMS) for name in (platform.debian, platform.machine)}
     return Wanted(words[0], names.get(words[1], words[1]), *words[2:])
 
 
 @cache
 def of_elf(bits: int, machine: int, little_endian: bool, flags: int) -> Platform | None:
     """The platform that an ELF header speaks of (`e_machine`, `e_flags`); None for one that Debian has not."""
-    found = [p for p in PLATFORMS if (p.bits, p.elf, p.little_endian) == (bits, machine, little_endian)]
-    if len(found) > 1:
-        return found[not flags & EF_ARM_ABI_FLOAT_SOFT]
-    return found[0] if found else None
+    candidates = [p for p in PLATFORMS if (p.bits, p.elf, p.little_endian) == (bits, machine, little_endian)]
+    if len(candidates) > 1:
+        return candidates[not flags & EF_ARM_ABI_FLOAT_SOFT]
+    return candidates[0] if candidates else None

@@ -55,14 +55,17 @@ class ProbeResult:
 
     def aspects(self, other: ProbeResult) -> frozenset[str]:
         """In what `other` differs from this answer: its outcome, headers by name, its output."""
-        found = {name for (name, before), (_, now) in zip(self.headers, other.headers, strict=False) if before != now}
+        differences = {
+            name for (name, before), (_, now) in zip(self.headers, other.headers, strict=False) if before != now
+        }
         if self.ok != other.ok or self.status != other.status:
-            found.add("outcome")
+            differences.add("outcome")
         if self.shape != other.shape:
-            found.add("output")
-        return frozenset(found)
+            differences.add("output")
+        return frozenset(differences)
 
     def outcome(self) -> str:
+        """How the probe ended, for people: `status 200`, `not connected`, `exit code 1`."""
         if self.name.startswith("http "):
             return f"status {self.status}" if self.status else "no answer"
         if self.name.startswith("connect "):

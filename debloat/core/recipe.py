@@ -47,6 +47,7 @@ class HttpProbe:
 
     @property
     def name(self) -> str:
+        """What reports call the probe: `http GET :8080/health`."""
         where = f"{self.scheme + '://' if self.scheme else ''}{':' + str(self.port) if self.port else ''}"
         return f"http {self.method} {where}{self.path}"
 
@@ -101,6 +102,7 @@ class Scenario:
 
     @property
     def probes(self) -> bool:
+        """Whether it has probes of its own."""
         return bool(self.http or self.exec or self.run)
 
 
@@ -263,17 +265,17 @@ def recipe(settings: Settings) -> Recipe:
     return Recipe(_distinct(scenarios), policy, settings.ready or usual.ready, settings.timeout or usual.timeout)
 
 
-def _options(base: RunOptions, given: RunSettings) -> RunOptions:
+def _options(base: RunOptions, settings: RunSettings) -> RunOptions:
     """Options with what a table says in their place; what it does not say stays."""
-    values = {f.name: getattr(given, f.name) for f in dataclasses.fields(RunSettings)}
+    values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(RunSettings)}
     return dataclasses.replace(base, **{name: value for name, value in values.items() if value is not None})
 
 
 def _distinct(scenarios: list[Scenario]) -> tuple[Scenario, ...]:
     """Scenarios under names that differ: evidence and answers are assigned to them by name."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     result = []
     for scenario in scenarios:
-        seen[scenario.name] = count = seen.get(scenario.name, 0) + 1
+        counts[scenario.name] = count = counts.get(scenario.name, 0) + 1
         result.append(scenario if count == 1 else dataclasses.replace(scenario, name=f"{scenario.name} ({count})"))
     return tuple(result)

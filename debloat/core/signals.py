@@ -52,10 +52,10 @@ def signal_number(name: str) -> int:
     """`SIGTERM`, `TERM`, `15` or `SIGRTMIN+3` as a number; SIGTERM where it says nothing known."""
     text = name.upper().removeprefix("SIG")
     if text.isdigit():
-        found = int(text)
+        number = int(text)
     elif text.startswith("RTMIN"):
         offset = text.removeprefix("RTMIN").lstrip("+")
-        found = 34 + (int(offset) if offset.isdigit() else 0)
+        number = 34 + (int(offset) if offset.isdigit() else 0)
     else:
-        found = int(getattr(signal, f"SIG{text}", signal.SIGTERM))
-    return found if 0 < found <= MAX else int(signal.SIGTERM)
+        number = int(getattr(signal, f"SIG{text}", signal.SIGTERM))
+    return number if 0 < number <= MAX else int(signal.SIGTERM)

@@ -83,15 +83,15 @@ def rows(table: type) -> Mapping[str, Row]:
 
 def read(table: type[T], raw: object, place: Place = (), example: str = "{ KEY = VALUE }") -> T:
     """A table of what TOML gave; `Mistake` for an unknown key, a missing one or a value that cannot be used."""
-    known = rows(table)
+    table_rows = rows(table)
     if not isinstance(raw, Mapping):
         raise _wrong(place, "a table", raw, example)
     for name in raw:
-        _must_be_known(name, known, place)
-    for name, row in known.items():
+        _must_be_known(name, table_rows, place)
+    for name, row in table_rows.items():
         if row.required and name not in raw:
             raise Mistake(place, f"{named(place)} needs a {name}", f"write {name} = {row.example}")
-    return table(**{name: known[name].kind.read(value, (*place, name)) for name, value in raw.items()})
+    return table(**{name: table_rows[name].kind.read(value, (*place, name)) for name, value in raw.items()})
 
 
 def merged(base: T, over: T) -> T:
@@ -103,7 +103,7 @@ def merged(base: T, over: T) -> T:
 
 def schema(table: type) -> dict[str, Any]:
     """The JSON Schema (draft 7, which TOML editors know) of a table."""
-    known = rows(table)
+    table_rows = rows(table)
     result = {
         "type": "object",
         "description": " ".join((table.__doc__ or "").split()),
@@ -114,10 +114,10 @@ def schema(table: type) -> dict[str, Any]:
                 "description": row.text,
                 "examples": [tomllib.loads(f"value = {row.example}")["value"]],
             }
-            for name, row in known.items()
+            for name, row in table_rows.items()
         },
     }
-    if required := [name for name, row in known.items() if row.required]:
+    if required := [name for name, row in table_rows.items() if row.required]:
         result["required"] = required
     return result
 
@@ -182,10 +182,10 @@ def matching(expected: str, example: str, pattern: str, convert: Callable[[re.Ma
 
 def one_of(names: Iterable[str], example: str, convert: Callable[[str], Any] = str) -> ValueKind[Any]:
     """One of some words."""
-    known = tuple(names)
-    expected = f"{', '.join(known[:-1])} or {known[-1]}"
+    words = tuple(names)
+    expected = f"{', '.join(words[:-1])} or {words[-1]}"
     return value_of(
-        expected, example, {"enum": list(known)}, lambda value: isinstance(value, str) and value in known, convert
+        expected, example, {"enum": list(words)}, lambda value: isinstance(value, str) and value in words, convert
     )
 
 
@@ -243,11 +243,11 @@ def list_of(item: ValueKind[Any], expected: str = "a list of strings") -> ValueK
         if not isinstance(value, list | tuple):
             raise _wrong(place, expected, value, example)
         values = []
-        for one in value:
+        for element in value:
             try:
-                values.append(item.read(one, place))
+                values.append(item.read(element, place))
             except _WrongType:
-                raise _wrong(place, expected, one, example, within=True) from None
+                raise _wrong(place, expected, element, example, within=True) from None
         return tuple(values)
 
     def merge(base: tuple[Any, ...], over: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -278,7 +278,7 @@ def map_of(
                     names_like.read(name, place)
             except Mistake as mistake:
                 raise Mistake((*place, name), mistake.message, mistake.hint) from mistake
-        return MappingProxyType({name: value.read(one, (*place, name)) for name, one in raw.items()})
+        return MappingProxyType({name: value.read(element, (*place, name)) for name, element in raw.items()})
 
     result: dict[str, Any] = {"type": "object", "additionalProperties": dict(value.schema)}
     if allowed:
@@ -305,9 +305,9 @@ def tables_of(table: type[T], example: str) -> ValueKind[tuple[T, ...]]:
     """An array of tables, `[[KEY]]`; one over another appends."""
 
     def read_all(raw: Any, place: Place) -> tuple[T, ...]:
-        if not isinstance(raw, list) or not all(isinstance(one, Mapping) for one in raw):
+        if not isinstance(raw, list) or not all(isinstance(element, Mapping) for element in raw):
             raise _wrong(place, f"an array of tables, [[{place[-1]}]]", raw, example)
-        return tuple(read(table, one, (*place, number)) for number, one in enumerate(raw))
+        return tuple(read(table, element, (*place, number)) for number, element in enumerate(raw))
 
     items = {"type": "array", "items": schema(table)}
     return ValueKind("an array of tables", example, items, read_all, (), lambda base, over: (*base, *over))
@@ -346,8 +346,8 @@ class _WrongType(Mistake):
 
 def _wrong(place: Place, expected: str, value: object, example: str, *, within: bool = False) -> _WrongType:
     last = next((part for part in reversed(place) if isinstance(part, str)), "KEY")
-    got = f"a list with {_shown(value)}" if within else _shown(value)
-    return _WrongType(place, f"{named(place)} must be {expected}, not {got}", f"write {_quoted(last)} = {example}")
+    actual = f"a list with {_shown(value)}" if within else _shown(value)
+    return _WrongType(place, f"{named(place)} must be {expected}, not {actual}", f"write {_quoted(last)} = {example}")
 
 
 def _shown(value: object) -> str:

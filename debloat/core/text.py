@@ -31,6 +31,7 @@ def size(count: int) -> str:
 
 
 def percent(part: int, whole: int) -> str:
+    """A part of a whole for people: `12 %`; `-` of nothing."""
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 

@@ -134,12 +134,12 @@ def _cached_paths(rootfs: Rootfs) -> frozenset[str]:
     """All strings of the loader's cache; the paths of libraries are among them."""
     data = rootfs.read("/etc/ld.so.cache") if rootfs.is_file("/etc/ld.so.cache") else b""
     texts = (raw.decode("utf-8", "surrogateescape") for raw in data.split(b"\0") if raw.startswith(b"/"))
-    found = [rootfs.resolve(text).path or text for text in texts]
-    return frozenset(found)
+    paths = [rootfs.resolve(text).path or text for text in texts]
+    return frozenset(paths)
 
 
-def _to_json(found: ElfObject | None) -> list[Any] | None:
-    return None if found is None else list(dataclasses.astuple(found))
+def _to_json(elf_object: ElfObject | None) -> list[Any] | None:
+    return None if elf_object is None else list(dataclasses.astuple(elf_object))
 
 
 def _from_json(values: list[Any] | None) -> ElfObject | None:

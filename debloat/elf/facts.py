@@ -78,6 +78,7 @@ class ElfFacts:
 
     @property
     def nodeflib(self) -> bool:
+        """Whether ld.so searches for what it needs without the default directories: `-z nodefaultlib` (ld(1))."""
         return bool(self.flags_1 & DF_1_NODEFLIB)
 
     @property
@@ -109,7 +110,7 @@ def notes(data: bytes, little_endian: bool = True) -> Iterator[tuple[bytes, int,
 
 def parse_dlopen_notes(data: bytes, little_endian: bool = True) -> list[DlopenFeature]:
     """The features of all `.note.dlopen` notes in a note segment; malformed ones are left out."""
-    found = list[DlopenFeature]()
+    features = list[DlopenFeature]()
     for owner, kind, description in notes(data, little_endian):
         if (owner, kind) != DLOPEN_NOTE or len(description) > MAX_NOTE:
             continue
@@ -117,8 +118,8 @@ def parse_dlopen_notes(data: bytes, little_endian: bool = True) -> list[DlopenFe
             value = json.loads(description.partition(b"\0")[0])
         except (ValueError, RecursionError):
             continue
-        found += (f for item in (value if isinstance(value, list) else [value]) if (f := _feature(item)))
-    return found
+        features += (f for item in (value if isinstance(value, list) else [value]) if (f := _feature(item)))
+    return features
 
 
 def _feature(item: object) -> DlopenFeature | None:

@@ -41,6 +41,7 @@ class CacheEntry:
 
     @property
     def baseline(self) -> bool:
+        """Whether it suits any CPU of its ABI."""
         return not self.hwcap and not self.legacy_hwcap
 
 
@@ -66,15 +67,15 @@ def _parse_old(data: memoryview) -> tuple[CacheEntry, ...]:
     order, count = _order(data, 12, (len(data) - 16) // 12)
     strings = data[16 + 12 * count :]
     rows = struct.iter_unpack(order + "iII", data[16 : 16 + 12 * count])
-    found = ((_string(strings, key), _string(strings, value), flags) for flags, key, value in rows)
-    return tuple(CacheEntry(name, path, flags) for name, path, flags in found if name and path)
+    fields = ((_string(strings, key), _string(strings, value), flags) for flags, key, value in rows)
+    return tuple(CacheEntry(name, path, flags) for name, path, flags in fields if name and path)
 
 
 def _parse_new(data: memoryview) -> tuple[CacheEntry, ...]:
     order, count = _order(data, 20, (len(data) - 48) // 24)
     extension = struct.unpack_from(order + "I", data, 32)[0] if len(data) >= 48 else 0
     hwcaps = _hwcaps(data, order, extension)
-    found = list[CacheEntry]()
+    entries = list[CacheEntry]()
     for flags, key, value, _, hwcap in struct.iter_unpack(order + "iIIIQ", data[48 : 48 + 24 * count]):
         name, path, label, legacy = _string(data, key), _string(data, value), "", hwcap
         if hwcap >> 32 == HWCAP_EXTENSION:
@@ -83,8 +84,8 @@ def _parse_new(data: memoryview) -> tuple[CacheEntry, ...]:
                 continue
             label, legacy = hwcaps[index], 0
         if name and path:
-            found.append(CacheEntry(name, path, flags, label, legacy))
-    return tuple(found)
+            entries.append(CacheEntry(name, path, flags, label, legacy))
+    return tuple(entries)
 
 
 def _hwcaps(data: memoryview, order: str, at: int) -> tuple[str, ...]:
@@ -112,10 +113,10 @@ def conf_directories(rootfs: Rootfs, path: str = "/etc/ld.so.conf") -> tuple[str
     return tuple(dict.fromkeys(d for d in _conf(rootfs, path, set()) if d.startswith("/")))
 
 
-def _conf(rootfs: Rootfs, path: str, seen: set[str]) -> Iterator[str]:
-    if path in seen or len(seen) >= MAX_INCLUDES:
+def _conf(rootfs: Rootfs, path: str, visited: set[str]) -> Iterator[str]:
+    if path in visited or len(visited) >= MAX_INCLUDES:
         return
-    seen.add(path)
+    visited.add(path)
     for line in rootfs.text(path).splitlines():
         words = line.partition("#")[0].replace(",", " ").replace(":", " ").split()
         if words[:1] == ["include"]:
@@ -123,6 +124,6 @@ def _conf(rootfs: Rootfs, path: str, seen: set[str]) -> Iterator[str]:
                 absolute = pattern if pattern.startswith("/") else f"{path.rpartition('/')[0]}/{pattern}"
                 # glob(3) knows no `**`.
                 for included in rootfs.glob(re.sub(r"\*+", "*", absolute)):
-                    yield from _conf(rootfs, included, seen)
+                    yield from _conf(rootfs, included, visited)
         elif words and words[0] != "hwcap":
             yield words[0].partition("=")[0]

@@ -155,6 +155,7 @@ class Loader:
 
     @classmethod
     def of(cls, rootfs: Rootfs, config: ImageConfig) -> Loader:
+        """The loader's inputs in an image with this configuration."""
         has_cache = rootfs.is_file(CACHE)
         table: dict[str, list[CacheEntry]] = {}
         for entry in parse_cache(rootfs.read(CACHE)) if has_cache else ():
@@ -232,13 +233,13 @@ def expand(loader: Loader, machine: Machine, text: str, origin: str) -> tuple[Pl
         "PLATFORM": machine.platforms,
     }
     used = [t for t in values if re.search(_token(t), text)]
-    found = list[str]()
+    paths = list[str]()
     for choice in itertools.product(*(values[t] for t in used)):
         result = text
         for token, value in zip(used, choice, strict=True):
             result = re.sub(_token(token), lambda _, v=value: v, result)  # type: ignore[misc]
-        found.append(result if result.startswith("/") else f"{loader.cwd.rstrip('/')}/{result}")
-    return tuple(Place(path, len(found) == 1) for path in dict.fromkeys(found))
+        paths.append(result if result.startswith("/") else f"{loader.cwd.rstrip('/')}/{result}")
+    return tuple(Place(path, len(paths) == 1) for path in dict.fromkeys(paths))
 
 
 def _token(name: str) -> str:
@@ -357,5 +358,5 @@ def _musl_system(rootfs: Rootfs, facts: ElfFacts) -> tuple[str, ...]:
 
 def _loadable(rootfs: Rootfs, path: str, facts: ElfFacts) -> bool:
     """Whether ld.so would take this file: an ELF object of the same class, machine and byte order."""
-    found = elf_facts(rootfs, path)
-    return found is not None and found.abi == facts.abi and found.kind in ("dyn", "exec")
+    candidate = elf_facts(rootfs, path)
+    return candidate is not None and candidate.abi == facts.abi and candidate.kind in ("dyn", "exec")

@@ -123,8 +123,8 @@ class _Dynamic:
 
     def strings(self, tag: Any) -> tuple[str, ...]:
         starts = [self._strings + value for value in self._values.get(tag_of(tag), ())[:MAX_NEEDED]]
-        found = (_text(self._data[start : start + MAX_NAME]) for start in starts if start < len(self._data))
-        return tuple(dict.fromkeys(name for name in found if name))
+        names = (_text(self._data[start : start + MAX_NAME]) for start in starts if start < len(self._data))
+        return tuple(dict.fromkeys(name for name in names if name))
 
 
 def tag_of(tag: Any) -> int:
@@ -137,12 +137,12 @@ def _text(raw: bytes) -> str:
 
 
 def _defines(binary: lief.ELF.Binary) -> tuple[str, ...]:
-    found = list[str]()
+    versions = list[str]()
     try:
         for definition in binary.symbols_version_definition:
-            found += (str(aux.name) for aux in list(definition.auxiliary_symbols)[:1])
-            if len(found) > MAX_NAMES:
+            versions += (str(aux.name) for aux in list(definition.auxiliary_symbols)[:1])
+            if len(versions) > MAX_NAMES:
                 break
     except ValueError:
         return ()
-    return tuple(found)
+    return tuple(versions)

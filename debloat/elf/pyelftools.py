@@ -76,12 +76,12 @@ def _versions(elf: ELFFile) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...
 def _version_sections(elf: ELFFile) -> list[int]:
     """Indices of the version sections by their type alone: making all sections takes three times as long."""
     size, start = elf["e_shentsize"], elf["e_shoff"]
-    found = list[int]()
+    indices = list[int]()
     for index in range(min(elf.num_sections(), MAX_ITEMS)):
         elf.stream.seek(start + index * size + 4)
         if int.from_bytes(elf.stream.read(4), "little" if elf.little_endian else "big") in VERSION_SECTIONS:
-            found.append(index)
-    return found[: len(VERSION_SECTIONS)]
+            indices.append(index)
+    return indices[: len(VERSION_SECTIONS)]
 
 
 def _some(items: Iterable[Any]) -> Iterator[Any]:

@@ -46,16 +46,16 @@ def elf_facts(rootfs: Rootfs, path: str) -> ElfFacts | None:
 
     Kept per file for the life of the root file system, whose contents never change.
     """
-    known = _CACHE.setdefault(rootfs, {})
-    if path in known:
-        return known[path]
+    facts_by_path = _CACHE.setdefault(rootfs, {})
+    if path in facts_by_path:
+        return facts_by_path[path]
     entry = rootfs.lookup(path)
     if entry is None or not entry.is_file or entry.size < HEADER:
         facts = None
-    elif entry.path in known:
-        facts = known[entry.path]
+    elif entry.path in facts_by_path:
+        facts = facts_by_path[entry.path]
     else:
         is_elf = rootfs.read(entry.path, len(MAGIC)) == MAGIC
-        facts = known[entry.path] = parse_elf(rootfs.read(entry.path)) if is_elf else None
-    known[path] = facts
+        facts = facts_by_path[entry.path] = parse_elf(rootfs.read(entry.path)) if is_elf else None
+    facts_by_path[path] = facts
     return facts

@@ -64,13 +64,13 @@ def assumed_packages(world: World, owners: Iterable[str]) -> frozenset[str]:
 
 def with_dependencies(world: World, owners: Iterable[str]) -> frozenset[str]:
     """Some packages, and the installed ones that they depend on by name."""
-    found = set(owners)
-    for owner in tuple(found):
+    names = set(owners)
+    for owner in tuple(names):
         package = world.packages.get(owner)
         for alternatives in package.depends if package else ():
             for name in alternatives:
-                found.update(world.packages.providers(name))
-    return frozenset(found)
+                names.update(world.packages.providers(name))
+    return frozenset(names)
 
 
 @derived
@@ -88,11 +88,11 @@ def runnable(world: World, path: str) -> bool:
 def scripts(world: World, package: str, language: bytes) -> list[str]:
     """The programs of a package that are written in a language whose interpreter's name begins so."""
     rootfs = world.rootfs
-    found = [p for p in world.packages.files(package) if p.startswith(("/usr/bin/", "/usr/sbin/"))]
-    found = [p for p in found if (entry := rootfs.get(p)) is not None and entry.executable]
-    rootfs.fetch(found)
+    paths = [p for p in world.packages.files(package) if p.startswith(("/usr/bin/", "/usr/sbin/"))]
+    paths = [p for p in paths if (entry := rootfs.get(p)) is not None and entry.executable]
+    rootfs.fetch(paths)
     interpreter = re.compile(rb"#![^\n]*[/ ]" + language)
-    return [p for p in found if interpreter.match(rootfs.read(p, 256))]
+    return [p for p in paths if interpreter.match(rootfs.read(p, 256))]
 
 
 def is_template(world: World, path: str) -> bool:

@@ -23,16 +23,17 @@ MAX_LENGTH = 4096
 
 def products(parts: Iterable[Sequence[str]], separator: str = "") -> list[str]:
     """Every text that the parts may make one after the other, at most `MAX_VALUES`."""
-    found: list[str] | None = None
+    texts: list[str] | None = None
     for values in parts:
-        if found is None:
-            found = list(values)[:MAX_VALUES]
+        if texts is None:
+            texts = list(values)[:MAX_VALUES]
         else:
-            found = [bounded(a + separator + b) for a in found for b in values][:MAX_VALUES]
-    return list(dict.fromkeys(found or [""]))
+            texts = [bounded(a + separator + b) for a in texts for b in values][:MAX_VALUES]
+    return list(dict.fromkeys(texts or [""]))
 
 
 def bounded(value: str) -> str:
+    """The value, or `UNKNOWN` where it is longer than `MAX_LENGTH`."""
     return value if len(value) <= MAX_LENGTH else UNKNOWN
 
 
@@ -40,8 +41,8 @@ def dirname(path: str, levels: int = 1) -> str:
     """The directory `levels` above a path: of `HERE`, the one above it."""
     for _ in range(min(levels, 64)):
         path = path.rstrip("/") or "/"
-        known = path != HERE and posixpath.basename(path) not in ("..", ".")
-        path = posixpath.dirname(path) or "." if known else f"{path}/.."
+        has_name = path != HERE and posixpath.basename(path) not in ("..", ".")
+        path = posixpath.dirname(path) or "." if has_name else f"{path}/.."
     return path
 
 

@@ -68,8 +68,8 @@ def _command_word(words: list[str]) -> str | None:
         if skip:
             skip = False
         elif word == "--":
-            rest = [w for w in words[i + 1 :] if "=" not in w]
-            return rest[0] if rest else None
+            operands = [w for w in words[i + 1 :] if "=" not in w]
+            return operands[0] if operands else None
         elif word in _ENV_OPTIONS_WITH_VALUE:
             skip = True
         elif word and not word.startswith("-") and "=" not in word:
@@ -113,10 +113,10 @@ def interpreter(head: bytes) -> tuple[str, str]:
     The first word of the `#!` line that is the name of an interpreter counts; one that only holds such a name
     (`ts-node`, `my-python-wrapper`) where no other is one.
     """
-    found = shebang(head)
-    if found is None:
+    line = shebang(head)
+    if line is None:
         return "", ""
-    program, argument = found[0], found[1]
+    program, argument = line[0], line[1]
     split = _SPLIT.match(argument) if _name(program) == "env" else None
     words = split_string(argument[split.end() :], {}) if split else argument.split()
     words = [program, *(word for word in words if not word.startswith("-") and "=" not in word)]
@@ -141,12 +141,12 @@ def _name(word: str) -> str:
 def _interpreters() -> tuple[tuple[str, re.Pattern[str], re.Pattern[str]], ...]:
     """Each language's interpreters by their whole names, with versions, and by a part of a name."""
     shells = "|".join(map(re.escape, sorted(POSIX_SHELLS)))
-    found = [(SHELL, re.compile(shells), re.compile(r"(?!)"))]
+    patterns = [(SHELL, re.compile(shells), re.compile(r"(?!)"))]
     for language in languages.known():
         if language.interpreters:
             names = f"(?:{language.interpreters})"
-            found.append((language.name, re.compile(rf"{names}[\d.]*(?:-[\d.]+)?"), re.compile(rf"\b{names}")))
-    return tuple(found)
+            patterns.append((language.name, re.compile(rf"{names}[\d.]*(?:-[\d.]+)?"), re.compile(rf"\b{names}")))
+    return tuple(patterns)
 
 
 def is_script_of(language: Language, head: bytes) -> bool:

@@ -19,25 +19,29 @@ def platforms(world: World) -> tuple[Platform, ...]:
     Its own is that of its configuration. Where that has no libraries, and one of the same architecture has, it is that
     one: few builders say which of the two platforms `arm` is meant.
     """
-    present = [known for known in PLATFORMS if world.rootfs.is_dir(f"/usr/lib/{known.multiarch}")]
-    present += [known for known in PLATFORMS if known not in present and world.rootfs.is_dir(f"/lib/{known.multiarch}")]
+    present = [platform for platform in PLATFORMS if world.rootfs.is_dir(f"/usr/lib/{platform.multiarch}")]
+    present += [
+        platform
+        for platform in PLATFORMS
+        if platform not in present and world.rootfs.is_dir(f"/lib/{platform.multiarch}")
+    ]
     own = world.platform
     if own not in present:
-        own = next((known for known in present if known.oci == own.oci), own)
-    others = (known for known in present if known != own)
-    return own, *sorted(others, key=lambda known: known.debian)
+        own = next((platform for platform in present if platform.oci == own.oci), own)
+    others = (platform for platform in present if platform != own)
+    return own, *sorted(others, key=lambda platform: platform.debian)
 
 
 def platforms_of(entry: Entry, world: World) -> tuple[Platform, ...]:
     """The platforms whose libraries a file may use: the one that its directory or its program code tells, else all."""
-    known = platforms(world)
-    if len(known) == 1:
-        return known
-    named = tuple(platform for platform in known if f"/{platform.multiarch}/" in entry.path)
+    candidates = platforms(world)
+    if len(candidates) == 1:
+        return candidates
+    named = tuple(platform for platform in candidates if f"/{platform.multiarch}/" in entry.path)
     if named:
         return named
     facts = elf_facts(world.rootfs, entry.path) if entry.is_file else None
-    return known if facts is None or facts.platform is None else (facts.platform,)
+    return candidates if facts is None or facts.platform is None else (facts.platform,)
 
 
 def multiarchs_of(world: World) -> tuple[str, ...]:

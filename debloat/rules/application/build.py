@@ -46,8 +46,8 @@ class Build:
         return self._named((run.number, c.removed) for run in self.runs for c in run.changes if c.manager == manager)
 
     @staticmethod
-    def _named(found: Iterable[tuple[int, tuple[str, ...]]]) -> Mapping[str, int]:
-        return dict(sorted({name: number for number, names in found for name in names}.items()))
+    def _named(pairs: Iterable[tuple[int, tuple[str, ...]]]) -> Mapping[str, int]:
+        return dict(sorted({name: number for number, names in pairs for name in names}.items()))
 
 
 @derived
@@ -64,9 +64,9 @@ def runs(steps: Iterable[Instruction]) -> tuple[Run, ...]:
 
 
 def _run(number: int, step: Instruction) -> Run:
-    found: dict[Vector, tuple[Change, ...]] = {v: tuple(changes(v)) for v in invocations(step.text, step.variables)}
-    made = dict.fromkeys(change for changed in found.values() for change in changed)
-    return Run(number, tuple(made), tuple(vector for vector, changed in found.items() if not changed))
+    by_vector: dict[Vector, tuple[Change, ...]] = {v: tuple(changes(v)) for v in invocations(step.text, step.variables)}
+    distinct = dict.fromkeys(change for changed in by_vector.values() for change in changed)
+    return Run(number, tuple(distinct), tuple(vector for vector, changed in by_vector.items() if not changed))
 
 
 @derived
@@ -76,11 +76,11 @@ def asked_packages(world: World) -> Mapping[str, str]:
     bare = {p.package for name in packages.names() if (p := packages.get(name)) is not None}
     named = {name for pattern in build(world).asked("apt") for name in matching(pattern, bare)}
     recorded = asked.asked_for(packages, *(_record(world, path) for path in (asked.MARKS, asked.LOG)))
-    found = dict.fromkeys(recorded, "by apt's own records")
-    found |= {p: "by name" for name in named for p in packages.providers(name)}
-    return dict(sorted(found.items()))
+    reasons = dict.fromkeys(recorded, "by apt's own records")
+    reasons |= {p: "by name" for name in named for p in packages.providers(name)}
+    return dict(sorted(reasons.items()))
 
 
 def _record(world: World, path: str) -> str:
-    known = world.rootfs.is_file(path)
-    return world.rootfs.read(path, asked.LIMIT).decode("utf-8", "surrogateescape") if known else ""
+    exists = world.rootfs.is_file(path)
+    return world.rootfs.read(path, asked.LIMIT).decode("utf-8", "surrogateescape") if exists else ""

@@ -91,14 +91,17 @@ def instructions(history: Sequence[str], config: ImageConfig = EMPTY) -> tuple[I
     shells = _shells(history, config)
     rows = [_row(text, shells) for text in history if text.strip()]
     # A builder may tell the value of an argument only with a RUN that comes later.
-    variables = {**config.env, **{k: v for keyword, text, given in rows for k, v in _values(keyword, text, given)}}
-    found = []
-    for keyword, text, given in rows:
-        variables.update(_values(keyword, text, given))
+    variables = {
+        **config.env,
+        **{k: v for keyword, text, arguments in rows for k, v in _values(keyword, text, arguments)},
+    }
+    result = []
+    for keyword, text, arguments in rows:
+        variables.update(_values(keyword, text, arguments))
         if keyword == "RUN":
-            text = _script(_after_arguments(text, given, variables) if given else text)
-        found.append(Instruction(keyword, text, tuple(sorted(variables.items()))))
-    return tuple(found)
+            text = _script(_after_arguments(text, arguments, variables) if arguments else text)
+        result.append(Instruction(keyword, text, tuple(sorted(variables.items()))))
+    return tuple(result)
 
 
 def destinations(
@@ -113,12 +116,12 @@ def destinations(
 
 def _shells(history: Iterable[str], config: ImageConfig) -> tuple[str, ...]:
     """What stands before the texts that shells were given, the longest first."""
-    found = {"/bin/sh -c", " ".join(config.shell)}
+    prefixes = {"/bin/sh -c", " ".join(config.shell)}
     for text in history:
         match = _SHELL_ROW.match(text.partition(_NOP)[2].strip() or text)
         if match:
-            found.add(" ".join(_json(match[1]) or match[1][1:-1].split()))
-    return tuple(sorted(found - {""}, key=lambda shell: (-len(shell), shell)))
+            prefixes.add(" ".join(_json(match[1]) or match[1][1:-1].split()))
+    return tuple(sorted(prefixes - {""}, key=lambda shell: (-len(shell), shell)))
 
 
 def _row(text: str, shells: Sequence[str]) -> tuple[str, str, str]:
@@ -147,9 +150,9 @@ def _row(text: str, shells: Sequence[str]) -> tuple[str, str, str]:
     return keyword, text[shell.end() :].strip() if shell else text, text if count else ""
 
 
-def _after_arguments(text: str, given: str, variables: Mapping[str, str]) -> str:
+def _after_arguments(text: str, arguments: str, variables: Mapping[str, str]) -> str:
     """The command behind build arguments where no shell stands between them: the exec form."""
-    if text != given:
+    if text != arguments:
         return text
     at = 0
     for _ in range(MAX_ARGUMENTS):
@@ -157,8 +160,8 @@ def _after_arguments(text: str, given: str, variables: Mapping[str, str]) -> str
         if match is None:
             break
         value = variables.get(match[1], "")
-        known = value and text.startswith(f"{value} ", match.end())
-        end = match.end() + len(value) if known else text.find(" ", match.end())
+        has_value = value and text.startswith(f"{value} ", match.end())
+        end = match.end() + len(value) if has_value else text.find(" ", match.end())
         at = _match_end(_BLANKS, text, end) if end >= 0 else len(text)
     return text[at:]
 
@@ -172,12 +175,12 @@ def _script(text: str) -> str:
     return _HEREDOC.sub(r"\2 \1", text, count=1) if _HEREDOC.match(text) else text
 
 
-def _values(keyword: str, text: str, given: str) -> Iterator[tuple[str, str]]:
+def _values(keyword: str, text: str, arguments: str) -> Iterator[tuple[str, str]]:
     """The values that a row gives to variables."""
-    if keyword == "RUN" and given:
+    if keyword == "RUN" and arguments:
         # The last value ends where the command begins, which is not known of the exec form.
-        pairs = list(_assignments(given))
-        yield from pairs if text != given else pairs[:-1]
+        pairs = list(_assignments(arguments))
+        yield from pairs if text != arguments else pairs[:-1]
     elif keyword in ("ENV", "ARG"):
         first = text.partition(" ")[0]
         if "=" in first:
@@ -205,8 +208,8 @@ def _places(build: Iterable[Instruction], exists: Callable[[str], bool]) -> Iter
         elif step.keyword in ("COPY", "ADD"):
             text = step.text[_match_end(_OPTIONS, step.text) :]
             options = [(_expand(target, step.variables), sources) for sources, target in _operands(text) if target]
-            there = [o for o in options if exists(_absolute(workdir, o[0]))]
-            for target, sources in (there or options)[:1]:
+            existing = [o for o in options if exists(_absolute(workdir, o[0]))]
+            for target, sources in (existing or options)[:1]:
                 inside = target.endswith(("/", "/."))
                 yield Destination(step.keyword, _absolute(workdir, target), _names(sources), inside)
 
@@ -227,12 +230,12 @@ def _operands(text: str) -> Iterator[tuple[Sequence[str], str]]:
 
 def _names(sources: Sequence[str]) -> tuple[str, ...]:
     """Names below a destination that sources may have: the last part, and with --parents all of it."""
-    found = set[str]()
+    names = set[str]()
     for source in sources:
         path = urlsplit(source).path if re.match(r"https?://", source) else source.removeprefix("<<")
         path = posixpath.normpath(path.partition("/./")[2] or path).lstrip("/")
-        found |= {path, posixpath.basename(path)} if ".." not in path.split("/") else {posixpath.basename(path)}
-    return tuple(sorted(name for name in found if name not in ("", ".", "..") and not set(name) & set("*?[")))
+        names |= {path, posixpath.basename(path)} if ".." not in path.split("/") else {posixpath.basename(path)}
+    return tuple(sorted(name for name in names if name not in ("", ".", "..") and not set(name) & set("*?[")))
 
 
 def _absolute(workdir: str, path: str) -> str:
@@ -241,13 +244,13 @@ def _absolute(workdir: str, path: str) -> str:
 
 def _expand(text: str, variables: Iterable[tuple[str, str]]) -> str:
     """`text` with the values of its variables that are known (Dockerfile reference, "Environment replacement")."""
-    known = dict(variables)
+    values = dict(variables)
 
     def value(match: re.Match[str]) -> str:
         name, operator, word = match[1] or match[2], match[3], match[4] or ""
         if operator == "+":
-            return word if known.get(name) else ""
-        return known.get(name) or (word if operator else match[0])
+            return word if values.get(name) else ""
+        return values.get(name) or (word if operator else match[0])
 
     return _VARIABLE.sub(value, text) if "$" in text else text
 

@@ -171,12 +171,12 @@ def changes(argv: Sequence[str]) -> Iterator[Change]:
 
     The manager may stand behind words that the shell grammar knows no wrapper in: `eatmydata`, a function that retries.
     """
-    found = next((n for n, word in enumerate(argv) if _tool(word) is not None), None)
-    if found is None or posixpath.basename(argv[0]) in NON_READERS:
+    position = next((n for n, word in enumerate(argv) if _tool(word) is not None), None)
+    if position is None or posixpath.basename(argv[0]) in NON_READERS:
         return
-    tool = _tool(argv[found])
-    args = argv[found + 1 :]
-    if _PYTHONS.fullmatch(posixpath.basename(argv[found])):
+    tool = _tool(argv[position])
+    args = argv[position + 1 :]
+    if _PYTHONS.fullmatch(posixpath.basename(argv[position])):
         tool, args = _tool(args[1]) if tuple(args[:1]) == ("-m",) and len(args) > 1 else None, args[2:]
     if tool is None:
         return
@@ -197,15 +197,15 @@ def _operands(tool: _Tool, args: Iterable[str]) -> tuple[str, list[str]]:
     """The command, and what is left without options and their values; "" where a condition of the tool is not met."""
     verb, operands, flags = "" if tool.installs else "install", list[str](), set[str]()
     verbs = tool.installs | tool.removes
-    rest = list(args)
-    while rest:
-        word = rest.pop(0)
+    remaining = list(args)
+    while remaining:
+        word = remaining.pop(0)
         if word.startswith("-") and len(word) > 1:
             flags.add(word)
             if word in verbs:
                 verb = verb or word
-            elif _takes_value(tool, word) and rest:
-                value = rest.pop(0)
+            elif _takes_value(tool, word) and remaining:
+                value = remaining.pop(0)
                 if word in tool.projects:
                     operands.append(value)
         elif verb or word not in verbs | tool.scopes:

@@ -23,9 +23,9 @@ NAMES: dict[str, str] = {
     **dict.fromkeys((".wget-hsts", ".lesshst"), CACHE),
     **dict.fromkeys((".netrc", ".git-credentials", ".aws", ".gnupg"), SECRET),
     **dict.fromkeys(("id_rsa", "id_ed25519", "id_ecdsa", "id_dsa"), SECRET),
-    **{name: CACHE for left in _OF_LANGUAGES for name in left.caches},
-    **{name: SECRET for left in _OF_LANGUAGES for name in left.credentials},
-    **{name: BUILD for left in _OF_LANGUAGES for name in left.build_files},
+    **{name: CACHE for leftovers in _OF_LANGUAGES for name in leftovers.caches},
+    **{name: SECRET for leftovers in _OF_LANGUAGES for name in leftovers.credentials},
+    **{name: BUILD for leftovers in _OF_LANGUAGES for name in leftovers.build_files},
 }
 """Reason by the name of a file or directory, wherever it stands; with a directory goes all below it."""
 
@@ -85,7 +85,7 @@ PLACES: dict[str, str] = {
     **dict.fromkeys(("/root/.bashrc", "/root/.profile"), "copied from base-files"),
     "/root/.gnupg": SECRET,
     "/boot": "of a kernel, which a container has not",
-    **{path: reason for left in _OF_LANGUAGES for path, reason in left.places.items()},
+    **{path: reason for leftovers in _OF_LANGUAGES for path, reason in leftovers.places.items()},
 }
 """Reason by real path; with a directory goes all below it. An instruction that names a place below overrides these."""
 
@@ -102,7 +102,7 @@ SKELETON = frozenset(
             "/var/backups",
         ),
         *(f"/usr/local/{name}" for name in ("bin", "etc", "games", "include", "lib", "sbin", "share", "src")),
-        *(path for left in _OF_LANGUAGES for path in left.skeleton),
+        *(path for leftovers in _OF_LANGUAGES for path in leftovers.skeleton),
     }
 )
 """Directories and links that maintainer scripts make, as base-files: nothing by themselves, but looked into."""
@@ -127,14 +127,14 @@ GLOBS: tuple[tuple[str, str], ...] = (
     ("/usr/share/icons/**/icon-theme.cache", CACHE),
     ("/var/backups/**", "a backup copy"),
     ("/var/lib/*/.#*", GENERATED),
-    *(item for left in _OF_LANGUAGES for item in left.globs),
+    *(item for leftovers in _OF_LANGUAGES for item in leftovers.globs),
 )
 """Reason by glob, for /etc, /usr (less /usr/local), /var and /home; overridden like PLACES."""
 
-BUILD_SUFFIXES = tuple(suffix for left in _OF_LANGUAGES for suffix in left.build_suffixes)
+BUILD_SUFFIXES = tuple(suffix for leftovers in _OF_LANGUAGES for suffix in leftovers.build_suffixes)
 """What a build makes on the way and no program reads, where a build was made (BUILD_MARKS)."""
 
-BUILD_MARKS = frozenset(name for left in _OF_LANGUAGES for name in left.build_marks)
+BUILD_MARKS = frozenset(name for leftovers in _OF_LANGUAGES for name in leftovers.build_marks)
 """Files that tell that a directory was built in."""
 
 DEVELOPMENT: tuple[tuple[str, tuple[str, ...], str], ...] = (

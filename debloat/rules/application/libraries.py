@@ -83,7 +83,7 @@ def _is_text(entry: Entry, world: World) -> bool:
 @derived
 def _libraries(world: World) -> dict[str, tuple[str, ...]]:
     """What a library may be called: its file's name, that without a version, and that without `lib` and `.so`."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for place in PLACES:
         for path in world.rootfs.glob(f"{place}/lib*.so*"):
             file = path.rpartition("/")[2]
@@ -91,8 +91,8 @@ def _libraries(world: World) -> dict[str, tuple[str, ...]]:
             if not version or re.fullmatch(r"(?:\.\d+)+", version):
                 major = ".".join(version.split(".")[:2])
                 for name in {file, f"{stem}.so{major}", f"{stem}.so", stem, stem.removeprefix("lib")}:
-                    found.setdefault(name, []).append(path)
-    return {name: _best(name, paths) for name, paths in found.items()}
+                    by_name.setdefault(name, []).append(path)
+    return {name: _best(name, paths) for name, paths in by_name.items()}
 
 
 def _best(name: str, paths: list[str]) -> tuple[str, ...]:

@@ -106,10 +106,10 @@ class SourceMentions(Rule):
 
 
 def _paths(data: bytes, dotfile: bool) -> set[str]:
-    found = set(_PATH.findall(data))
+    literals = set(_PATH.findall(data))
     if dotfile:
-        found |= {value for value in _SETTING.findall(data) if value.startswith(b"/")}
-    return _texts(found) if len(found) <= MAX_MENTIONS else set()
+        literals |= {value for value in _SETTING.findall(data) if value.startswith(b"/")}
+    return _texts(literals) if len(literals) <= MAX_MENTIONS else set()
 
 
 def _names(data: bytes, dotfile: bool) -> set[str]:
@@ -117,12 +117,12 @@ def _names(data: bytes, dotfile: bool) -> set[str]:
         return _texts(value for value in _SETTING.findall(data) if not value.startswith(b"/"))
     if STARTS.search(data) is None:
         return set()
-    found = {*_WORD.findall(data), *(word for words in _LIST.findall(data) for word in words.split())}
-    return _texts(found)
+    literals = {*_WORD.findall(data), *(word for words in _LIST.findall(data) for word in words.split())}
+    return _texts(literals)
 
 
-def _texts(found: Iterable[bytes]) -> set[str]:
-    return {value.decode("utf-8", "surrogateescape") for value in found}
+def _texts(literals: Iterable[bytes]) -> set[str]:
+    return {value.decode("utf-8", "surrogateescape") for value in literals}
 
 
 def _passive(path: str) -> bool:
@@ -134,39 +134,39 @@ def _passive(path: str) -> bool:
 @derived
 def _programs(world: World) -> dict[str, tuple[str, bool]]:
     """The programs on PATH that a mention can mean: name -> path and whether an Essential package brought it."""
-    found: dict[str, tuple[str, bool]] = {}
+    programs: dict[str, tuple[str, bool]] = {}
     for directory in dict.fromkeys((*world.config.path, *SYSTEM_PATH)):
         for name in world.rootfs.names(directory) if world.rootfs.is_dir(directory) else ():
             entry = world.rootfs.lookup(f"{directory}/{name}")
-            if name in found or entry is None or not entry.executable:
+            if name in programs or entry is None or not entry.executable:
                 continue
             if name not in BUILD_TIME and name not in SHELLS and _interpreter().match(name) is None:
                 owners = (world.packages.get(owner) for owner in world.packages.owners(entry.path))
                 essential = any(owner is not None and owner.essential for owner in owners)
-                found[name] = (f"{directory.rstrip('/')}/{name}", essential)
-    return found
+                programs[name] = (f"{directory.rstrip('/')}/{name}", essential)
+    return programs
 
 
 @derived_by
 def _needs(world: World, owners: tuple[str, ...]) -> dict[str, str]:
     """The programs of the packages that some packages depend on by name, Essential ones left out: name -> path."""
     names = with_dependencies(world, owners) - frozenset(owners)
-    found: dict[str, str] = {}
+    programs: dict[str, str] = {}
     for word, (path, essential) in _programs(world).items():
         real = world.rootfs.resolve(path).path or path
         if not essential and not names.isdisjoint(world.packages.owners(real)):
-            found[word] = path
-    return found
+            programs[word] = path
+    return programs
 
 
 @functools.cache
 def _interpreter() -> re.Pattern[str]:
     """Interpreters and package managers of all languages, by the beginning of their names."""
-    known = languages.known()
+    records = languages.known()
     managers = {
-        re.escape(name) for language in known for name in (*language.package_managers, *language.build_programs)
+        re.escape(name) for language in records for name in (*language.package_managers, *language.build_programs)
     }
-    names = "|".join([*(language.interpreters for language in known if language.interpreters), *sorted(managers)])
+    names = "|".join([*(language.interpreters for language in records if language.interpreters), *sorted(managers)])
     return re.compile(rf"(?:{names})(?:[\d.-].*)?$")
 
 

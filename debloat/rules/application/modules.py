@@ -38,11 +38,11 @@ class Asked:
 @derived
 def asked_modules(world: World) -> tuple[Asked, ...]:
     """What was asked for, sorted by name."""
-    found = []
+    modules = []
     for language, installed in languages.installed(world):
         builder = installed.name in language.builders
-        found.append(Asked(installed, _judge(world, language, installed, builder), builder))
-    return tuple(sorted(found, key=lambda asked: (asked.request.package, asked.installed.wanted)))
+        modules.append(Asked(installed, _judge(world, language, installed, builder), builder))
+    return tuple(sorted(modules, key=lambda module: (module.request.package, module.installed.wanted)))
 
 
 class RequestedModules(Rule):
@@ -51,10 +51,10 @@ class RequestedModules(Rule):
     name: ClassVar[str] = "application.requested"
 
     def initial_wants(self, world: World) -> Iterable[Want]:
-        for asked in asked_modules(world):
-            if asked.request.purpose is Purpose.RUN:
-                for path in asked.installed.wanted:
-                    yield self.want(path, asked.request.package, asked.request.evidence)
+        for module in asked_modules(world):
+            if module.request.purpose is Purpose.RUN:
+                for path in module.installed.wanted:
+                    yield self.want(path, module.request.package, module.request.evidence)
 
 
 def dropped_modules(world: World, kept: Mapping[str, object]) -> tuple[str, ...]:
@@ -64,8 +64,8 @@ def dropped_modules(world: World, kept: Mapping[str, object]) -> tuple[str, ...]
     """
     if world.policy.level < Level.SAFE:
         return ()
-    gone = (a for a in asked_modules(world) if not a.builder and a.request.purpose is Purpose.BUILD)
-    return tuple(sorted({a.request.package for a in gone if not any(path in kept for path in a.installed.wanted)}))
+    dropped = (a for a in asked_modules(world) if not a.builder and a.request.purpose is Purpose.BUILD)
+    return tuple(sorted({a.request.package for a in dropped if not any(path in kept for path in a.installed.wanted)}))
 
 
 def _judge(world: World, language: Language, installed: Installed, builder: bool) -> Request:
@@ -105,12 +105,12 @@ def _is_used(world: World, installed: Installed, builder: bool) -> bool:
 @derived
 def _touched(world: World) -> frozenset[str]:
     """The files that recorded programs opened or ran, and the directories above them."""
-    found = set[str]()
+    paths = set[str]()
     for path in touched_files(world):
-        while path and path not in found:
-            found.add(path)
+        while path and path not in paths:
+            paths.add(path)
             path = path.rpartition("/")[0]
-    return frozenset(found)
+    return frozenset(paths)
 
 
 RULES: tuple[Rule, ...] = (RequestedModules(),)

@@ -103,34 +103,34 @@ def payload(world: World, name: str) -> Iterator[str]:
 def _modules_beside(world: World, name: str) -> tuple[re.Pattern[str], ...]:
     """What matches the modules of a package that holds other things as well, and is no library by its name."""
     bare = name.partition(":")[0]
-    found = []
+    patterns = []
     for modules, libraries in LIBRARIES:
         inside = [modules.fullmatch(entry.path) is not None for entry in _files(world, name)]
         if libraries.fullmatch(bare) is None and any(inside) and not all(inside):
-            found.append(modules)
-    return tuple(found)
+            patterns.append(modules)
+    return tuple(patterns)
 
 
 def parts(world: World, name: str) -> tuple[str, ...]:
     """A package and the packages that hold its code or data, sorted."""
     first = world.packages.get(name)
-    found = {name}
-    seen, todo = {name}, [name]
+    names = {name}
+    visited, todo = {name}, [name]
     while todo:
         package = world.packages.get(todo.pop())
         for bare in (bare for group in (package.depends if package else ()) for bare in group):
             for provider in world.packages.providers(bare):
                 other = world.packages.get(provider)
-                if provider in seen or other is None or other.essential or provider in _common(world):
+                if provider in visited or other is None or other.essential or provider in _common(world):
                     continue
-                seen.add(provider)
-                own = first is not None and other.source == first.source
-                if own or is_metapackage(world, provider) or _is_data(world, provider):
-                    found.add(provider)
+                visited.add(provider)
+                same_source = first is not None and other.source == first.source
+                if same_source or is_metapackage(world, provider) or _is_data(world, provider):
+                    names.add(provider)
                     todo.append(provider)
                 elif _is_library(world, provider):
                     todo.append(provider)
-    return tuple(sorted(found))
+    return tuple(sorted(names))
 
 
 def _files(world: World, name: str) -> Iterator[Entry]:

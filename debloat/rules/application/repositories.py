@@ -1,6 +1,6 @@
 """Repositories in the application, where the program that reads them is kept.
 
-What a checkout brings along is a leftover of the build (rules/leftovers.py), unless the application asks it for its
+What a checkout brings along is a leftover of the build (`leftovers.py`), unless the application asks it for its
 version, or its contents are under version control themselves: a wiki, notes, configuration.
 """
 
@@ -28,22 +28,22 @@ class Repositories(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         for path in _repositories(world).get(entry.path, ()):
-            below = (found.path for found in world.rootfs.walk(path)) if world.rootfs.is_dir(path) else ()
-            for found in (p for p in (path, *below) if not TEMPLATES.fullmatch(p)):
-                yield Want(found, self.name, entry.path, f"of {path}, which it reads", follow=False)
+            below = (child.path for child in world.rootfs.walk(path)) if world.rootfs.is_dir(path) else ()
+            for member in (p for p in (path, *below) if not TEMPLATES.fullmatch(p)):
+                yield Want(member, self.name, entry.path, f"of {path}, which it reads", follow=False)
 
 
 @derived
 def _repositories(world: World) -> Mapping[str, tuple[str, ...]]:
     """The real path of each program, with the data in directories of the application that is for it."""
-    left = [p for p in survey(world).leftovers if is_application(world, p.rpartition("/")[0])]
-    found = {}
+    leftovers = [p for p in survey(world).leftovers if is_application(world, p.rpartition("/")[0])]
+    by_program = {}
     for program, names in READERS.items():
         path = on_path(world, program)
         real = world.rootfs.resolve(path).path if path is not None else None
         if real is not None:
-            found[real] = tuple(sorted(p for p in left if p.rpartition("/")[2] in names))
-    return found
+            by_program[real] = tuple(sorted(p for p in leftovers if p.rpartition("/")[2] in names))
+    return by_program
 
 
 RULES: tuple[Rule, ...] = (Repositories(),)

@@ -65,16 +65,16 @@ class Request:
 def requests(world: World) -> Mapping[str, Request]:
     """The requests by dpkg name, sorted."""
     chosen = dict(world.policy.packages)
-    found: dict[str, Request] = {}
-    for name, shown in asked_packages(world).items():
+    by_name: dict[str, Request] = {}
+    for name, reason in asked_packages(world).items():
         for real in _behind(world, name):
-            if real not in found:
-                found[real] = _judge(world, real, shown)
+            if real not in by_name:
+                by_name[real] = _judge(world, real, reason)
     for bare, purpose in sorted(chosen.items()):
         for name in world.packages.providers(bare):
             for real in _behind(world, name):
-                found[real] = Request(real, Purpose(purpose), f'[packages] says "{Purpose(purpose)}" of {bare}')
-    return dict(sorted(found.items()))
+                by_name[real] = Request(real, Purpose(purpose), f'[packages] says "{Purpose(purpose)}" of {bare}')
+    return dict(sorted(by_name.items()))
 
 
 @derived
@@ -96,19 +96,19 @@ def dropped_requests(world: World, shares: Iterable[PackageShare]) -> tuple[str,
     """
     if world.policy.level < Level.SAFE:
         return ()
-    asked = requests(world)
-    gone = (world.packages.get(share.name) for share in shares if share.state == "gone" and share.name in asked)
-    kept = (p for p in gone if p is not None and not _is_for_builds(p, programs_of(world, p.name)))
-    return tuple(sorted({package.package for package in kept}))
+    requested = requests(world)
+    dropped = (world.packages.get(share.name) for share in shares if share.state == "gone" and share.name in requested)
+    for_users = (p for p in dropped if p is not None and not _is_for_builds(p, programs_of(world, p.name)))
+    return tuple(sorted({package.package for package in for_users}))
 
 
 def programs_of(world: World, name: str) -> dict[str, str]:
     """The programs of a package: name -> path, links included."""
-    found = {}
+    programs = {}
     for path in world.packages.files(name):
         if path.startswith(PROGRAM_DIRECTORIES) and (entry := world.rootfs.lookup(path)) and entry.executable:
-            found[posixpath.basename(path)] = path
-    return found
+            programs[posixpath.basename(path)] = path
+    return programs
 
 
 def is_metapackage(world: World, name: str) -> bool:
@@ -119,23 +119,23 @@ def is_metapackage(world: World, name: str) -> bool:
 
 def _behind(world: World, name: str) -> tuple[str, ...]:
     """A package, or what a metapackage depends on."""
-    found: list[str] = []
-    seen, todo = {name}, [name]
+    names: list[str] = []
+    visited, todo = {name}, [name]
     while todo:
-        here = todo.pop()
-        if not is_metapackage(world, here):
-            found.append(here)
+        current = todo.pop()
+        if not is_metapackage(world, current):
+            names.append(current)
             continue
-        package = world.packages.get(here)
+        package = world.packages.get(current)
         for bare in (bare for group in (package.depends if package else ()) for bare in group):
             for provider in world.packages.providers(bare):
-                if provider not in seen:
-                    seen.add(provider)
+                if provider not in visited:
+                    visited.add(provider)
                     todo.append(provider)
-    return tuple(sorted(found))
+    return tuple(sorted(names))
 
 
-def _judge(world: World, name: str, shown: str) -> Request:
+def _judge(world: World, name: str, reason: str) -> Request:
     package = world.packages.get(name)
     if is_toolbox(world):
         return Request(name, Purpose.RUN, "asked for in an image whose command is a bare shell")
@@ -146,14 +146,14 @@ def _judge(world: World, name: str, shown: str) -> Request:
         return Request(name, Purpose.BUILD, "a package for builds, and nothing of it was used while recorded")
     if (used := _used_in_builds(world).get(name)) is not None:
         return Request(name, Purpose.BUILD, f"{used}, and nothing of it was used while recorded")
-    return Request(name, Purpose.RUN, f"asked for {shown}")
+    return Request(name, Purpose.RUN, f"asked for {reason}")
 
 
-def _is_for_builds(package: Package, own: Mapping[str, str]) -> bool:
+def _is_for_builds(package: Package, programs: Mapping[str, str]) -> bool:
     section = package.section.rpartition("/")[2]
     if BUILDERS.fullmatch(package.package) or section in BUILD_SECTIONS:
         return True
-    return BUILD_TIME.issuperset(own) if own else section == "doc"
+    return BUILD_TIME.issuperset(programs) if programs else section == "doc"
 
 
 @derived
@@ -172,24 +172,24 @@ def _touched(world: World) -> frozenset[str]:
 @derived
 def touched_files(world: World) -> frozenset[str]:
     """Real paths of the image's files that a recorded program opened or ran, without documentation."""
-    found = set[str]()
+    paths = set[str]()
     for path in {a.path for a in world.trace.accesses if a.op in (Op.OPEN, Op.EXEC)}:
         real = world.rootfs.resolve(path).path
         if real is not None and not is_outside_image(real) and not is_documentation(real):
             entry = world.rootfs.get(real)
             if entry is not None and not entry.is_dir:
-                found.add(real)
-    return frozenset(found)
+                paths.add(real)
+    return frozenset(paths)
 
 
 @derived
 def _used_in_builds(world: World) -> Mapping[str, str]:
     """The packages of which a RUN instruction runs a program: dpkg name -> what it runs, for people."""
-    found: dict[str, str] = {}
-    for path, shown in ran_in_builds(world).items():
+    by_package: dict[str, str] = {}
+    for path, description in ran_in_builds(world).items():
         for owner in world.packages.owners(path):
-            found.setdefault(owner, shown)
-    return found
+            by_package.setdefault(owner, description)
+    return by_package
 
 
 @derived
@@ -198,17 +198,17 @@ def ran_in_builds(world: World) -> Mapping[str, str]:
 
     A program in sbin configures its package: `update-ca-certificates` and `a2enmod` make it ready for service.
     """
-    found: dict[str, str] = {}
-    made = build(world)
-    for run in made.runs:
+    by_path: dict[str, str] = {}
+    image_build = build(world)
+    for run in image_build.runs:
         for program, *arguments in run.commands:
             path = on_path(world, program) if NO_USE.isdisjoint(arguments) else None
             if path is None or "/sbin/" in path:
                 continue
-            shown = f"{_excerpt(made.instructions[run.number].text)} runs {posixpath.basename(program)}"
-            found.setdefault(path, shown)
-            found.setdefault(world.rootfs.resolve(path).path or path, shown)
-    return found
+            description = f"{_excerpt(image_build.instructions[run.number].text)} runs {posixpath.basename(program)}"
+            by_path.setdefault(path, description)
+            by_path.setdefault(world.rootfs.resolve(path).path or path, description)
+    return by_path
 
 
 def _excerpt(text: str, limit: int = 60) -> str:

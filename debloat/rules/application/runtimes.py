@@ -51,8 +51,8 @@ class Runtime:
 def runtimes(world: World) -> tuple[Runtime, ...]:
     """The runtimes in the image that no package brought, sorted by prefix."""
     likely = (path for path in world.rootfs.named(*_LANDMARKS) if _ANY.fullmatch(path))
-    found = {runtime for path in likely if not world.packages.owners(path) for runtime in _at(world, path)}
-    return tuple(sorted(found, key=lambda runtime: (runtime.prefix, runtime.name, runtime.parts)))
+    present = {runtime for path in likely if not world.packages.owners(path) for runtime in _at(world, path)}
+    return tuple(sorted(present, key=lambda runtime: (runtime.prefix, runtime.name, runtime.parts)))
 
 
 def _at(world: World, path: str) -> Iterator[Runtime]:

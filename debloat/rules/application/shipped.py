@@ -45,18 +45,18 @@ def shipped(world: World) -> Mapping[str, str]:
     foreign = {name: why for name in database.names() if (why := _foreign(database, name, local))}
     if not foreign:
         return {}
-    asked = {*asked_packages(world), *(name for bare in local for name in database.providers(bare))}
-    todo = [name for name in foreign if name in asked or name in _used(world)]
-    found: set[str] = set()
+    requested = {*asked_packages(world), *(name for bare in local for name in database.providers(bare))}
+    todo = [name for name in foreign if name in requested or name in _used(world)]
+    names: set[str] = set()
     while todo:
         name = todo.pop()
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         package = database.get(name)
         bares = {bare for group in (package.depends if package else ()) for bare in group}
-        todo += [other for bare in bares for other in database.providers(bare) if other in foreign]
-    return {name: foreign[name] for name in sorted(found)}
+        todo += [provider for bare in bares for provider in database.providers(bare) if provider in foreign]
+    return {name: foreign[name] for name in sorted(names)}
 
 
 @derived

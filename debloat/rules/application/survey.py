@@ -2,7 +2,7 @@
 
 Ownership by dpkg tells application from distribution; the layer history tells what COPY, ADD and WORKDIR named.
 Three kinds of files follow no package, and are kept only when touched or reached: leftovers and generated files
-(rules/leftovers.py), runtimes built from source (rules/runtimes.py), and packages of pip, npm and gem, which the
+(`leftovers.py`), runtimes built from source (`runtimes.py`), and packages of pip, npm and gem, which the
 rules of their languages reach as units. What lies unowned below a package's own directory, such as a database
 cluster or a site's configuration, is that package's data and stays when the package has anything that stays.
 """
@@ -64,7 +64,7 @@ class Survey:
 
     `files`: the application, path -> why. `data`: the first unowned path below a directory of a package -> the
     others there. `followers`: package name -> first paths of such data, and its changed configuration files.
-    `leftovers`: what was taken for none of these, or the directory above it -> why (rules/leftovers.py).
+    `leftovers`: what was taken for none of these, or the directory above it -> why (`leftovers.py`).
     """
 
     files: Mapping[str, str]
@@ -75,8 +75,8 @@ class Survey:
 
 def leftover_reason(world: World, path: str) -> str:
     """Why a real path that no package brought is not the application's, such as `a cache`; "" where it may be."""
-    known = survey(world).leftovers
-    return next((known[p] for p in (path, *_parents(path)) if p in known), "")
+    reasons = survey(world).leftovers
+    return next((reasons[p] for p in (path, *_parents(path)) if p in reasons), "")
 
 
 def application(world: World) -> Mapping[str, str]:
@@ -132,13 +132,13 @@ class PackageData(Rule):
     name: ClassVar[str] = "application.data"
 
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
-        found = survey(world)
-        for path in found.data.get(entry.path, ()):
+        surveyed = survey(world)
+        for path in surveyed.data.get(entry.path, ()):
             yield self.want(path, entry.path, "lies beside it in a directory of the same package")
-        if entry.is_dir or is_documentation(entry.path) or not found.followers:
+        if entry.is_dir or is_documentation(entry.path) or not surveyed.followers:
             return
         for name in world.packages.owners(entry.path):
-            for path in found.followers.get(name, ()):
+            for path in surveyed.followers.get(name, ()):
                 if path != entry.path:
                     yield self.want(path, entry.path, f"the image's own data and configuration for {name}")
 
@@ -185,12 +185,13 @@ class _Walk:
         self._without_database = release and not world.packages.names()
 
     def _testers(self, world: World) -> dict[str, tuple[Callable[[str], bool], ...]]:
-        found: dict[str, tuple[Callable[[str], bool], ...]] = {}
+        testers: dict[str, tuple[Callable[[str], bool], ...]] = {}
         for runtime in runtimes(world):
-            found[runtime.prefix] = (*found.get(runtime.prefix, ()), runtime.tester())
-        return found
+            testers[runtime.prefix] = (*testers.get(runtime.prefix, ()), runtime.tester())
+        return testers
 
     def run(self) -> None:
+        """Visit each directory that may hold something of the application or leftovers, from the root down."""
         stack: list[tuple[str, _Context, tuple[Callable[[str], bool], ...]]] = [("/", _Context(), ())]
         while stack:
             directory, context, parts = stack.pop()
@@ -362,10 +363,10 @@ def _replaced(world: World, places: Iterable[Destination]) -> dict[str, str]:
             common = _is_common(path, world.packages.owners(path))
             entry = world.rootfs.get(path)
             below = () if common or place.instruction == "WORKDIR" else world.rootfs.walk(path)
-            for found in (*((entry,) if entry is not None else ()), *below):
-                if found.is_file and size < MAX_COMPARED_BYTES and world.packages.owners(found.path):
-                    size += found.size
-                    candidates[found.path] = str(place)
+            for file in (*((entry,) if entry is not None else ()), *below):
+                if file.is_file and size < MAX_COMPARED_BYTES and world.packages.owners(file.path):
+                    size += file.size
+                    candidates[file.path] = str(place)
     world.rootfs.fetch(candidates)
     return {path: why for path, why in candidates.items() if world.packages.modified(path)}
 

@@ -133,6 +133,7 @@ class Trigger:
         self._fullmatch: Callable[[str], re.Match[str] | None] | None = None
 
     def match(self, path: str) -> tuple[str, ...] | None:
+        """What the wildcards stand for in a path; None where it does not match."""
         if self._fullmatch is None:
             capturing = glob_text(self._glob).replace("[^/]*", "([^/]*)")
             self._fullmatch = re.compile(capturing, re.DOTALL).fullmatch
@@ -209,10 +210,10 @@ class Members:
     def conditions(self, family: Family, world: World, multiarchs: tuple[str, ...]) -> bool:
         """Whether the conditions hold that depend on the image, and of the kept file on its platforms only."""
         key = (family.name, multiarchs)
-        known = self._conditions.get(key)
-        if known is None:
-            known = self._conditions[key] = self._hold(family, world, multiarchs)
-        return known
+        holds = self._conditions.get(key)
+        if holds is None:
+            holds = self._conditions[key] = self._hold(family, world, multiarchs)
+        return holds
 
     def _hold(self, family: Family, world: World, multiarchs: tuple[str, ...]) -> bool:
         env, bound = world.config.env, {"multiarch": multiarchs}
@@ -236,16 +237,16 @@ class Members:
         patterns = tuple(p for glob in family.keep for p in self._patterns(glob, bound))
         key = (family.name, patterns)
         if key not in self._expanded:
-            found = {path for pattern in patterns for path in self._matching(pattern)}
+            paths = {path for pattern in patterns for path in self._matching(pattern)}
             dropped = matcher(p for glob in family.less for p in self._patterns(glob, bound))
-            self._expanded[key] = tuple(sorted(path for path in found if not dropped(path)))
+            self._expanded[key] = tuple(sorted(path for path in paths if not dropped(path)))
         return self._expanded[key]
 
-    def first(self, family: Family, found: tuple[str, ...]) -> str:
+    def first(self, family: Family, members: tuple[str, ...]) -> str:
         """The first of a family's members that is a trigger of it, "" where none is."""
-        key = (family.name, found)
+        key = (family.name, members)
         if key not in self._first:
-            paths = (p for p in found if any(f.name == family.name for f, _ in self.index.match(canonical(p))))
+            paths = (p for p in members if any(f.name == family.name for f, _ in self.index.match(canonical(p))))
             get = self._rootfs.get
             ahead = (p for p in paths if (e := get(p)) and not e.is_dir and not _excluded(family, p))
             self._first[key] = next(ahead, "")
@@ -280,8 +281,8 @@ def members_of(world: World, family: Family, kept: Iterable[str]) -> tuple[bool,
     """Whether one of the kept files is a trigger of a family, its conditions aside; the members that it would have."""
     members = _members(world)
     for path in kept:
-        for found, groups in members.index.match(canonical(path)):
-            if found is family and not _excluded(family, path):
+        for triggered, groups in members.index.match(canonical(path)):
+            if triggered is family and not _excluded(family, path):
                 return True, members.of(family, members.multiarchs, path.rpartition("/")[0], groups)
     return False, ()
 
@@ -360,8 +361,8 @@ class Families(Rule):
                 continue
             if not _names(entry, world.rootfs, family.contains, CONTAINS):
                 continue
-            found = members.of(family, multiarchs, entry.path.rpartition("/")[0], groups)
-            for path in _from(entry.path, found, family, world):
+            paths = members.of(family, multiarchs, entry.path.rpartition("/")[0], groups)
+            for path in _from(entry.path, paths, family, world):
                 yield _want(path, family, entry.path, world.rootfs)
 
 
@@ -370,16 +371,16 @@ def _want(path: str, family: Family, source: str, rootfs: Rootfs) -> Want:
     return Want(path, f"family.{family.name}", source, family.why, follow=rootfs.resolve(path).path is not None)
 
 
-def _from(path: str, found: tuple[str, ...], family: Family, world: World) -> tuple[str, ...]:
+def _from(path: str, members: tuple[str, ...], family: Family, world: World) -> tuple[str, ...]:
     """What one trigger asks for.
 
     A member that is a trigger too asks for the first such member only, and that one for all: a thousand time
     zones would otherwise each ask for a thousand.
     """
-    if path not in found:
-        return found
-    first = _members(world).first(family, found) or path
-    return found if path == first else (first,)
+    if path not in members:
+        return members
+    first = _members(world).first(family, members) or path
+    return members if path == first else (first,)
 
 
 def _excluded(family: Family, path: str) -> bool:

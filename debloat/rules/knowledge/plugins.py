@@ -64,7 +64,9 @@ STORES = re.compile(
 PROGRAMS = re.compile(r".*/s?bin")
 """Programs are run by their names; interpreters list the directory of a script to look for modules."""
 
-IMPORTED = re.compile("|".join(found.importer.libraries for found in languages.known() if found.importer) or NEVER)
+IMPORTED = re.compile(
+    "|".join(language.importer.libraries for language in languages.known() if language.importer) or NEVER
+)
 """Names of libraries that only the importer of a language opens: who imports them is known to its rules."""
 
 LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
@@ -84,6 +86,7 @@ class PluginUse:
 
     @property
     def directory(self) -> str:
+        """The directory that the file was chosen from."""
         return self.path.rpartition("/")[0] or "/"
 
 
@@ -115,9 +118,9 @@ class PluginDirectories(Rule):
             if child.is_dir or unwanted(child.path):
                 continue
             for owner in world.packages.owners(child.path) or ("",):
-                found = first.get((owner, suffix_of(child.name))) or first.get((owner, None))
-                if found is not None and found.path != child.path:
-                    yield self.want(child.path, found.path, f"{found.how}; from the same directory and package")
+                use = first.get((owner, suffix_of(child.name))) or first.get((owner, None))
+                if use is not None and use.path != child.path:
+                    yield self.want(child.path, use.path, f"{use.how}; from the same directory and package")
 
 
 class PrivateDirectories(Rule):
@@ -186,25 +189,25 @@ def _names(text: bytes, directory: str) -> bool:
 def _plugin_dirs_by_package(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
     sources = {name: source for source, names in _sources(world).items() for name in names}
-    known, unwanted = chosen(world), left_out(world)
-    found: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    in_family, unwanted = chosen(world), left_out(world)
+    by_source: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     # What a family knows of a directory, it knows of all of it.
     decided = set[str]()
     for name, source in sources.items():
         for path in world.packages.files(name):
             if path.startswith(("/usr/lib/", "/lib/")) and LIBRARY.fullmatch(path):
                 entry, directory = world.rootfs.get(path), path.rpartition("/")[0]
-                if known(path) or unwanted(path):
+                if in_family(path) or unwanted(path):
                     decided.add(directory)
                 elif entry is not None and entry.is_file and _may_hold_plugins(directory, world):
-                    found[source][directory].append(entry)
+                    by_source[source][directory].append(entry)
     small = {
         source: tuple(
             (directory, tuple(e.path for e in entries))
             for directory, entries in sorted(directories.items())
             if directory not in decided and sum(e.size for e in entries) <= MAX_PRIVATE_BYTES
         )
-        for source, directories in found.items()
+        for source, directories in by_source.items()
     }
     return {name: small[source] for name, source in sources.items() if source in small}
 
@@ -281,12 +284,12 @@ def _may_hold_plugins(directory: str, world: World) -> bool:
 @derived
 def _loader_directories(world: World) -> frozenset[str]:
     """Real directories that ld.so searches beyond its defaults (ld.so(8), ldconfig(8)); /etc/ld.so.conf includes."""
-    found = set()
+    directories = set()
     for path in ("/etc/ld.so.conf", *world.rootfs.glob("/etc/ld.so.conf.d/*.conf")):
         for line in world.rootfs.text(path).splitlines():
-            found.add(line.partition("#")[0].strip())
-    found.update(world.config.env.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":"))
-    real = {world.rootfs.resolve(directory).path for directory in found if directory.startswith("/")}
+            directories.add(line.partition("#")[0].strip())
+    directories.update(world.config.env.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":"))
+    real = {world.rootfs.resolve(directory).path for directory in directories if directory.startswith("/")}
     return frozenset(path for path in real if path)
 
 
@@ -309,17 +312,17 @@ def siblings(owner: str, world: World) -> tuple[str, ...]:
 
 def companions(owner: str, world: World) -> tuple[str, ...]:
     """The packages that may have modules in another's private directories: its siblings, and what was asked for."""
-    asked = asked_packages(world)
-    return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in asked if name != owner))))
+    requested = asked_packages(world)
+    return tuple(dict.fromkeys((*siblings(owner, world), *(name for name in requested if name != owner))))
 
 
 @derived
 def _sources(world: World) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    by_source: dict[str, list[str]] = defaultdict(list)
     for name in world.packages.names():
         if (package := world.packages.get(name)) is not None:
-            found[package.source].append(name)
-    return {source: tuple(names) for source, names in found.items()}
+            by_source[package.source].append(name)
+    return {source: tuple(names) for source, names in by_source.items()}
 
 
 def _private_files(program: str, owner: str, holder: str, world: World) -> Iterator[Entry]:
@@ -346,10 +349,10 @@ def needs_optional_interpreter(entry: Entry, owner: str, world: World) -> bool:
     """
     if not entry.executable:
         return False
-    found = shebang(world.rootfs.read(entry.path, 256))
-    if found is None or found[0].rpartition("/")[2] in SHELLS:
+    line = shebang(world.rootfs.read(entry.path, 256))
+    if line is None or line[0].rpartition("/")[2] in SHELLS:
         return False
-    path = world.rootfs.resolve(found[0]).path
+    path = world.rootfs.resolve(line[0]).path
     owners = world.packages.owners(path) if path is not None else ()
     return bool(owners) and with_dependencies(world, (owner,)).isdisjoint(owners)
 
@@ -359,11 +362,11 @@ def _within_limit(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:
     directories: dict[str, list[Entry]] = defaultdict(list)
     for entry in files:
         directories[entry.path.rpartition("/")[0]].append(entry)
-    sizes = {directory: sum(entry.size for entry in found) for directory, found in directories.items()}
-    left = most if sum(sizes.values()) <= most else MAX_BYTES_OF_LARGER
+    sizes = {directory: sum(entry.size for entry in entries) for directory, entries in directories.items()}
+    remaining = most if sum(sizes.values()) <= most else MAX_BYTES_OF_LARGER
     for directory in sorted(sizes, key=lambda directory: (sizes[directory], directory)):
-        left -= sizes[directory]
-        if left < 0:
+        remaining -= sizes[directory]
+        if remaining < 0:
             return
         yield from directories[directory]
 

@@ -79,12 +79,12 @@ OTHER_LANGUAGES = re.compile(
 
 def _interpreter_runs(entry: Entry, source: str, world: World) -> bool:
     """Whether a program needs no interpreter, a shell, or one from another source that runs in this image anyway."""
-    found = shebang(world.rootfs.read(entry.path, 256))
-    if found is None:
+    line = shebang(world.rootfs.read(entry.path, 256))
+    if line is None:
         return True
-    interpreter: str | None = found[0]
-    if found[0].rpartition("/")[2] == "env":
-        words = [word for word in found[1].split() if not word.startswith("-")]
+    interpreter: str | None = line[0]
+    if line[0].rpartition("/")[2] == "env":
+        words = [word for word in line[1].split() if not word.startswith("-")]
         interpreter = on_path(world, words[0]) if words else None
     if interpreter is not None and interpreter.rpartition("/")[2] in SHELLS:
         called = {match.decode() for match in OTHER_LANGUAGES.findall(world.rootfs.read(entry.path))}
@@ -116,13 +116,13 @@ class StateDirectories(Rule):
 
 @derived
 def _state_directories(world: World) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    by_package: dict[str, tuple[str, ...]] = {}
     for owner in world.packages.names():
         below = (path for path in world.packages.files(owner) if path.startswith("/var/"))
         own = (path for path in below if not SHARED_DIRECTORY.fullmatch(path) and not STORES.fullmatch(path))
         if directories := tuple(path for path in own if (e := world.rootfs.get(path)) is not None and e.is_dir):
-            found[owner] = directories
-    return found
+            by_package[owner] = directories
+    return by_package
 
 
 RULES: tuple[Rule, ...] = (Tools(), StateDirectories())

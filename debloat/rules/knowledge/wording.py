@@ -32,10 +32,10 @@ def environment(world: World) -> dict[str, tuple[str, ...]]:
 
 def _locale_names(text: str) -> set[str]:
     """Directories in which glibc looks for a locale and its messages (setlocale(3), codeset normalised)."""
-    found = re.fullmatch(r"([A-Za-z]{2,3})(_[A-Z]{2})?(\.[\w-]+)?(@\w+)?", text)
-    if found is None:
+    match = re.fullmatch(r"([A-Za-z]{2,3})(_[A-Z]{2})?(\.[\w-]+)?(@\w+)?", text)
+    if match is None:
         return set()
-    language, territory, codeset, modifier = (part or "" for part in found.groups())
+    language, territory, codeset, modifier = (part or "" for part in match.groups())
     plain = "." + re.sub(r"[^a-z0-9]", "", codeset.lower()) if codeset else ""
     lands, sets, mods = {territory, ""}, {codeset, plain, ""}, {modifier, ""}
     return {language + land + name + mod for land in lands for name in sets for mod in mods}
@@ -43,8 +43,8 @@ def _locale_names(text: str) -> set[str]:
 
 def says(world: World, patterns: Iterable[re.Pattern[str]], paths: Iterable[str]) -> bool:
     """Whether a word of the image's configuration, or a line of one of the files, matches one of the patterns."""
-    asked = tuple(patterns)
-    return any(pattern.search(line) for line in _lines(world, paths) for pattern in asked)
+    expressions = tuple(patterns)
+    return any(pattern.search(line) for line in _lines(world, paths) for pattern in expressions)
 
 
 def _lines(world: World, paths: Iterable[str]) -> Iterator[str]:

@@ -45,10 +45,10 @@ def installed(world: World) -> Iterator[tuple[Language, Installed]]:
     """What was installed by name with the package managers of all languages, and the language of each."""
     for module, language in zip(_records(), known(), strict=True):
         if language.requested:
-            found = importlib.import_module(f"{module.rpartition('.')[0]}.{language.requested}")
-            yield from ((language, package) for package in found.installed(world))
+            requested = importlib.import_module(f"{module.rpartition('.')[0]}.{language.requested}")
+            yield from ((language, package) for package in requested.installed(world))
 
 
 def _records() -> list[str]:
-    found = sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
-    return [f"{__name__}.{module.name}{'.language' * module.ispkg}" for module in found]
+    modules = sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
+    return [f"{__name__}.{module.name}{'.language' * module.ispkg}" for module in modules]

@@ -100,19 +100,19 @@ def sweeps(accesses: Iterable[Access], rootfs: Rootfs) -> tuple[Sweep, ...]:
     groups: dict[tuple[str, str], list[Access]] = defaultdict(list)
     for access in accesses:
         groups[access.probe, access.program].append(access)
-    found = []
+    result = []
     for (probe, program), group in groups.items():
         listed = {path for a in group if a.op is Op.LIST and (path := rootfs.resolve(a.path).path) and _own(path)}
         trees = [tree for tree in _trees(listed) if _names(tree, rootfs) >= MIN_NAMES]
         if not trees:
             continue
         opened, examined = _touched(group, rootfs)
-        found += [
+        result += [
             Sweep(probe, program, min(tree, key=len), frozenset(tree))
             for tree in trees
             if _is_sweep(tree, rootfs, opened, examined)
         ]
-    return tuple(sorted(found, key=lambda s: (s.probe, s.program, s.root)))
+    return tuple(sorted(result, key=lambda s: (s.probe, s.program, s.root)))
 
 
 def _own(path: str) -> bool:

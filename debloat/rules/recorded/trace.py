@@ -4,7 +4,7 @@ A path that was found stays, with the links on the way. A path that was missing 
 what made it fail, so that the lookup fails in the same way; where the program was about to create it, the directory
 it lands in stays. A directory that was listed keeps its names when it is the application's: a program that lists its
 own data reads the names. In the distribution's directories names are kept by other uses only, and what a sweep
-(rules/sweeps.py) touched is not kept at all.
+(`sweeps.py`) touched is not kept at all.
 """
 
 from __future__ import annotations
@@ -89,18 +89,22 @@ def _uses(
 ) -> Iterator[tuple[str, bool, str]]:
     """What an access asks for: a path, whether its last link is followed, a word on the use."""
     rootfs, follow = world.rootfs, access.follows
-    found = rootfs.resolve(access.path, follow=follow)
-    if found.path is None or is_outside_image(found.path):
-        yield from _missing(access, rootfs, found.links, found.broken)
+    resolution = rootfs.resolve(access.path, follow=follow)
+    if resolution.path is None or is_outside_image(resolution.path):
+        yield from _missing(access, rootfs, resolution.links, resolution.broken)
         return
     for sweep in swept.get((access.probe, access.program), ()):
-        if sweep.covers(found.path) and (access.op in NON_READING_OPS or _is_dir(rootfs, found.path)):
+        if sweep.covers(resolution.path) and (access.op in NON_READING_OPS or _is_dir(rootfs, resolution.path)):
             return
     yield access.path, follow, str(access.op)
     if "/.." in access.path:
         yield from ((prefix, True, "passed") for prefix in _passed(access.path))
-    if access.op is Op.LIST and _reads_names(world, found.path) and not _own_directory(access.program, found.path):
-        for child in rootfs.children(found.path):
+    if (
+        access.op is Op.LIST
+        and _reads_names(world, resolution.path)
+        and not _own_directory(access.program, resolution.path)
+    ):
+        for child in rootfs.children(resolution.path):
             yield child.path, False, "listed"
 
 

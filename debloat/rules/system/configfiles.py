@@ -115,9 +115,9 @@ class ConfigNames(Rule):
         else:
             words = itertools.chain(commands(lines), shell_lines(text))
         for word, number in {word: number for number, word in words}.items():
-            found = on_path(world, word)
-            if found is not None and found.rpartition("/")[2] not in BUILD_TIME:
-                yield self.want(found, entry.path, f"{word}, line {number}")
+            program = on_path(world, word)
+            if program is not None and program.rpartition("/")[2] not in BUILD_TIME:
+                yield self.want(program, entry.path, f"{word}, line {number}")
 
 
 class Jobs(Rule):
@@ -239,10 +239,10 @@ def _may_follow(path: str, world: World) -> bool:
 @derived
 def _own_files(world: World) -> frozenset[str]:
     """Real paths of the image's own files: the application's, and the data and changed configuration of packages."""
-    found = survey(world)
-    data = (path for first, others in found.data.items() for path in (first, *others))
-    followers = (path for paths in found.followers.values() for path in paths)
-    return frozenset((*found.files, *data, *followers))
+    surveyed = survey(world)
+    data = (path for first, others in surveyed.data.items() for path in (first, *others))
+    followers = (path for paths in surveyed.followers.values() for path in paths)
+    return frozenset((*surveyed.files, *data, *followers))
 
 
 RULES: tuple[Rule, ...] = (ConfigNames(), Jobs())

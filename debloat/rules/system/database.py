@@ -65,11 +65,11 @@ def _anchor(database: Database, name: str) -> str:
 
 @derived
 def _by_anchor(world: World) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    by_anchor: dict[str, list[str]] = {}
     if isinstance(world.packages, Database):
         for name in world.packages.records:
-            found.setdefault(_anchor(world.packages, name), []).append(name)
-    return found
+            by_anchor.setdefault(_anchor(world.packages, name), []).append(name)
+    return by_anchor
 
 
 RULES: tuple[Rule, ...] = (DebianDatabase(),)

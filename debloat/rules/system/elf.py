@@ -79,10 +79,10 @@ class Needed(Rule):
     level = Level.EXACT
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        found = object_of(entry, world)
-        for name in needs(found.facts) if found else ():
-            assert found is not None
-            for path in search(loader_of(world), found.facts, name, found.origin).paths:
+        elf_object = object_of(entry, world)
+        for name in needs(elf_object.facts) if elf_object else ():
+            assert elf_object is not None
+            for path in search(loader_of(world), elf_object.facts, name, elf_object.origin).paths:
                 yield self.want(path, entry.path, name)
 
 
@@ -97,15 +97,15 @@ class Inherited(Rule):
     level = Level.EXACT
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        found = object_of(entry, world)
-        if found is None:
+        elf_object = object_of(entry, world)
+        if elf_object is None:
             return
         loader = loader_of(world)
-        directories = rpath_directories(loader, found.facts, found.origin)
+        directories = rpath_directories(loader, elf_object.facts, elf_object.origin)
         if directories:
-            yield from self._below(found, loader, directories, False)
-        if loader.library_path and found.facts.interpreter and _raises_privileges(entry):
-            yield from self._below(found, loader, directories, True)
+            yield from self._below(elf_object, loader, directories, False)
+        if loader.library_path and elf_object.facts.interpreter and _raises_privileges(entry):
+            yield from self._below(elf_object, loader, directories, True)
 
     def _below(self, top: Object, loader: Loader, inherited: tuple[Place, ...], secure: bool) -> Iterator[Want]:
         word = "secure execution" if secure else "DT_RPATH"
@@ -121,14 +121,14 @@ def tree(
     top: Object, loader: Loader, inherited: tuple[Place, ...], secure: bool = False
 ) -> Iterator[tuple[Object, str, str]]:
     """The objects loaded because of `top` while `inherited` directories count: (needing object, name, path)."""
-    todo, seen = [top], {top.path}
-    for here in todo:
-        for name in needs(here.facts):
-            for path in search(loader, here.facts, name, here.origin, inherited=inherited, secure=secure).paths:
-                yield here, name, path
+    todo, visited = [top], {top.path}
+    for needing in todo:
+        for name in needs(needing.facts):
+            for path in search(loader, needing.facts, name, needing.origin, inherited=inherited, secure=secure).paths:
+                yield needing, name, path
                 facts = elf_facts(loader.rootfs, path)
-                if facts is not None and path not in seen and len(seen) < MAX_TREE:
-                    seen.add(path)
+                if facts is not None and path not in visited and len(visited) < MAX_TREE:
+                    visited.add(path)
                     todo.append(Object(path, facts))
 
 
@@ -144,17 +144,21 @@ class Dlopened(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         processes = _processes(world)
-        found = object_of(entry, world) if processes.bequests else None
-        if found is None or found.facts.interpreter or (found.facts.runpath and not is_musl(found.facts)):
+        elf_object = object_of(entry, world) if processes.bequests else None
+        if (
+            elf_object is None
+            or elf_object.facts.interpreter
+            or (elf_object.facts.runpath and not is_musl(elf_object.facts))
+        ):
             return
         loader = loader_of(world)
         programs = processes.openers.get(entry.path) or processes.bequests.keys()
         for program in sorted(programs & processes.bequests.keys()):
             bits_machine, directories = processes.bequests[program]
-            if bits_machine != found.facts.abi:
+            if bits_machine != elf_object.facts.abi:
                 continue
-            own = {n: search(loader, found.facts, n, found.origin).paths for n in needs(found.facts)}
-            for child, name, path in tree(found, loader, directories):
+            own = {n: search(loader, elf_object.facts, n, elf_object.origin).paths for n in needs(elf_object.facts)}
+            for child, name, path in tree(elf_object, loader, directories):
                 if path not in own.get(name, ()):
                     yield self.want(path, entry.path, f"{name} of {child.path}, DT_RPATH in {program}")
 
@@ -185,8 +189,8 @@ def _processes(world: World) -> _Processes:
         facts = elf_facts(rootfs, path)
         directories = rpath_directories(loader, facts, path.rpartition("/")[0]) if facts else ()
         for program in sorted(openers[path]) if facts and directories else ():
-            _, known = bequests.get(program, (facts.abi if facts else (0, 0, True), ()))
-            bequests[program] = (facts.abi if facts else (0, 0, True), tuple(dict.fromkeys((*known, *directories))))
+            _, inherited = bequests.get(program, (facts.abi if facts else (0, 0, True), ()))
+            bequests[program] = (facts.abi if facts else (0, 0, True), tuple(dict.fromkeys((*inherited, *directories))))
     return _Processes({p: frozenset(o) for p, o in openers.items()}, bequests)
 
 
@@ -212,10 +216,10 @@ def _preloads(world: World) -> tuple[tuple[str, str], ...]:
     """Preloaded names with where they stand; the separators are those of ld.so(8)."""
     env = world.config.env
     text = "\n".join(line.partition("#")[0] for line in world.rootfs.text(PRELOAD).splitlines())
-    found = [(n, "LD_PRELOAD") for n in re.split(r"[ :]+", env.get("LD_PRELOAD", ""))]
-    found += [(n, "LD_AUDIT") for n in split_path(env.get("LD_AUDIT", ""))]
-    found += [(n, PRELOAD) for n in re.split(r"[\s:]+", text)]
-    return tuple(dict.fromkeys(item for item in found if item[0]))
+    preloads = [(n, "LD_PRELOAD") for n in re.split(r"[ :]+", env.get("LD_PRELOAD", ""))]
+    preloads += [(n, "LD_AUDIT") for n in split_path(env.get("LD_AUDIT", ""))]
+    preloads += [(n, PRELOAD) for n in re.split(r"[\s:]+", text)]
+    return tuple(dict.fromkeys(item for item in preloads if item[0]))
 
 
 class DlopenNote(Rule):
@@ -228,13 +232,13 @@ class DlopenNote(Rule):
     level = Level.EXACT
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        found = object_of(entry, world)
-        for feature in found.facts.dlopens if found else ():
-            assert found is not None
+        elf_object = object_of(entry, world)
+        for feature in elf_object.facts.dlopens if elf_object else ():
+            assert elf_object is not None
             if feature.priority not in ("required", "recommended"):
                 continue
             for soname in feature.sonames:
-                result = search(loader_of(world), found.facts, soname, found.origin)
+                result = search(loader_of(world), elf_object.facts, soname, elf_object.origin)
                 for path in result.paths:
                     yield self.want(path, entry.path, f"{feature.priority} for {feature.feature or soname}")
                 if result.complete:

@@ -55,13 +55,13 @@ DATABASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def nss_services(text: str) -> tuple[str, ...]:
     """The services that an nsswitch.conf names, sorted; actions in brackets are left out (nsswitch.conf(5))."""
-    found = set[str]()
+    names = set[str]()
     for line in text.splitlines()[:4096]:
         _, colon, services = line.partition("#")[0].partition(":")
         if colon:
             words = re.sub(r"\[[^\]]*\]", " ", services).split()
-            found.update(word for word in words if _SERVICE.fullmatch(word))
-    return tuple(sorted(found))
+            names.update(word for word in words if _SERVICE.fullmatch(word))
+    return tuple(sorted(names))
 
 
 SHELL_USES = (b"\0system\0", b"\0popen\0", b"\0/bin/sh\0")

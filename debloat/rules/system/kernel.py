@@ -31,10 +31,10 @@ class Shebang(Rule):
         if not entry.executable or entry.size < 4:
             return
         head = world.rootfs.read(entry.path, BUFFER)
-        found = shebang(head)
-        if found is None or is_template(world, entry.path):
+        line = shebang(head)
+        if line is None or is_template(world, entry.path):
             return
-        first, argument = found
+        first, argument = line
         program = command(world, first, world.config.workdir) if "/" in first else None
         if program is None:
             return

@@ -80,12 +80,12 @@ def _names_of(world: World) -> dict[str, tuple[str, ...]]:
 
 def _by_target(world: World, links: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """What links lead to -> those that lead there; what is no link, or leads nowhere, is left out."""
-    found: dict[str, list[str]] = {}
+    by_target: dict[str, list[str]] = {}
     for link in links:
         real = world.rootfs.resolve(link).path
         if real is not None and real != link:
-            found.setdefault(real, []).append(link)
-    return {real: tuple(names) for real, names in found.items()}
+            by_target.setdefault(real, []).append(link)
+    return {real: tuple(names) for real, names in by_target.items()}
 
 
 class AlternativeNames(Rule):

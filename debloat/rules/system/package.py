@@ -56,10 +56,10 @@ class KeepPackage(Rule):
     level: ClassVar[Level] = Level.EXACT
 
     def initial_wants(self, world: World) -> Iterator[Want]:
-        for wanted in world.policy.keep_packages:
-            for name in _called(world.packages, wanted):
+        for package_name in world.policy.keep_packages:
+            for name in _called(world.packages, package_name):
                 for path in world.packages.files(name):
-                    yield Want(path, self.name, f"keep-package:{wanted}", f"file of {name}", follow=False)
+                    yield Want(path, self.name, f"keep-package:{package_name}", f"file of {name}", follow=False)
 
 
 def unknown_packages(world: World) -> tuple[str, ...]:
@@ -67,14 +67,14 @@ def unknown_packages(world: World) -> tuple[str, ...]:
     return tuple(sorted(name for name in set(world.policy.keep_packages) if not _called(world.packages, name)))
 
 
-def _called(packages: Packages, wanted: str) -> tuple[str, ...]:
+def _called(packages: Packages, package_name: str) -> tuple[str, ...]:
     """The dpkg names that a user's `libc6` or `libc6:amd64` means; `libssl3` is `libssl3t64` where that is installed.
 
     Debian 13 renamed libraries whose interface has a time in it, and they provide their old names.
     """
-    meant = {wanted} | ({f"{wanted}t64"} if packages.providers(wanted) else set())
+    names = {package_name} | ({f"{package_name}t64"} if packages.providers(package_name) else set())
     installed = ((name, package) for name in packages.names() if (package := packages.get(name)) is not None)
-    return tuple(name for name, package in installed if name in meant or package.package in meant)
+    return tuple(name for name, package in installed if name in names or package.package in names)
 
 
 def _contents(world: World, name: str) -> tuple[str, ...]:
@@ -95,21 +95,21 @@ def _is_file_of(world: World, path: str) -> bool:
 
 def _needed(world: World, name: str) -> tuple[tuple[str, str], ...]:
     """The packages with code that a package depends on, metapackages looked through, each with the reason."""
-    found: dict[str, str] = {}
-    seen, todo = {name}, [name]
+    reasons: dict[str, str] = {}
+    visited, todo = {name}, [name]
     while todo:
-        here = todo.pop()
-        package = world.packages.get(here)
+        current = todo.pop()
+        package = world.packages.get(current)
         for bare in sorted({bare for group in (package.depends if package is not None else ()) for bare in group}):
             for provider in world.packages.providers(bare):
-                if provider in seen:
+                if provider in visited:
                     continue
-                seen.add(provider)
+                visited.add(provider)
                 if not _first(world, provider):
                     todo.append(provider)
                 elif _carries_code(world, provider):
-                    found[provider] = f"{here} depends on {bare}"
-    return tuple(sorted(found.items()))
+                    reasons[provider] = f"{current} depends on {bare}"
+    return tuple(sorted(reasons.items()))
 
 
 @derived_by

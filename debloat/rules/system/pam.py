@@ -64,20 +64,20 @@ class PamStack(Rule):
 
 def files(text: str) -> tuple[str, ...]:
     """The paths among the arguments of a stack's modules (`file=/etc/ftpusers`, the program of pam_exec), each once."""
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for line in text.replace("\\\n", " ").splitlines():
         if match := _RULE.search(line := line.partition("#")[0]):
-            found.update((path, None) for path in _PATH.findall(line[match.end() :]))
-    return tuple(found)
+            paths.update((path, None) for path in _PATH.findall(line[match.end() :]))
+    return tuple(paths)
 
 
 def modules(text: str) -> tuple[str, ...]:
     """The modules that a stack names, each once; lines of pam.conf begin with a service, some with a dash."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for line in text.replace("\\\n", " ").splitlines():
         if match := _RULE.search(line.partition("#")[0]):
-            found[match[1]] = None
-    return tuple(found)
+            names[match[1]] = None
+    return tuple(names)
 
 
 RULES: tuple[Rule, ...] = (PamStack(),)

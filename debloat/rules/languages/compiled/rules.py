@@ -35,7 +35,9 @@ SETID_BITS = 0o6000
 _START = re.compile(rb"/(?:etc|usr|bin|sbin|lib|lib64|opt|srv)/(?=([\x21-\x7e]{1,200}))")
 SOURCES = re.compile(
     "/usr/include/.*|/usr/lib/gcc(?:-cross)?/.*|.*(?:{})".format(
-        "|".join(re.escape(suffix) for found in languages.known() if found.compiled for suffix in found.suffixes)
+        "|".join(
+            re.escape(suffix) for language in languages.known() if language.compiled for suffix in language.suffixes
+        )
     ),
     re.DOTALL,
 )
@@ -73,9 +75,9 @@ class CompiledPaths(Rule):
 
     def _tree(self, directory: str, source: str, world: World) -> Iterator[Want]:
         unwanted = left_out(world)
-        found = [e for e in world.rootfs.walk(directory) if not unwanted(e.path) and not SOURCES.fullmatch(e.path)]
-        if sum({e.hardlink or e.path: e.size for e in found if e.is_file}.values()) <= MAX_TREE_BYTES:
-            for entry in found:
+        entries = [e for e in world.rootfs.walk(directory) if not unwanted(e.path) and not SOURCES.fullmatch(e.path)]
+        if sum({e.hardlink or e.path: e.size for e in entries if e.is_file}.values()) <= MAX_TREE_BYTES:
+            for entry in entries:
                 yield Want(
                     entry.path, self.name, source, f"below {directory}, which stands in the program", follow=False
                 )
@@ -98,23 +100,23 @@ class CompiledPrograms(Rule):
         program = _program(entry, world)
         if not program.data:
             return
-        asked, starts = _requested_programs(world), starts_programs(program)
+        requested, starts = _requested_programs(world), starts_programs(program)
         texts = sorted(literals(program)) if starts else []
         if not (program.is_go and (texts or not starts)):
             wide = "utf-16-le" if program.data.startswith(b"MZ") else "utf-8"
-            for name, path in asked.items():
+            for name, path in requested.items():
                 if name.encode(wide) in program.data:
                     yield self.want(path, entry.path, f"says {name}, which the Dockerfile installed")
-            asked = {}
-        few = re.compile(_SHORT_PHRASE.format("|".join(map(re.escape, asked)) or "(?!)"))
+            requested = {}
+        few = re.compile(_SHORT_PHRASE.format("|".join(map(re.escape, requested)) or "(?!)"))
         for text in texts:
             line, command = _SHELL_LINE.search(text), _COMMAND_WITH_ARGUMENT.fullmatch(text)
             for word in commands(text) if line or command or few.fullmatch(text) else ():
-                found = on_path(world, word)
-                if found is None or word.rpartition("/")[2] in BUILD_TIME:
+                executable = on_path(world, word)
+                if executable is None or word.rpartition("/")[2] in BUILD_TIME:
                     continue
-                if line or word in asked or (command and _is_essential_tool(found, world)):
-                    yield self.want(found, entry.path, f"starts programs, and says {text[:80]}")
+                if line or word in requested or (command and _is_essential_tool(executable, world)):
+                    yield self.want(executable, entry.path, f"starts programs, and says {text[:80]}")
 
 
 _NAME = r"[a-z\d][\w.+/-]*"
@@ -155,11 +157,11 @@ def _program(entry: Entry, world: World) -> Program:
 def paths(data: bytes, world: World) -> Iterator[str]:
     """Paths of the image that stand in a program, as it names them; directories only where a literal may end there."""
     packed = any(mark in data for mark in PACKED)
-    seen = set[bytes]()
+    visited = set[bytes]()
     for match in _START.finditer(data):
         text = match[0] + match[1]
-        if text not in seen:
-            seen.add(text)
+        if text not in visited:
+            visited.add(text)
             path = _longest_path(text.decode("ascii")[:MAX_PATH], packed, world)
             if path is not None:
                 yield path
@@ -169,22 +171,22 @@ def _longest_path(text: str, packed: bool, world: World) -> str | None:
     """The path that a text begins with: the whole text, up to what is no part of a name, or, where literals are
     packed, as much of it as there is in the image.
     """
-    rootfs, here, named, rest = world.rootfs, "", "", text
+    rootfs, base, named, rest = world.rootfs, "", "", text
     while True:
         rest = rest.lstrip("/")
         part = rest.partition("/")[0]
-        names = _names(world, here or "/")
+        names = _names(world, base or "/")
         length = next((n for n in range(len(part), 0, -1) if part[:n] in names), 0)
         if not length:
             # A directory with a slash behind it, where the literal ends; where that is cannot be seen if it is packed.
-            return named if here and (not part or (packed and here.startswith(("/etc/", "/usr/share/")))) else None
-        real = rootfs.resolve(f"{here}/{part[:length]}").path
+            return named if base and (not part or (packed and base.startswith(("/etc/", "/usr/share/")))) else None
+        real = rootfs.resolve(f"{base}/{part[:length]}").path
         if real is None:
             return None
-        here, named, rest = real, f"{named}/{part[:length]}", rest[length:]
-        if rest.startswith("/") and rootfs.is_dir(here):
+        base, named, rest = real, f"{named}/{part[:length]}", rest[length:]
+        if rest.startswith("/") and rootfs.is_dir(base):
             continue
-        if rootfs.is_dir(here):
+        if rootfs.is_dir(base):
             return named if not rest else None
         return named if not rest or packed or not _WORD.match(rest) else None
 
@@ -197,20 +199,20 @@ def _names(world: World, directory: str) -> frozenset[str]:
 @derived
 def _requested_programs(world: World) -> dict[str, str]:
     """Names and paths of the programs of packages that the Dockerfile names; of what a metapackage depends on."""
-    asked = set[str]()
+    requested = set[str]()
     for name in asked_packages(world):
         package = world.packages.get(name)
         own = any(p.startswith(DIRECTORIES) for p in world.packages.files(name))
-        asked.add(name)
+        requested.add(name)
         if package is not None and not own:
-            asked |= {p for options in package.depends for o in options for p in world.packages.providers(o)}
-    found = {}
+            requested |= {p for options in package.depends for o in options for p in world.packages.providers(o)}
+    path_of = {}
     for directory in reversed(world.config.path):
         for name in world.rootfs.names(directory) if world.rootfs.is_dir(directory) else ():
             real = world.rootfs.resolve(f"{directory}/{name}").path
-            if real is not None and not asked.isdisjoint(world.packages.owners(real)) and name not in BUILD_TIME:
-                found[name] = f"{directory}/{name}"
-    return dict(sorted(found.items()))
+            if real is not None and not requested.isdisjoint(world.packages.owners(real)) and name not in BUILD_TIME:
+                path_of[name] = f"{directory}/{name}"
+    return dict(sorted(path_of.items()))
 
 
 RULES: tuple[Rule, ...] = (CompiledPaths(), CompiledPrograms())

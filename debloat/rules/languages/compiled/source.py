@@ -94,8 +94,8 @@ class Program:
     @property
     def constants(self) -> tuple[_Segment, ...]:
         """The segments that texts lie in; older linkers put them into the one of the code."""
-        found = tuple(s for s in self.segments if not s.executable)
-        return found if len(found) > 1 else self.segments
+        segments = tuple(s for s in self.segments if not s.executable)
+        return segments if len(segments) > 1 else self.segments
 
     def table(self, start: int, size: int) -> range:
         """Where in the file the table lies that two dynamic entries tell of."""
@@ -119,10 +119,10 @@ def literals(program: Program) -> frozenset[str]:
     if not program.machine:
         return frozenset()
     packed = program.packed
-    found = set(_pointed_at(program, packed))
+    texts = set(_pointed_at(program, packed))
     if not packed:
-        found.update(_ended(program))
-    return frozenset(text.decode("ascii") for text in found)
+        texts.update(_ended(program))
+    return frozenset(text.decode("ascii") for text in texts)
 
 
 def starts_programs(program: Program) -> bool:
@@ -198,6 +198,7 @@ def _pointed_at(program: Program, packed: bool) -> Iterator[bytes]:
 
 
 def _from_code(program: Program) -> Iterator[int]:
+    """Addresses that instructions compute: LEA on x86-64, ADRP and ADD on AArch64."""
     data = program.data
     for segment in program.segments:
         if not segment.executable:

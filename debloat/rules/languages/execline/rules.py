@@ -34,13 +34,13 @@ class ExeclineScripts(Rule):
             return
         if is_template(world, entry.path):
             return
-        found: dict[str, int] = {}
+        line_of: dict[str, int] = {}
         shell = False
         for line, word in words(world.rootfs.text(entry.path)):
             shell = shell or posixpath.basename(word) in POSIX_SHELLS
             for name in programs(word) if shell and " " in word else (word,):
-                found.setdefault(name, line)
-        for name, line in found.items():
+                line_of.setdefault(name, line)
+        for name, line in line_of.items():
             path = reachable_program(world, name, entry.path) or self._file(name, world)
             if path is not None and name not in BUILD_TIME:
                 yield self.want(path, entry.path, f"{name[:80]}, line {line}")

@@ -83,9 +83,9 @@ class JavaArchives(Rule):
         yield from self._package(entry, world)
         if entry.is_file and entry.size <= MAX_ARCHIVE:
             # Links are resolved after the archive's own directory is: /usr/share/java/x.jar names its neighbours.
-            here = posixpath.dirname(entry.path)
+            directory = posixpath.dirname(entry.path)
             for target in class_path(world.rootfs.read(entry.path)):
-                yield self.want(posixpath.join(here, target), entry.path, f"Class-Path: {target}")
+                yield self.want(posixpath.join(directory, target), entry.path, f"Class-Path: {target}")
 
     def _package(self, entry: Entry, world: World) -> Iterator[Want]:
         """A program's own directory (/usr/share/tomcat10) is loaded from as a whole; shared jars are not."""
@@ -154,8 +154,8 @@ class JavaDrawing(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         page = entry.path.endswith(_PAGES) and entry.is_file and not world.packages.owners(entry.path)
-        found = [world.rootfs.read(entry.path, MAX_PAGE)] if page else packages.classes_of(entry, world)
-        if any(_DRAWS.search(data) for data in found):
+        contents = [world.rootfs.read(entry.path, MAX_PAGE)] if page else packages.classes_of(entry, world)
+        if any(_DRAWS.search(data) for data in contents):
             for pattern in ("libfontconfig.so.1", "libfreetype.so.6"):
                 for path in world.rootfs.glob(f"/usr/lib/*/{pattern}"):
                     yield self.want(path, entry.path, "draws, and the runtime opens it for that")

@@ -50,18 +50,19 @@ def classes(data: bytes) -> Iterator[bytes]:
         yield from _unpacked(data, [MAX_READ], depth=1)
 
 
-def _unpacked(data: bytes, left: list[int], depth: int) -> Iterator[bytes]:
+def _unpacked(data: bytes, remaining: list[int], depth: int) -> Iterator[bytes]:
+    """The class files of an archive; `remaining` holds one number, the bytes that may still be unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
                 nested = depth > 0 and NESTED.fullmatch(info.filename) is not None
                 limit = MAX_ARCHIVE if nested else MAX_CLASS
-                if not (nested or info.filename.endswith(".class")) or info.file_size > min(limit, left[0]):
+                if not (nested or info.filename.endswith(".class")) or info.file_size > min(limit, remaining[0]):
                     continue
-                left[0] -= info.file_size
+                remaining[0] -= info.file_size
                 content = _read(archive, info)
                 if nested:
-                    yield from _unpacked(content, left, depth - 1)
+                    yield from _unpacked(content, remaining, depth - 1)
                 elif content.startswith(MAGIC):
                     yield content
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError):
@@ -82,7 +83,7 @@ def strings(data: bytes) -> tuple[str, ...]:
         return ()
     count, at, number = int.from_bytes(data[8:10]), 10, 1
     texts: dict[int, bytes] = {}
-    wanted: list[int] = []
+    indices: list[int] = []
     while number < count and at < len(data):
         tag = data[at]
         if tag == _UTF8:
@@ -91,14 +92,14 @@ def strings(data: bytes) -> tuple[str, ...]:
             at += 3 + size
         elif tag in _SIZES:
             if tag == _STRING:
-                wanted.append(int.from_bytes(data[at + 1 : at + 3]))
+                indices.append(int.from_bytes(data[at + 1 : at + 3]))
             at += 1 + _SIZES[tag]
             number += tag in (5, 6)
         else:
             return ()
         number += 1
-    found = (texts[n].decode("utf-8", "replace") for n in wanted if n in texts)
-    return tuple(dict.fromkeys(found))
+    constants = (texts[n].decode("utf-8", "replace") for n in indices if n in texts)
+    return tuple(dict.fromkeys(constants))
 
 
 def starts_programs(data: bytes) -> bool:
@@ -113,9 +114,9 @@ def commands(texts: Iterable[str]) -> Iterator[str]:
 
     With a shell and its `-c` among them, each text may be a line for it.
     """
-    known = set(texts)
-    shell = any(s.rpartition("/")[2] in SHELLS for s in known) and any(re.fullmatch(r"-\w*c", s) for s in known)
-    for text in sorted(known):
+    distinct = set(texts)
+    shell = any(s.rpartition("/")[2] in SHELLS for s in distinct) and any(re.fullmatch(r"-\w*c", s) for s in distinct)
+    for text in sorted(distinct):
         line = text.replace("\x01", "$x")  # where a text is put together at run time, JEP 280
         if not line or len(line) > MAX_LINE:
             continue
@@ -138,11 +139,11 @@ def class_path(archive: bytes) -> tuple[str, ...]:
         return ()
     # A line is at most 72 bytes; a blank at its beginning continues the one before.
     text = manifest.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").replace("\n ", "")
-    found: list[str] = []
+    targets: list[str] = []
     for line in text.split("\n"):
         if line.lower().startswith(("class-path:", "launcher-agent-class-path:", "boot-class-path:")):
-            found.extend(_local(url) for url in line.partition(":")[2].split())
-    return tuple(dict.fromkeys(f for f in found if f and "\0" not in f))
+            targets.extend(_local(url) for url in line.partition(":")[2].split())
+    return tuple(dict.fromkeys(f for f in targets if f and "\0" not in f))
 
 
 def _local(url: str) -> str:

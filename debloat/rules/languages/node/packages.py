@@ -68,14 +68,14 @@ def bare(specifier: str) -> str | None:
 def roots(world: World) -> tuple[str, ...]:
     """Directories of packages that are no node_modules: NODE_PATH and Debian's, as real paths."""
     named = [d for d in world.config.env.get("NODE_PATH", "").split(":") if d.startswith("/")]
-    found = (world.rootfs.resolve(d).path for d in (*named, *DEBIAN))
-    return tuple(dict.fromkeys(d for d in found if d is not None))
+    directories = (world.rootfs.resolve(d).path for d in (*named, *DEBIAN))
+    return tuple(dict.fromkeys(d for d in directories if d is not None))
 
 
 def package_of(world: World, path: str) -> str | None:
     """The directory of the installed package that holds a real path; None for an application's own files."""
-    head, found, rest = path.rpartition("/node_modules/")
-    base = f"{head}/node_modules" if found else ""
+    head, separator, rest = path.rpartition("/node_modules/")
+    base = f"{head}/node_modules" if separator else ""
     if not base:
         base = next((root for root in roots(world) if path.startswith(root + "/")), "")
         rest = path[len(base) + 1 :]
@@ -88,15 +88,15 @@ def package_of(world: World, path: str) -> str | None:
 
 def find(world: World, directory: str, name: str) -> str | None:
     """Where `require` in a real directory finds a package: the first place upwards, links in it not followed."""
-    here = directory
+    current = directory
     while True:
-        if not here.endswith("/node_modules"):
-            place = f"{here.rstrip('/')}/node_modules/{name}"
+        if not current.endswith("/node_modules"):
+            place = f"{current.rstrip('/')}/node_modules/{name}"
             if world.rootfs.is_dir(place) or world.rootfs.is_file(f"{place}.js"):
                 return place
-        if here in ("/", ""):
+        if current in ("/", ""):
             break
-        here = here.rpartition("/")[0] or "/"
+        current = current.rpartition("/")[0] or "/"
     return next((f"{root}/{name}" for root in roots(world) if world.rootfs.is_dir(f"{root}/{name}")), None)
 
 
@@ -158,10 +158,10 @@ def _idle_directory(world: World, path: str) -> bool:
 
 def _runs_here(world: World, name: str) -> bool:
     """Whether modules in a directory of this name run on a platform of the image."""
-    found = _NAMES_PLATFORM.match(name)
-    if found is None or not name.startswith("linux-"):
+    match = _NAMES_PLATFORM.match(name)
+    if match is None or not name.startswith("linux-"):
         return False
-    return not {platform.node for platform in platforms(world)}.isdisjoint(found["architectures"].split("+"))
+    return not {platform.node for platform in platforms(world)}.isdisjoint(match["architectures"].split("+"))
 
 
 def _idle_file(rootfs: Rootfs, path: str) -> bool:

@@ -41,14 +41,14 @@ def _places(world: World) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             continue
         base = posixpath.dirname(directory)
         if _MANIFESTED.fullmatch(directory):
-            wanted: Iterable[str] = packages.needs(packages.manifest(world.rootfs, f"{base}/package.json"))
+            names: Iterable[str] = packages.needs(packages.manifest(world.rootfs, f"{base}/package.json"))
             programs = (*_programs(world), *_below(world, f"{directory}/.bin"))
         elif (match := _NPM.fullmatch(directory)) and not world.rootfs.is_file(f"{base}/package.json"):
-            wanted = _names(world, directory)
+            names = _names(world, directory)
             programs = _below(world, f"{match['prefix']}/bin")
         else:
             continue
-        for name in wanted:
+        for name in names:
             if world.rootfs.is_dir(f"{directory}/{name}"):
                 yield name, f"{directory}/{name}", programs
 
@@ -72,8 +72,8 @@ def _programs(world: World) -> tuple[str, ...]:
 
 def _below(world: World, directory: str) -> tuple[str, ...]:
     owners = world.packages.owners
-    found = [e for e in world.rootfs.children(directory) if not e.is_dir and not owners(e.path)]
-    return tuple(e.path for e in found if e.is_symlink or e.size <= MAX_SHIM)
+    entries = [e for e in world.rootfs.children(directory) if not e.is_dir and not owners(e.path)]
+    return tuple(e.path for e in entries if e.is_symlink or e.size <= MAX_SHIM)
 
 
 def _starts(world: World, path: str, home: str) -> bool:

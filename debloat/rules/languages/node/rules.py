@@ -92,9 +92,9 @@ def _manifest(world: World, home: str) -> Mapping[str, object]:
 def _resolve(world: World, path: str, specifier: str) -> Iterator[str]:
     directory = path.rpartition("/")[0] or "/"
     if specifier.startswith(("./", "../", "/")) or specifier in (".", ".."):
-        found = packages.local(world.rootfs, posixpath.normpath(posixpath.join(directory, specifier)))
-        if found is not None:
-            yield found
+        file = packages.local(world.rootfs, posixpath.normpath(posixpath.join(directory, specifier)))
+        if file is not None:
+            yield file
         return
     name = packages.bare(specifier)
     place = packages.find(world, directory, name) if name else None

@@ -75,7 +75,7 @@ def references(data: bytes, runs: bool = True) -> References:
 
 
 @cached(
-    lambda found: [sorted(found.modules), sorted(found.commands)],
+    lambda references: [sorted(references.modules), sorted(references.commands)],
     lambda plain: References(*(frozenset(map(str, words)) for words in plain)),
 )
 def _parsed(data: bytes, runs_commands: bool) -> References:
@@ -100,10 +100,10 @@ def _parsed(data: bytes, runs_commands: bool) -> References:
 
 def _first_text(call: Node) -> Node | None:
     """A call's first argument where it is a text."""
-    given = call.child_by_field_name("arguments")
-    if given is None or given.type != "arguments" or not given.named_child_count:
+    arguments = call.child_by_field_name("arguments")
+    if arguments is None or arguments.type != "arguments" or not arguments.named_child_count:
         return None
-    first = given.named_child(0)
+    first = arguments.named_child(0)
     return first if first is not None and first.type in _STRINGS else None
 
 
@@ -121,12 +121,12 @@ def _renamed(data: bytes) -> frozenset[str]:
 def _programs(first: Node) -> tuple[str, ...]:
     """The programs of a call's first argument, a line for a shell, and of the array that may follow it."""
     line = _line(first)
-    found = programs(line)
-    further = first.next_named_sibling
-    if further is None or further.type != "array":
-        return found
-    words = (_line(w) if w.type in ("string", "template_string") else UNKNOWN_WORD for w in further.named_children)
-    return (*found, *programs_of_argv((line, *words)))
+    programs_of_line = programs(line)
+    array = first.next_named_sibling
+    if array is None or array.type != "array":
+        return programs_of_line
+    words = (_line(w) if w.type in ("string", "template_string") else UNKNOWN_WORD for w in array.named_children)
+    return (*programs_of_line, *programs_of_argv((line, *words)))
 
 
 def _line(node: Node) -> str:

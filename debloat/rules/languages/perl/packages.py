@@ -41,7 +41,7 @@ def inc(world: World) -> tuple[str, ...]:
     """The directories of @INC that the image has: PERL5LIB, then those of its perl."""
     own = [d for d in world.config.env.get("PERL5LIB", "").split(":") if d.startswith("/")]
     own.append(posixpath.join(world.config.workdir, "local/lib/perl5"))
-    found: dict[str, str] = {}
+    directory_of: dict[str, str] = {}
     for pattern in (*own, *INC):
         for path in world.rootfs.glob(pattern):
             machine = world.rootfs.glob(f"{path}/*-linux*") if "perl5" in path else ()
@@ -50,9 +50,9 @@ def inc(world: World) -> tuple[str, ...]:
                 if real is None or not world.rootfs.is_dir(real):
                     continue
                 # perl knows its directories by the names of the links, 5.36, not 5.36.0.
-                if real not in found or found[real] == real:
-                    found[real] = directory
-    return tuple(found.values())
+                if real not in directory_of or directory_of[real] == real:
+                    directory_of[real] = directory
+    return tuple(directory_of.values())
 
 
 @derived
@@ -65,14 +65,14 @@ def roots(world: World) -> tuple[str, ...]:
 @derived
 def library(world: World) -> dict[str, str]:
     """What `require` finds in @INC, by name relative to it; the first directory wins."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for directory in inc(world):
         real = world.rootfs.resolve(directory).path or directory
         for entry in world.rootfs.walk(real):
             if not entry.is_dir and entry.path.endswith(_MODULE_FILES):
                 relative = entry.path[len(real) + 1 :]
-                found.setdefault(relative, f"{directory}/{relative}")
-    return found
+                files.setdefault(relative, f"{directory}/{relative}")
+    return files
 
 
 def of_application(path: str, world: World) -> bool:
@@ -85,14 +85,18 @@ class Search:
 
     def __init__(self, entry: Entry, facts: Facts, world: World) -> None:
         self.rootfs = world.rootfs
-        here = posixpath.dirname(entry.path)
-        self.places = (here, world.config.workdir)
+        directory = posixpath.dirname(entry.path)
+        self.places = (directory, world.config.workdir)
         added = [posixpath.normpath(p) for text in facts.libs for p in self._placed(text)]
         if facts.package and (root := _root(entry.path, facts.package)):
             added.append(root)
         # Applications keep modules in `lib` beside or above the script, and say so in ways too many to read.
         if of_application(entry.path, world):
-            added += [f"{here}/lib", posixpath.normpath(f"{here}/../lib"), f"{world.config.workdir.rstrip('/')}/lib"]
+            added += [
+                f"{directory}/lib",
+                posixpath.normpath(f"{directory}/../lib"),
+                f"{world.config.workdir.rstrip('/')}/lib",
+            ]
         self._library = library(world)
         standard = roots(world)
         self._own = tuple(d for d in dict.fromkeys(added) if f"{d}/" not in standard and self.rootfs.is_dir(d))

@@ -109,11 +109,11 @@ class PerlUse(Rule):
     @staticmethod
     def _loaded(facts: Facts, search: Search) -> Iterator[tuple[str, str]]:
         for line, module in (*facts.modules, *facts.names):
-            if found := search.module(module):
-                yield found, f"{module}, line {line}"
+            if path := search.module(module):
+                yield path, f"{module}, line {line}"
         for line, file in facts.files:
-            if found := search.file(file) or search.beside(file):
-                yield found, f"{file}, line {line}"
+            if path := search.file(file) or search.beside(file):
+                yield path, f"{file}, line {line}"
 
     def _namespaces(self, entry: Entry, facts: Facts, search: Search, own: bool) -> Iterator[Want]:
         """Code that makes up module names: all modules right below the names that it starts from."""
@@ -151,13 +151,13 @@ class PerlParts(Rule):
     @staticmethod
     def _first(patterns: Iterable[str], directories: Iterable[str], world: World) -> Iterator[str]:
         """The files that match below any of the directories, of those with the same name there the first."""
-        seen = set[str]()
+        names = set[str]()
         for directory in directories:
             for pattern in patterns:
                 for path in world.rootfs.glob(directory + pattern):
                     name = path[len(directory) :]
-                    if name not in seen and world.rootfs.is_file(path) and not path.endswith(DOCUMENTATION):
-                        seen.add(name)
+                    if name not in names and world.rootfs.is_file(path) and not path.endswith(DOCUMENTATION):
+                        names.add(name)
                         yield path
 
 
@@ -255,12 +255,12 @@ class PerlRuntime(Rule):
             return
         names = {match[1].decode() for line in _RUN.findall(source) for match in _OPTION_M.finditer(line)}
         search = Search(entry, Facts(), world)
-        found = {f"-M{name}": search.module(name) for name in names}
+        paths = {f"-M{name}": search.module(name) for name in names}
         if not entry.path.endswith(LANGUAGE.suffixes):
             # Quotes around the program are the shell's, not Perl's.
             plain = source.replace(b"'", b"\n").replace(b'"', b"\n")
-            found |= {name: search.module(name) for _, name in parse(plain).modules}
-        for detail, path in sorted(found.items()):
+            paths |= {name: search.module(name) for _, name in parse(plain).modules}
+        for detail, path in sorted(paths.items()):
             if path is not None:
                 yield self.want(path, entry.path, detail)
 

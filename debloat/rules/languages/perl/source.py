@@ -110,9 +110,9 @@ def parse(source: bytes, application: bool = True) -> Facts:
         return Facts()
     text = _code(source.decode("utf-8", "replace"))
 
-    def placed(found: Iterator[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
+    def placed(pairs: Iterator[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
         first: dict[str, int] = {}
-        for at, name in found:
+        for at, name in pairs:
             first.setdefault(name, at)
         line, counted, lines = 1, 0, dict[int, int]()
         for at in sorted(first.values()):
@@ -179,6 +179,7 @@ def _at(text: str, words: Iterable[str], pattern: re.Pattern[str]) -> Iterator[r
 
 
 def _modules(text: str) -> Iterator[tuple[int, str]]:
+    """The modules that are loaded by name, each with the position in the text."""
     for match in _at(text, ("use", "no", "require"), _LOAD):
         name = match.group(1)
         yield match.start(), name
@@ -207,8 +208,8 @@ def _names(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _namespaces(text: str) -> Iterator[str]:
-    found = [m.group(1) for pattern in (_PREFIX, _CLASS) for m in pattern.finditer(text)]
-    yield from dict.fromkeys(found)
+    names = [m.group(1) for pattern in (_PREFIX, _CLASS) for m in pattern.finditer(text)]
+    yield from dict.fromkeys(names)
 
 
 def _libs(text: str) -> Iterator[str]:

@@ -32,14 +32,14 @@ def extension(value: str, directories: Sequence[str], ini: str, world: World) ->
                     yield path
 
 
-def candidates(here: str, beside: bool, target: str, world: World) -> Iterator[str]:
-    """Where PHP looks for what code in the directory `here` includes, in that order (`includes` in `source`)."""
+def candidates(directory: str, beside: bool, target: str, world: World) -> Iterator[str]:
+    """Where PHP looks for what code in `directory` includes, in that order (`includes` in `source`)."""
     if beside:
-        yield posixpath.normpath(f"{here}/{target}")
+        yield posixpath.normpath(f"{directory}/{target}")
     elif target.startswith("/"):
         yield target
     else:
-        bases = (here, world.config.workdir, *INCLUDE_PATH)
+        bases = (directory, world.config.workdir, *INCLUDE_PATH)
         yield from (posixpath.normpath(f"{base}/{target}") for base in bases)
 
 

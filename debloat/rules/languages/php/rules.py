@@ -55,19 +55,20 @@ class PhpConfig(Rule):
 
     @staticmethod
     def _patterns(path: str, world: World) -> Iterator[str]:
-        known = False
+        """Globs of the configuration that a PHP program or module reads; none for any other file."""
+        is_php = False
         for program, sapi in SAPIS:
             match = program.fullmatch(path)
             if match:
-                known = True
+                is_php = True
                 base = f"/etc/php/{match[match.lastindex or 1]}/{sapi}"
                 yield from (f"{base}/php.ini", f"{base}/conf.d/*.ini", f"{base}/php-fpm.conf", f"{base}/pool.d/*.conf")
         built = BUILT.fullmatch(path)
         prefix = built[1] if built else "/usr/local" if BUILT_MODULE.fullmatch(path) else ""
         if prefix:
-            known = True
+            is_php = True
             yield from (f"{prefix}/{tail}" for tail in (*BUILT_CONFIG, *(BUILT_FPM if "fpm" in path else ())))
-        if known:
+        if is_php:
             scan = world.config.env.get("PHP_INI_SCAN_DIR", "")
             yield from (f"{d}/*.ini" for d in scan.split(":") if d.startswith("/"))
             if (rc := world.config.env.get("PHPRC", "")).startswith("/"):
@@ -83,9 +84,9 @@ class PhpExtensions(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or entry.size > MAX_SOURCE or not self._is_ini(entry.path, world):
             return
-        known = settings(world.rootfs.read(entry.path))
-        directories = [value for key, value in known if key == "extension_dir" and value.startswith("/")]
-        for key, value in known:
+        pairs = settings(world.rootfs.read(entry.path))
+        directories = [value for key, value in pairs if key == "extension_dir" and value.startswith("/")]
+        for key, value in pairs:
             if key in ("extension", "zend_extension"):
                 for path in packages.extension(value, directories, entry.path, world):
                     yield self.want(path, entry.path, f"{key}={value}")
@@ -112,9 +113,9 @@ class PhpIncludes(Rule):
         yield from self._package(entry, world)
         if entry.size > MAX_SOURCE:
             return
-        here = posixpath.dirname(entry.path)
+        directory = posixpath.dirname(entry.path)
         for line, beside, target in includes(world.rootfs.read(entry.path)):
-            for path in packages.candidates(here, beside, target, world):
+            for path in packages.candidates(directory, beside, target, world):
                 if world.rootfs.is_file(path):
                     yield self.want(path, entry.path, f"included in line {line}")
                     break

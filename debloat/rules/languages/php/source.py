@@ -48,17 +48,17 @@ def _includes(source: bytes) -> bool:
 
 
 @cached(
-    lambda found: [list(include) for include in found],
-    lambda plain: tuple((int(line), bool(here), str(name)) for line, here, name in plain),
+    lambda included: [list(include) for include in included],
+    lambda plain: tuple((int(line), bool(beside), str(name)) for line, beside, name in plain),
 )
 def _parsed(source: bytes) -> tuple[Include, ...]:
-    values, found = Values(source), dict[Include, None]()
+    values, included = Values(source), dict[Include, None]()
     for statement in values.nodes(_INCLUDES):
         for value in values.of(statement.named_children[0]) if statement.named_children else ():
-            here, path = normal(value)
+            beside, path = normal(value)
             if UNKNOWN not in path and 0 < len(path) <= MAX_NAME:
-                found[statement.start_point.row + 1, here, path] = None
-    return tuple(found)
+                included[statement.start_point.row + 1, beside, path] = None
+    return tuple(included)
 
 
 def _places(text: bytes, word: bytes) -> Iterator[int]:

@@ -26,8 +26,8 @@ _FUNCTIONS = frozenset(("function_definition", "method_declaration", "anonymous_
 
 def arguments(call: Node) -> list[Node]:
     """What a call is given."""
-    found = call.child_by_field_name("arguments")
-    return [node for node in found.named_children if node.type == "argument"] if found is not None else []
+    nodes = call.child_by_field_name("arguments")
+    return [node for node in nodes.named_children if node.type == "argument"] if nodes is not None else []
 
 
 def function_of(call: Node) -> str:
@@ -49,9 +49,9 @@ class Values(Expressions):
 
     def assignment(self, node: Node) -> tuple[str, Node] | None:
         if node.type == "function_call_expression":
-            given = arguments(node) if function_of(node) == "define" else []
-            names = self.of(given[0]) if len(given) > 1 else []
-            return (names[0], given[1]) if names else None
+            args = arguments(node) if function_of(node) == "define" else []
+            names = self.of(args[0]) if len(args) > 1 else []
+            return (names[0], args[1]) if names else None
         if node.type == "const_element":
             left, right = (*node.named_children, None, None)[:2]
         else:
@@ -147,20 +147,20 @@ class Values(Expressions):
         return list(dict.fromkeys((*a, *b)))[:MAX_VALUES] if how == "??" else [UNKNOWN]
 
     def _call(self, node: Node, depth: int) -> list[str]:
-        name, given = function_of(node), arguments(node)
-        if name in _SAME and given:
-            return self.of(given[0], depth + 1)
-        if name == "dirname" and given:
-            levels = text_of(given[1].named_children[-1]) if len(given) > 1 and given[1].named_children else "1"
+        name, args = function_of(node), arguments(node)
+        if name in _SAME and args:
+            return self.of(args[0], depth + 1)
+        if name == "dirname" and args:
+            levels = text_of(args[1].named_children[-1]) if len(args) > 1 and args[1].named_children else "1"
             number = int(levels) if levels.isascii() and levels.isdigit() and len(levels) < 3 else 1
-            return [dirname(path, number) for path in self.of(given[0], depth + 1)]
-        if name in ("implode", "join") and len(given) == 2 and given[1].named_children:
-            return self._joined(given, depth)
+            return [dirname(path, number) for path in self.of(args[0], depth + 1)]
+        if name in ("implode", "join") and len(args) == 2 and args[1].named_children:
+            return self._joined(args, depth)
         return [UNKNOWN]
 
-    def _joined(self, given: list[Node], depth: int) -> list[str]:
-        listed = given[1].named_children[-1]
-        if listed.type != "array_creation_expression":
+    def _joined(self, args: list[Node], depth: int) -> list[str]:
+        array = args[1].named_children[-1]
+        if array.type != "array_creation_expression":
             return [UNKNOWN]
-        parts = [self.of(child, depth + 1) for child in listed.named_children]
-        return [value for mark in self.of(given[0], depth + 1) for value in products(parts, mark)][:MAX_VALUES]
+        parts = [self.of(child, depth + 1) for child in array.named_children]
+        return [value for mark in self.of(args[0], depth + 1) for value in products(parts, mark)][:MAX_VALUES]

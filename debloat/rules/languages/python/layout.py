@@ -41,6 +41,7 @@ class Environment:
 
     @property
     def path(self) -> tuple[str, ...]:
+        """sys.path of a program in this environment, without the directory of the program."""
         return (*self.extra, self.stdlib, f"{self.stdlib}/lib-dynload", *self.sites)
 
 
@@ -121,8 +122,8 @@ def _user_sites(rootfs: Rootfs) -> Iterator[str]:
 
 def _real(rootfs: Rootfs, paths: list[str]) -> tuple[str, ...]:
     """The real paths of those that exist, in order, each once."""
-    found = (rootfs.resolve(path).path for path in paths)
-    return tuple(dict.fromkeys(path for path in found if path is not None))
+    resolved = (rootfs.resolve(path).path for path in paths)
+    return tuple(dict.fromkeys(path for path in resolved if path is not None))
 
 
 def _venvs(rootfs: Rootfs, config: str, bases: list[Environment]) -> Iterator[Environment]:
@@ -193,28 +194,28 @@ def find(world: World, directories: Sequence[str], dotted: str, names: Iterable[
     Each package's `__init__` on the way and the module itself, up to the last part that is a module: `a.b.attribute`
     gives `a` and `a.b`. () where its top level does not exist.
     """
-    found: list[str] = []
+    paths: list[str] = []
     below = list(directories)
     for part in filter(None, dotted.split(".")):
         files, below = _step(world, below, part)
-        found += files
+        paths += files
         if not below:
             break
     for name in names:
         if below and name.isidentifier():
-            found += _step(world, below, name)[0]
-    return tuple(dict.fromkeys(found))
+            paths += _step(world, below, name)[0]
+    return tuple(dict.fromkeys(paths))
 
 
 @derived_by
 def _stems(world: World, directory: str) -> Mapping[str, tuple[str, ...]]:
     """Module name -> the files of a real directory that define it."""
-    found: dict[str, list[str]] = {}
+    by_stem: dict[str, list[str]] = {}
     for name in world.rootfs.names(directory):
         match = _EXTENSION.search(name)
         if match:
-            found.setdefault(name[: match.start()], []).append(f"{directory}/{name}")
-    return {stem: tuple(files) for stem, files in found.items()}
+            by_stem.setdefault(name[: match.start()], []).append(f"{directory}/{name}")
+    return {stem: tuple(files) for stem, files in by_stem.items()}
 
 
 def _step(world: World, directories: list[str], part: str) -> tuple[list[str], list[str]]:

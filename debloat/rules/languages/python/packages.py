@@ -87,24 +87,24 @@ def _record(rootfs: Rootfs, metadata: str) -> list[str]:
     if not rootfs.is_file(path):
         return []
     site = metadata.rpartition("/")[0]
-    found = []
+    paths = []
     for line in rootfs.read(path, MAX_METADATA).decode("utf-8", "replace").splitlines():
         name = line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]
         real = rootfs.resolve(posixpath.normpath(posixpath.join(site, name)), follow=False).path if name else None
         if real is not None and not rootfs.is_dir(real):
-            found.append(real)
-    return found
+            paths.append(real)
+    return paths
 
 
 def _top_level(rootfs: Rootfs, metadata: str) -> list[str]:
     """For metadata without a RECORD (setuptools' own installs): itself and the modules in its top_level.txt."""
     site = metadata.rpartition("/")[0]
-    found = [entry.path for entry in rootfs.walk(metadata)] or [metadata]
+    paths = [entry.path for entry in rootfs.walk(metadata)] or [metadata]
     for line in _read(rootfs, f"{metadata}/top_level.txt").split():
         if line.isidentifier():
-            found += [entry.path for entry in rootfs.walk(f"{site}/{line}")]
-            found += rootfs.glob(f"{site}/{line}.*")
-    return [path for path in found if not rootfs.is_dir(path)]
+            paths += [entry.path for entry in rootfs.walk(f"{site}/{line}")]
+            paths += rootfs.glob(f"{site}/{line}.*")
+    return [path for path in paths if not rootfs.is_dir(path)]
 
 
 def _owners_of_tops(recorded: Mapping[str, str], site: str) -> dict[str, set[str]]:
@@ -145,6 +145,7 @@ def _assign(
 
 
 def _finish(world: World, drafts: Mapping[str, _Draft]) -> Units:
+    """The units that drafts come to, without idle tests, with the entry points of each group."""
     of_path: dict[str, Unit] = {}
     by_anchor: dict[str, Unit] = {}
     by_name: dict[str, Unit] = {}
@@ -169,7 +170,7 @@ def _finish(world: World, drafts: Mapping[str, _Draft]) -> Units:
             for group, module in entry_points(_read(world.rootfs, f"{m}/entry_points.txt")):
                 if group not in _SCRIPT_GROUPS:
                     groups.setdefault(group, []).append((module, unit.anchor))
-    return Units(of_path, by_anchor, by_name, {g: tuple(sorted(set(found))) for g, found in groups.items()})
+    return Units(of_path, by_anchor, by_name, {g: tuple(sorted(set(modules))) for g, modules in groups.items()})
 
 
 def _package_files(world: World, package: str) -> Iterator[str]:
@@ -239,19 +240,19 @@ class TestDirectories:
             return True
         if site is None or "/test" not in path[len(site) :]:
             return False
-        here = site
+        directory = site
         for name in path[len(site) + 1 :].split("/")[:-1]:
-            here = f"{here}/{name}"
-            if name in ("test", "tests") and self._suite(here):
+            directory = f"{directory}/{name}"
+            if name in ("test", "tests") and self._suite(directory):
                 return True
         return False
 
     def _suite(self, directory: str) -> bool:
-        known = self._known.get(directory)
-        if known is None:
-            known = any(_collected(entry.name) for entry in self._rootfs.walk(directory))
-            self._known[directory] = known
-        return known
+        is_suite = self._known.get(directory)
+        if is_suite is None:
+            is_suite = any(_collected(entry.name) for entry in self._rootfs.walk(directory))
+            self._known[directory] = is_suite
+        return is_suite
 
 
 def _collected(name: str) -> bool:

@@ -62,12 +62,12 @@ class Libraries(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not is_source(entry, world):
             return
-        found = facts_of(world, entry.path)
+        file_facts = facts_of(world, entry.path)
         unit = units(world).of_path.get(entry.path)
-        if found.finds_libraries and (unit is None or unit.name not in _FINDS_FOR_OTHERS):
+        if file_facts.finds_libraries and (unit is None or unit.name not in _FINDS_FOR_OTHERS):
             for path in ("/sbin/ldconfig", "/etc/ld.so.cache"):
                 yield self.want(path, entry.path, "ctypes.util.find_library")
-        for name in sorted(found.libraries):
+        for name in sorted(file_facts.libraries):
             for path in _libraries(world, name):
                 yield self.want(path, entry.path, name)
 
@@ -121,11 +121,11 @@ class InlineCode(Rule):
                 for name in (module, f"{module}.__main__"):
                     for file in _named(world, name):
                         yield self.want(file, entry.path, f"-m {module}")
-            for wanted in sorted(facts(match["code"] or match["more"] or match["here"] or b"").imports):
-                for file in resolve(world, f"{world.config.workdir.rstrip('/')}/-", wanted):
-                    yield self.want(file, entry.path, f"import {wanted}")
+            for imported in sorted(facts(match["code"] or match["more"] or match["here"] or b"").imports):
+                for file in resolve(world, f"{world.config.workdir.rstrip('/')}/-", imported):
+                    yield self.want(file, entry.path, f"import {imported}")
                     for part in stdlib.optional_parts(world, file):
-                        yield self.want(part, entry.path, f"import {wanted}")
+                        yield self.want(part, entry.path, f"import {imported}")
 
 
 _RUN = re.compile(

@@ -64,16 +64,16 @@ def _worth_parsing(world: World, path: str) -> bool:
     table = layout(world)
     if table.stdlib_of(path) is not None:
         return False
-    seen = outline_of(world, path)
+    outline = outline_of(world, path)
     unit = units(world).of_path.get(path)
     if unit is not None and path in unit.members and path.endswith(".py"):
-        return bool(seen.words - SEEN_BY_UNIT)
-    if seen.words or not path.endswith(".py"):
+        return bool(outline.words - SEEN_BY_UNIT)
+    if outline.words or not path.endswith(".py"):
         return True
     named = literals(world.rootfs.read(path))
-    tops = {i.module.partition(".")[0] for i in seen.imports} | {s.partition(".")[0] for s in named}
-    known = _notable_tops(world)
-    return bool(tops & known) or any(i.level for i in seen.imports) or not tops.isdisjoint(_siblings(world, path))
+    tops = {i.module.partition(".")[0] for i in outline.imports} | {s.partition(".")[0] for s in named}
+    notable = _notable_tops(world)
+    return bool(tops & notable) or any(i.level for i in outline.imports) or not tops.isdisjoint(_siblings(world, path))
 
 
 def _siblings(world: World, path: str) -> frozenset[str]:
@@ -96,31 +96,31 @@ def search_path(world: World, env: Environment, path: str, extra: Iterable[str] 
     table = layout(world)
     if table.site_of(path) is not None:
         return (*env.path, *sorted(extra))
-    here = path.rpartition("/")[0] or "/"
-    roots = [here]
+    directory = path.rpartition("/")[0] or "/"
+    roots = [directory]
     while world.rootfs.is_file(f"{roots[-1]}/__init__.py") and roots[-1] != "/":
         roots.append(roots[-1].rpartition("/")[0] or "/")
     return tuple(dict.fromkeys((*roots[:1], *roots[-1:], world.config.workdir, *env.path, *sorted(extra))))
 
 
-def resolve(world: World, path: str, wanted: Import, extra: Iterable[str] = ()) -> tuple[str, ...]:
+def resolve(world: World, path: str, imported: Import, extra: Iterable[str] = ()) -> tuple[str, ...]:
     """The files that an import in the file at `path` runs, in every environment that it may run in."""
-    if wanted.level:
+    if imported.level:
         base = path.rpartition("/")[0]
-        for _ in range(wanted.level - 1):
+        for _ in range(imported.level - 1):
             base = base.rpartition("/")[0]
-        return find(world, (base or "/",), wanted.module, wanted.names)
-    found: dict[str, None] = {}
-    here = path.rpartition("/")[0] or "/"
-    member = world.rootfs.is_file(f"{here}/__init__.py")
+        return find(world, (base or "/",), imported.module, imported.names)
+    paths: dict[str, None] = {}
+    directory = path.rpartition("/")[0] or "/"
+    member = world.rootfs.is_file(f"{directory}/__init__.py")
     for env in layout(world).of(path):
         places = search_path(world, env, path, extra)
-        found |= dict.fromkeys(find(world, places, wanted.module, wanted.names))
-        if member and here in places:
+        paths |= dict.fromkeys(find(world, places, imported.module, imported.names))
+        if member and directory in places:
             # A package's module, imported and not run: a module of the same name beside it is another one.
-            elsewhere = tuple(place for place in places if place != here)
-            found |= dict.fromkeys(find(world, elsewhere, wanted.module, wanted.names))
-    return tuple(found)
+            elsewhere = tuple(place for place in places if place != directory)
+            paths |= dict.fromkeys(find(world, elsewhere, imported.module, imported.names))
+    return tuple(paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,9 @@ def neighbours(world: World, unit: Unit) -> tuple[Edge, ...]:
     world.rootfs.fetch(sources)
     reached = functools.cache(functools.partial(_outside, world, unit))
     for path in sources:
-        for wanted in sorted(outline_of(world, path).imports):
-            for target in reached(path if wanted.level else unit.anchor, wanted):
-                candidates.setdefault(target, []).append((path, wanted))
+        for imported in sorted(outline_of(world, path).imports):
+            for target in reached(path if imported.level else unit.anchor, imported):
+                candidates.setdefault(target, []).append((path, imported))
     edges = []
     for target, places in sorted(candidates.items()):
         path, confirmed = _confirmed(world, places)
@@ -153,32 +153,32 @@ def neighbours(world: World, unit: Unit) -> tuple[Edge, ...]:
     return tuple(edges)
 
 
-def foreign_tool(unit: Unit, wanted: Import) -> bool:
+def foreign_tool(unit: Unit, imported: Import) -> bool:
     """Whether a distribution's import is of another's installer or test runner."""
-    top = wanted.module.partition(".")[0]
-    return not wanted.level and top in DEVELOPMENT and top not in unit.tops
+    top = imported.module.partition(".")[0]
+    return not imported.level and top in DEVELOPMENT and top not in unit.tops
 
 
-def _outside(world: World, unit: Unit, path: str, wanted: Import) -> tuple[str, ...]:
+def _outside(world: World, unit: Unit, path: str, imported: Import) -> tuple[str, ...]:
     """The anchors of other units, and single files, that an import leads to."""
-    top = wanted.module.partition(".")[0]
-    own = wanted.level or top in unit.tops
-    if own and "test" not in wanted.module and not any("test" in name for name in wanted.names):
+    top = imported.module.partition(".")[0]
+    own = imported.level or top in unit.tops
+    if own and "test" not in imported.module and not any("test" in name for name in imported.names):
         return ()
     table: Layout = layout(world)
-    if not own and (foreign_tool(unit, wanted) or top not in _notable_tops(world)):
+    if not own and (foreign_tool(unit, imported) or top not in _notable_tops(world)):
         return ()
-    known = units(world).of_path
-    found: dict[str, None] = {}
-    for file in resolve(world, path, wanted):
-        other = known.get(file)
+    unit_of = units(world).of_path
+    targets: dict[str, None] = {}
+    for file in resolve(world, path, imported):
+        other = unit_of.get(file)
         if other is not None and other.anchor != unit.anchor:
-            found[other.anchor if file in other.members else file] = None
+            targets[other.anchor if file in other.members else file] = None
         elif file not in unit.members and (
             other is not None or stdlib.optional_part(table, file) or _needs(table, file)
         ):
-            found[file] = None
-    return tuple(found)
+            targets[file] = None
+    return tuple(targets)
 
 
 def _needs(table: Layout, file: str) -> bool:
@@ -188,12 +188,12 @@ def _needs(table: Layout, file: str) -> bool:
 
 def _confirmed(world: World, places: list[tuple[str, Import]]) -> tuple[str, Import | None]:
     """The first import that is one: outside of quotation, or by the file's own grammar."""
-    for path, wanted in places:
-        if wanted not in _quoted(world, path):
-            return path, wanted
-    for path, wanted in places[:CONFIRMATIONS]:
-        if (wanted.level, wanted.module) in {(i.level, i.module) for i in _parsed(world, path).imports}:
-            return path, wanted
+    for path, imported in places:
+        if imported not in _quoted(world, path):
+            return path, imported
+    for path, imported in places[:CONFIRMATIONS]:
+        if (imported.level, imported.module) in {(i.level, i.module) for i in _parsed(world, path).imports}:
+            return path, imported
     return "", None
 
 

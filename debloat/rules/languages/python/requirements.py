@@ -57,11 +57,11 @@ def _read(line: str) -> tuple[str, str]:
     if file.endswith(_ARCHIVES) and "@" not in file.partition("://")[0]:
         return _of_archive(file.rpartition("/")[2]), ""
     try:
-        found = Requirement(text)
+        requirement = Requirement(text)
     except (InvalidRequirement, RecursionError):
         match = _NAME.match(text)
         return (normalised(match[1]), text.partition(";")[2]) if match else ("", "")
-    return normalised(found.name), str(found.marker or "")
+    return normalised(requirement.name), str(requirement.marker or "")
 
 
 def _of_archive(name: str) -> str:

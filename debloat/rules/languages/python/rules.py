@@ -104,30 +104,30 @@ class Imports(Rule):
         if entry.name.endswith(".pth") and layout(world).site_of(entry.path):
             yield from self._start_up(entry, world)
         elif is_source(entry, world):
-            found = facts_of(world, entry.path)
+            file_facts = facts_of(world, entry.path)
             unit = units(world).of_path.get(entry.path)
-            for wanted in sorted(found.imports):
-                if unit is None or not foreign_tool(unit, wanted):
-                    yield from self._import(entry.path, wanted, world, found.paths)
+            for imported in sorted(file_facts.imports):
+                if unit is None or not foreign_tool(unit, imported):
+                    yield from self._import(entry.path, imported, world, file_facts.paths)
 
-    def _import(self, path: str, wanted: Import, world: World, extra: Iterable[str]) -> Iterator[Want]:
-        if _shim(world, path) and not wanted.level:
+    def _import(self, path: str, imported: Import, world: World, extra: Iterable[str]) -> Iterator[Want]:
+        if _shim(world, path) and not imported.level:
             unit = units(world).of_path[path]
-            if wanted.module.partition(".")[0] in unit.tops:
+            if imported.module.partition(".")[0] in unit.tops:
                 return
-        for file in resolve(world, path, wanted, extra):
-            yield self.want(file, path, f"import {wanted}")
-            for more in stdlib.optional_parts(world, file, library=path in units(world).of_path):
-                yield self.want(more, path, f"import {wanted}")
+        for file in resolve(world, path, imported, extra):
+            yield self.want(file, path, f"import {imported}")
+            for part in stdlib.optional_parts(world, file, library=path in units(world).of_path):
+                yield self.want(part, path, f"import {imported}")
 
     def _start_up(self, entry: Entry, world: World) -> Iterator[Want]:
         """`import` lines of a .pth file are code that site runs."""
         text = world.rootfs.read(entry.path, 64 * 1024).decode("utf-8", "replace")
         for line in text.splitlines():
             if line.startswith(("import ", "import\t")):
-                for wanted in sorted(facts(line.encode()).imports):
-                    for file in resolve(world, entry.path, wanted):
-                        yield self.want(file, entry.path, f"import {wanted}")
+                for imported in sorted(facts(line.encode()).imports):
+                    for file in resolve(world, entry.path, imported):
+                        yield self.want(file, entry.path, f"import {imported}")
 
 
 def _shim(world: World, path: str) -> bool:
@@ -217,8 +217,8 @@ class Distributions(Rule):
                 yield self.want(env.config, entry.path, "its environment")
         for edge in neighbours(world, unit):
             yield Want(edge.target, "python.import", edge.source, edge.detail)
-            for more in stdlib.optional_parts(world, edge.target, library=True):
-                yield Want(more, "python.import", edge.source, edge.detail)
+            for part in stdlib.optional_parts(world, edge.target, library=True):
+                yield Want(part, "python.import", edge.source, edge.detail)
 
 
 def _sign_of_use(world: World, path: str, unit: Unit) -> bool:
@@ -319,14 +319,14 @@ def project_dependencies(text: str) -> list[str]:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):
         return []
-    found: list[object] = []
+    requirements: list[object] = []
     project, tool = data.get("project"), data.get("tool")
     if isinstance(project, dict) and isinstance(project.get("dependencies"), list):
-        found += project["dependencies"]
+        requirements += project["dependencies"]
     poetry = tool.get("poetry") if isinstance(tool, dict) else None
     if isinstance(poetry, dict) and isinstance(poetry.get("dependencies"), dict):
-        found += poetry["dependencies"]
-    return [line for line in found if isinstance(line, str)]
+        requirements += poetry["dependencies"]
+    return [line for line in requirements if isinstance(line, str)]
 
 
 RULES: tuple[Rule, ...] = (

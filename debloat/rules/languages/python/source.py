@@ -99,7 +99,7 @@ def _imports_of(plain: Any) -> frozenset[Import]:
 
 
 @cached(
-    lambda found: [_plain_imports(found.imports), sorted(found.words)],
+    lambda outlined: [_plain_imports(outlined.imports), sorted(outlined.words)],
     lambda plain: Outline(_imports_of(plain[0]), frozenset(map(str, plain[1]))),
 )
 def outline(data: bytes) -> Outline:
@@ -120,8 +120,8 @@ def quoted(data: bytes) -> frozenset[Import]:
 def _unquoted(data: bytes) -> bytes:
     """The text without what stands in triple quotation marks."""
     out, at, marks = [], 0, {b'"""', b"'''"}
-    while found := [(start, mark) for mark in marks if (start := data.find(mark, at)) >= 0]:
-        start, mark = min(found)
+    while positions := [(start, mark) for mark in marks if (start := data.find(mark, at)) >= 0]:
+        start, mark = min(positions)
         end = data.find(mark, start + 3)
         if end < 0:
             marks.discard(mark)
@@ -157,13 +157,13 @@ def _lines_with(word: bytes, data: bytes) -> bytes:
 
 def _names(text: bytes) -> list[str]:
     """The names of `a.b as c, d`; a line that goes on in the next one gives those that stand on it."""
-    found = (part.split() for part in text.decode("utf-8", "replace").split(","))
-    return [words[0] for words in found if words and _DOTTED.fullmatch(words[0])]
+    parts = (part.split() for part in text.decode("utf-8", "replace").split(","))
+    return [words[0] for words in parts if words and _DOTTED.fullmatch(words[0])]
 
 
-def _plain(found: Facts) -> list[object]:
-    texts = (found.literals, found.commands, found.paths, found.libraries, found.distributions)
-    return [_plain_imports(found.imports), found.finds_libraries, *map(sorted, texts)]
+def _plain(file_facts: Facts) -> list[object]:
+    texts = (file_facts.literals, file_facts.commands, file_facts.paths, file_facts.libraries, file_facts.distributions)
+    return [_plain_imports(file_facts.imports), file_facts.finds_libraries, *map(sorted, texts)]
 
 
 def _facts_of(plain: Any) -> Facts:
@@ -294,6 +294,7 @@ class _Reader:
             self._finds_libraries = True
 
     def _call(self, call: ast.Call) -> None:
+        """Note what a call loads: modules, shared libraries, data of packages; and directories put on sys.path."""
         self._calls.append(call)
         whole = _dotted(call.func)
         name = whole.rpartition(".")[2]
@@ -327,15 +328,16 @@ class _Reader:
             self._imports.add(Import(level, "", (module,)) if level else Import(0, module))
 
     def _command(self, call: ast.Call) -> Iterator[str]:
+        """The programs that a call starts."""
         whole = _dotted(call.func)
         head, _, name = whole.rpartition(".")
         args = call.args[1:] if name in _SPAWNS else call.args
-        known = name in _COMMANDS or name in _SPAWNS
+        starts_program = name in _COMMANDS or name in _SPAWNS
         if name in _COMMANDS_OF_SUBPROCESS:
-            known = head in self._subprocess or (not head and name in self._subprocess)
-        if not known or not args:
+            starts_program = head in self._subprocess or (not head and name in self._subprocess)
+        if not starts_program or not args:
             keyword = next((k.value for k in call.keywords if k.arg == "args"), None)
-            if not known or keyword is None:
+            if not starts_program or keyword is None:
                 return
             args = [keyword]
         for value in self._values(args[0]):
@@ -347,6 +349,7 @@ class _Reader:
         return self._assigned.get(name, ()) if name else (node,)
 
     def _first_words(self, node: ast.expr) -> Iterator[str]:
+        """The programs in an argument vector, or in a line for a shell."""
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             yield from self._first_words_of_sum(node)
             return

@@ -97,10 +97,10 @@ def optional_parts(world: World, path: str, library: bool = False) -> Iterator[s
     if lib is None:
         return
     top = path[len(lib) + 1 :].removeprefix("lib-dynload/").partition("/")[0].partition(".")[0]
-    wanted = [*NEEDED_WITH.get(top, ()), *([top] if optional_part(table, path) not in (None, "test") else [])]
+    names = [*NEEDED_WITH.get(top, ()), *([top] if optional_part(table, path) not in (None, "test") else [])]
     if library:
-        wanted = [name for name in wanted if name != "pydoc_data"]
-    for name in wanted:
+        names = [name for name in names if name != "pydoc_data"]
+    for name in names:
         yield from world.rootfs.glob(f"{lib}/{name}.*")
         yield from world.rootfs.glob(f"{lib}/lib-dynload/{name}.*")
         for entry in world.rootfs.walk(f"{lib}/{name}"):

@@ -71,6 +71,7 @@ class Library:
     features: dict[str, tuple[str, ...]]
 
     def feature(self, name: str) -> tuple[str, ...]:
+        """The files that may answer `require` of a name, with or without its suffix; () where none does."""
         for suffix in (".rb", ".so", ".o"):
             name = name.removesuffix(suffix)
         return self.features.get(name, ())
@@ -95,14 +96,14 @@ def library(world: World) -> Library:
     gems: dict[str, list[Gem]] = {}
     for gem in _gems(world):
         gems.setdefault(gem.name, []).append(gem)
-    directories = {d: gem for found in gems.values() for gem in found for d in gem.directories}
+    directories = {d: gem for versions in gems.values() for gem in versions for d in gem.directories}
     features: dict[str, list[str]] = {}
     for directory in path:
         for name, file in _features(world, directory):
-            known = features.setdefault(name, [])
+            providers = features.setdefault(name, [])
             # Of the load path the first wins; a compiled part of the same name is another answer.
-            if not any(k.endswith(file[-3:]) for k in known):
-                known.append(file)
+            if not any(k.endswith(file[-3:]) for k in providers):
+                providers.append(file)
     for directory, gem in sorted(directories.items()):
         tails = gem.require_paths if directory.rpartition("/")[0].endswith("/gems") else ("",)
         for tail in tails:
@@ -110,7 +111,7 @@ def library(world: World) -> Library:
                 features.setdefault(name, []).append(file)
     return Library(
         path,
-        {name: tuple(found) for name, found in sorted(gems.items())},
+        {name: tuple(versions) for name, versions in sorted(gems.items())},
         directories,
         {name: tuple(files) for name, files in features.items()},
     )
@@ -120,13 +121,13 @@ def _load_path(world: World) -> Iterator[str]:
     patterns = [d for d in world.config.env.get("RUBYLIB", "").split(":") if d.startswith("/")]
     patterns += LOAD_PATH
     patterns += (f"{base}/{tail}" for base in BUILT for tail in BUILT_LOAD_PATH)
-    seen = set[str]()
+    visited = set[str]()
     for pattern in patterns:
-        for found in world.rootfs.glob(pattern):
-            for directory in (found, *world.rootfs.glob(f"{found}/*-linux*")):
+        for path in world.rootfs.glob(pattern):
+            for directory in (path, *world.rootfs.glob(f"{path}/*-linux*")):
                 real = world.rootfs.resolve(directory).path
-                if real and real not in seen and world.rootfs.is_dir(real):
-                    seen.add(real)
+                if real and real not in visited and world.rootfs.is_dir(real):
+                    visited.add(real)
                     yield real
 
 
@@ -140,17 +141,18 @@ def _features(world: World, directory: str) -> Iterator[tuple[str, str]]:
 
 
 def _gems(world: World) -> Iterator[Gem]:
+    """The gems of the environment, of bundles and of the system, each directory of them read once."""
     env, rootfs = world.config.env, world.rootfs
     own = [env.get("GEM_HOME", ""), *env.get("GEM_PATH", "").split(":")]
     bundle = env.get("BUNDLE_PATH", "")
     places = (bundle, f"{bundle}/ruby/*", f"{world.config.workdir.rstrip('/')}/vendor/bundle/ruby/*")
-    seen = set[str]()
+    visited = set[str]()
     for pattern in (*own, *(p for p in places if bundle or "vendor" in p), *GEM_PATH):
         for root in rootfs.glob(pattern) if pattern.startswith("/") else ():
             real = rootfs.resolve(root).path
-            if real is None or real in seen:
+            if real is None or real in visited:
                 continue
-            seen.add(real)
+            visited.add(real)
             specifications = [*rootfs.glob(f"{real}/specifications/*.gemspec")]
             specifications += rootfs.glob(f"{real}/specifications/default/*.gemspec")
             rootfs.fetch(specifications)
@@ -158,6 +160,7 @@ def _gems(world: World) -> Iterator[Gem]:
 
 
 def _gem(world: World, root: str, specification: str) -> Gem | None:
+    """The gem of a specification; None where the file cannot be one, by its name or its size."""
     match = _FULL_NAME.fullmatch(specification.rpartition("/")[2])
     entry = world.rootfs.lookup(specification)
     if not match or entry is None or not entry.is_file or entry.size > MAX_SPECIFICATION:

@@ -20,12 +20,12 @@ def installed(world: World) -> Iterator[Installed]:
     """The gems that were asked for, sorted."""
     patterns = build(world).asked("gem")
     gems = library(world).gems if patterns else {}
-    needed = {name for found in gems.values() for gem in found for name in gem.depends}
-    asked = set[str]()
+    needed = {name for versions in gems.values() for gem in versions for name in gem.depends}
+    requested = set[str]()
     for pattern in patterns:
-        known = set(matching(pattern, gems))
-        asked |= known - needed if is_pattern(pattern) else known
-    for name in sorted(asked & gems.keys()):
+        names = set(matching(pattern, gems))
+        requested |= names - needed if is_pattern(pattern) else names
+    for name in sorted(requested & gems.keys()):
         own = stubs(world).get(name, ())
         for gem in gems[name]:
             if not gem.default and not world.packages.owners(gem.specification):

@@ -74,31 +74,31 @@ class RubyRequire(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not self._is_ruby(entry, world):
             return
-        known = library(world)
+        ruby = library(world)
         added = "/vendor_ruby/" in entry.path or "/site_ruby/" in entry.path
-        if _standard(entry.path, known) and not added and not _tool(entry.path, known):
+        if _standard(entry.path, ruby) and not added and not _tool(entry.path, ruby):
             return
         facts = parse(world.rootfs.read(entry.path), entry.path.endswith(TEMPLATES))
-        here = posixpath.dirname(entry.path)
-        inside = _tool(entry.path, known)
+        directory = posixpath.dirname(entry.path)
+        inside = _tool(entry.path, ruby)
         text = world.rootfs.read(entry.path).split(b"\n") if inside or added else []
         for line, name in facts.features:
             # One tool requires another for commands of its own: gem the documentation's, bundle a console. The console
             # cannot do without what it requires when it is loaded, which is rdoc.
             within = (inside or added) and not ("/irb" in entry.path and text[line - 1].startswith(b"require"))
             if not (within and name.split("/")[0] in (*TOOLS, "rake")):
-                for path in self._feature(name, here, known, world):
+                for path in self._feature(name, directory, ruby, world):
                     yield self.want(path, entry.path, f'require "{name}", line {line}')
         for line, name in facts.relative:
-            for path in _files(posixpath.normpath(f"{here}/{name}"), world):
+            for path in _files(posixpath.normpath(f"{directory}/{name}"), world):
                 yield self.want(path, entry.path, f'"{name}", line {line}')
         for line, name in facts.gems if not inside else ():
-            for gem in known.gems.get(name, ()):
+            for gem in ruby.gems.get(name, ()):
                 for path in use(gem, world):
                     yield self.want(path, entry.path, f"gem {name}, line {line}")
         for line, prefix in facts.made:
-            for name in (n for n in known.features if n.startswith(prefix)):
-                for path in known.features[name]:
+            for name in (n for n in ruby.features if n.startswith(prefix)):
+                for path in ruby.features[name]:
                     yield self.want(path, entry.path, f"{prefix}* by made-up names, line {line}")
 
     @staticmethod
@@ -112,14 +112,14 @@ class RubyRequire(Rule):
         return is_script_of(LANGUAGE, script_head(entry, world))
 
     @staticmethod
-    def _feature(name: str, here: str, known: Library, world: World) -> Iterator[str]:
+    def _feature(name: str, directory: str, ruby: Library, world: World) -> Iterator[str]:
         if name.startswith(("/", "./", "../")):
             base = name if name.startswith("/") else posixpath.join(world.config.workdir, name)
             yield from _files(posixpath.normpath(base), world)
             return
-        yield from known.feature(name)
+        yield from ruby.feature(name)
         # `-I lib`, and $LOAD_PATH changed in ways too many to read.
-        for base in (f"{world.config.workdir.rstrip('/')}/lib", f"{here}/lib", here):
+        for base in (f"{world.config.workdir.rstrip('/')}/lib", f"{directory}/lib", directory):
             yield from _files(f"{base}/{name}", world)
 
 
@@ -127,14 +127,14 @@ def _files(path: str, world: World) -> Iterator[str]:
     yield from (p for p in (path, f"{path}.rb", f"{path}.so") if world.rootfs.is_file(p))
 
 
-def _standard(path: str, known: Library) -> str:
+def _standard(path: str, ruby: Library) -> str:
     """The directory of the load path that a file is in and which is not one of gems, "" for any other file."""
-    return next((d for d in known.load_path if path.startswith(d + "/") and "/gems/" not in path), "")
+    return next((d for d in ruby.load_path if path.startswith(d + "/") and "/gems/" not in path), "")
 
 
-def _tool(path: str, known: Library) -> str:
+def _tool(path: str, ruby: Library) -> str:
     """The tool of the standard library that a file is a part of."""
-    directory = max((d for d in known.load_path if path.startswith(d + "/")), key=len, default="")
+    directory = max((d for d in ruby.load_path if path.startswith(d + "/")), key=len, default="")
     relative = path[len(directory) + 1 :] if directory else ""
     return next((t for t in TOOLS if relative == f"{t}.rb" or relative.startswith(f"{t}/")), "")
 
@@ -149,30 +149,30 @@ class RubyRuntime(Rule):
         if not entry.is_file:
             return
         if _INTERPRETER.fullmatch(entry.path):
-            known = library(world)
-            for path in self._standard_library(known, world):
+            ruby = library(world)
+            for path in self._standard_library(ruby, world):
                 yield self.want(path, entry.path, "standard library")
-            for path in known.feature("rubygems"):
+            for path in ruby.feature("rubygems"):
                 yield self.want(path, entry.path, "loaded by ruby at its start")
-            for gem in (g for gems in known.gems.values() for g in gems if g.default):
+            for gem in (g for gems in ruby.gems.values() for g in gems if g.default):
                 yield self.want(gem.specification, entry.path, "says which default gem this Ruby has")
         elif entry.path.endswith(".rb"):
-            known = library(world)
-            tool = _tool(entry.path, known)
-            if tool and _standard(entry.path, known) and entry.path.endswith(f"/{tool}.rb"):
-                for directory in known.load_path:
+            ruby = library(world)
+            tool = _tool(entry.path, ruby)
+            if tool and _standard(entry.path, ruby) and entry.path.endswith(f"/{tool}.rb"):
+                for directory in ruby.load_path:
                     for below in world.rootfs.walk(f"{directory}/{tool}"):
                         if below.is_file and (directory == posixpath.dirname(entry.path) or "defaults" in below.path):
                             yield self.want(below.path, entry.path, f"part of {tool}")
 
     @staticmethod
-    def _standard_library(known: Library, world: World) -> Iterator[str]:
+    def _standard_library(ruby: Library, world: World) -> Iterator[str]:
         """Version directories only: vendor_ruby and site_ruby hold what was added."""
-        for directory in known.load_path:
+        for directory in ruby.load_path:
             if not re.search(r"/ruby/\d[\d.]*(?:/[^/]*-linux[^/]*)?$", directory):
                 continue
             for entry in world.rootfs.walk(directory):
-                if not entry.is_dir and not _tool(entry.path, known) and not entry.path.endswith((".h", ".a", ".ri")):
+                if not entry.is_dir and not _tool(entry.path, ruby) and not entry.path.endswith((".h", ".a", ".ri")):
                     yield entry.path
 
 
@@ -191,18 +191,18 @@ class RubyGem(Rule):
             "/gems/" in path or "/extensions/" in path or path.endswith(".gemspec") or "ruby" in path
         ):
             return
-        known = library(world)
-        gem = known.gem_of(path)
+        ruby = library(world)
+        gem = ruby.gem_of(path)
         if gem:
             yield self.want(gem.specification, path, f"of gem {gem.name} {gem.version}")
             if entry.name != MARK and not _unused(path, gem):
                 yield from (self.want(p, path, f"of gem {gem.name} {gem.version}") for p in _anchors(gem, world))
         for gem in _by_anchor(world).get(path, ()):
-            yield from self._whole(gem, entry, known, world)
+            yield from self._whole(gem, entry, ruby, world)
         if _vendored(path) and not path.endswith(".gemspec"):
             yield from self._package(entry, world)
 
-    def _whole(self, gem: Gem, entry: Entry, known: Library, world: World) -> Iterator[Want]:
+    def _whole(self, gem: Gem, entry: Entry, ruby: Library, world: World) -> Iterator[Want]:
         yield self.want(gem.specification, entry.path, f"of gem {gem.name} {gem.version}")
         for directory in gem.directories:
             for below in world.rootfs.walk(directory):
@@ -211,7 +211,7 @@ class RubyGem(Rule):
         for path in stubs(world).get(gem.name, ()):
             yield self.want(path, entry.path, f"program of gem {gem.name}")
         for name in gem.depends:
-            for other in known.gems.get(name, ()):
+            for other in ruby.gems.get(name, ()):
                 for path in use(other, world):
                     yield self.want(path, entry.path, f"gem {gem.name} depends on {name}")
 
@@ -245,15 +245,15 @@ _STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")
 @derived
 def stubs(world: World) -> dict[str, tuple[str, ...]]:
     """Gem -> the programs on PATH that RubyGems made for it (Gem::Installer), whatever they are called."""
-    found: dict[str, list[str]] = {}
+    by_gem: dict[str, list[str]] = {}
     rootfs = world.rootfs
     places = [d for d in world.config.path if d.startswith("/") and rootfs.is_dir(d)]
     small = [c for d in places for c in rootfs.children(d) if c.executable and c.size < 4096]
     rootfs.fetch(entry.path for entry in small if not world.packages.owners(entry.path))
     for entry in small:
         if not world.packages.owners(entry.path) and (match := _STUB.search(rootfs.read(entry.path))):
-            found.setdefault(match[1].decode(), []).append(entry.path)
-    return {name: tuple(paths) for name, paths in found.items()}
+            by_gem.setdefault(match[1].decode(), []).append(entry.path)
+    return {name: tuple(paths) for name, paths in by_gem.items()}
 
 
 def _unused(path: str, gem: Gem) -> bool:
@@ -276,7 +276,7 @@ def _anchors(gem: Gem, world: World) -> tuple[str, ...]:
 
 @derived
 def _anchors_of_gems(world: World) -> dict[str, tuple[str, ...]]:
-    return {g.specification: _first_code(g, world) for found in library(world).gems.values() for g in found}
+    return {g.specification: _first_code(g, world) for gems in library(world).gems.values() for g in gems}
 
 
 def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
@@ -295,12 +295,12 @@ def _first_code(gem: Gem, world: World) -> tuple[str, ...]:
 @derived
 def _by_anchor(world: World) -> dict[str, tuple[Gem, ...]]:
     """The gems that a file stands for; a package may have several."""
-    found: dict[str, list[Gem]] = {}
+    by_path: dict[str, list[Gem]] = {}
     for gems in library(world).gems.values():
         for gem in gems:
             for path in _anchors(gem, world):
-                found.setdefault(path, []).append(gem)
-    return {path: tuple(gems) for path, gems in found.items()}
+                by_path.setdefault(path, []).append(gem)
+    return {path: tuple(gems) for path, gems in by_path.items()}
 
 
 def _vendored(path: str) -> bool:
@@ -318,10 +318,10 @@ class RubyBundle(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.is_file or entry.name not in LOCKS or entry.size > MAX_SOURCE:
             return
-        known = library(world)
+        ruby = library(world)
         gemfile = world.rootfs.text(entry.path.replace("Gemfile.lock", "Gemfile").replace("gems.locked", "gems.rb"))
         for name, version in bundled(world.rootfs.text(entry.path), gemfile):
-            gems = known.gems.get(name, ())
+            gems = ruby.gems.get(name, ())
             exact = [g for g in gems if g.version == version or g.version.startswith(f"{version}-")]
             for gem in exact or gems:
                 for path in use(gem, world):

@@ -96,18 +96,20 @@ def _loads(code: bytes, start: int) -> bool:
     lambda plain: Facts(*(tuple((int(line), str(name)) for line, name in pairs) for pairs in plain)),
 )
 def _parsed(code: bytes) -> Facts:
-    found = _Found()
+    references = _References()
     values = Values(code)
     for call in values.nodes(_CALLS):
         method = method_of(call)
         if method in _METHODS:
-            found.call(call, method, values)
+            references.call(call, method, values)
     if values.root.has_error:
         # The grammar lost its way: whole lines that load something are plain enough.
         plain = _plain(code)
-        found.features += plain.features
-        found.relative += plain.relative
-    return Facts(*(_placed(pairs) for pairs in (found.features, found.relative, found.gems, found.made)))
+        references.features += plain.features
+        references.relative += plain.relative
+    return Facts(
+        *(_placed(pairs) for pairs in (references.features, references.relative, references.gems, references.made))
+    )
 
 
 def _plain(code: bytes) -> Facts:
@@ -121,10 +123,10 @@ def _plain(code: bytes) -> Facts:
     return Facts(_placed(features), _placed(relative))
 
 
-def _placed(found: Iterable[tuple[int, str]]) -> Named:
+def _placed(pairs: Iterable[tuple[int, str]]) -> Named:
     """The names in the order of their lines, each where it stands first."""
     first: dict[str, int] = {}
-    for line, name in sorted(found):
+    for line, name in sorted(pairs):
         if 0 < len(name) <= MAX_NAME and "\n" not in name:
             first.setdefault(name, line)
     return tuple((line, name) for name, line in first.items())
@@ -143,7 +145,7 @@ def _code(template: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class _Found:
+class _References:
     """What calls load, collected."""
 
     features: list[tuple[int, str]] = field(default_factory=list)
@@ -153,18 +155,18 @@ class _Found:
 
     def call(self, call: Node, method: str, values: Values) -> None:
         """Note what a call of a method loads."""
-        given, line = arguments(call), call.start_point.row + 1
+        args, line = arguments(call), call.start_point.row + 1
         receiver = call.child_by_field_name("receiver")
         own = receiver is None or text_of(receiver) in _OWN
-        if method in _SENDING and given and given[0].type == "simple_symbol":
+        if method in _SENDING and args and args[0].type == "simple_symbol":
             if method == "method":
-                self._each(text_of(given[0])[1:], call, line, values)
+                self._each(text_of(args[0])[1:], call, line, values)
                 return
-            method, given = text_of(given[0])[1:], given[1:]
+            method, args = text_of(args[0])[1:], args[1:]
         if method == "autoload":
-            given = given[1:]
-        if given and (own or method not in ("require", "require_relative", "load", "gem")):
-            self._note(method, values.of(given[0]), line)
+            args = args[1:]
+        if args and (own or method not in ("require", "require_relative", "load", "gem")):
+            self._note(method, values.of(args[0]), line)
 
     def _each(self, method: str, call: Node, line: int, values: Values) -> None:
         """`%w[a b].each(&method(:require))`."""
@@ -174,18 +176,19 @@ class _Found:
             self._note(method, values.items(receiver), line)
 
     def _note(self, method: str, names: Iterable[str], line: int) -> None:
+        """Sort the names that a method is given by what it does with them."""
         for name in names:
-            here, path = normal(name)
-            known, unknown, _ = path.partition(UNKNOWN)
+            beside, path = normal(name)
+            prefix, unknown, _ = path.partition(UNKNOWN)
             if method in _DIRECTORIES:
                 if _DIRECTORY.fullmatch(path):
                     self.made.append((line, f"{path}/"))
             elif unknown:
-                if not here and method in ("require", "autoload") and _PREFIX.fullmatch(known):
-                    self.made.append((line, known))
+                if not beside and method in ("require", "autoload") and _PREFIX.fullmatch(prefix):
+                    self.made.append((line, prefix))
             elif method in _STUBS or method == "gem":
                 self.gems.append((line, path))
-            elif here or method == "require_relative":
+            elif beside or method == "require_relative":
                 self.relative.append((line, path))
             elif method in _LOADING:
                 self.features.append((line, path))
@@ -203,22 +206,22 @@ def bundled(lock: str, gemfile: str) -> tuple[tuple[str, str], ...]:
         elif not line.startswith("      "):
             current = ""
     todo = [name for name in _wanted(gemfile) if name in versions] if gemfile else list(versions)
-    found = set[str]()
+    needed = set[str]()
     while todo:
         name = todo.pop()
-        if name in versions and name not in found:
-            found.add(name)
+        if name in versions and name not in needed:
+            needed.add(name)
             todo.extend(depends.get(name, ()))
-    return tuple((name, versions[name]) for name in sorted(found))
+    return tuple((name, versions[name]) for name in sorted(needed))
 
 
 def _wanted(gemfile: str) -> Iterator[str]:
     """The gems of a Gemfile outside of idle groups."""
     values = Values(gemfile.encode("utf-8", "surrogateescape"))
     for call in values.nodes(_CALLS):
-        given = arguments(call) if method_of(call) == "gem" else []
-        if given and not _idle(given[1:]) and not any(_idle_block(node) for node in values.around(call)):
-            yield from (gem for gem in values.of(given[0]) if UNKNOWN not in gem)
+        args = arguments(call) if method_of(call) == "gem" else []
+        if args and not _idle(args[1:]) and not any(_idle_block(node) for node in values.around(call)):
+            yield from (gem for gem in values.of(args[0]) if UNKNOWN not in gem)
 
 
 def _idle_block(call: Node) -> bool:

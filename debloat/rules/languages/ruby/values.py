@@ -22,8 +22,8 @@ _FILES = frozenset(("File", "::File", "Pathname", "::Pathname"))
 
 def arguments(call: Node) -> list[Node]:
     """What a call is given, without comments."""
-    found = call.child_by_field_name("arguments")
-    return [node for node in found.named_children if node.type != "comment"] if found is not None else []
+    nodes = call.child_by_field_name("arguments")
+    return [node for node in nodes.named_children if node.type != "comment"] if nodes is not None else []
 
 
 def method_of(call: Node) -> str:
@@ -107,18 +107,18 @@ class Values(Expressions):
 
     def _call(self, node: Node, depth: int) -> list[str]:
         method, receiver = node.child_by_field_name("method"), node.child_by_field_name("receiver")
-        name, given = text_of(method) if method is not None else "", arguments(node)
-        if name == "Pathname" and given:
-            return self.of(given[0], depth + 1)
+        name, args = text_of(method) if method is not None else "", arguments(node)
+        if name == "Pathname" and args:
+            return self.of(args[0], depth + 1)
         if receiver is None:
             return [UNKNOWN]
         if receiver.type in ("constant", "scope_resolution") and text_of(receiver) in _FILES:
             function = _FILE_FUNCTIONS.get(name)
-            return function([self.of(argument, depth + 1) for argument in given]) if function else [UNKNOWN]
-        if name in _SAME_PATH and (name != "expand_path" or not given):
+            return function([self.of(argument, depth + 1) for argument in args]) if function else [UNKNOWN]
+        if name in _SAME_PATH and (name != "expand_path" or not args):
             return self.of(receiver, depth + 1)
         if name in ("join", "dirname", "parent", "expand_path"):
-            ways = [self.of(part, depth + 1) for part in (receiver, *given)]
+            ways = [self.of(part, depth + 1) for part in (receiver, *args)]
             return _FILE_FUNCTIONS["dirname" if name == "parent" else name](ways)
         return [UNKNOWN]
 
@@ -161,21 +161,21 @@ class Values(Expressions):
 Given = list[list[str]]
 
 
-def _expanded(given: Given) -> list[str]:
+def _expanded(args: Given) -> list[str]:
     """File.expand_path(path, base): the base is a directory, so that a file's name is left by the first `..`."""
-    if len(given) == 1:
-        return given[0]
-    return [join(base, path) for path in given[0] for base in given[1]][:MAX_VALUES] if given else [UNKNOWN]
+    if len(args) == 1:
+        return args[0]
+    return [join(base, path) for path in args[0] for base in args[1]][:MAX_VALUES] if args else [UNKNOWN]
 
 
 _FILE_FUNCTIONS: Mapping[str, Callable[[Given], list[str]]] = MappingProxyType(
     {
-        "join": lambda given: products(given, "/"),
+        "join": lambda args: products(args, "/"),
         "expand_path": _expanded,
         "absolute_path": _expanded,
-        "realpath": lambda given: given[0] if given else [UNKNOWN],
-        "new": lambda given: given[0] if given else [UNKNOWN],
-        "dirname": lambda given: [dirname(path) for path in given[0]] if given else [UNKNOWN],
+        "realpath": lambda args: args[0] if args else [UNKNOWN],
+        "new": lambda args: args[0] if args else [UNKNOWN],
+        "dirname": lambda args: [dirname(path) for path in args[0]] if args else [UNKNOWN],
     }
 )
 """What File and Pathname make of paths (Ruby's core documentation)."""

@@ -118,8 +118,8 @@ class Evaluator:
             self._assigned.setdefault(name, []).append(words)
         self._known: dict[str, list[str]] = {}
         self._busy: set[str] = set()
-        here = (posixpath.dirname(path),) if path else ()
-        self.directories: tuple[str, ...] = (config.workdir, *here)
+        script_directory = (posixpath.dirname(path),) if path else ()
+        self.directories: tuple[str, ...] = (config.workdir, *script_directory)
         """Where relative paths are looked up: the working directory, then the script's own."""
 
     def absorb(self, script: Script) -> None:
@@ -217,9 +217,9 @@ class Evaluator:
 
     def _runs_arguments(self) -> bool:
         """Whether the script runs its own arguments: `exec "$@"`, `gosu user "$@"`."""
-        wanted = ("@", "*")
+        names = ("@", "*")
         return any(
-            isinstance(part, Var) and part.name in wanted
+            isinstance(part, Var) and part.name in names
             for command in self._script.commands
             for word in command.words
             for part in word.parts
@@ -232,6 +232,7 @@ class Evaluator:
             yield from self._argv(operands, line, depth + 1, NOTHING)
 
     def _shell(self, args: list[str], line: int) -> Iterator[Use]:
+        """What a shell with these arguments runs: the line of its `-c`, or a script."""
         for number, arg in enumerate(args):
             if arg.startswith("-") and not arg.startswith("--") and "c" in arg:
                 # Further options may stand between -c and the line: sh -c -e 'line'.
@@ -274,13 +275,13 @@ class Evaluator:
 
     def values(self, word: Word) -> list[str]:
         """Every value of a word, at most as many as asked for, in source order; unknown parts are `UNKNOWN`."""
-        found = [""]
+        texts = [""]
         for part in word.parts:
             options = self._part(part)
-            found = [a + b for a in found for b in options][: self._most]
-        if not word.quoted and any("{" in value for value in found):
-            found = [one for value in found for one in braces(value)][:MAX_BRACES]
-        return list(dict.fromkeys(found))
+            texts = [a + b for a in texts for b in options][: self._most]
+        if not word.quoted and any("{" in value for value in texts):
+            texts = [expanded for value in texts for expanded in braces(value)][:MAX_BRACES]
+        return list(dict.fromkeys(texts))
 
     def _part(self, part: str | Var | Sub) -> list[str]:
         if isinstance(part, str):
@@ -294,28 +295,28 @@ class Evaluator:
             return [posixpath.dirname(self._path)] if var.suffixed else [self._path]
         if var.suffixed:
             return []
-        found = self._assigned_values(var.name)
+        texts = self._assigned_values(var.name)
         if var.default is not None and len(self._busy) < MAX_NESTED:
-            found = [*found, *self.values(var.default)]
+            texts = [*texts, *self.values(var.default)]
             if var.name.isdigit():
                 # Whoever calls may give another word.
-                found.append(UNKNOWN)
-        return list(dict.fromkeys(found))[: self._most]
+                texts.append(UNKNOWN)
+        return list(dict.fromkeys(texts))[: self._most]
 
     def _assigned_values(self, name: str) -> list[str]:
         """The values that are assigned to a variable; one that is defined by itself adds none by that."""
-        known = self._known.get(name)
-        if known is not None:
-            return known
+        cached = self._known.get(name)
+        if cached is not None:
+            return cached
         if name in self._busy or len(self._busy) > MAX_NESTED:
             return []
         self._busy.add(name)
-        found = [v for words in self._assigned.get(name, ())[: self._most] for v in self._joined(words)]
+        texts = [v for words in self._assigned.get(name, ())[: self._most] for v in self._joined(words)]
         self._busy.discard(name)
-        if name == "PWD" and not found:
-            found.append(self._config.workdir)
+        if name == "PWD" and not texts:
+            texts.append(self._config.workdir)
         env = self._env.get(name)
-        self._known[name] = found if env is None else [*found, env]
+        self._known[name] = texts if env is None else [*texts, env]
         return self._known[name]
 
     def _joined(self, words: Sequence[Word]) -> list[str]:

@@ -36,6 +36,7 @@ def invocations(script: str, variables: Iterable[tuple[str, str]] = ()) -> Itera
 
 
 def _script(text: str, config: ImageConfig, outer: Evaluator | None, depth: int) -> Iterator[Vector]:
+    """Argument vectors of the commands of a script; `outer` evaluates the script that this one stands in."""
     if depth > MAX_NESTED:
         return
     # What cannot be told must not become a word of its own when it is parsed again.
@@ -46,9 +47,9 @@ def _script(text: str, config: ImageConfig, outer: Evaluator | None, depth: int)
         rest = tuple(itertools.islice(values, MAX_WORDS))
         for head in evaluator.values(command.words[0]):
             vector = (*(head.split() if command.words[0].literal is None else (head,)), *rest)
-            for found, line in _unwrapped(vector, command.stdin, 0):
-                if found:
-                    yield found
+            for argv, line in _unwrapped(vector, command.stdin, 0):
+                if argv:
+                    yield argv
                 if line:
                     yield from _script(line, config, evaluator, depth + 1)
 

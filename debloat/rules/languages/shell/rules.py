@@ -32,7 +32,7 @@ BUILD_SCRIPTS = names(
 )
 """Scripts of the GNU build system, shipped within source trees."""
 
-_THIRD_PARTY = {name for known in languages.known() for name in (*known.package_directories, *known.vendored)}
+_THIRD_PARTY = {name for language in languages.known() for name in (*language.package_directories, *language.vendored)}
 
 DEPENDENCIES = re.compile(f"/(?:{'|'.join(sorted(_THIRD_PARTY))})/(?!.*bin/[^/]+$)")
 """Directories of third-party code: its scripts, apart from those in a `bin`, are its developers' tools."""
@@ -63,6 +63,7 @@ class _Scope:
     build_tools: bool
 
     def allows(self, path: str) -> bool:
+        """Whether the script may reach what a path leads to."""
         real = self.world.rootfs.resolve(path).path
         if real is None:
             return False
@@ -80,7 +81,7 @@ class _Reading:
 
     scope: _Scope
     rule: str
-    seen: set[str] = field(default_factory=set)
+    visited: set[str] = field(default_factory=set)
 
     def wants(self, source: bytes, path: str, outer: Evaluator | None = None, depth: int = 0) -> Iterator[Want]:
         """Claims of a script; `path` is the file it is in, or a root such as `config:Cmd`."""
@@ -99,13 +100,14 @@ class _Reading:
             yield Want(target, self.rule, path, f"{use.value[:80]}, line {use.line}")
 
     def _command(self, use: Use, path: str, evaluator: Evaluator) -> Iterator[Want]:
+        """Claims on the program of a command word: the one it names by its path, else the first on PATH."""
         world, word = self.scope.world, use.value
         if word.startswith("/"):
             yield from self._paths(use, path, evaluator)
             return
-        found = on_path(world, word) if "/" not in word else None
-        candidates = [found] if found else []
-        if not found and UNKNOWN not in word:
+        program = on_path(world, word) if "/" not in word else None
+        candidates = [program] if program else []
+        if not program and UNKNOWN not in word:
             bases = evaluator.directories if "/" in word else evaluator.path_directories()
             candidates = [c for base in bases if (c := command(world, f"{base.rstrip('/')}/{word}"))]
         if UNKNOWN in word and "/" not in word:
@@ -115,6 +117,7 @@ class _Reading:
             yield from self._want(target, path, use)
 
     def _sourced(self, use: Use, path: str, evaluator: Evaluator, depth: int) -> Iterator[Want]:
+        """Claims on a script that this one sources or hands to a shell, and on what that script uses in turn."""
         for target in self._files(use.value, evaluator):
             if not self.scope.allows(target):
                 continue
@@ -122,8 +125,8 @@ class _Reading:
             yield from self._want(target, path, use)
             if use.kind == "script" and real and not _reads_as_shell(real, self.scope.world):
                 continue
-            if real and real not in self.seen and depth < MAX_SOURCED and _readable(real, self.scope.world):
-                self.seen.add(real)
+            if real and real not in self.visited and depth < MAX_SOURCED and _readable(real, self.scope.world):
+                self.visited.add(real)
                 source = self.scope.world.rootfs.read(real)
                 if use.kind == "source":
                     evaluator.absorb(shellparse.parse(source))
@@ -135,8 +138,8 @@ class _Reading:
         if value.startswith("/"):
             return [p for p in _expand(value, rootfs.glob) if rootfs.is_file(p)]
         bases = (*evaluator.directories, *self.scope.world.config.path)
-        found = (f"{base.rstrip('/')}/{value}" for base in bases)
-        return [p for p in found if rootfs.is_file(p)][:1] if UNKNOWN not in value and value else []
+        places = (f"{base.rstrip('/')}/{value}" for base in bases)
+        return [p for p in places if rootfs.is_file(p)][:1] if UNKNOWN not in value and value else []
 
     def _paths(self, use: Use, path: str, evaluator: Evaluator) -> Iterator[Want]:
         rootfs = self.scope.world.rootfs
@@ -163,13 +166,13 @@ def _matching_programs(world: World, word: str) -> tuple[str, ...]:
         return ()
     pattern = re.compile(".+".join(re.escape(part) for part in word.split(UNKNOWN)))
     directories = dict.fromkeys(real for d in world.config.path if (real := world.rootfs.resolve(d).path))
-    found = {
+    programs = {
         name: path
         for directory in reversed(directories)
         for name in world.rootfs.names(directory)
         if pattern.fullmatch(name) and runnable(world, path := f"{directory.rstrip('/')}/{name}")
     }
-    return tuple(found[name] for name in sorted(found)) if len(found) <= MAX_MATCHES else ()
+    return tuple(programs[name] for name in sorted(programs)) if len(programs) <= MAX_MATCHES else ()
 
 
 def _expand(path: str, glob: object) -> tuple[str, ...]:
@@ -188,8 +191,8 @@ def _expand(path: str, glob: object) -> tuple[str, ...]:
     if "**" in path:
         path = re.sub(r"\*+", "*", path)
     assert callable(glob)
-    found = tuple(glob(path))
-    return found if len(found) <= MAX_PATHS else ()
+    paths = tuple(glob(path))
+    return paths if len(paths) <= MAX_PATHS else ()
 
 
 def _steps(path: str) -> Iterator[tuple[str, str]]:
@@ -324,10 +327,10 @@ def _quote(words: Iterable[str]) -> bytes:
 
 def _unique(wants: Iterable[Want]) -> Iterator[Want]:
     """The first claim on each path: a script may name `cat` a hundred times."""
-    seen = set[tuple[str, str]]()
+    claimed = set[tuple[str, str]]()
     for want in wants:
-        if (want.path, want.source) not in seen:
-            seen.add((want.path, want.source))
+        if (want.path, want.source) not in claimed:
+            claimed.add((want.path, want.source))
             yield want
 
 

@@ -168,22 +168,23 @@ class _Reader:
 
     def again(self) -> None:
         """Read the script by its tokens, for what the grammar does not get through; what it knows is not read twice."""
-        known = {command.words for command in self.commands}
+        present = {command.words for command in self.commands}
         for line, piece in tokens.pieces(self._source.decode("utf-8", "surrogateescape")):
-            self._part(piece, line, known)
+            self._part(piece, line, present)
 
-    def _part(self, text: str, line: int, known: Collection[tuple[Word, ...]] = ()) -> None:
+    def _part(self, text: str, line: int, present: Collection[tuple[Word, ...]] = ()) -> None:
         """Read a text by itself: a piece of the script that begins at a line."""
         inner = _Reader(text.encode("utf-8", "surrogateescape"))
         root = _tree(inner._source)
         if root is not None:
             inner.walk(root, 0)
         for command in inner.commands:
-            if command.words not in known:
+            if command.words not in present:
                 self.commands.append(replace(command, line=command.line + line - 1))
-        self.assignments += (found for found in inner.assignments if found not in self.assignments)
+        self.assignments += (assignment for assignment in inner.assignments if assignment not in self.assignments)
 
     def walk(self, node: Node, depth: int) -> None:
+        """Note the commands, assignments, functions and values in a node, in the order of the text."""
         if depth > MAX_DEPTH:
             return
         kind = node.type
@@ -251,6 +252,7 @@ class _Reader:
             self.assignments.append((var.name, (var.default,)))
 
     def _command(self, node: Node, stdin: str, depth: int) -> None:
+        """A simple command; `stdin` is the text that it reads, where that is known."""
         words: list[Word] = []
         for child in node.named_children:
             kind = child.type
@@ -272,6 +274,7 @@ class _Reader:
                 self.walk(child, depth + 1)
 
     def _redirected(self, node: Node, depth: int) -> None:
+        """A statement with redirections: what is read from a here-document or a file is noted with its command."""
         heredoc, inputs = "", list[Word]()
         for child in node.named_children:
             if child.type == "heredoc_redirect":
@@ -365,6 +368,7 @@ class _Reader:
             yield _unescaped(self._text(node))
 
     def _string(self, node: Node, depth: int) -> Iterator[str | Var | Sub | None]:
+        """The parts of a string in quotation marks."""
         if node.type == "ansi_c_string":
             yield self._text(node)[2:-1]
             return
@@ -380,6 +384,7 @@ class _Reader:
             at = max(at, child.end_byte)
 
     def _expansion(self, node: Node, depth: int) -> Var:
+        """`$NAME` or `${NAME...}`: the name, its default, and whether more is done to the value."""
         name, default, altered = "", None, False
         operator = ""
         for child in node.children:

@@ -30,7 +30,7 @@ _PLAIN = re.compile(r"[^'\"`\\$#<>;&|()\n]+")
 def pieces(text: str) -> Iterator[tuple[int, str]]:
     """The simple commands of a script, as texts without their here-documents, each with its line."""
     start, at, line, depth, nested = 0, 0, 1, 0, 0
-    here: list[tuple[str, bool]] = []
+    heredocs: list[tuple[str, bool]] = []
     length = len(text)
     while at < length:
         if (match := _PLAIN.match(text, at)) or (match := _QUOTED.match(text, at)):
@@ -44,7 +44,7 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
             line += text.count("\n", start, at)
             start = at
         elif match := _HEREDOC.match(text, at):
-            here.append((match[2] or match[3] or match[4], match[1] == "-"))
+            heredocs.append((match[2] or match[3] or match[4], match[1] == "-"))
             at = match.end()
         elif char == "(" and (nested or (at and text[at - 1] in "$<>")):
             nested, at = nested + 1, at + 1
@@ -59,9 +59,9 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
                 yield from _piece(text, start, at, line)
             depth = max(0, depth + (char == "(") - (char == ")"))
             at += 1
-            if char == "\n" and here:
-                at = _skip(text, at, here)
-                here = []
+            if char == "\n" and heredocs:
+                at = _skip(text, at, heredocs)
+                heredocs = []
             line += text.count("\n", start, at)
             start = at
     yield from _piece(text, start, length, line)
@@ -75,14 +75,14 @@ def _piece(text: str, start: int, end: int, line: int) -> Iterator[tuple[int, st
         yield line, _HEREDOC.sub(" ", piece)
 
 
-def _skip(text: str, at: int, here: list[tuple[str, bool]]) -> int:
+def _skip(text: str, at: int, heredocs: list[tuple[str, bool]]) -> int:
     """Where the bodies of here-documents end that begin at a place."""
-    for mark, tabs in here:
+    for mark, tabs in heredocs:
         end = ("\\t*" if tabs else "") + re.escape(mark)
-        found = re.compile(f"^{end}$", re.MULTILINE).search(text, at)
-        if found is None:
+        end_mark = re.compile(f"^{end}$", re.MULTILINE).search(text, at)
+        if end_mark is None:
             return len(text)
-        at = min(found.end() + 1, len(text))
+        at = min(end_mark.end() + 1, len(text))
     return at
 
 
