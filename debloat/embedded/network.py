@@ -20,7 +20,7 @@ from pathlib import Path
 from debloat.core.errors import EngineUnavailable
 from debloat.embedded import syscalls
 from debloat.engine.base import ChannelClosed
-from debloat.engine.stream import BufferedChannel
+from debloat.engine.stream import ConnectedChannel
 
 _PIECE = 1 << 18
 
@@ -40,23 +40,13 @@ _SETTINGS = (
 """As Docker has them in a container of a network without IPv6."""
 
 
-class Connection(BufferedChannel):
+class Connection(ConnectedChannel):
     """A `Channel` over a connection of TCP: what comes is standard output."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__()
         connection.settimeout(None)
         self._socket = connection
-
-    def send(self, data: bytes) -> None:
-        try:
-            self._socket.sendall(data)
-        except OSError as error:
-            raise ChannelClosed(str(error)) from error
-
-    def end(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         # A thread that waits for more is woken by the shutdown, not by the close.

@@ -71,19 +71,10 @@ class BufferedChannel:
         raise NotImplementedError
 
 
-class SocketChannel(BufferedChannel):
-    """A `Channel` over the socket of an attach or exec call; that of a terminal is not framed."""
+class ConnectedChannel(BufferedChannel):
+    """A channel whose other end, a program or a port, is behind a socket."""
 
-    def __init__(self, holder: Any, framed: bool = True) -> None:
-        super().__init__()
-        self._framed = framed
-        # urllib3 hands out a file object around the socket; the object must stay alive, or the socket closes.
-        self._holder = holder
-        self._socket: socket.socket = getattr(holder, "_sock", holder)
-        # poll(2), for select(2) takes no descriptor beyond 1023.
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
-        self._raw = bytearray()
+    _socket: socket.socket
 
     def send(self, data: bytes) -> None:
         try:
@@ -94,6 +85,21 @@ class SocketChannel(BufferedChannel):
     def end(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
+
+
+class SocketChannel(ConnectedChannel):
+    """A `Channel` over the socket of an attach or exec call; that of a terminal is not framed."""
+
+    def __init__(self, holder: Any, framed: bool = True) -> None:
+        super().__init__()
+        self._framed = framed
+        # urllib3 hands out a file object around the socket; the object must stay alive, or the socket closes.
+        self._holder = holder
+        self._socket = getattr(holder, "_sock", holder)
+        # poll(2), for select(2) takes no descriptor beyond 1023.
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._raw = bytearray()
 
     def close(self) -> None:
         try:
