@@ -75,8 +75,12 @@ class Item:
 
     @property
     def key(self) -> str:
-        """What the item is: 64 hexadecimal digits over image, recipe, lock, level, version, verb and target."""
-        what = (self.verb, self.identity, self.recipe, self.lock_digest, self.level, self.version, self.target)
+        """What the item is: 64 hexadecimal digits over image, recipe, lock, level, version, verb and target.
+
+        What makes nothing has its image's name in place of a target.
+        """
+        made = self.target or self.name
+        what = (self.verb, self.identity, self.recipe, self.lock_digest, self.level, self.version, made)
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
@@ -96,7 +100,6 @@ class Task:
     recipes: tuple[str, ...]
     lock: str = ""
     lock_name: str = ""
-    platform: str = ""
     share: str = ""
     prefers: tuple[str, ...] = ()
 
