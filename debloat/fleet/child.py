@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from debloat.core.errors import WorkersUnavailable
+from debloat.core.errors import Interrupted, WorkersUnavailable
 from debloat.fleet import work
 from debloat.fleet.ledger import LOG
 from debloat.fleet.model import Finished, Task
@@ -71,6 +71,8 @@ class Children:
                     self._at_work.discard(child)
             log.seek(max(0, log.tell() - _MOST_LOG))
             said = log.read()
+        if child.returncode == Interrupted.exit_code:
+            raise WorkerDied("its process was interrupted")
         if child.returncode < 0:
             raise WorkerDied(f"its process was ended by {signal.Signals(-child.returncode).name}")
         if child.returncode == 0:
