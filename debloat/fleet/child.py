@@ -24,6 +24,8 @@ from debloat.fleet.ledger import LOG
 from debloat.fleet.model import Finished, Task
 
 COMMAND = (sys.executable, "-m", "debloat", "fleet", "work")
+VARIABLE = "DEBLOAT_ENGINE"
+"""Names the engine that a process uses."""
 _MOST_LOG = 1 << 20
 """Bytes of a log that are kept, the last."""
 _GRACE = 20.0
@@ -44,9 +46,13 @@ class Said:
 
 @dataclass(slots=True)
 class Children:
-    """The processes that are at work now; `end` ends them all, and lets no other begin."""
+    """The processes that are at work now; `end` ends them all, and lets no other begin.
+
+    They work in `directory`, and use `engine`, if one is named.
+    """
 
     directory: Path | None = None
+    engine: str = ""
     command: tuple[str, ...] = COMMAND
     _at_work: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _ended: bool = False
@@ -59,7 +65,12 @@ class Children:
                 if self._ended:
                     raise WorkerDied("the run has ended")
                 child = subprocess.Popen(
-                    self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=self.directory
+                    self.command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=self.directory,
+                    env=os.environ | ({VARIABLE: self.engine} if self.engine else {}),
                 )
                 self._at_work.add(child)
             try:

@@ -64,6 +64,7 @@ class DaskExecutor:
         self._connected: Client | None = None
         self._by_engine: dict[str, list[str]] = {}
         """Addresses of the workers that use an engine."""
+        self._workers: tuple[Worker, ...] = ()
         self._idle = True
 
     @property
@@ -77,7 +78,7 @@ class DaskExecutor:
             from distributed import Client
         except ImportError as error:
             raise WorkersUnavailable(
-                "cannot use a scheduler: the library distributed is not installed", "pip install 'debloat[fleet]'"
+                f"cannot use a scheduler: {error.name or error} is not installed", 'pip install "debloat[fleet]"'
             ) from error
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here, once
         try:
@@ -95,6 +96,11 @@ class DaskExecutor:
 
     def workers(self) -> tuple[Worker, ...]:
         """The workers by address: all of this version, each with an engine that answers."""
+        if not self._workers:
+            self._workers = self._asked()
+        return self._workers
+
+    def _asked(self) -> tuple[Worker, ...]:
         slots = self._slots(self._workers_within)
         versions = self._client.run(eval, _VERSION, on_error="return")
         for address, version in sorted(versions.items()):
@@ -141,6 +147,7 @@ class DaskExecutor:
         return tuple(sorted({name for each in asked for name in self._answer(each, "cannot list images")["names"]}))
 
     def _engines(self) -> list[list[str]]:
+        self.workers()
         return [workers for _, workers in sorted(self._by_engine.items())]
 
     def look(self, references: Iterable[str], *, pull: bool) -> Iterator[Sighting]:
