@@ -218,7 +218,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "a recipe of another kind": (
         '[[entry]]\nimage = "shop/*"\nrecipe = 3\n',
-        "fleet.toml, line 3: entry 1, recipe must be the path of a debloat.toml, or a table of what one may say, not 3\n",
+        "fleet.toml, line 3: entry 1, recipe must be the path of a debloat.toml, or a table of what one may say, not 3",
     ),
     "an image that is not there": ('[[entry]]\nimage = "nowhere:1"\n', "cannot find the image nowhere:1\n"),
     "a pattern without an image": ('[[entry]]\nimage = "shops/*"\n', "no image of the engine matches 'shops/*'\n"),
