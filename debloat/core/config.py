@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from debloat.core import table
 from debloat.core.errors import UsageError
 from debloat.core.recipe import Settings
 from debloat.core.table import Mistake, Place
+
+T = TypeVar("T")
 
 _TABLE = ("tool", "debloat")
 """Where the settings stand in a `pyproject.toml`."""
@@ -33,28 +36,47 @@ def find(directory: Path) -> Path | None:
     return None
 
 
-def read(path: Path) -> Settings:
-    """The settings in a file. UsageError names the file, the line, the key and the nearest known one."""
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file of TOML: its name, its text, what TOML gave, and the place below which that stands in the file."""
+
+    name: str
+    text: str
+    raw: object
+    above: Place = ()
+
+    def as_table(self, cls: type[T]) -> T:
+        """What it says as the rows of a table. UsageError names the file, the line, the key and the nearest known."""
+        try:
+            return table.read(cls, self.raw)
+        except Mistake as mistake:
+            line = line_of(self.text, (*self.above, *mistake.place))
+            where = f"{self.name}, line {line}: " if self.name and line else f"{self.name}: " if self.name else ""
+            raise UsageError(f"{where}{mistake.message}", mistake.hint) from mistake
+
+
+def document(path: Path, hint: str = "name the file with -c FILE") -> Document:
+    """A file of TOML, of a `pyproject.toml` its table. UsageError, with the hint, where it cannot be read."""
     try:
         text = path.read_text("utf-8")
         raw = tomllib.loads(text)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "name the file with -c FILE") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error
     place = _TABLE if path.name == "pyproject.toml" else ()
     own = _at(raw, place)
-    return settings({} if own is None else own, str(path), text, place)
+    return Document(str(path), text, {} if own is None else own, place)
 
 
-def settings(raw: object, name: str = "", text: str = "", above: Place = ()) -> Settings:
-    """The settings in what TOML gave. `name` is the file's, `text` what is in it, `above` where its settings stand."""
-    try:
-        return table.read(Settings, raw)
-    except Mistake as mistake:
-        line = line_of(text, (*above, *mistake.place))
-        where = f"{name}, line {line}: " if name and line else f"{name}: " if name else ""
-        raise UsageError(f"{where}{mistake.message}", mistake.hint) from mistake
+def read(path: Path) -> Settings:
+    """The settings in a file. UsageError names the file, the line, the key and the nearest known one."""
+    return document(path).as_table(Settings)
+
+
+def settings(raw: object, name: str = "") -> Settings:
+    """The settings in values that are in no file; `name` is what complaints call where they come from."""
+    return Document(name, "", raw).as_table(Settings)
 
 
 def schema() -> dict[str, Any]:

@@ -42,6 +42,12 @@ class SensorUnavailable(DebloatError):
     exit_code = 3
 
 
+class WorkersUnavailable(DebloatError):
+    """What carries out the items of a fleet cannot be reached, has gone, or is another version."""
+
+    exit_code = 3
+
+
 class OriginalFails(DebloatError):
     """The original image does not pass its own probes."""
 

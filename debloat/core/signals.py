@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import threading
@@ -59,3 +60,16 @@ def signal_number(name: str) -> int:
     else:
         number = int(getattr(signal, f"SIG{text}", signal.SIGTERM))
     return number if 0 < number <= MAX else int(signal.SIGTERM)
+
+
+_PR_SET_PDEATHSIG = 1
+"""<linux/prctl.h>"""
+
+
+def end_with_parent(parent: int) -> bool:
+    """Get SIGTERM when the thread that started this process ends (prctl(2)); False where that was before the call.
+
+    `parent` is the process that is to be the parent's still.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    return os.getppid() == parent

@@ -356,6 +356,11 @@ class EmbeddedEngine:
             return None
         return network.channel(addresses, port, _DIAL_LIMIT)
 
+    def image_names(self) -> tuple[str, ...]:
+        with self._place.locked():
+            names = [name.name for name in self._images.names()]
+        return tuple(sorted(name for name in names if split_reference(name)[0] != PENDING_REPOSITORY))
+
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         found = [
             Leftover("container", identifier, of, identifier[:12])

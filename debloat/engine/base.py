@@ -178,6 +178,9 @@ class Engine(Protocol):
     def image(self, reference: str, *, pull: bool = True) -> Image:
         """The image that a reference names locally, or that can be pulled where it is to be."""
 
+    def image_names(self) -> tuple[str, ...]:
+        """The names of all its images as people write them, sorted; not those of images that are not proven yet."""
+
     def whole_config(self, image: Image) -> ImageConfig:
         """The image's configuration with the fields that the engine itself does not know, where that can be had."""
 

@@ -379,6 +379,12 @@ class DockerEngine:
         with error_context(f"remove the name {reference}"), contextlib.suppress(docker.errors.ImageNotFound):
             self._client.remove_image(reference, noprune=False)
 
+    def image_names(self) -> tuple[str, ...]:
+        with error_context("list the images"):
+            pending = (PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry))
+            tags = {tag for image in self._client.images() or () for tag in image.get("RepoTags") or ()}
+            return tuple(sorted(t for t in tags if split_reference(t)[0] not in (*pending, "<none>")))
+
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         with error_context("list what earlier runs left"):
             label = f"{RUN_LABEL}={run}" if run else RUN_LABEL

@@ -9,11 +9,8 @@ import enum
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import MappingProxyType
-
-FORMAT = "debloat-fleet"
-VERSION = 1
 
 
 class Verb(enum.StrEnum):
@@ -78,8 +75,12 @@ class Item:
 
     @property
     def key(self) -> str:
-        """What the item is: 64 hexadecimal digits over image, recipe, lock, level, version, verb and target."""
-        what = (self.verb, self.identity, self.recipe, self.lock_digest, self.level, self.version, self.target)
+        """What the item is: 64 hexadecimal digits over image, recipe, lock, level, version, verb and target.
+
+        What makes nothing has its image's name in place of a target.
+        """
+        made = self.target or self.name
+        what = (self.verb, self.identity, self.recipe, self.lock_digest, self.level, self.version, made)
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
@@ -99,7 +100,6 @@ class Task:
     recipes: tuple[str, ...]
     lock: str = ""
     lock_name: str = ""
-    platform: str = ""
     share: str = ""
     prefers: tuple[str, ...] = ()
 
@@ -197,24 +197,3 @@ class FleetReport:
 
 def _sized(outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
     return (o for o in outcomes if o.status.well and o.bytes_before >= 0 and o.bytes_after >= 0)
-
-
-def document(report: FleetReport) -> dict[str, object]:
-    """The report as plain values; `debloat/schemas/fleet.json` describes them."""
-    raw = asdict(report)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "tool": report.tool,
-        "verb": str(report.verb),
-        "fleet": report.fleet,
-        "executor": report.executor,
-        "passed": report.passed,
-        "exit_code": report.exit_code,
-        "seconds": report.seconds,
-        "counts": {str(status): report.count(status) for status in Status},
-        "bytes_before": report.bytes_before,
-        "bytes_after": report.bytes_after,
-        "workers": list(raw["workers"]),
-        "items": list(raw["outcomes"]),
-    }

@@ -25,6 +25,7 @@ from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.image.archive import archive as archived
+from debloat.image.carve import content_size
 from debloat.image.rootfs import Rootfs
 from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
@@ -46,6 +47,7 @@ class Applied:
 
     `lock` describes the new minimal image, `diff` is how it differs from the old lock, `moves` are paths that have
     another version now, `gone` those that no longer exist. `result` is the new reference, empty where none was made.
+    `bytes_before` are those of the build's files, a hard-linked file once.
     `answers` compares the answers of a replay, `missed` are paths of the build that it failed to find; both are empty
     without a replay.
     """
@@ -55,6 +57,7 @@ class Applied:
     moves: tuple[Move, ...]
     gone: tuple[Gone, ...]
     result: str
+    bytes_before: int
     answers: tuple[Comparison, ...] = ()
     missed: tuple[Want, ...] = ()
     notes: tuple[str, ...] = ()
@@ -193,7 +196,15 @@ def apply(
                     write(minimal.written, target, output)
             result = target if tag else str(output)
         return Applied(
-            locked_cut.lock, locked_cut.diff, locked_cut.moves, locked_cut.gone, result, verdict.answers, missed, notes
+            locked_cut.lock,
+            locked_cut.diff,
+            locked_cut.moves,
+            locked_cut.gone,
+            result,
+            content_size(locked_cut.world.rootfs.entries()),
+            verdict.answers,
+            missed,
+            notes,
         )
 
 

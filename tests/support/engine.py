@@ -97,6 +97,10 @@ class FakeEngine:
             raise UsageError(f"cannot find the image {reference}")
         return replace(self.images[image_id][1], reference=reference)
 
+    def image_names(self) -> tuple[str, ...]:
+        self._call("image_names")
+        return tuple(sorted(n for n in self.names if split_reference(n)[0] != PENDING_REPOSITORY))
+
     def whole_config(self, image: Image) -> ImageConfig:
         return image.config
 

@@ -1,0 +1,113 @@
+"""A worker's work in a process of its own: what goes wrong in it, memory and all, is the end of one item.
+
+The process is this debloat again, `debloat fleet work`. It gets a request on standard input and gives the answer on
+standard output; what it says on the way is the log. It ends with whoever started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from debloat.core.errors import WorkersUnavailable
+from debloat.fleet import work
+from debloat.fleet.ledger import LOG
+from debloat.fleet.model import Finished, Task
+
+COMMAND = (sys.executable, "-m", "debloat", "fleet", "work")
+_MOST_LOG = 1 << 20
+"""Bytes of a log that are kept, the last."""
+_GRACE = 20.0
+"""Seconds in which a process that is ended gives back what it has, before it is killed."""
+
+
+class WorkerDied(Exception):
+    """The process was ended from outside; the same work may go well elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a process gave back: its answer, and what it said on the way."""
+
+    answer: Mapping[str, Any]
+    log: bytes
+
+
+@dataclass(slots=True)
+class Children:
+    """The processes that are at work now; `end` ends them all, and lets no other begin."""
+
+    directory: Path | None = None
+    command: tuple[str, ...] = COMMAND
+    _at_work: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _ended: bool = False
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, request: Mapping[str, Any]) -> Said:
+        """Have a request answered. WorkerDied where the process was killed, WorkersUnavailable where it failed."""
+        with tempfile.TemporaryFile() as log:
+            with self._guard:
+                if self._ended:
+                    raise WorkerDied("the run has ended")
+                child = subprocess.Popen(
+                    self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=self.directory
+                )
+                self._at_work.add(child)
+            try:
+                out, _ = child.communicate(work.as_text({**request, "parent": os.getpid()}).encode())
+            finally:
+                if child.poll() is None:
+                    _end([child])
+                with self._guard:
+                    self._at_work.discard(child)
+            log.seek(max(0, log.tell() - _MOST_LOG))
+            said = log.read()
+        if child.returncode < 0:
+            raise WorkerDied(f"its process was ended by {signal.Signals(-child.returncode).name}")
+        if child.returncode == 0:
+            try:
+                return Said(json.loads(out), said)
+            except ValueError as error:
+                raise WorkersUnavailable(f"cannot read what a worker's process answers: {error}") from error
+        raise WorkersUnavailable(*_complaint(said, child.returncode))
+
+    def perform(self, task: Task, platform: str = "") -> Finished:
+        """Carry out a task; its log is among the files."""
+        said = self.ask({**work.request_of(task), "platform": platform})
+        finished = work.unpacked(said.answer)
+        return replace(finished, files={**finished.files, LOG: said.log})
+
+    def end(self) -> None:
+        """End all, and wait for them: what they have is given back."""
+        with self._guard:
+            self._ended = True
+            at_work = list(self._at_work)
+        _end(at_work)
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _complaint(log: bytes, code: int) -> tuple[str, str]:
+    """The error and the hint at the end of a log."""
+    lines = log.decode("utf-8", "replace").strip().splitlines() or [f"exit code {code}"]
+    hint = lines[-1].strip().removeprefix("hint: ") if lines[-1].startswith("  hint: ") else ""
+    message = lines[-2] if hint and len(lines) > 1 else lines[-1]
+    return message.removeprefix("debloat: "), hint

@@ -1,0 +1,210 @@
+"""From the file of a fleet to its items: patterns become images, templates names, recipes digests.
+
+Nothing is started, and no image is looked at; what is wrong in the file, a recipe or a lock is said here.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from debloat.core import config, table
+from debloat.core.errors import UsageError
+from debloat.core.globs import glob_regex
+from debloat.core.model import Level
+from debloat.core.recipe import Settings, recipe
+from debloat.core.reference import default_target, split_reference
+from debloat.fleet.config import EntrySettings, FleetFile, Inline
+from debloat.fleet.model import Item, Verb
+from debloat.gate.rules import rules_of
+from debloat.lock.manifest import recipe_digest
+from debloat.store.location import Location, image_location
+from debloat.store.write import must_take
+
+_PATTERN = re.compile(r"[*?\[]")
+
+Names = Callable[[], Iterable[str]]
+"""The names of the images that patterns are held against; asked once at most, and only for a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry with the defaults: what is done with each image that it means."""
+
+    settings: EntrySettings
+    recipes: tuple[str, ...]
+    recipe: str
+    level: str
+    lock: str
+    target: str
+    has_rules: bool
+
+
+def plan(fleet: FleetFile, verb: Verb, version: str, names: Names, only: Iterable[str] = ()) -> tuple[Item, ...]:
+    """The items of a fleet by name, those of `only` where it names some; `version` is debloat's own.
+
+    UsageError where an entry means no image, two results have one name, or a recipe or a lock cannot be used.
+    """
+    entries = [_with_defaults(fleet, entry) for entry in fleet.settings.entry]
+    wanted = frozenset(only)
+    known = functools.cache(lambda: tuple(names()))
+    meant = list(_images(entries, known))
+    chosen = [(entry, image) for entry, image in meant if not wanted or image in wanted]
+    if missing := sorted(wanted - {image for _, image in chosen}):
+        raise UsageError(
+            f"{fleet.path} has no image that is called {missing[0]}", "`debloat fleet status` lists those that it has"
+        )
+    items = sorted(
+        (_item(fleet, entry, image, verb, version) for entry, image in chosen), key=lambda i: (i.name, i.target)
+    )
+    _must_differ(items, verb)
+    return tuple(items)
+
+
+def _with_defaults(fleet: FleetFile, entry: EntrySettings) -> _Entry:
+    defaults = fleet.settings.defaults
+    level = defaults.level if entry.level is None else entry.level
+    said = [r for r in (defaults.recipe, entry.recipe) if r is not None]
+    recipes = tuple(_recipe_text(fleet.directory, r) for r in said)
+    if level is not None:
+        recipes = (*recipes, json.dumps({"level": str(level)}))
+    settings = settled(recipes)
+    return _Entry(
+        entry,
+        recipes,
+        recipe_digest(recipe(settings)),
+        str(Level.SAFE if settings.level is None else settings.level),
+        entry.lock or defaults.lock or "",
+        entry.target or defaults.target or "",
+        rules_of(settings).any,
+    )
+
+
+def _recipe_text(directory: Path, said: str | Inline) -> str:
+    """A recipe as JSON; UsageError, with the file and the line, where the file has no such thing."""
+    if isinstance(said, Inline):
+        return said.json
+    document = config.document(directory / said, "paths in the file of a fleet begin at its directory")
+    document.as_table(Settings)
+    return json.dumps(document.raw, sort_keys=True)
+
+
+def settled(recipes: tuple[str, ...]) -> Settings:
+    """What tables of `debloat.toml`, as JSON, come to: the later over the earlier."""
+    settings = Settings()
+    for each in recipes:
+        settings = table.merged(settings, config.settings(json.loads(each)))
+    return settings
+
+
+# ------------------------------------------------------------------------------------------ which images
+
+
+def is_pattern(image: str) -> bool:
+    """Whether it stands for all images whose names match."""
+    return _PATTERN.search(image) is not None
+
+
+def _images(entries: list[_Entry], known: Callable[[], tuple[str, ...]]) -> Iterator[tuple[_Entry, str]]:
+    """Each entry with each image that it means; a pattern does not mean what an entry names, nor results."""
+    named = {entry.settings.image for entry in entries if not is_pattern(entry.settings.image)}
+    taken = set(named)
+    for entry in entries:
+        image = entry.settings.image
+        if not is_pattern(image):
+            image_location(image)  # UsageError for what nothing can be called
+            yield entry, image
+            continue
+        matching = matches(image, entry.settings.exclude, known())
+        # What an earlier run made is called as the pattern says as well, and is no original.
+        results = {_target(entry, name) for name in (*matching, *named)}
+        found = [name for name in matching if name not in results]
+        if not found:
+            raise UsageError(
+                f"no image of the engine matches {image!r}", "`*` matches within a component, `**` across slashes"
+            )
+        yield from ((entry, name) for name in found if name not in taken)
+        taken.update(found)
+
+
+def matches(pattern: str, exclude: Iterable[str], names: Iterable[str]) -> list[str]:
+    """The names that a pattern means, without those that another of `exclude` matches, sorted."""
+    wanted, not_wanted = glob_regex(pattern).fullmatch, [glob_regex(each).fullmatch for each in exclude]
+    return sorted(name for name in names if wanted(name) and not any(match(name) for match in not_wanted))
+
+
+# ------------------------------------------------------------------------------------------ one item
+
+
+def _item(fleet: FleetFile, entry: _Entry, image: str, verb: Verb, version: str) -> Item:
+    target = "" if verb is Verb.CHECK else _target(entry, image)
+    lock = str(fleet.directory / _filled(entry.lock, image, entry.level)) if entry.lock else ""
+    digest = ""
+    if verb is not Verb.RUN:
+        digest = _lock_digest(fleet, entry, image, verb, lock)
+    if target:
+        must_take(image_location(target))
+    return Item(image, verb, target, entry.recipes, entry.recipe, entry.level, version, lock, digest)
+
+
+def _lock_digest(fleet: FleetFile, entry: _Entry, image: str, verb: Verb, lock: str) -> str:
+    if not lock:
+        if verb is Verb.CHECK and entry.has_rules:
+            return ""
+        against = "it by: no lock" if verb is Verb.APPLY else "it against: no lock, no [budget] and no [policy]"
+        raise UsageError(
+            f"cannot {verb} {image}: there is nothing to {'make' if verb is Verb.APPLY else 'hold'} {against}",
+            'write lock = "FILE" into its entry or the defaults; `debloat fleet run` writes it',
+        )
+    try:
+        return hashlib.sha256(Path(lock).read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the lock {lock} of {image}: {error.strerror}", "`debloat fleet run` writes it"
+        ) from error
+
+
+def _target(entry: _Entry, image: str) -> str:
+    if entry.target:
+        return _filled(entry.target, image, entry.level)
+    location = image_location(image)
+    if not location.name:
+        raise UsageError(f"cannot name the result of {image}", 'give its entry a target = "NAME:TAG"')
+    return default_target(location.name)
+
+
+def _filled(text: str, image: str, level: str) -> str:
+    """A template with the names of an image; one by digest has the tag `latest`."""
+    name, tag = split_reference(_reference(image_location(image)).partition("@")[0])
+    return text.format(name=name, short=name.rpartition("/")[2], tag=tag, level=level)
+
+
+def _reference(location: Location) -> str:
+    return location.name or location.path.name.partition(".")[0]
+
+
+def _must_differ(items: list[Item], verb: Verb) -> None:
+    """UsageError where two items would write the same."""
+    originals = {item.name for item in items}
+    for what, values in (
+        ("make", [(item.target, item.name) for item in items if item.target]),
+        ("write", [(item.lock, item.name) for item in items if item.lock and verb is Verb.RUN]),
+    ):
+        seen: dict[str, str] = {}
+        for value, name in values:
+            if value in seen:
+                raise UsageError(
+                    f"{seen[value]} and {name} would both {what} {value}",
+                    f"say more in the template: {', '.join(f'{{{field}}}' for field in ('name', 'tag', 'level'))}",
+                )
+            if what == "make" and value in originals:
+                raise UsageError(
+                    f"the result of {name} would take the name of {value}, which is an original",
+                    "choose another target",
+                )
+            seen[value] = name
