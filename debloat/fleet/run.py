@@ -140,7 +140,8 @@ def _keep(finished: Finished, item: Item, ledger: Ledger) -> Outcome:
     """Keep what came of an item: its lock where the fleet says, then its row."""
     if item.verb is Verb.RUN and item.lock and finished.outcome.status.well:
         _write(Path(item.lock), finished.files[LOCK])
-    return ledger.write(finished)
+    outcome = dataclasses.replace(finished.outcome, plain=item.plain)
+    return ledger.write(dataclasses.replace(finished, outcome=outcome))
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -182,6 +183,9 @@ def standing(items: Iterable[Item], ledger: Ledger) -> Iterator[Outcome]:
         rows.setdefault(row.name, []).append(row)
     for item in items:
         fitting = [
-            row for row in rows.get(item.name, ()) if dataclasses.replace(item, identity=row.image).key == row.key
+            row
+            for row in rows.get(item.name, ())
+            if dataclasses.replace(item, identity=row.image).key == (row.plain or row.key)
+            and not (row.plain and row.status.well and not row.digest)  # what it keeps is known, and nothing made
         ]
         yield fitting[-1] if fitting else pending(item)

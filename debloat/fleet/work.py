@@ -24,18 +24,20 @@ from debloat.core.progress import Progress
 from debloat.core.recipe import recipe
 from debloat.core.text import count
 from debloat.engine.base import Engine
-from debloat.engine.workspace import Scratch
+from debloat.engine.workspace import Scratch, Workspace
+from debloat.fleet import kept
 from debloat.fleet.executor import Sighting
-from debloat.fleet.ledger import LOCK, REPORT, outcome_of
-from debloat.fleet.model import Finished, Outcome, Status, Task, Verb, Worker
+from debloat.fleet.ledger import KEPT_FILE, LOCK, REPORT, outcome_of
+from debloat.fleet.model import KEPT, Finished, Outcome, Status, Task, Verb, Worker
 from debloat.fleet.plan import settled
+from debloat.fleet.share import parse_parts
 from debloat.gate import check as gate
 from debloat.gate.check import CheckInputs
 from debloat.gate.findings import GateReport
 from debloat.gate.rules import rules_of
 from debloat.lock import apply as applying
 from debloat.lock import format as locks
-from debloat.lock.apply import Applied
+from debloat.lock.apply import Applied, cut_by_lock
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, recipe_digest
 from debloat.pipeline import Outcome as RunOutcome
@@ -188,16 +190,24 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
         if outcome.report.result:
             write(outcome.minimal.written, outcome.name, target)
 
+    def keeping(outcome: RunOutcome) -> None:
+        kept_entries = outcome.minimal.kept
+        files[KEPT_FILE] = kept.dump(kept.kept_set(outcome.world.rootfs, outcome.world.packages, kept_entries))
+
     elsewhere = not target.on_engine
+    if task.share:
+        further: list[Sink] = [keeping]
+    else:
+        further = [writing] if elsewhere else []
     report = pipeline.slim(
         engine,
         task.name,
         recipe(settled(task.recipes)),
         means.progress,
         target=target.name,
-        sinks=[*means.sinks, locking, *([writing] if elsewhere else [])],
+        sinks=[*means.sinks, locking, *further],
         platform=means.platform,
-        goes_to=str(target) if elsewhere else "",
+        goes_to=str(target) if elsewhere or task.share else "",
     )
     files[REPORT] = means.render(report).encode("utf-8", "surrogateescape")
     row = replace(row, layer=report.layer, bytes_before=report.before.bytes, bytes_after=report.after.bytes)
@@ -210,11 +220,13 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
             error=_listed("the minimal image does not answer as the original does", bad, "difference"),
             hint="try another level, or keep what it misses with keep = [...] in its recipe",
         )
-    return _made(row, report.result, means)
+    return replace(row, status=Status.DONE) if task.share else _made(row, report.result, means)
 
 
 def _apply(task: Task, means: Means, row: Outcome, files: MutableMapping[str, bytes]) -> Outcome:
     """What `debloat apply` does, without a proof: nothing is started."""
+    if task.share == KEPT:
+        return _keep(task, means, row, files)
     target = image_location(task.target)
     tag = target.on_engine
     applied = applying.apply(
@@ -226,11 +238,22 @@ def _apply(task: Task, means: Means, row: Outcome, files: MutableMapping[str, by
         output=None if tag else target,
         platform=means.platform,
         tag=tag,
+        parts=parse_parts(task.share) if task.share else (),
     )
     files[LOCK] = locks.dump(applied.lock)
     files[REPORT] = means.render(applied).encode("utf-8", "surrogateescape")
     row = replace(row, layer=applied.lock.layer, bytes_before=applied.bytes_before, bytes_after=applied.lock.bytes)
     return _made(row, applied.result, means)
+
+
+def _keep(task: Task, means: Means, row: Outcome, files: MutableMapping[str, bytes]) -> Outcome:
+    """What the minimal image of a lock would keep, without making it."""
+    location, lock = image_location(task.name, means.platform), _lock(task)
+    with Workspace(means.connect()) if location.on_engine else Scratch() as run, opened(run, location) as source:
+        cut = cut_by_lock(source, replace(source.image, config=source.whole_config()), lock, means.progress)
+        files[KEPT_FILE] = kept.dump(kept.kept_set(cut.world.rootfs, cut.world.packages, cut.minimal.kept))
+        files[LOCK] = locks.dump(cut.lock)
+        return replace(row, status=Status.DONE, layer=cut.lock.layer, bytes_after=cut.lock.bytes)
 
 
 def _check(task: Task, means: Means, row: Outcome, files: MutableMapping[str, bytes]) -> Outcome:
