@@ -221,7 +221,7 @@ def _bits(images: int) -> Iterator[int]:
 
 
 def _filled(chosen: Iterable[int], groups: dict[int, dict[str, list[KeptFile]]]) -> list[_Draft]:
-    """The layers of the chosen sets, each file in those of the largest sets that keep it, but for those not worth it."""
+    """The layers of the chosen sets that are worth it, each file in those of the largest sets that keep it."""
     drafts = [_Draft(images) for images in sorted(set(chosen), key=lambda images: (-images.bit_count(), images))]
     for images, found in sorted(groups.items()):
         rest = images
