@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +17,6 @@ from debloat.debian.packages import NoPackages
 from debloat.fleet import share
 from debloat.fleet.kept import KeptSet, kept_set
 from debloat.image.rootfs import MemoryContents, Rootfs
-from debloat.store.base import ImageStore
 from debloat.store.layers import open_layers
 from debloat.store.location import image_location, output_location
 from debloat.store.opened import open_store
@@ -71,7 +69,7 @@ def read_again(minimal: Minimal, form: str, directory: Path) -> tuple[dict[str, 
     write(minimal.written, "app:slim", output_location(f"{form}:{place}"))
     with open_store(image_location(f"{form}:{place}")) as store:
         stored = store.image()
-        opened = open_layers(cast(ImageStore, store), stored, directory, str(place))
+        opened = open_layers(store, stored, directory, str(place))
         entries = {entry.path: entry for entry in opened.rootfs.entries()}
         contents = {path: opened.rootfs.read(path) for path, entry in entries.items() if entry.is_file}
         return entries, contents, list(stored.image.layers)
