@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from debloat.cli import options
+from debloat.cli import fleetoptions, options
 from debloat.cli.engines import Engines
 from debloat.cli.options import CONTEXT, verb
 from debloat.core.errors import DebloatError, Interrupted, UsageError
@@ -203,6 +203,62 @@ def debug(given: options.Debug, engines: Engines) -> None:
 
 
 debug.allow_interspersed_args = False  # what follows the container is the command's own
+
+
+@cli.group(context_settings=CONTEXT)
+def fleet() -> None:
+    """Do the same with many images, which a file names: FILE, by default fleet.toml."""
+
+
+@verb(fleet, fleetoptions.FleetRun, "run")
+def fleet_run(given: fleetoptions.FleetRun, engines: Engines) -> None:
+    """Make and prove the minimal image of each image of FILE that has none yet; write its lock."""
+    from debloat.cli import fleet as command
+    from debloat.fleet.model import Verb
+
+    command.do(given, engines, Verb.RUN)
+
+
+@verb(fleet, fleetoptions.FleetRun, "apply")
+def fleet_apply(given: fleetoptions.FleetRun, engines: Engines) -> None:
+    """Make the minimal image of each image of FILE by its lock, without running it."""
+    from debloat.cli import fleet as command
+    from debloat.fleet.model import Verb
+
+    command.do(given, engines, Verb.APPLY)
+
+
+@verb(fleet, fleetoptions.FleetRun, "check")
+def fleet_check(given: fleetoptions.FleetRun, engines: Engines) -> None:
+    """Check each image of FILE against its lock and the rules of its recipe."""
+    from debloat.cli import fleet as command
+    from debloat.fleet.model import Verb
+
+    command.do(given, engines, Verb.CHECK)
+
+
+@verb(fleet, fleetoptions.FleetStatus, "status")
+def fleet_status(given: fleetoptions.FleetStatus, engines: Engines) -> None:
+    """Show what was done with the images of FILE, as it was noted; no engine is asked."""
+    from debloat.cli import fleet as command
+
+    command.status(given)
+
+
+@verb(fleet, fleetoptions.FleetPlan, "plan")
+def fleet_plan(given: fleetoptions.FleetPlan, engines: Engines) -> None:
+    """Print what would be done with the images of FILE, or jobs for others that do it. Nothing is started."""
+    from debloat.cli import fleet as command
+
+    command.plan(given, engines)
+
+
+@verb(fleet, fleetoptions.FleetWork, "work")
+def fleet_work(given: fleetoptions.FleetWork, engines: Engines) -> None:
+    """Carry out one task of a plan, a file or standard input: what workers and jobs run."""
+    from debloat.cli import fleet as command
+
+    command.work(given, engines)
 
 
 @cli.group(context_settings=CONTEXT)

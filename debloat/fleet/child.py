@@ -18,12 +18,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from debloat.core.errors import WorkersUnavailable
+from debloat.core.errors import Interrupted, WorkersUnavailable
 from debloat.fleet import work
 from debloat.fleet.ledger import LOG
 from debloat.fleet.model import Finished, Task
 
 COMMAND = (sys.executable, "-m", "debloat", "fleet", "work")
+VARIABLE = "DEBLOAT_ENGINE"
+"""Names the engine that a process uses."""
 _MOST_LOG = 1 << 20
 """Bytes of a log that are kept, the last."""
 _GRACE = 20.0
@@ -44,9 +46,13 @@ class Said:
 
 @dataclass(slots=True)
 class Children:
-    """The processes that are at work now; `end` ends them all, and lets no other begin."""
+    """The processes that are at work now; `end` ends them all, and lets no other begin.
+
+    They work in `directory`, and use `engine`, if one is named.
+    """
 
     directory: Path | None = None
+    engine: str = ""
     command: tuple[str, ...] = COMMAND
     _at_work: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _ended: bool = False
@@ -59,7 +65,12 @@ class Children:
                 if self._ended:
                     raise WorkerDied("the run has ended")
                 child = subprocess.Popen(
-                    self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=self.directory
+                    self.command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=self.directory,
+                    env=os.environ | ({VARIABLE: self.engine} if self.engine else {}),
                 )
                 self._at_work.add(child)
             try:
@@ -71,6 +82,8 @@ class Children:
                     self._at_work.discard(child)
             log.seek(max(0, log.tell() - _MOST_LOG))
             said = log.read()
+        if child.returncode == Interrupted.exit_code:
+            raise WorkerDied("its process was interrupted")
         if child.returncode < 0:
             raise WorkerDied(f"its process was ended by {signal.Signals(-child.returncode).name}")
         if child.returncode == 0:

@@ -45,15 +45,18 @@ class _Entry:
     has_rules: bool
 
 
-def plan(fleet: FleetFile, verb: Verb, version: str, names: Names, only: Iterable[str] = ()) -> tuple[Item, ...]:
+def plan(
+    fleet: FleetFile, verb: Verb, version: str, names: Names, only: Iterable[str] = (), *, as_known: bool = False
+) -> tuple[Item, ...]:
     """The items of a fleet by name, those of `only` where it names some; `version` is debloat's own.
 
-    UsageError where an entry means no image, two results have one name, or a recipe or a lock cannot be used.
+    With `as_known`, `names` are not all that there are, and a pattern may mean none of them. UsageError where an entry
+    means no image, two results have one name, or a recipe or a lock cannot be used.
     """
     entries = [_with_defaults(fleet, entry) for entry in fleet.settings.entry]
     wanted = frozenset(only)
     known = functools.cache(lambda: tuple(names()))
-    meant = list(_images(entries, known))
+    meant = list(_images(entries, known, as_known))
     chosen = [(entry, image) for entry, image in meant if not wanted or image in wanted]
     if missing := sorted(wanted - {image for _, image in chosen}):
         raise UsageError(
@@ -110,7 +113,9 @@ def is_pattern(image: str) -> bool:
     return _PATTERN.search(image) is not None
 
 
-def _images(entries: list[_Entry], known: Callable[[], tuple[str, ...]]) -> Iterator[tuple[_Entry, str]]:
+def _images(
+    entries: list[_Entry], known: Callable[[], tuple[str, ...]], as_known: bool
+) -> Iterator[tuple[_Entry, str]]:
     """Each entry with each image that it means; a pattern does not mean what an entry names, nor results."""
     named = {entry.settings.image for entry in entries if not is_pattern(entry.settings.image)}
     taken = set(named)
@@ -124,7 +129,7 @@ def _images(entries: list[_Entry], known: Callable[[], tuple[str, ...]]) -> Iter
         # What an earlier run made is called as the pattern says as well, and is no original.
         results = {_target(entry, name) for name in (*matching, *named)}
         found = [name for name in matching if name not in results]
-        if not found:
+        if not found and not as_known:
             raise UsageError(
                 f"no image of the engine matches {image!r}", "`*` matches within a component, `**` across slashes"
             )

@@ -176,15 +176,15 @@ def pending(item: Item) -> Outcome:
     return Outcome(item.key, item.name, Status.PENDING, item.verb, item.target, item.identity)
 
 
-def standing(items: Iterable[Item], ledger: Ledger) -> Iterator[Outcome]:
-    """The rows of items as the ledger has them, without asking anybody: what is older than its recipe is pending."""
-    rows: dict[str, list[Outcome]] = {}
-    for _, row in ledger.rows():
-        rows.setdefault(row.name, []).append(row)
+def standing(items: Iterable[Item], rows: Iterable[Outcome]) -> Iterator[Outcome]:
+    """The rows of items among those of a ledger, the oldest first; what is older than its recipe is pending."""
+    by_name: dict[str, list[Outcome]] = {}
+    for row in rows:
+        by_name.setdefault(row.name, []).append(row)
     for item in items:
         fitting = [
             row
-            for row in rows.get(item.name, ())
+            for row in by_name.get(item.name, ())
             if dataclasses.replace(item, identity=row.image).key == (row.plain or row.key)
             and not (row.plain and row.status.well and not row.digest)  # what it keeps is known, and nothing made
         ]

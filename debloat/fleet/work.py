@@ -1,7 +1,7 @@
 """What a worker does: it answers a request, a plain value, with another. The engine is the worker's own.
 
 Requests are `{"ask": "worker"}`, `{"ask": "names"}`, `{"ask": "look", "references": [...], "pull": BOOL}` and
-`{"ask": "item", "task": {...}}`; each may say for which `platform` images are to be.
+`{"ask": "item", "task": {...}}`; each may say for which `platform` images are to be, and which `version` it is of.
 """
 
 from __future__ import annotations
@@ -68,6 +68,12 @@ class Means:
 
 def answer(request: Mapping[str, Any], means: Means) -> dict[str, Any]:
     """The answer to a request. Errors are those of the engine; what is wrong with one item is in its row."""
+    version = request.get("version") or debloat.__version__
+    if version != debloat.__version__:
+        raise UsageError(
+            f"cannot answer debloat {version}: this worker has debloat {debloat.__version__}",
+            "install the same version wherever workers are started",
+        )
     match request["ask"]:
         case "worker":
             engine = means.connect()

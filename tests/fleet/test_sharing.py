@@ -172,12 +172,12 @@ def test_status_knows_what_was_made_and_what_was_only_looked_at(tmp_path: Path) 
     first = [dataclasses.replace(i, share="kept", plain=i.key) for i in resolve(items, executor).items]
     run(tmp_path / "f", first, Verb.RUN, executor, ledger, Quiet(), "1", shares=lambda _: "kept")
     assert sorted(engine.names) == ["shop:1", "shop:2"]
-    assert {row.status for row in standing(items, ledger)} == {Status.PENDING}
+    assert {row.status for row in standing(items, [row for _, row in ledger.rows()])} == {Status.PENDING}
     # A run that was killed between the steps goes on with the second.
     executor.tasks.clear()
     carried_out(executor, items, tmp_path)
     assert [task.verb for task in executor.tasks] == [Verb.APPLY, Verb.APPLY]
-    assert {row.status for row in standing(items, ledger)} == {Status.DONE}
+    assert {row.status for row in standing(items, [row for _, row in ledger.rows()])} == {Status.DONE}
 
 
 def test_a_list_that_is_lost_is_said(tmp_path: Path) -> None:
