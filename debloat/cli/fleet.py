@@ -13,7 +13,7 @@ import click
 
 from debloat import __version__
 from debloat.cli.engines import Engines
-from debloat.cli.fleetoptions import FleetPlan, FleetRun, FleetStatus, FleetWork
+from debloat.cli.fleetoptions import FleetMake, FleetPlan, FleetRun, FleetStatus, FleetWork
 from debloat.core import parsed
 from debloat.core.errors import Interrupted, UsageError
 from debloat.core.progress import Progress, Silent
@@ -50,7 +50,12 @@ def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
     try:
         items = planned(fleet, verb, __version__, executor.names, options.which.only)
         progress = fleetterminal.FleetProgress(quiet)
-        report = running.run(fleet.path, items, verb, executor, ledger, progress, TOOL)
+        if isinstance(options, FleetMake) and options.share:
+            from debloat.fleet.sharing import run_shared
+
+            report = run_shared(fleet.path, items, verb, executor, ledger, progress, TOOL, most=options.layers)
+        else:
+            report = running.run(fleet.path, items, verb, executor, ledger, progress, TOOL)
     finally:
         executor.close()
     fleetterminal.summary(report, quiet, str(ledger.directory))

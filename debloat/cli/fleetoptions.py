@@ -39,6 +39,21 @@ class FleetRun:
 
 
 @options
+class FleetMake(FleetRun):
+    share: bool = option(
+        "--share", text="Give images layers in common, of files that each of them keeps (docs/fleet.md#shared-layers)."
+    )
+    layers: int = option(
+        "--layers",
+        default=10,
+        show_default=True,
+        type=click.IntRange(min=1, max=100),
+        metavar="N",
+        text="Layers that an image may have with --share, its own counted.",
+    )
+
+
+@options
 class FleetStatus:
     file: str = argument(default="fleet.toml")
     verb: Literal["run", "apply", "check"] = option(
