@@ -97,9 +97,26 @@ def _cost(axes: Any, result: dict[str, Any]) -> None:
     axes.legend(ncols=3, fontsize=7)
 
 
+def _fleet(axes: Any, result: dict[str, Any]) -> None:
+    """Efficiency by workers."""
+    rows = result["fleets"]
+    workers, found = [row["workers"] for row in rows], [row["efficiency"] for row in rows]
+    low, high = ([f[end] * 100 for f in found] for end in ("low", "high"))
+    axes.fill_between(workers, low, high, color=COLOURS["safe"], alpha=0.2)
+    axes.plot(workers, [f["median"] * 100 for f in found], color=COLOURS["safe"], marker="o", label="simulated")
+    axes.plot(
+        [workers[0], workers[-1]], [90, 90], color=COLOURS["exact"], linewidth=1, label="at least, at 100 workers"
+    )
+    axes.set(xscale="log", xlabel="workers", ylabel="efficiency, %", ylim=(0, 103))
+    axes.set_xticks(workers, [str(n) for n in workers])
+    axes.legend(loc="lower left")
+    axes.grid(alpha=0.3)
+
+
 PLOTS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "generality": _generality,
     "cost": _cost,
     "overhead": _overhead,
     "growth": _growth,
+    "fleet": _fleet,
 }

@@ -19,6 +19,7 @@ from typing import Any
 import debloat
 from debloat import pipeline
 from debloat.core.errors import DebloatError, EngineUnavailable, GateFailed, MinimalFails, UsageError
+from debloat.core.model import Image
 from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import recipe
@@ -128,21 +129,21 @@ def look(references: Iterable[str], pull: bool, means: Means) -> Iterator[Sighti
             if location.on_engine:
                 engine = means.connect()
                 name = engine_name(engine)
-                identity = engine.image(location.name, pull=pull).identity
+                image = engine.image(location.name, pull=pull)
             else:
-                identity = stored_identity(location)
+                image = stored_image(location)
         except EngineUnavailable:
             raise
         except DebloatError as error:
             yield Sighting(reference, name, error=_sentence(error.message), hint=error.hint)
         else:
-            yield Sighting(reference, name, identity)
+            yield Sighting(reference, name, image.identity, bytes=image.size)
 
 
-def stored_identity(location: Location) -> str:
-    """What the image in a store is."""
+def stored_image(location: Location) -> Image:
+    """The image in a store."""
     with Scratch() as scratch, opened(scratch, location) as source:
-        return source.image.identity
+        return source.image
 
 
 # ------------------------------------------------------------------------------------------ carrying out
@@ -307,7 +308,10 @@ def _made(row: Outcome, result: str, means: Means) -> Outcome:
     location = image_location(result)
     if not location.on_engine:
         return replace(
-            row, status=Status.DONE, target=result, digest=stored_identity(replace(location, platform=means.platform))
+            row,
+            status=Status.DONE,
+            target=result,
+            digest=stored_image(replace(location, platform=means.platform)).identity,
         )
     engine = means.connect()
     identity = engine.image(result, pull=False).identity
