@@ -13,7 +13,7 @@ import click
 
 from debloat import __version__
 from debloat.cli.engines import Engines
-from debloat.cli.fleetoptions import FleetMake, FleetPlan, FleetRun, FleetStatus, FleetWork
+from debloat.cli.fleetoptions import FleetMake, FleetPlan, FleetRun, FleetStatus, FleetWork, Said
 from debloat.core import parsed
 from debloat.core.errors import Interrupted, UsageError
 from debloat.core.progress import Progress, Silent
@@ -41,8 +41,7 @@ def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
     """Do it with all images; print the names of the results. The exit code is the report's."""
     from debloat.report import fleetterminal
 
-    if options.json and options.json != "-":
-        must_be_writable(Path(options.json))
+    _must_take(options.said)
     fleet = config.read(Path(options.file))
     ledger = _ledger(fleet, options.which.state)
     executor = executor_of(options, engines, fleet)
@@ -59,8 +58,8 @@ def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
     finally:
         executor.close()
     fleetterminal.summary(report, quiet, str(ledger.directory))
-    _write(report, options.json)
-    if options.json != "-":
+    _write(report, options.said)
+    if options.said.json != "-":
         for outcome in report.outcomes:
             if outcome.status.well and outcome.target:
                 click.echo(outcome.target)
@@ -117,6 +116,7 @@ def status(options: FleetStatus) -> None:
     """What was done, by the ledger alone: no engine is asked."""
     from debloat.report import fleetterminal
 
+    _must_take(options.said)
     fleet, verb = config.read(Path(options.file)), Verb(options.verb)
     ledger = _ledger(fleet, options.which.state)
     rows = [row for _, row in ledger.rows()]
@@ -124,9 +124,9 @@ def status(options: FleetStatus) -> None:
     items = planned(fleet, verb, __version__, lambda: names, options.which.only, as_known=True)
     outcomes = tuple(running.standing(items, rows))
     report = FleetReport(TOOL, verb, str(fleet.path), "", (), outcomes)
-    if options.json != "-":
+    if options.said.json != "-":
         fleetterminal.summary(report, state=str(ledger.directory))
-    _write(report, options.json)
+    _write(report, options.said)
 
 
 def plan(options: FleetPlan, engines: Engines) -> None:
@@ -194,9 +194,33 @@ def _ledger(fleet: FleetFile, state: str | None) -> Ledger:
     return Ledger(Path(os.path.relpath(state or fleet.directory / DIRECTORY)))
 
 
-def _write(report: FleetReport, where: str | None) -> None:
-    if where == "-":
+def _must_take(said: Said) -> None:
+    """UsageError, before any work, where a report could not be written."""
+    for where in (said.json, said.html, said.metrics):
+        if where and (where != "-" or where is not said.json):
+            must_be_writable(Path(where))
+
+
+def _write(report: FleetReport, said: Said) -> None:
+    if said.json == "-":
         click.echo(fleetjson.render(report))
-    elif where:
-        with written_whole(Path(where)) as draft:
-            draft.write_text(fleetjson.render(report) + "\n")
+    for where, render in (
+        ("" if said.json == "-" else said.json, lambda: fleetjson.render(report) + "\n"),
+        (said.html, lambda: _page(report)),
+        (said.metrics, lambda: _metrics(report)),
+    ):
+        if where:
+            with written_whole(Path(where)) as draft:
+                draft.write_text(render(), "utf-8")
+
+
+def _page(report: FleetReport) -> str:
+    from debloat.report import fleethtml
+
+    return fleethtml.render(report)
+
+
+def _metrics(report: FleetReport) -> str:
+    from debloat.report import openmetrics
+
+    return openmetrics.render(report)

@@ -19,6 +19,17 @@ class Which:
 
 
 @options
+class Said:
+    """Where else it is said what came of a fleet."""
+
+    json: str | None = option("--json", metavar="FILE", text="Write the report as JSON (docs/fleet.md); - is stdout.")
+    html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
+    metrics: str | None = option(
+        "--metrics", metavar="FILE", text="Write the report as OpenMetrics text, for dashboards."
+    )
+
+
+@options
 class FleetRun:
     file: str = argument(default="fleet.toml")
     which: Which = group(Which)
@@ -33,7 +44,7 @@ class FleetRun:
     scheduler: str | None = option(
         "--scheduler", metavar="ADDRESS", text="Have a Dask cluster do it: the address of its scheduler."
     )
-    json: str | None = option("--json", metavar="FILE", text="Write the report as JSON (docs/fleet.md); - is stdout.")
+    said: Said = group(Said)
     verbosity: Verbosity = group(Verbosity)
     where: Where = group(Where)
 
@@ -60,7 +71,7 @@ class FleetStatus:
         "--verb", default="run", show_default=True, text="What was to be done."
     )
     which: Which = group(Which)
-    json: str | None = option("--json", metavar="FILE", text="Write it as JSON (docs/fleet.md); - is stdout.")
+    said: Said = group(Said)
 
 
 @options
