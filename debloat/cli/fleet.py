@@ -59,7 +59,7 @@ def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
         executor.close()
     fleetterminal.summary(report, quiet, str(ledger.directory))
     _write(report, options.said)
-    if options.said.json != "-":
+    if "-" not in _places(options.said):
         for outcome in report.outcomes:
             if outcome.status.well and outcome.target:
                 click.echo(outcome.target)
@@ -124,7 +124,7 @@ def status(options: FleetStatus) -> None:
     items = planned(fleet, verb, __version__, lambda: names, options.which.only, as_known=True)
     outcomes = tuple(running.standing(items, rows))
     report = FleetReport(TOOL, verb, str(fleet.path), "", (), outcomes)
-    if options.said.json != "-":
+    if "-" not in _places(options.said):
         fleetterminal.summary(report, state=str(ledger.directory))
     _write(report, options.said)
 
@@ -196,31 +196,23 @@ def _ledger(fleet: FleetFile, state: str | None) -> Ledger:
 
 def _must_take(said: Said) -> None:
     """UsageError, before any work, where a report could not be written."""
-    for where in (said.json, said.html, said.metrics):
-        if where and (where != "-" or where is not said.json):
+    for where in _places(said):
+        if where != "-":
             must_be_writable(Path(where))
 
 
+def _places(said: Said) -> list[str]:
+    return [where for where in (said.json, said.html, said.metrics) if where]
+
+
 def _write(report: FleetReport, said: Said) -> None:
-    if said.json == "-":
-        click.echo(fleetjson.render(report))
-    for where, render in (
-        ("" if said.json == "-" else said.json, lambda: fleetjson.render(report) + "\n"),
-        (said.html, lambda: _page(report)),
-        (said.metrics, lambda: _metrics(report)),
-    ):
-        if where:
+    from debloat.report import fleethtml, openmetrics
+
+    forms = ((said.json, fleetjson.render), (said.html, fleethtml.render), (said.metrics, openmetrics.render))
+    for where, render in forms:
+        text = render(report) if where else ""
+        if where == "-":
+            click.echo(text.rstrip("\n"))
+        elif where:
             with written_whole(Path(where)) as draft:
-                draft.write_text(render(), "utf-8")
-
-
-def _page(report: FleetReport) -> str:
-    from debloat.report import fleethtml
-
-    return fleethtml.render(report)
-
-
-def _metrics(report: FleetReport) -> str:
-    from debloat.report import openmetrics
-
-    return openmetrics.render(report)
+                draft.write_text(text.rstrip("\n") + "\n", "utf-8")

@@ -23,7 +23,7 @@ class Said:
     """Where else it is said what came of a fleet."""
 
     json: str | None = option("--json", metavar="FILE", text="Write the report as JSON (docs/fleet.md); - is stdout.")
-    html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
+    html: str | None = option("--html", metavar="FILE", text="Write the report as a page (docs/fleet.md).")
     metrics: str | None = option(
         "--metrics", metavar="FILE", text="Write the report as OpenMetrics text, for dashboards."
     )
