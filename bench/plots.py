@@ -98,17 +98,17 @@ def _cost(axes: Any, result: dict[str, Any]) -> None:
 
 
 def _fleet(axes: Any, result: dict[str, Any]) -> None:
-    """Efficiency by workers."""
+    """Efficiency by workers: of a first run, and of a later one."""
     rows = result["fleets"]
-    workers, found = [row["workers"] for row in rows], [row["efficiency"] for row in rows]
-    low, high = ([f[end] * 100 for f in found] for end in ("low", "high"))
-    axes.fill_between(workers, low, high, color=COLOURS["safe"], alpha=0.2)
-    axes.plot(workers, [f["median"] * 100 for f in found], color=COLOURS["safe"], marker="o", label="simulated")
-    axes.plot(
-        [workers[0], workers[-1]], [90, 90], color=COLOURS["exact"], linewidth=1, label="at least, at 100 workers"
-    )
+    workers = [row["workers"] for row in rows]
+    for which, colour, text in (("later", "safe", "times known"), ("first", "exact", "the first run")):
+        axes.fill_between(workers, *([row[which][end] * 100 for row in rows] for end in ("low", "high")), alpha=0.2)
+        found = [row[which]["median"] * 100 for row in rows]
+        axes.plot(workers, found, color=COLOURS[colour], marker="o", label=text)
+    axes.axhline(90, color="#555555", linewidth=0.8)
     axes.set(xscale="log", xlabel="workers", ylabel="efficiency, %", ylim=(0, 103))
     axes.set_xticks(workers, [str(n) for n in workers])
+    axes.set_xticks([], minor=True)
     axes.legend(loc="lower left")
     axes.grid(alpha=0.3)
 
