@@ -120,8 +120,7 @@ def status(options: FleetStatus) -> None:
     fleet, verb = config.read(Path(options.file)), Verb(options.verb)
     ledger = _ledger(fleet, options.which.state)
     rows = [row for _, row in ledger.rows()]
-    names = sorted({row.name for row in rows})
-    items = planned(fleet, verb, __version__, lambda: names, options.which.only, as_known=True)
+    items = planned(fleet, verb, __version__, ledger.names, options.which.only, as_known=True)
     outcomes = tuple(running.standing(items, rows))
     report = FleetReport(TOOL, verb, str(fleet.path), "", (), outcomes)
     if "-" not in _places(options.said):

@@ -6,6 +6,7 @@ processes that it started with it (`child`).
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import itertools
 import json
@@ -33,6 +34,8 @@ WORKERS_WITHIN = 30.0
 """Seconds in which a first worker has to come, at the beginning and whenever none is left."""
 ENGINES_WITHIN = 120.0
 """Seconds in which workers have to say what engine they use, and what it knows of some hundred images."""
+_GATHERED_WITHIN = 15.0
+"""Seconds in which the result of an item has to come from the worker that has it."""
 _CHUNK = 200
 """References that are looked at with one request."""
 _LOOK = 1.0
@@ -46,20 +49,10 @@ class DaskExecutor:
 
     name = "dask"
 
-    def __init__(
-        self,
-        address: str,
-        version: str,
-        platform: str = "",
-        *,
-        answers_within: float = ANSWERS_WITHIN,
-        workers_within: float = WORKERS_WITHIN,
-    ) -> None:
+    def __init__(self, address: str, version: str, platform: str = "") -> None:
         self._address = address
         self._version = version
         self._platform = platform
-        self._answers_within = answers_within
-        self._workers_within = workers_within
         self._run = uuid.uuid4().hex
         self._connected: Client | None = None
         self._by_engine: dict[str, list[str]] = {}
@@ -75,17 +68,25 @@ class DaskExecutor:
 
     def _connect(self) -> Client:
         try:
-            from distributed import Client
+            from distributed import Client, Security
+            from distributed.comm import connect
         except ImportError as error:
             raise WorkersUnavailable(
                 f"cannot use a scheduler: {error.name or error} is not installed", 'pip install "debloat[fleet]"'
             ) from error
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said here, once
+
+        async def reached() -> None:
+            args = Security().get_connection_args("client")
+            await (await connect(self._address, timeout=ANSWERS_WITHIN, **args)).close()
+
         try:
-            return Client(self._address, timeout=self._answers_within, set_as_default=False, name="debloat-fleet")
+            # A client waits without end for a peer that takes the connection and says nothing.
+            asyncio.run(asyncio.wait_for(reached(), ANSWERS_WITHIN))
+            return Client(self._address, timeout=ANSWERS_WITHIN, set_as_default=False, name="debloat-fleet")
         except (OSError, ValueError) as error:  # TimeoutError is an OSError
             raise WorkersUnavailable(
-                f"cannot reach the scheduler {self._address}: {_reason(error, self._answers_within)}",
+                f"cannot reach the scheduler {self._address}: {_reason(error, ANSWERS_WITHIN)}",
                 "see that `dask scheduler` runs there, and that the address is HOST:PORT or tls://HOST:PORT",
             ) from error
 
@@ -101,7 +102,7 @@ class DaskExecutor:
         return self._workers
 
     def _asked(self) -> tuple[Worker, ...]:
-        slots = self._slots(self._workers_within)
+        slots = self._slots(WORKERS_WITHIN)
         versions = self._client.run(eval, _VERSION, on_error="return")
         for address, version in sorted(versions.items()):
             if version != self._version:
@@ -181,16 +182,23 @@ class DaskExecutor:
                 future.add_done_callback(ended.put)
             try:
                 done = ended.get(timeout=_LOOK if at_work or not exhausted else 0)
-                task, _ = at_work.pop(done.key)
-                yield self._finished(task, done)
             except queue.Empty:
-                pass
+                done = None
+            if done is not None:
+                task, _ = at_work[done.key]
+                finished = self._finished(task, done)
+                if finished is None:
+                    done.add_done_callback(ended.put)
+                else:
+                    del at_work[done.key]
+                    yield finished
+                del done
             if self._client.status != "running":
                 raise self._gone()
             now = time.monotonic()
             if slots:
                 alone_since = now
-            elif now - (alone_since or now) > self._workers_within:
+            elif now - (alone_since or now) > WORKERS_WITHIN:
                 raise WorkersUnavailable("no worker is left", "start some; the same command goes on from here")
             if now - looked > _LOOK:
                 looked = now
@@ -210,9 +218,10 @@ class DaskExecutor:
             pure=False,
         )
 
-    def _finished(self, task: Task, done: Future) -> Finished:
+    def _finished(self, task: Task, done: Future) -> Finished | None:
+        """What came of a task; None where its result went with its worker, so that it is done again."""
         try:
-            reply = json.loads(done.result(timeout=ENGINES_WITHIN))
+            reply = json.loads(done.result(timeout=_GATHERED_WITHIN))
             finished = work.unpacked(reply["answer"])
             files = {**finished.files, LOG: base64.b64decode(reply["log"])}
             return Finished(replace(finished.outcome, worker=reply["worker"]), files)
@@ -221,7 +230,12 @@ class DaskExecutor:
         except Exception as error:  # whatever of a worker's own ends a task comes here as it was raised there
             if self._client.status != "running" or done.status in ("cancelled", "lost"):
                 raise self._gone() from error
-            return failed(task, _reason(error, ENGINES_WITHIN), "the logs of the workers say more")
+            if isinstance(error, TimeoutError) and done.status != "error":
+                return None
+            return failed(task, _reason(error, _GATHERED_WITHIN), "the logs of the workers say more")
+        finally:
+            if done.status in ("finished", "error"):
+                done.release()  # what is known here need not outlive its worker
 
     def _at_work(self, at_work: Mapping[str, tuple[Task, Future]]) -> dict[str, tuple[str, ...]]:
         """Which worker has which items, as the scheduler says."""

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ KEPT_FILE = "kept.json"
 """What the image keeps (`kept.KeptSet`), where it is to share layers."""
 REPORT = "report.json"
 _ROW = "item.json"
+_IMAGES = "images.json"
 
 
 class Ledger:
@@ -83,6 +84,18 @@ class Ledger:
             row = {"format": FORMAT, "version": VERSION, "item": dataclasses.asdict(outcome)}
             draft.write_text(json.dumps(row, indent=2) + "\n")
         return outcome
+
+    def note(self, names: Iterable[str]) -> None:
+        """Note the images that a run is about, so that those are known that it does not come to."""
+        with written_whole(self.directory / _IMAGES) as draft:
+            draft.write_text(json.dumps(sorted(set(names)), indent=0) + "\n")
+
+    def names(self) -> tuple[str, ...]:
+        """The images that are known here, by name: those of rows, and those that were noted."""
+        known = {row.name for _, row in self.rows()}
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            known.update(name for name in json.loads((self.directory / _IMAGES).read_bytes()) if isinstance(name, str))
+        return tuple(sorted(known))
 
     def rows(self) -> Iterator[tuple[float, Outcome]]:
         """All rows with the time (seconds since the epoch) of their writing, the oldest first."""

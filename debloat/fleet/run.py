@@ -65,6 +65,7 @@ def run(
     workers = executor.workers()
     with ledger.held():
         resolved = resolve(items, executor)
+        ledger.note(item.name for item in items)
         rows = dict(_done(resolved.items, executor, ledger))
         by_key = {item.key: item for item in resolved.items}
         todo = longest_first([item for key, item in by_key.items() if key not in rows], resolved, ledger)

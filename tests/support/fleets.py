@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from debloat.cli.fleet import render
 from debloat.core.progress import Silent
 from debloat.fleet import work
 from debloat.fleet.child import Children, Said
+from debloat.fleet.model import Item, Verb
 from debloat.fleet.work import Means
 from debloat.image.rootfs import Rootfs
 from tests.support.cli import CONFIG, SHOP_1, sells
@@ -64,9 +65,7 @@ def write(directory: Path, text: str, name: str = "fleet.toml") -> Path:
     return path
 
 
-def dirty(engine: FakeEngine) -> Iterable[str]:
-    """What runs left on an engine."""
-    return [left.name for left in engine.leftovers()]
-
-
-Fleet = Callable[[str], Path]
+def items(number: int) -> tuple[Item, ...]:
+    """Items of as many images."""
+    names = sorted(f"shop/web:{n}" for n in range(number))
+    return tuple(Item(name, Verb.RUN, f"{name}-slim", (), f"sha256:{'0' * 64}", "safe", "1") for name in names)

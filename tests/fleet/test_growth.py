@@ -1,0 +1,59 @@
+"""A large fleet: its coordinator holds a row an image."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.snippets import ROOT
+
+IMAGES = 10_000
+MOST = 200 << 20
+"""Bytes of memory."""
+
+COORDINATOR = """
+import dataclasses, json, resource, sys
+from pathlib import Path
+from debloat.fleet import config, run
+from debloat.fleet.ledger import Ledger
+from debloat.fleet.local import LocalExecutor
+from debloat.fleet.model import Finished, Outcome, Status, Verb, Worker
+from debloat.fleet.plan import plan
+from debloat.report import fleetjson
+from debloat.report.fleetterminal import FleetProgress
+
+most = 0
+
+def answer(request):
+    if request["ask"] == "worker":
+        return dataclasses.asdict(Worker("here", "engine", "1"))
+    digest = "sha256:" + "0" * 64
+    return {"sightings": [{"reference": r, "engine": "engine", "identity": digest} for r in request["references"]]}
+
+def perform(task):
+    row = Outcome(task.key, task.name, Status.DONE, task.verb, task.target, task.identity, engine="engine")
+    return Finished(dataclasses.replace(row, bytes_before=2, bytes_after=1))
+
+fleet = config.read(Path(sys.argv[1]))
+items = plan(fleet, Verb.RUN, "1", lambda: ())
+executor = LocalExecutor(4, answer, perform)
+report = run.run(fleet.path, items, Verb.RUN, executor, Ledger(Path(sys.argv[2])), FleetProgress(True), "debloat 1")
+Path(sys.argv[3]).write_text(fleetjson.render(report))
+print(json.dumps({"done": report.count(Status.DONE), "kilobytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+"""
+
+
+def test_ten_thousand_images_take_little_memory(tmp_path: Path) -> None:
+    """Each has an entry of its own, with a recipe."""
+    entries = [
+        f'[[entry]]\nimage = "registry.example/team/shop-{n}:1"\nrecipe = {{ http = ["/{n}"] }}\n' for n in range(IMAGES)
+    ]
+    (tmp_path / "fleet.toml").write_text("".join(entries))
+    argv = [sys.executable, "-c", COORDINATOR, *(str(tmp_path / name) for name in ("fleet.toml", "state", "report"))]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["done"] == IMAGES
+    assert said["kilobytes"] * 1024 < MOST
