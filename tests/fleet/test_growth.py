@@ -48,7 +48,8 @@ print(json.dumps({"done": report.count(Status.DONE), "kilobytes": resource.getru
 def test_ten_thousand_images_take_little_memory(tmp_path: Path) -> None:
     """Each has an entry of its own, with a recipe."""
     entries = [
-        f'[[entry]]\nimage = "registry.example/team/shop-{n}:1"\nrecipe = {{ http = ["/{n}"] }}\n' for n in range(IMAGES)
+        f'[[entry]]\nimage = "registry.example/team/shop-{n}:1"\nrecipe = {{ http = ["/{n}"] }}\n'
+        for n in range(IMAGES)
     ]
     (tmp_path / "fleet.toml").write_text("".join(entries))
     argv = [sys.executable, "-c", COORDINATOR, *(str(tmp_path / name) for name in ("fleet.toml", "state", "report"))]
