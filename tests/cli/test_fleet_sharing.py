@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from prometheus_client.openmetrics import parser
 
 from debloat.fleet import share
+from tests.support import schemas
 from tests.support.cli import CONFIG, SHOP_1, CommandLine, sells
 from tests.support.engine import FakeEngine
 from tests.support.fleets import in_this_process, write
@@ -39,7 +41,9 @@ def test_layers_in_common_are_made_and_told_of(lines: Lines, engine: FakeEngine,
     layers = [engine.image(f"{name}-slim").layers for name in NAMES]
     assert {len(each) for each in layers} == {2}
     assert len({each[0] for each in layers}) == 1
-    sharing = json.loads((here / "out/report.json").read_text())["sharing"]
+    report = json.loads((here / "out/report.json").read_text())
+    Draft202012Validator(schemas.ours("fleet.json")).validate(report)
+    sharing = report["sharing"]
     assert (sharing["most"], sharing["layers"]) == (4, 1)
     assert "Shared layers" in (here / "out/page.html").read_text()
     read: Any = parser.text_string_to_metric_families
