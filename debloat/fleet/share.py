@@ -13,6 +13,7 @@ Layers that are left to spend go to source packages, so that an upgrade of one p
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,11 +37,14 @@ WORTH = 1 << 18
 PACKAGE = 1 << 20
 """Bytes of a source package that may have a layer of its own, where layers are left."""
 
-LOOKED_AT = 1000
-"""Sets of images that are weighed for each layer, the heaviest; so the time does not grow with their square."""
+LOOKED_AT = 512
+"""Sets of images that count when a layer is chosen, the heaviest; so the time does not grow with their square."""
 
-CROSSED = 48
-"""Sets of which the common images are weighed too."""
+PROPOSED = 128
+"""Sets of these that may get the layer."""
+
+CROSSED = 32
+"""Sets of these of which the common images may get it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,8 @@ class SharePlan:
 
     def parts(self, name: str) -> tuple[Part, ...]:
         """How an image's layer is to be divided; () where it shares nothing."""
-        return tuple(
-            Part(self.layers[number].paths, self.layers[number].comment)
-            for image in self.images
-            if image.name == name
-            for number in image.layers
-        )
+        image = self.images[bisect.bisect_left(self.images, name, key=lambda image: image.name)]
+        return tuple(Part(self.layers[number].paths, self.layers[number].comment) for number in image.layers)
 
 
 @dataclass(slots=True)
@@ -187,7 +187,7 @@ def _chosen(weights: dict[int, int], images: int, most: int) -> list[int]:
     while True:
         free = sum(1 << number for number, layers in enumerate(left) if layers > 0)
         heaviest = sorted(rest.items(), key=lambda row: (-row[1] * (row[0].bit_count() - 1), row[0]))[:LOOKED_AT]
-        candidates = dict.fromkeys(images & free for images, _ in heaviest)
+        candidates = dict.fromkeys(images & free for images, _ in heaviest[:PROPOSED])
         candidates.update(dict.fromkeys(a & b for a, b in combinations(list(candidates)[:CROSSED], 2)))
         found = max(
             ((_saved(some, free, heaviest), -some) for some in candidates if some.bit_count() > 1), default=(0, 0)

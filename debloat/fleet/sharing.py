@@ -43,9 +43,12 @@ def run_shared(
     rows = {row.target or row.key: row for row in first.outcomes}
     ready = {target: item for target, item in asked.items() if rows[target].status.well}
     planned = plan(ready, lambda target: _kept(ready[target], ledger), most)
-    shares = {target: dump_parts(planned.parts(target)) for target in ready}
-    making = tuple(_making(item, shares[target], ledger) for target, item in ready.items())
-    second = run(fleet, making, verb, executor, ledger, follower, tool, shares=lambda item: shares[item.target])
+
+    def share(item: Item) -> str:
+        return dump_parts(planned.parts(item.target))  # made when it is needed: all together would be large
+
+    making = tuple(_making(item, share(item), ledger) for item in ready.values())
+    second = run(fleet, making, verb, executor, ledger, follower, tool, shares=share)
     rows.update({row.target: _both(rows[row.target], row) for row in second.outcomes})
     return dataclasses.replace(
         first,
