@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import applying, compare, cost, docs, foreign, generality, growth, hostile, imports, overhead, store
+from bench import applying, compare, cost, docs, fleet, foreign, generality, growth, hostile, imports, overhead, store
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "foreign")
+SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "fleet", "foreign")
 
 
 def say(text: str) -> None:
@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", action="store_true", help="leave the images for the next time")
     add("import", _import, "what loading the command line costs")
     add("apply", _apply, "what applying a lock from a layout to a layout costs")
+    one = add("fleet", _fleet, "a fleet by simulation, with times that were measured")
+    one.add_argument("--report", type=Path, help="the JSON of a `debloat fleet run`, whose times are taken")
     one = add("hostile", _hostile, "how the time of what reads untrusted bytes grows with them; needs no engine")
     one.add_argument("only", nargs="*", help="readers whose name holds one of these")
     one = add("foreign", _foreign, "suites that others wrote, on minimal images; an hour or two, so not among all")
@@ -132,6 +134,11 @@ def _apply(given: argparse.Namespace) -> int:
     return _shown(result, applying.summary, applying.bars(result), given.save)
 
 
+def _fleet(given: argparse.Namespace) -> int:
+    result = fleet.run(say, report=getattr(given, "report", None))
+    return _shown(result, fleet.summary, fleet.bars(result), given.save)
+
+
 def _hostile(given: argparse.Namespace) -> int:
     result = hostile.run(say, only=getattr(given, "only", ()))
     return _shown(result, hostile.summary, hostile.bars(result), given.save)
@@ -178,7 +185,7 @@ def _all(given: argparse.Namespace) -> int:
     """Everything that a machine does in about an hour, against the committed results."""
     given.fixture, given.level, given.table, given.again, given.stale = [], None, False, False, False
     given.fresh = []
-    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile, _apply):
+    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile, _apply, _fleet):
         subject(given)
     return _compare(given)
 

@@ -113,6 +113,13 @@ def _foreign(result: dict[str, Any]) -> Iterator[Figure]:
         yield Figure(f"{row['suite']}: % of the original", share(row["bytes"], row["original_bytes"]), 0.05, 1)
 
 
+def _fleet(result: dict[str, Any]) -> Iterator[Figure]:
+    """Idle shares, which are of the order and not of the machine, and memory."""
+    for row in result["fleets"]:
+        yield Figure(f"{row['workers']} workers: idle share", 1 - row["later"]["median"], 0, 0.05)
+    yield Figure("resident bytes of a large fleet", float(result["rss"]), 0.2)
+
+
 FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "generality": _generality,
     "cost": _cost,
@@ -121,5 +128,6 @@ FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "import": _import,
     "hostile": _hostile,
     "apply": _apply,
+    "fleet": _fleet,
     "foreign": _foreign,
 }

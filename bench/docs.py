@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cost, foreign, generality, growth, hostile, imports, overhead, plots, store
+from bench import cost, fleet, foreign, generality, growth, hostile, imports, overhead, plots, store
 
-PAGES = (store.ROOT / "README.md", store.ROOT / "docs" / "generality.md", store.ROOT / "docs" / "performance.md")
+PAGES = (
+    store.ROOT / "README.md",
+    *(store.ROOT / "docs" / f"{name}.md" for name in ("fleet", "generality", "performance")),
+)
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -19,6 +22,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "growth": lambda result: growth.summary(result, markdown=True),
     "import": lambda result: imports.summary(result, markdown=True),
     "hostile": lambda result: hostile.summary(result, markdown=True),
+    "fleet": lambda result: fleet.summary(result, markdown=True),
     "foreign": lambda result: foreign.summary(result, markdown=True),
 }
 

@@ -97,9 +97,26 @@ def _cost(axes: Any, result: dict[str, Any]) -> None:
     axes.legend(ncols=3, fontsize=7)
 
 
+def _fleet(axes: Any, result: dict[str, Any]) -> None:
+    """Efficiency by workers: of a first run, and of a later one."""
+    rows = result["fleets"]
+    workers = [row["workers"] for row in rows]
+    for which, colour, text in (("later", "safe", "times known"), ("first", "exact", "the first run")):
+        axes.fill_between(workers, *([row[which][end] * 100 for row in rows] for end in ("low", "high")), alpha=0.2)
+        found = [row[which]["median"] * 100 for row in rows]
+        axes.plot(workers, found, color=COLOURS[colour], marker="o", label=text)
+    axes.axhline(90, color="#555555", linewidth=0.8)
+    axes.set(xscale="log", xlabel="workers", ylabel="efficiency, %", ylim=(0, 103))
+    axes.set_xticks(workers, [str(n) for n in workers])
+    axes.set_xticks([], minor=True)
+    axes.legend(loc="lower left")
+    axes.grid(alpha=0.3)
+
+
 PLOTS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "generality": _generality,
     "cost": _cost,
     "overhead": _overhead,
     "growth": _growth,
+    "fleet": _fleet,
 }

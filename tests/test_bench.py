@@ -8,11 +8,12 @@ import io
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import compare, docs, foreign, generality, generated, growth, hostile, imports, plots, stats
+from bench import compare, docs, fleet, foreign, generality, generated, growth, hostile, imports, plots, stats
 from bench.heldout import lacking, used_files
 from bench.workloads import timed
 from debloat.core.errors import DebloatError
@@ -475,3 +476,63 @@ def test_the_table_of_suites_names_what_is_lost() -> None:
     assert "| redis: runtest | redis-server 8.0 | 80.0 MB | 20.0 MB | 1000 | 998 (99.8 %) |" in text
     assert text.endswith("- redis: no reason known: x, x")
     assert [figure.value for figure in compare.FIGURES["foreign"](result)] == [2.0, 25.0]
+
+
+# ------------------------------------------------------------------------------- fleets
+
+
+def test_simulated_workers_take_what_was_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Three items of ten seconds: two workers need twenty, and the coordinator's own time comes on top of it."""
+    monkeypatch.setattr(fleet, "FILES", {"log": 10})
+    seconds = dict.fromkeys("abc", 10.0)
+    alone, two = (fleet.carried_out(fleet.Simulated(seconds, n), str(n), tmp_path) for n in (1, 2))
+    assert alone.seconds == pytest.approx(30 + alone.coordinator)
+    assert 20 < two.seconds <= 20 + two.coordinator
+    assert two.efficiency == pytest.approx(30 / (2 * two.seconds))
+
+
+def test_a_fleet_begins_with_what_is_large_and_then_with_what_takes_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nine short items and a long one: begun last, it would leave the other worker without work."""
+    monkeypatch.setattr(fleet, "FILES", {"log": 10})
+    seconds = {f"image{n}:1": 9.0 if n == 9 else 1.0 for n in range(10)}
+    sizes = {name: 1 + (name == "image9:1") for name in seconds}
+    for recipe, known in (("1", sizes), ("2", {})):
+        found = fleet.carried_out(fleet.Simulated(seconds, 2, known), recipe, tmp_path)
+        assert found.seconds < 9 + 1
+    assert fleet.carried_out(fleet.Simulated(seconds, 2), "1", tmp_path / "other").seconds > 9 + 4
+
+
+def test_both_runs_of_a_simulated_fleet_draw_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "FILES", {"log": 10})
+    measured = {"a": {"seconds": 1.0, "bytes": 1}, "b": {"seconds": 5.0, "bytes": 9}}
+    first, later = fleet.simulate(measured, 2, 1, items=10)
+    assert 0.5 < first.efficiency <= 1
+    assert later.seconds == pytest.approx(first.seconds, rel=0.4)
+
+
+def test_a_fleet_is_planned_and_told_of(tmp_path: Path) -> None:
+    assert fleet.planned(20)[0] > 0
+    rows = [
+        {"workers": n, "first": _spread(0.8), "later": _spread(0.95), "seconds": _spread(9 / n), "coordinator": 0.004}
+        for n in (1, 10, 100)
+    ]
+    measured = {"a": {"seconds": 2.0}, "b": {"seconds": 4.0}}
+    result = {
+        "subject": "fleet",
+        "measured": measured,
+        "items": 1000,
+        "fleets": rows,
+        "large": 10_000,
+        "rss": 9 * 10**7,
+    }
+    result["planning"] = _spread(0.5)
+    assert "mean 3.0 s" in fleet.summary(result)
+    assert all(measured <= most for _, measured, most in fleet.bars(result))
+    assert not compare.compare(result, result)
+    assert plots.draw({"fleet": result}, tmp_path) == [tmp_path / "fleet.svg"]
+
+
+def _spread(value: float) -> dict[str, float]:
+    return {"median": value, "low": value, "high": value, "runs": 3}

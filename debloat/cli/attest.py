@@ -8,7 +8,7 @@ from types import MappingProxyType
 from debloat.attest import bill
 from debloat.core.errors import UsageError
 from debloat.engine.workspace import written_whole
-from debloat.image.oci import Referrer, digest_of, manifest, plain_layer
+from debloat.image.oci import Referrer, digest_of, manifest, plain_layers
 from debloat.pipeline import Outcome, Sink
 from debloat.store.location import Location, Transport
 
@@ -50,7 +50,7 @@ def referrers(outcome: Outcome, to: Location) -> tuple[Referrer, ...]:
     image, written = minimal_image(outcome), outcome.minimal.written
     subjects = [Subject(image.reference, image.id)]
     if to.transport is not Transport.REGISTRY:
-        subjects.append(Subject(image.reference, digest_of(manifest(written, plain_layer(written)))))
+        subjects.append(Subject(image.reference, digest_of(manifest(written, plain_layers(written)))))
     return tuple(
         Referrer(a.media_type, a.media_type, a.data, MappingProxyType(dict(a.annotations)))
         for a in attestations(outcome, subjects)

@@ -148,7 +148,7 @@ def _empty_image(name: str, architecture: str) -> Iterator[bytes]:
     from debloat.core.model import Entry, Image, ImageConfig, Kind
     from debloat.image import carve
     from debloat.image.archive import archive
-    from debloat.image.oci import Written
+    from debloat.image.oci import LayerFile, Written
     from debloat.image.rootfs import MemoryContents, Rootfs
 
     rootfs = Rootfs([Entry("/", Kind.DIR, 0o755)], MemoryContents({}))
@@ -158,4 +158,5 @@ def _empty_image(name: str, architecture: str) -> Iterator[bytes]:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "layer.tar"
         path.write_bytes(out.getvalue())
-        yield from archive(Written(carve.image_config(image, layer, "debloat"), layer, path), [name])
+        config = carve.image_config(image, [layer], "debloat")
+        yield from archive(Written(config, (LayerFile(layer, path),)), [name])

@@ -13,7 +13,7 @@ import click
 
 from debloat import __version__
 from debloat.cli.engines import Engines
-from debloat.cli.fleetoptions import FleetPlan, FleetRun, FleetStatus, FleetWork
+from debloat.cli.fleetoptions import FleetMake, FleetPlan, FleetRun, FleetStatus, FleetWork, Said
 from debloat.core import parsed
 from debloat.core.errors import Interrupted, UsageError
 from debloat.core.progress import Progress, Silent
@@ -41,8 +41,7 @@ def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
     """Do it with all images; print the names of the results. The exit code is the report's."""
     from debloat.report import fleetterminal
 
-    if options.json and options.json != "-":
-        must_be_writable(Path(options.json))
+    _must_take(options.said)
     fleet = config.read(Path(options.file))
     ledger = _ledger(fleet, options.which.state)
     executor = executor_of(options, engines, fleet)
@@ -50,12 +49,17 @@ def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
     try:
         items = planned(fleet, verb, __version__, executor.names, options.which.only)
         progress = fleetterminal.FleetProgress(quiet)
-        report = running.run(fleet.path, items, verb, executor, ledger, progress, TOOL)
+        if isinstance(options, FleetMake) and options.share:
+            from debloat.fleet.sharing import run_shared
+
+            report = run_shared(fleet.path, items, verb, executor, ledger, progress, TOOL, most=options.layers)
+        else:
+            report = running.run(fleet.path, items, verb, executor, ledger, progress, TOOL)
     finally:
         executor.close()
     fleetterminal.summary(report, quiet, str(ledger.directory))
-    _write(report, options.json)
-    if options.json != "-":
+    _write(report, options.said)
+    if "-" not in _places(options.said):
         for outcome in report.outcomes:
             if outcome.status.well and outcome.target:
                 click.echo(outcome.target)
@@ -112,15 +116,16 @@ def status(options: FleetStatus) -> None:
     """What was done, by the ledger alone: no engine is asked."""
     from debloat.report import fleetterminal
 
+    _must_take(options.said)
     fleet, verb = config.read(Path(options.file)), Verb(options.verb)
     ledger = _ledger(fleet, options.which.state)
     rows = [row for _, row in ledger.rows()]
     items = planned(fleet, verb, __version__, ledger.names, options.which.only, as_known=True)
     outcomes = tuple(running.standing(items, rows))
     report = FleetReport(TOOL, verb, str(fleet.path), "", (), outcomes)
-    if options.json != "-":
+    if "-" not in _places(options.said):
         fleetterminal.summary(report, state=str(ledger.directory))
-    _write(report, options.json)
+    _write(report, options.said)
 
 
 def plan(options: FleetPlan, engines: Engines) -> None:
@@ -188,9 +193,25 @@ def _ledger(fleet: FleetFile, state: str | None) -> Ledger:
     return Ledger(Path(os.path.relpath(state or fleet.directory / DIRECTORY)))
 
 
-def _write(report: FleetReport, where: str | None) -> None:
-    if where == "-":
-        click.echo(fleetjson.render(report))
-    elif where:
-        with written_whole(Path(where)) as draft:
-            draft.write_text(fleetjson.render(report) + "\n")
+def _must_take(said: Said) -> None:
+    """UsageError, before any work, where a report could not be written."""
+    for where in _places(said):
+        if where != "-":
+            must_be_writable(Path(where))
+
+
+def _places(said: Said) -> list[str]:
+    return [where for where in (said.json, said.html, said.metrics) if where]
+
+
+def _write(report: FleetReport, said: Said) -> None:
+    from debloat.report import fleethtml, openmetrics
+
+    forms = ((said.json, fleetjson.render), (said.html, fleethtml.render), (said.metrics, openmetrics.render))
+    for where, render in forms:
+        text = render(report) if where else ""
+        if where == "-":
+            click.echo(text.rstrip("\n"))
+        elif where:
+            with written_whole(Path(where)) as draft:
+                draft.write_text(text.rstrip("\n") + "\n", "utf-8")

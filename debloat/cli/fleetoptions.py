@@ -19,6 +19,17 @@ class Which:
 
 
 @options
+class Said:
+    """Where else it is said what came of a fleet."""
+
+    json: str | None = option("--json", metavar="FILE", text="Write the report as JSON (docs/fleet.md); - is stdout.")
+    html: str | None = option("--html", metavar="FILE", text="Write the report as a page (docs/fleet.md).")
+    metrics: str | None = option(
+        "--metrics", metavar="FILE", text="Write the report as OpenMetrics text, for dashboards."
+    )
+
+
+@options
 class FleetRun:
     file: str = argument(default="fleet.toml")
     which: Which = group(Which)
@@ -33,9 +44,24 @@ class FleetRun:
     scheduler: str | None = option(
         "--scheduler", metavar="ADDRESS", text="Have a Dask cluster do it: the address of its scheduler."
     )
-    json: str | None = option("--json", metavar="FILE", text="Write the report as JSON (docs/fleet.md); - is stdout.")
+    said: Said = group(Said)
     verbosity: Verbosity = group(Verbosity)
     where: Where = group(Where)
+
+
+@options
+class FleetMake(FleetRun):
+    share: bool = option(
+        "--share", text="Give images layers in common, of files that each of them keeps (docs/fleet.md#shared-layers)."
+    )
+    layers: int = option(
+        "--layers",
+        default=10,
+        show_default=True,
+        type=click.IntRange(min=1, max=100),
+        metavar="N",
+        text="Layers that an image may have with --share, its own counted.",
+    )
 
 
 @options
@@ -45,7 +71,7 @@ class FleetStatus:
         "--verb", default="run", show_default=True, text="What was to be done."
     )
     which: Which = group(Which)
-    json: str | None = option("--json", metavar="FILE", text="Write it as JSON (docs/fleet.md); - is stdout.")
+    said: Said = group(Said)
 
 
 @options

@@ -210,8 +210,8 @@ def fleet() -> None:
     """Do the same with many images, which a file names: FILE, by default fleet.toml."""
 
 
-@verb(fleet, fleetoptions.FleetRun, "run")
-def fleet_run(given: fleetoptions.FleetRun, engines: Engines) -> None:
+@verb(fleet, fleetoptions.FleetMake, "run")
+def fleet_run(given: fleetoptions.FleetMake, engines: Engines) -> None:
     """Make and prove the minimal image of each image of FILE that has none yet; write its lock."""
     from debloat.cli import fleet as command
     from debloat.fleet.model import Verb
@@ -219,8 +219,8 @@ def fleet_run(given: fleetoptions.FleetRun, engines: Engines) -> None:
     command.do(given, engines, Verb.RUN)
 
 
-@verb(fleet, fleetoptions.FleetRun, "apply")
-def fleet_apply(given: fleetoptions.FleetRun, engines: Engines) -> None:
+@verb(fleet, fleetoptions.FleetMake, "apply")
+def fleet_apply(given: fleetoptions.FleetMake, engines: Engines) -> None:
     """Make the minimal image of each image of FILE by its lock, without running it."""
     from debloat.cli import fleet as command
     from debloat.fleet.model import Verb

@@ -14,13 +14,14 @@ from debloat.fleet.model import Finished, Task, Worker
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What an engine says of a reference: the identity and the id of the image, or the sentence why it has none."""
+    """What an engine says of a reference: the image's identity and its bytes, or the sentence why it has none."""
 
     reference: str
     engine: str
     identity: str = ""
     error: str = ""
     hint: str = ""
+    bytes: int = 0
 
 
 Follow = Callable[[Mapping[str, tuple[str, ...]]], None]

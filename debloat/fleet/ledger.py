@@ -26,6 +26,8 @@ FORMAT = "debloat-fleet-item"
 VERSION = 1
 LOG = "log"
 LOCK = "debloat.lock"
+KEPT_FILE = "kept.json"
+"""What the image keeps (`kept.KeptSet`), where it is to share layers."""
 REPORT = "report.json"
 _ROW = "item.json"
 _IMAGES = "images.json"

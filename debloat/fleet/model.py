@@ -24,6 +24,10 @@ class Verb(enum.StrEnum):
     """Hold it against its lock and the rules of its recipe."""
 
 
+KEPT = "kept"
+"""What a task's `share` is where only what the image keeps is to be said."""
+
+
 class Status(enum.StrEnum):
     """What became of an item. The value is what reports say."""
 
@@ -59,7 +63,8 @@ class Item:
     it goes (`debloat.store.location`). `recipes` are tables of `debloat.toml` as JSON, the later over the earlier, and
     `recipe` is the digest of what they come to. `lock` is the path of its lock, empty for none, `lock_digest` the
     digest of what an `apply` or `check` reads there. `identity` is what the image is (`debloat.core.identity`), empty
-    until somebody has looked.
+    until somebody has looked. `share` is what is done with its layer: a digest of `Task.share`, empty for nothing, and
+    `plain` the key that it has without.
     """
 
     name: str
@@ -72,15 +77,26 @@ class Item:
     lock: str = ""
     lock_digest: str = ""
     identity: str = ""
+    share: str = ""
+    plain: str = ""
 
     @property
     def key(self) -> str:
-        """What the item is: 64 hexadecimal digits over image, recipe, lock, level, version, verb and target.
+        """What the item is: 64 hexadecimal digits over image, recipe, lock, level, version, verb, target and share.
 
         What makes nothing has its image's name in place of a target.
         """
         made = self.target or self.name
-        what = (self.verb, self.identity, self.recipe, self.lock_digest, self.level, self.version, made)
+        what: tuple[str, ...] = (
+            self.verb,
+            self.identity,
+            self.recipe,
+            self.lock_digest,
+            self.level,
+            self.version,
+            made,
+        )
+        what = (*what, self.share) if self.share else what
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
@@ -88,8 +104,9 @@ class Item:
 class Task:
     """An item as a worker gets it: values alone. `lock` is the text of the lock, empty where there is none.
 
-    `share` is how its layer is to be divided with other images', as JSON; empty for one layer of its own. `prefers` are
-    the engines that have the image already; any other may be given it.
+    `share` is how its layer is to be divided with other images', as JSON (`share.dump_parts`); empty for one layer of
+    its own; `KEPT` where nothing is to be made yet, only said what the image keeps. `prefers` are the engines that have
+    the image already; any other may be given it.
     """
 
     key: str
@@ -125,6 +142,7 @@ class Outcome:
     Bytes are of files, -1 where nobody knows; `seconds` is how long the work took. `exit_code` is the one that the same
     work for this image alone ends with, `error` one sentence, `hint` what to do about it. `engine` is where the result
     is tagged, empty where it lies elsewhere. `log` is the path of what the work said, below the state directory.
+    `plain` is the key of the same item in one layer of its own, where it has layers in common with others.
     """
 
     key: str
@@ -144,6 +162,7 @@ class Outcome:
     worker: str = ""
     engine: str = ""
     log: str = ""
+    plain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +174,41 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class InLayers:
+    """An image in layers: `single` is the size of its one layer, `own` of what lies on those that it shares.
+
+    `size` is that of all its layers together, which are `layers`.
+    """
+
+    target: str
+    single: int
+    own: int
+    size: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What shared layers bought: bytes of layers uncompressed.
+
+    `before` is all images in one layer each, `after` all layers, each once; `shared` those of more than one image, of
+    which there are `layers`. No image has more than `most`.
+    """
+
+    most: int
+    layers: int
+    before: int
+    after: int
+    shared: int
+    images: tuple[InLayers, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FleetReport:
-    """A run over a fleet. `fleet` is the file that says what it is, `executor` who carried it out."""
+    """A run over a fleet. `fleet` is the file that says what it is, `executor` who carried it out.
+
+    `sharing` is what shared layers bought, where they were asked for.
+    """
 
     tool: str
     verb: str
@@ -165,6 +217,7 @@ class FleetReport:
     workers: tuple[Worker, ...]
     outcomes: tuple[Outcome, ...]
     seconds: float = 0.0
+    sharing: Sharing | None = None
 
     @property
     def passed(self) -> bool:

@@ -35,10 +35,11 @@ class Follower(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Items whose images are known, and the engines that have each image by its name."""
+    """Items whose images are known; the engines that have each image, and its bytes, by its name."""
 
     items: tuple[Item, ...]
     engines: Mapping[str, tuple[str, ...]]
+    bytes: Mapping[str, int]
 
 
 Shares = Callable[[Item], str]
@@ -67,7 +68,7 @@ def run(
         ledger.note(item.name for item in items)
         rows = dict(_done(resolved.items, executor, ledger))
         by_key = {item.key: item for item in resolved.items}
-        todo = [item for key, item in by_key.items() if key not in rows]
+        todo = longest_first([item for key, item in by_key.items() if key not in rows], resolved, ledger)
         follower.begin(len(by_key), workers)
         try:
             for row in rows.values():
@@ -89,6 +90,7 @@ def resolve(items: Sequence[Item], executor: Executor) -> Resolved:
     names = sorted({item.name for item in items})
     identities: dict[str, str] = {}
     engines: dict[str, tuple[str, ...]] = {}
+    sizes: dict[str, int] = {}
     errors: dict[str, tuple[str, str]] = {}
     for pull in (False, True):
         wanted = [name for name in names if name not in identities]
@@ -100,14 +102,31 @@ def resolve(items: Sequence[Item], executor: Executor) -> Resolved:
                     f"the workers' engines have different images that are called {seen.reference}",
                     "load the same one into all of them, or name it by its digest",
                 )
-            elif seen.engine:
-                engines[seen.reference] = (*engines.get(seen.reference, ()), seen.engine)
+            else:
+                sizes[seen.reference] = max(sizes.get(seen.reference, 0), seen.bytes)
+                if seen.engine:
+                    engines[seen.reference] = (*engines.get(seen.reference, ()), seen.engine)
         if pull and (missing := [name for name in names if name not in identities]):
             message, hint = errors.get(missing[0], (f"cannot find the image {missing[0]}", ""))
             more = f" (and {count(len(missing) - 1, 'more image')} of the fleet)" if len(missing) > 1 else ""
             raise UsageError(f"{message}{more}", hint)
         errors.clear()
-    return Resolved(tuple(dataclasses.replace(i, identity=identities[i.name]) for i in items), engines)
+    return Resolved(tuple(dataclasses.replace(i, identity=identities[i.name]) for i in items), engines, sizes)
+
+
+def longest_first(items: Sequence[Item], resolved: Resolved, ledger: Ledger) -> list[Item]:
+    """The order in which items are begun: a long one that is begun last is what all other workers would wait for.
+
+    What was done before is known by how long that took. What was never done goes before it, by the size of its image.
+    """
+    took = {(row.name, row.verb): row.seconds for _, row in ledger.rows()} if items else {}
+
+    def order(item: Item) -> tuple[bool, float, str, str]:
+        seconds = took.get((item.name, item.verb))
+        long = resolved.bytes.get(item.name, 0) if seconds is None else seconds
+        return seconds is not None, -long, item.name, item.target
+
+    return sorted(items, key=order)
 
 
 def _done(items: Iterable[Item], executor: Executor, ledger: Ledger) -> Iterator[tuple[str, Outcome]]:
@@ -141,7 +160,8 @@ def _keep(finished: Finished, item: Item, ledger: Ledger) -> Outcome:
     """Keep what came of an item: its lock where the fleet says, then its row."""
     if item.verb is Verb.RUN and item.lock and finished.outcome.status.well:
         _write(Path(item.lock), finished.files[LOCK])
-    return ledger.write(finished)
+    outcome = dataclasses.replace(finished.outcome, plain=item.plain)
+    return ledger.write(dataclasses.replace(finished, outcome=outcome))
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -183,6 +203,9 @@ def standing(items: Iterable[Item], rows: Iterable[Outcome]) -> Iterator[Outcome
         by_name.setdefault(row.name, []).append(row)
     for item in items:
         fitting = [
-            row for row in by_name.get(item.name, ()) if dataclasses.replace(item, identity=row.image).key == row.key
+            row
+            for row in by_name.get(item.name, ())
+            if dataclasses.replace(item, identity=row.image).key == (row.plain or row.key)
+            and not (row.plain and row.status.well and not row.digest)  # what it keeps is known, and nothing made
         ]
         yield fitting[-1] if fitting else pending(item)

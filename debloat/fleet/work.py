@@ -19,23 +19,26 @@ from typing import Any
 import debloat
 from debloat import pipeline
 from debloat.core.errors import DebloatError, EngineUnavailable, GateFailed, MinimalFails, UsageError
+from debloat.core.model import Image
 from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import recipe
 from debloat.core.text import count
 from debloat.engine.base import Engine
-from debloat.engine.workspace import Scratch
+from debloat.engine.workspace import Scratch, Workspace
+from debloat.fleet import kept
 from debloat.fleet.executor import Sighting
-from debloat.fleet.ledger import LOCK, REPORT, outcome_of
-from debloat.fleet.model import Finished, Outcome, Status, Task, Verb, Worker
+from debloat.fleet.ledger import KEPT_FILE, LOCK, REPORT, outcome_of
+from debloat.fleet.model import KEPT, Finished, Outcome, Status, Task, Verb, Worker
 from debloat.fleet.plan import settled
+from debloat.fleet.share import parse_parts
 from debloat.gate import check as gate
 from debloat.gate.check import CheckInputs
 from debloat.gate.findings import GateReport
 from debloat.gate.rules import rules_of
 from debloat.lock import apply as applying
 from debloat.lock import format as locks
-from debloat.lock.apply import Applied
+from debloat.lock.apply import Applied, cut_by_lock
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, recipe_digest
 from debloat.pipeline import Outcome as RunOutcome
@@ -126,21 +129,21 @@ def look(references: Iterable[str], pull: bool, means: Means) -> Iterator[Sighti
             if location.on_engine:
                 engine = means.connect()
                 name = engine_name(engine)
-                identity = engine.image(location.name, pull=pull).identity
+                image = engine.image(location.name, pull=pull)
             else:
-                identity = stored_identity(location)
+                image = stored_image(location)
         except EngineUnavailable:
             raise
         except DebloatError as error:
             yield Sighting(reference, name, error=_sentence(error.message), hint=error.hint)
         else:
-            yield Sighting(reference, name, identity)
+            yield Sighting(reference, name, image.identity, bytes=image.size)
 
 
-def stored_identity(location: Location) -> str:
-    """What the image in a store is."""
+def stored_image(location: Location) -> Image:
+    """The image in a store."""
     with Scratch() as scratch, opened(scratch, location) as source:
-        return source.image.identity
+        return source.image
 
 
 # ------------------------------------------------------------------------------------------ carrying out
@@ -194,16 +197,24 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
         if outcome.report.result:
             write(outcome.minimal.written, outcome.name, target)
 
+    def keeping(outcome: RunOutcome) -> None:
+        kept_entries = outcome.minimal.kept
+        files[KEPT_FILE] = kept.dump(kept.kept_set(outcome.world.rootfs, outcome.world.packages, kept_entries))
+
     elsewhere = not target.on_engine
+    if task.share:
+        further: list[Sink] = [keeping]
+    else:
+        further = [writing] if elsewhere else []
     report = pipeline.slim(
         engine,
         task.name,
         recipe(settled(task.recipes)),
         means.progress,
         target=target.name,
-        sinks=[*means.sinks, locking, *([writing] if elsewhere else [])],
+        sinks=[*means.sinks, locking, *further],
         platform=means.platform,
-        goes_to=str(target) if elsewhere else "",
+        goes_to=str(target) if elsewhere or task.share else "",
     )
     files[REPORT] = means.render(report).encode("utf-8", "surrogateescape")
     row = replace(row, layer=report.layer, bytes_before=report.before.bytes, bytes_after=report.after.bytes)
@@ -216,11 +227,13 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
             error=_listed("the minimal image does not answer as the original does", bad, "difference"),
             hint="try another level, or keep what it misses with keep = [...] in its recipe",
         )
-    return _made(row, report.result, means)
+    return replace(row, status=Status.DONE) if task.share else _made(row, report.result, means)
 
 
 def _apply(task: Task, means: Means, row: Outcome, files: MutableMapping[str, bytes]) -> Outcome:
     """What `debloat apply` does, without a proof: nothing is started."""
+    if task.share == KEPT:
+        return _keep(task, means, row, files)
     target = image_location(task.target)
     tag = target.on_engine
     applied = applying.apply(
@@ -232,11 +245,22 @@ def _apply(task: Task, means: Means, row: Outcome, files: MutableMapping[str, by
         output=None if tag else target,
         platform=means.platform,
         tag=tag,
+        parts=parse_parts(task.share) if task.share else (),
     )
     files[LOCK] = locks.dump(applied.lock)
     files[REPORT] = means.render(applied).encode("utf-8", "surrogateescape")
     row = replace(row, layer=applied.lock.layer, bytes_before=applied.bytes_before, bytes_after=applied.lock.bytes)
     return _made(row, applied.result, means)
+
+
+def _keep(task: Task, means: Means, row: Outcome, files: MutableMapping[str, bytes]) -> Outcome:
+    """What the minimal image of a lock would keep, without making it."""
+    location, lock = image_location(task.name, means.platform), _lock(task)
+    with Workspace(means.connect()) if location.on_engine else Scratch() as run, opened(run, location) as source:
+        cut = cut_by_lock(source, replace(source.image, config=source.whole_config()), lock, means.progress)
+        files[KEPT_FILE] = kept.dump(kept.kept_set(cut.world.rootfs, cut.world.packages, cut.minimal.kept))
+        files[LOCK] = locks.dump(cut.lock)
+        return replace(row, status=Status.DONE, layer=cut.lock.layer, bytes_after=cut.lock.bytes)
 
 
 def _check(task: Task, means: Means, row: Outcome, files: MutableMapping[str, bytes]) -> Outcome:
@@ -284,7 +308,10 @@ def _made(row: Outcome, result: str, means: Means) -> Outcome:
     location = image_location(result)
     if not location.on_engine:
         return replace(
-            row, status=Status.DONE, target=result, digest=stored_identity(replace(location, platform=means.platform))
+            row,
+            status=Status.DONE,
+            target=result,
+            digest=stored_image(replace(location, platform=means.platform)).identity,
         )
     engine = means.connect()
     identity = engine.image(result, pull=False).identity

@@ -27,7 +27,7 @@ from debloat.image.oci import (
     entries,
     index,
     manifest,
-    plain_layer,
+    plain_layers,
     to_json,
 )
 
@@ -47,8 +47,8 @@ def archive(
     """The image as an archive, in pieces: the same bytes for the same image and names. A layout holds referrers too."""
     if form is Format.OCI:
         return _oci(image, sorted(names), list(referrers))
-    layer = (image.layer.diff_id, image.layer.size, _pieces(image.layer_file))
-    return docker_archive(image.config, [layer], names)
+    layers = [(stored.layer.diff_id, stored.layer.size, _pieces(stored.file)) for stored in image.layers]
+    return docker_archive(image.config, layers, names)
 
 
 def docker_archive(
@@ -68,7 +68,7 @@ def docker_archive(
 
 def _oci(image: Written, names: list[str], referrers: list[Referrer]) -> Iterator[bytes]:
     blobs = {digest_of(image.config): image.config}
-    document = manifest(image, plain_layer(image))
+    document = manifest(image, plain_layers(image))
     found = describe(MANIFEST, document)
     blobs[digest_of(document)] = document
     listed = entries(found, names)
@@ -80,7 +80,8 @@ def _oci(image: Written, names: list[str], referrers: list[Referrer]) -> Iterato
         yield from _member(f"blobs/sha256/{_hex(digest)}", data)
     yield from _member("index.json", index(listed))
     yield from _member("oci-layout", LAYOUT)
-    yield from _large(f"blobs/sha256/{_hex(image.layer.diff_id)}", image.layer.size, _pieces(image.layer_file))
+    for stored in image.layers:
+        yield from _large(f"blobs/sha256/{_hex(stored.layer.diff_id)}", stored.layer.size, _pieces(stored.file))
     yield _END
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -47,11 +47,15 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A written layer: the digest of its uncompressed tar (`sha256:...`), its size, and the bytes of its files."""
+    """A written layer: the digest of its uncompressed tar (`sha256:...`), its size, and the bytes of its files.
+
+    `comment` is what the history of its image says of it; empty for what the image does not share with others.
+    """
 
     diff_id: str
     size: int
     content: int
+    comment: str = ""
 
 
 def kept_entries(rootfs: Rootfs, closure: Closure, rewritten: Mapping[str, bytes]) -> list[Kept]:
@@ -74,17 +78,12 @@ def layer_pieces(rootfs: Rootfs, kept: Iterable[Kept]) -> Iterator[bytes]:
 
     ValueError where a content has another size than its entry.
     """
-    first: dict[int, str] = {}
     total = 0
-    for item in kept:
+    for item, header, linked in headed(kept):
         entry = item.entry
-        linked = first.get(entry.hardlink) if entry.hardlink else None
-        header = _header(entry, linked)
         total += len(header)
         yield header
-        if entry.hardlink and linked is None:
-            first[entry.hardlink] = entry.path
-        if entry.kind is Kind.FILE and linked is None:
+        if entry.kind is Kind.FILE and not linked:
             size = 0
             for piece in (item.content,) if item.content is not None else rootfs.chunks(entry.path):
                 size += len(piece)
@@ -94,7 +93,41 @@ def layer_pieces(rootfs: Rootfs, kept: Iterable[Kept]) -> Iterator[bytes]:
             padding = -size % _BLOCK
             yield b"\0" * padding
             total += size + padding
-    yield b"\0" * (2 * _BLOCK + -(total + 2 * _BLOCK) % tarfile.RECORDSIZE)
+    yield b"\0" * (layer_size(total) - total)
+
+
+def headed(kept: Iterable[Kept]) -> Iterator[tuple[Kept, bytes, bool]]:
+    """The entries of a layer with their headers, and whether each links to a name that came before it."""
+    first: dict[int, str] = {}
+    for item in kept:
+        entry = item.entry
+        linked = first.get(entry.hardlink) if entry.hardlink else None
+        yield item, _header(entry, linked), linked is not None
+        if entry.hardlink and linked is None:
+            first[entry.hardlink] = entry.path
+
+
+def member_size(entry: Entry, header: bytes, linked: bool) -> int:
+    """Bytes that an entry takes in a layer."""
+    content = entry.size if entry.is_file and not linked else 0
+    return len(header) + content + -content % _BLOCK
+
+
+def layer_size(members: int) -> int:
+    """Bytes of a layer whose members take so many: an end of two blocks, filled up to a record (pax, POSIX.1-2017)."""
+    return members + 2 * _BLOCK + -(members + 2 * _BLOCK) % tarfile.RECORDSIZE
+
+
+def directories(paths: Iterable[str]) -> list[Kept]:
+    """The directories above paths as layers have them that images share: the same in every image.
+
+    What is true of each in an image is said by the layer on top, which every engine takes.
+    """
+    found = set[str]()
+    for path in paths:
+        while (path := path.rpartition("/")[0]) and path not in found:
+            found.add(path)
+    return [Kept(Entry(path, Kind.DIR, 0o755)) for path in sorted(found, key=os.fsencode)]
 
 
 def _header(entry: Entry, linked: str | None) -> bytes:
@@ -192,7 +225,7 @@ def _ustar(
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
-def write_layer(rootfs: Rootfs, kept: list[Kept], out: BinaryIO) -> Layer:
+def write_layer(rootfs: Rootfs, kept: list[Kept], out: BinaryIO, comment: str = "") -> Layer:
     """Write the layer's tar, hashing on the way."""
     digest, size = hashlib.sha256(), 0
     for piece in layer_pieces(rootfs, kept):
@@ -200,7 +233,7 @@ def write_layer(rootfs: Rootfs, kept: list[Kept], out: BinaryIO) -> Layer:
         size += len(piece)
         out.write(piece)
     out.flush()
-    return Layer(f"sha256:{digest.hexdigest()}", size, content_size(k.entry for k in kept))
+    return Layer(f"sha256:{digest.hexdigest()}", size, content_size(k.entry for k in kept), comment)
 
 
 def content_size(entries: Iterable[Entry]) -> int:
@@ -223,8 +256,8 @@ def created_at(image: Image) -> str:
     return image.created
 
 
-def image_config(image: Image, layer: Layer, tool: str) -> bytes:
-    """The minimal image's configuration: the original's in normal form, one layer, and where it came from.
+def image_config(image: Image, layers: Sequence[Layer], tool: str) -> bytes:
+    """The minimal image's configuration: the original's in normal form, its layers, and where it came from.
 
     The only additions are the labels that name the base: the digest by which the user named it, else its identity.
     """
@@ -238,9 +271,12 @@ def image_config(image: Image, layer: Layer, tool: str) -> bytes:
         "architecture": image.architecture,
         "config": config,
         "created": created,
-        "history": [{"created": created, "created_by": tool, "comment": f"cut down from {image.reference}"}],
+        "history": [
+            {"created": created, "created_by": tool, "comment": layer.comment or f"cut down from {image.reference}"}
+            for layer in layers
+        ],
         "os": image.os,
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
     }
     if image.variant:
         document["variant"] = image.variant

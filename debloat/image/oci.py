@@ -25,12 +25,19 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class LayerFile:
+    """A layer, and the file that it lies in, uncompressed."""
+
+    layer: Layer
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
-    """An image of one layer: its configuration, its layer, and the file that the layer lies in."""
+    """An image on disk: its configuration, and its layers in the order in which they are applied."""
 
     config: bytes
-    layer: Layer
-    layer_file: Path
+    layers: tuple[LayerFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +71,20 @@ def describe(media_type: str, data: bytes) -> Document:
     return descriptor(media_type, digest_of(data), len(data))
 
 
-def plain_layer(image: Written) -> Document:
-    """The descriptor of an image's layer as it lies in its file, uncompressed."""
-    return descriptor(LAYER, image.layer.diff_id, image.layer.size)
+def plain_layers(image: Written) -> list[Document]:
+    """The descriptors of an image's layers as they lie in their files, uncompressed."""
+    return [descriptor(LAYER, stored.layer.diff_id, stored.layer.size) for stored in image.layers]
 
 
-def manifest(image: Written, layer: Document) -> bytes:
-    """The manifest of an image whose layer is stored as a descriptor says."""
+def manifest(image: Written, layers: list[Document]) -> bytes:
+    """The manifest of an image whose layers are stored as descriptors say."""
     labels = json.loads(image.config)["config"]["Labels"]
     return to_json(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": descriptor(CONFIG, image_id(image.config), len(image.config)),
-            "layers": [layer],
+            "layers": layers,
             "annotations": {key: labels[key] for key in (BASE_DIGEST, BASE_NAME)},
         }
     )

@@ -7,6 +7,7 @@ the probes are run on the new build, then on the minimal image cut from it, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name
-from debloat.cut import Minimal, carve_closure, cut
+from debloat.cut import Minimal, Part, carve_closure, cut, divided
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
@@ -167,10 +168,12 @@ def apply(
     output: Location | None = None,
     platform: Wanted | None = None,
     tag: bool = True,
+    parts: Sequence[Part] = (),
 ) -> Applied:
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven.
 
     It goes to `output` as well, or, with `tag` false, there alone. Without an engine there is no recipe and no tag.
+    `parts` are layers that it has in common with other images; the lock speaks of the same image in one layer.
     """
     with (
         Workspace(engine) if engine is not None else Scratch() as run,
@@ -179,6 +182,8 @@ def apply(
         target = result_name(source.image, target, engine.info().traits.registry if engine is not None else "")
         locked_cut = cut_by_lock(source, replace(source.image, config=source.whole_config()), lock, progress)
         minimal = locked_cut.minimal
+        if parts:
+            minimal = divided(minimal, locked_cut.world.rootfs, locked_cut.image, parts, source.directory)
         verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
         if isinstance(run, Workspace) and (tag or recipe is not None):
             with progress.stage("load"):

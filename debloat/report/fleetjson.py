@@ -29,6 +29,7 @@ def document(report: FleetReport) -> dict[str, Any]:
         "bytes_after": report.bytes_after,
         "workers": [dataclasses.asdict(worker) for worker in report.workers],
         "items": [dataclasses.asdict(outcome) for outcome in report.outcomes],
+        "sharing": dataclasses.asdict(report.sharing) if report.sharing is not None else None,
     }
 
 

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from debloat.core.text import count, name, saving, size
-from debloat.fleet.model import FleetReport, Item, Outcome, Status, Worker
+from debloat.fleet.model import FleetReport, Item, Outcome, Sharing, Status, Worker
 from debloat.report.terminal import console, interactive
 
 _WORD = max(len(status) for status in Status)
@@ -124,6 +124,14 @@ def lines(report: FleetReport, state: str = "") -> Iterator[Text]:
     if report.bytes_before:
         change = f"{size(report.bytes_before)} -> {size(report.bytes_after)}"
         yield Text(f"  {change}  {saving(report.bytes_after, report.bytes_before)}")
+    if report.sharing is not None:
+        yield Text(f"  {shared(report.sharing)}")
+
+
+def shared(sharing: Sharing) -> str:
+    """What shared layers bought, in a line."""
+    change = f"{size(sharing.before)} -> {size(sharing.after)}  {saving(sharing.after, sharing.before)}"
+    return f"layers, each once: {change}, {size(sharing.shared)} of them in {count(sharing.layers, 'shared layer')}"
 
 
 def _row(row: Outcome) -> Text:

@@ -1,24 +1,17 @@
 """The report as one self-contained HTML page: it makes no request and runs no script but its own.
 
-Names come from an untrusted image, and are escaped by `_e` before they are put into the page. As a second defence, the
-Content-Security-Policy allows the page's style and script by their digests only, so that injected markup would neither
-run nor load anything; that is why bars are SVG with attributes: style attributes would need `unsafe-inline`.
 What a report says is complete without the script, which sorts and filters tables. The map and the list of all paths are
 drawn by it, out of data that it reads as text (`pagedata`); a library lays out the map (`vendor/README.md`).
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from importlib import resources
 
-from debloat.core.text import count, name, printable, saving, size
+from debloat.core.text import count, saving, size
 from debloat.report import pagedata
 from debloat.report.inspectterminal import instruction
+from debloat.report.markup import bar, escaped, figure, lines_of, page, part, path_of, section, table
 from debloat.report.pagedata import NOTHING, PageContents, Point
 from debloat.result import Report
 from debloat.verify import Comparison
@@ -40,13 +33,9 @@ _STATES = {"kept": "whole", "partly": "in part", "gone": "gone"}
 
 def render(report: Report, contents: PageContents = NOTHING) -> str:
     """The page as HTML text; with the contents of the original, every path of it as a map and as a list."""
-    style, script = _part("page.css"), _part("page.js")
+    style, script = part("page.css"), part("page.js")
     if contents.lines:
-        script = _part("vendor/d3-hierarchy.min.js") + _part("pagemap.js") + _part("pagefiles.js") + script
-    policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+        script = part("vendor/d3-hierarchy.min.js") + part("pagemap.js") + part("pagefiles.js") + script
     parts = (
         _header(report),
         _probes(report),
@@ -62,92 +51,8 @@ def render(report: Report, contents: PageContents = NOTHING) -> str:
         _stages(report),
         _identity(report),
     )
-    return "\n".join(
-        (
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="referrer" content="no-referrer">',
-            f"<title>{_e(report.result or report.reference)}: debloat</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            "<body><main>",
-            *filter(None, parts),
-            "</main>",
-            *(
-                (f'<script type="application/json" id="data">{pagedata.script(contents)}</script>',)
-                if contents.lines
-                else ()
-            ),
-            f"<script>{script}</script>",
-            "</body></html>",
-            "",
-        )
-    )
-
-
-@cache
-def _part(file: str) -> str:
-    """Style or script, which stand in files of their own beside this module."""
-    return "\n" + resources.files(__package__).joinpath(file).read_text("utf-8")
-
-
-def _digest(text: str) -> str:
-    """A source expression of Content Security Policy Level 3 for an inline element of this text."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _e(text: str) -> str:
-    """A name or a line, escaped: one line without control characters, lone surrogates and markup."""
-    return html.escape(name(text))
-
-
-def _lines(text: str) -> str:
-    """Text of several lines, escaped."""
-    return html.escape(printable(text))
-
-
-def _path(path: str) -> str:
-    return f'<span class="path">{_e(path)}</span>'
-
-
-def _section(title: str, about: str, *body: str) -> str:
-    return "\n".join((f"<section>\n<h2>{title}</h2>", f'<p class="about">{about}</p>', *body, "</section>"))
-
-
-def _table(heads: Sequence[str], rows: Iterable[str], attributes: str = "") -> str:
-    """A table; a head that begins with `#` is one of figures."""
-    cells = "".join(
-        f'<th scope="col"{" class=n" if head.startswith("#") else ""}>{head.removeprefix("#")}</th>' for head in heads
-    )
-    return "\n".join(
-        (
-            f'<div class="scroll"><table{attributes}>',
-            f"<thead><tr>{cells}</tr></thead>",
-            "<tbody>",
-            *rows,
-            "</tbody></table></div>",
-        )
-    )
-
-
-def _figure(value: int | float, text: str) -> str:
-    return f'<td class="n" data-v="{value}">{text}</td>'
-
-
-def _bar(part: float, whole: float, start: float = 0.0) -> str:
-    """A bar of `part` out of `whole`, hidden from screen readers: the figures stand beside it."""
-    scale = 1000 / whole if whole > 0 else 0
-    width = max(part * scale, 4 if part else 0)
-    left = min(start * scale, 1000 - width)
-    return (
-        '<svg viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">'
-        '<rect class="rail" width="1000" height="10"/>'
-        f'<rect class="fill" x="{max(left, 0):.1f}" width="{min(width, 1000):.1f}" height="10"/></svg>'
-    )
+    data = pagedata.script(contents) if contents.lines else ""
+    return page(f"{report.result or report.reference}: debloat", parts, style, script, data)
 
 
 def _badge(report: Report) -> str:
@@ -167,7 +72,7 @@ def _header(report: Report) -> str:
     largest = max(before.bytes, after.bytes)
     kind = "grew" if after.bytes > before.bytes else "proven" if report.passed and report.verified else "unproven"
     bars = "".join(
-        f'<span>{title}</span><b class="n">{size(value)}</b><span class="bar {title}">{_bar(value, largest)}</span>'
+        f'<span>{title}</span><b class="n">{size(value)}</b><span class="bar {title}">{bar(value, largest)}</span>'
         for title, value in (("original", before.bytes), ("minimal", after.bytes))
     )
     figures = [("files", f"{before.files:,}", f"{after.files:,}"), ("packages", before.packages, after.packages)]
@@ -180,7 +85,8 @@ def _header(report: Report) -> str:
         (
             "<header>",
             _badge(report),
-            f'<h1><span class="from">{_e(report.reference)} &rarr;</span> {_e(report.result) or "not tagged"}</h1>',
+            f'<h1><span class="from">{escaped(report.reference)} &rarr;</span> '
+            f"{escaped(report.result) or 'not tagged'}</h1>",
             f'<div class="sizes"><div class="saving {kind}">{saving(after.bytes, before.bytes)}</div>',
             f'<div class="bars">{bars}</div></div>',
             f'<dl class="figures">{cards}</dl>',
@@ -195,25 +101,26 @@ def _probes(report: Report) -> str:
     several = len({a.scenario for a in report.answers}) > 1
     heads = ("", *(("scenario",) if several else ()), "probe", "original", "minimal")
     rows = (_probe(answer, several) for answer in report.answers)
-    return _section(
-        "Probes", "What the original was asked, and what the minimal image answered to the same.", _table(heads, rows)
+    return section(
+        "Probes", "What the original was asked, and what the minimal image answered to the same.", table(heads, rows)
     )
 
 
 def _probe(answer: Comparison, several: bool) -> str:
     kind = "differs" if answer.difference else "excused" if answer.note else "same"
     explanation = answer.difference or answer.note
-    details = [f'<div class="detail {kind}">{_e(explanation)}</div>'] if explanation else []
+    details = [f'<div class="detail {kind}">{escaped(explanation)}</div>'] if explanation else []
     details += (
-        f'<div class="detail">{title}: {_lines(result.detail)}</div>'
+        f'<div class="detail">{title}: {lines_of(result.detail)}</div>'
         for title, result in (("original", answer.before), ("minimal", answer.after))
         if result.detail and result.detail not in explanation
     )
-    first = f"<td>{_e(answer.scenario)}</td>" if several else ""
+    first = f"<td>{escaped(answer.scenario)}</td>" if several else ""
     return (
         f'<tr><td class="word {kind}">{kind}</td>{first}'
-        f'<td class="wide">{_path(answer.before.name)}{"".join(details)}</td>'
-        f'<td class="word">{_e(answer.before.outcome())}</td><td class="word">{_e(answer.after.outcome())}</td></tr>'
+        f'<td class="wide">{path_of(answer.before.name)}{"".join(details)}</td>'
+        f'<td class="word">{escaped(answer.before.outcome())}</td>'
+        f'<td class="word">{escaped(answer.after.outcome())}</td></tr>'
     )
 
 
@@ -229,7 +136,7 @@ def _map(contents: PageContents) -> str:
         f'<rect class="kept" width="{width}" height="12"/></svg>{text}</span>'
         for text, width in (("stays", 24), ("stays in part: so much of it", 10), ("gone", 0))
     )
-    return _section(
+    return section(
         "Where the bytes are",
         "An area is the size of files. Choose one to go into it; arrow keys move, Enter goes in, Backspace back out.",
         f'<div id="map" hidden><div class="controls"><fieldset><legend>Areas</legend>{choices}</fieldset>'
@@ -259,7 +166,7 @@ def _files(report: Report, contents: PageContents) -> str:
             ("why", "for"),
         )
     )
-    return _section(
+    return section(
         "Every path",
         "All that the original has, and what became of it. Choose a path to see for what it stays, step by step."
         + more,
@@ -271,7 +178,7 @@ def _files(report: Report, contents: PageContents) -> str:
         f'<table aria-label="paths"><thead><tr>{heads}</tr></thead><tbody></tbody></table></div>'
         '<div id="chain" aria-live="polite" hidden></div></div>',
         f'<p id="files-none">The list is made by a script, which does not run here; <code>debloat why '
-        f"{_e(report.result or report.reference)} PATH</code> tells of one path.</p>",
+        f"{escaped(report.result or report.reference)} PATH</code> tells of one path.</p>",
     )
 
 
@@ -283,18 +190,18 @@ def _layers(contents: PageContents) -> str:
         if line.step is not None and 0 <= line.layer < len(stays):
             stays[line.layer] += line.size
     rows = (
-        f"<tr>{_figure(number, str(number))}{_figure(layer.bytes, size(layer.bytes) if layer.known else 'unknown')}"
-        f"{_figure(layer.files, f'{layer.files:,}')}{_figure(layer.hidden, size(layer.hidden))}"
-        f"{_figure(stays[number - 1], size(stays[number - 1]))}"
-        f'<td class="share">{_bar(stays[number - 1], layer.bytes)}</td>'
-        f'<td class="wide">{_path(instruction(layer.created_by))}</td></tr>'
+        f"<tr>{figure(number, str(number))}{figure(layer.bytes, size(layer.bytes) if layer.known else 'unknown')}"
+        f"{figure(layer.files, f'{layer.files:,}')}{figure(layer.hidden, size(layer.hidden))}"
+        f"{figure(stays[number - 1], size(stays[number - 1]))}"
+        f'<td class="share">{bar(stays[number - 1], layer.bytes)}</td>'
+        f'<td class="wide">{path_of(instruction(layer.created_by))}</td></tr>'
         for number, layer in enumerate(contents.layers, 1)
     )
     heads = ("#", "#size", "#files", "#hidden later", "#stays", "", "made by")
-    return _section(
+    return section(
         "Layers of the original",
         "What each brought, what of it a later one hides, and what of it is in the minimal image.",
-        _table(heads, rows, ' class="sortable"'),
+        table(heads, rows, ' class="sortable"'),
     )
 
 
@@ -305,23 +212,23 @@ def _earlier(report: Report, points: Sequence[Point]) -> str:
     points = (*points, Point("this run", after.bytes, after.files, after.packages))
     top = max(p.bytes for p in points)
     rows = (
-        f"<tr><td>{_path(point.title)}</td>{_figure(point.bytes, size(point.bytes))}"
-        f'<td class="when">{_bar(point.bytes, top)}</td>'
+        f"<tr><td>{path_of(point.title)}</td>{figure(point.bytes, size(point.bytes))}"
+        f'<td class="when">{bar(point.bytes, top)}</td>'
         f'<td class="n">{saving(point.bytes, points[number - 1].bytes) if number else ""}</td>'
-        f"{_figure(point.files, f'{point.files:,}')}{_figure(point.packages, str(point.packages))}</tr>"
+        f"{figure(point.files, f'{point.files:,}')}{figure(point.packages, str(point.packages))}</tr>"
         for number, point in enumerate(points)
     )
-    return _section(
+    return section(
         "Over time",
         "Minimal images of earlier, as their locks have them, and this one.",
-        _table(("which", "#size", "", "#change", "#files", "#packages"), rows),
+        table(("which", "#size", "", "#change", "#files", "#packages"), rows),
     )
 
 
 def _attack(report: Report) -> str:
     surface = report.surface
     rows = [
-        f'<tr><td class="wide">{title}</td>{_figure(was, text(was))}{_figure(now, text(now))}<td></td></tr>'
+        f'<tr><td class="wide">{title}</td>{figure(was, text(was))}{figure(now, text(now))}<td></td></tr>'
         for title, was, now, text in (
             ("ELF files", surface.before.elf, surface.after.elf, "{:,}".format),
             ("code in them", surface.before.executable_bytes, surface.after.executable_bytes, size),
@@ -336,17 +243,17 @@ def _attack(report: Report) -> str:
     for was, now, title, about in lists:
         gone = sorted(set(was) - set(now))
         rows.append(
-            f'<tr><td class="wide">{title}<br><small>{about}</small></td>{_figure(len(was), str(len(was)))}'
-            f'{_figure(len(now), str(len(now)))}<td class="wide">{_items(now)}'
+            f'<tr><td class="wide">{title}<br><small>{about}</small></td>{figure(len(was), str(len(was)))}'
+            f'{figure(len(now), str(len(now)))}<td class="wide">{_items(now)}'
             + (f"<details><summary>{len(gone)} removed</summary>{_items(gone)}</details>" if gone else "")
             + "</td></tr>"
         )
     heads = ("", "#original", "#minimal", "which")
-    return _section("What an attacker would like", "By path, before and after.", _table(heads, rows))
+    return section("What an attacker would like", "By path, before and after.", table(heads, rows))
 
 
 def _items(paths: Iterable[str]) -> str:
-    items = "".join(f"<li>{_path(path)}</li>" for path in paths)
+    items = "".join(f"<li>{path_of(path)}</li>" for path in paths)
     return f"<ul>{items}</ul>" if items else ""
 
 
@@ -364,38 +271,39 @@ def _packages(report: Report) -> str:
         '<small id="filter-shown" role="status"></small></div>'
     )
     rows = (
-        f'<tr data-state="{_e(p.state)}"><td>{_path(p.name)}</td><td>{_path(p.version)}</td>'
-        f'<td class="{_e(p.state)}">{_STATES[p.state]}</td>'
-        f"{_figure(p.kept_files, f'{p.kept_files:,} of {p.total_files:,}')}"
-        f"{_figure(p.kept_bytes, size(p.kept_bytes))}{_figure(p.total_bytes, size(p.total_bytes))}"
-        f'<td class="share">{_bar(p.kept_bytes, p.total_bytes)}</td></tr>'
+        f'<tr data-state="{escaped(p.state)}"><td>{path_of(p.name)}</td><td>{path_of(p.version)}</td>'
+        f'<td class="{escaped(p.state)}">{_STATES[p.state]}</td>'
+        f"{figure(p.kept_files, f'{p.kept_files:,} of {p.total_files:,}')}"
+        f"{figure(p.kept_bytes, size(p.kept_bytes))}{figure(p.total_bytes, size(p.total_bytes))}"
+        f'<td class="share">{bar(p.kept_bytes, p.total_bytes)}</td></tr>'
         for p in sorted(report.packages, key=lambda p: (-p.kept_bytes, -p.total_bytes, p.name))
     )
     heads = ("package", "version", "state", "#files kept", "#kept", "#of", "")
-    return _section(
+    return section(
         "Packages",
         f"{states.count('kept')} stay whole, {states.count('partly')} in part, {states.count('gone')} are gone. "
         "Whole is all but documentation; a package that is gone has no entry in the package database either.",
         controls,
-        _table(heads, rows, ' id="packages" class="sortable"'),
+        table(heads, rows, ' id="packages" class="sortable filtered"'),
     )
 
 
 def _bullets(title: str, about: str, items: Sequence[str]) -> str:
-    return _section(title, about, f"<ul>{''.join(f'<li>{_lines(i)}</li>' for i in items)}</ul>") if items else ""
+    return section(title, about, f"<ul>{''.join(f'<li>{lines_of(i)}</li>' for i in items)}</ul>") if items else ""
 
 
 def _healed(report: Report) -> str:
     if not report.healed:
         return ""
     rows = (
-        f"<tr><td>{_path(w.path)}</td><td>{_path(w.source)}</td><td>{_e(w.detail)}</td></tr>" for w in report.healed
+        f"<tr><td>{path_of(w.path)}</td><td>{path_of(w.source)}</td><td>{escaped(w.detail)}</td></tr>"
+        for w in report.healed
     )
-    return _section(
+    return section(
         "Healed",
         f"{count(len(report.healed), 'path')} that the recording did not ask for and the replay did: added, and "
         "replayed again.",
-        _table(("path", "missed by", "how"), rows, ' class="sortable"'),
+        table(("path", "missed by", "how"), rows, ' class="sortable"'),
     )
 
 
@@ -404,14 +312,14 @@ def _rules(report: Report) -> str:
         return ""
     shares = sorted(report.rules, key=lambda r: (-r.alone, -r.paths, r.rule))
     rows = (
-        f"<tr><td>{_path(r.rule)}</td>{_figure(r.alone, f'{r.alone:,}')}{_figure(r.paths, f'{r.paths:,}')}</tr>"
+        f"<tr><td>{path_of(r.rule)}</td>{figure(r.alone, f'{r.alone:,}')}{figure(r.paths, f'{r.paths:,}')}</tr>"
         for r in shares
     )
-    return _section(
+    return section(
         "Why files stay",
         "Paths by the rule that keeps them: those that no other rule wanted, and all it had a part in. "
         "<code>debloat why IMAGE PATH</code> tells of one path.",
-        _table(("rule", "#alone", "#in all"), rows, ' class="sortable"'),
+        table(("rule", "#alone", "#in all"), rows, ' class="sortable"'),
     )
 
 
@@ -419,16 +327,15 @@ def _stages(report: Report) -> str:
     if not report.stages:
         return ""
     total = sum(s.seconds for s in report.stages)
-    return _section("Time", f"{total:.1f} s in all.", _table(("stage", "#seconds", ""), _timeline(report, total)))
+    return section("Time", f"{total:.1f} s in all.", table(("stage", "#seconds", ""), _timeline(report, total)))
 
 
 def _timeline(report: Report, total: float) -> Iterator[str]:
     start = 0.0
     for stage in report.stages:
-        bar = _bar(stage.seconds, total, start)
         yield (
-            f"<tr><td>{_e(stage.name)}</td>{_figure(round(stage.seconds, 3), f'{stage.seconds:.2f}')}"
-            f'<td class="when">{bar}</td></tr>'
+            f"<tr><td>{escaped(stage.name)}</td>{figure(round(stage.seconds, 3), f'{stage.seconds:.2f}')}"
+            f'<td class="when">{bar(stage.seconds, total, start)}</td></tr>'
         )
         start += stage.seconds
 
@@ -444,5 +351,5 @@ def _identity(report: Report) -> str:
         ("recorded by", ", ".join(report.mechanisms) or "nothing"),
         ("made by", report.tool),
     )
-    facts = "".join(f"<dt>{title}</dt><dd><code>{_e(value)}</code></dd>" for title, value in rows if value)
-    return _section("Identity", "The same input gives the same layer.", f'<dl class="identity">{facts}</dl>')
+    facts = "".join(f"<dt>{title}</dt><dd><code>{escaped(value)}</code></dd>" for title, value in rows if value)
+    return section("Identity", "The same input gives the same layer.", f'<dl class="identity">{facts}</dl>')

@@ -27,7 +27,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 const controls = document.getElementById("filter");
 if (controls) {
   const [text, state, shown] = ["filter-text", "filter-state", "filter-shown"].map((id) => document.getElementById(id));
-  const rows = [...document.getElementById("packages").tBodies[0].rows];
+  const rows = [...document.querySelector("table.filtered").tBodies[0].rows];
   const filter = () => {
     const wanted = text.value.trim().toLowerCase();
     let count = 0;

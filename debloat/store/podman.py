@@ -12,7 +12,7 @@ from types import TracebackType
 
 from debloat.core.errors import UsageError
 from debloat.image.archive import archive
-from debloat.image.oci import Referrer, Written, digest_of, manifest, plain_layer
+from debloat.image.oci import Referrer, Written, digest_of, manifest, plain_layers
 from debloat.store.base import StoreError
 from debloat.store.files import DockerArchive
 from debloat.store.location import Location, Transport
@@ -57,7 +57,7 @@ class PodmanSink:
             with file.open("wb") as out:
                 out.writelines(archive(image, names))
             _podman(["load", "-q", "-i", str(file)], self._location)
-        return digest_of(manifest(image, plain_layer(image)))
+        return digest_of(manifest(image, plain_layers(image)))
 
 
 def _podman(words: Sequence[str], location: Location) -> None:

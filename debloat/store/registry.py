@@ -19,6 +19,7 @@ from debloat.image.oci import (
     LAYER,
     MANIFEST,
     Document,
+    LayerFile,
     Referrer,
     Written,
     artifact,
@@ -157,20 +158,25 @@ class RegistrySink:
         self._client = Client(endpoint, "pull,push")
 
     def write(self, image: Written, names: Iterable[str], referrers: Iterable[Referrer] = ()) -> str:
-        """Push the image under the location's own tag; the layer travels as gzip."""
+        """Push the image under the location's own tag; layers travel as gzip."""
         try:
-            with tempfile.TemporaryFile(prefix="debloat-") as packed:
-                size, layer = _gzip(image, packed)
-                self._push(layer, size, lambda start: _at(packed, start))
-                self._push_bytes(image.config)
-                document = manifest(image, descriptor(f"{LAYER}+gzip", layer, size))
-                self._put(document, self._tag, MANIFEST)
+            layers = [self._push_packed(stored) for stored in image.layers]
+            self._push_bytes(image.config)
+            document = manifest(image, layers)
+            self._put(document, self._tag, MANIFEST)
             found = describe(MANIFEST, document)
             for referrer in referrers:
                 self._refer(referrer, found)
             return digest_of(document)
         finally:
             self._client.close()
+
+    def _push_packed(self, stored: LayerFile) -> Document:
+        """Push a layer as gzip; its descriptor."""
+        with tempfile.TemporaryFile(prefix="debloat-") as packed:
+            size, digest = _gzip(stored, packed)
+            self._push(digest, size, lambda start: _at(packed, start))
+            return descriptor(f"{LAYER}+gzip", digest, size)
 
     def _push_bytes(self, data: bytes) -> None:
         self._push(digest_of(data), len(data), lambda start: data[start:])
@@ -261,10 +267,10 @@ def _at(file: BinaryIO, start: int) -> BinaryIO:
     return file
 
 
-def _gzip(image: Written, out: BinaryIO) -> tuple[int, str]:
+def _gzip(stored: LayerFile, out: BinaryIO) -> tuple[int, str]:
     """The layer as gzip without a time in it; its size and digest. The same zlib gives the same bytes."""
     packer, digest, size = zlib.compressobj(6, zlib.DEFLATED, 31), hashlib.sha256(), 0
-    with image.layer_file.open("rb") as file:
+    with stored.file.open("rb") as file:
         while True:
             piece = file.read(PIECE)
             data = packer.compress(piece) if piece else packer.flush()

@@ -25,7 +25,7 @@ from debloat.image.oci import (
     entries,
     index,
     manifest,
-    plain_layer,
+    plain_layers,
 )
 from debloat.store.choice import readable
 from debloat.store.documents import MAX_MANIFEST, manifest_or_index, parse_json
@@ -59,7 +59,7 @@ class ArchiveSink:
             raise UsageError(f"cannot write attestations to {self._location}", "a docker-archive has no place for them")
         with written_whole(self._location.path) as draft, draft.open("wb") as out:
             out.writelines(archive(image, names, self._form, referrers))
-        return digest_of(manifest(image, plain_layer(image)))
+        return digest_of(manifest(image, plain_layers(image)))
 
 
 class LayoutSink:
@@ -74,7 +74,7 @@ class LayoutSink:
         root, fresh = self._location.path, not self._location.path.exists()
         listed = self._listed(names := list(names))
         try:
-            document = manifest(image, plain_layer(image))
+            document = manifest(image, plain_layers(image))
             found = describe(MANIFEST, document)
             blobs = [image.config, document]
             more = entries(found, names)
@@ -82,7 +82,8 @@ class LayoutSink:
                 text, parts = artifact(referrer, found)
                 blobs += [*parts, text]
                 more.append(artifact_entry(text, referrer))
-            self._blob(image.layer.diff_id, lambda draft: _linked(image.layer_file, draft))
+            for stored in image.layers:
+                self._blob(stored.layer.diff_id, lambda draft, file=stored.file: _linked(file, draft))  # type: ignore[misc]
             for blob in blobs:
                 self._blob(digest_of(blob), lambda draft, data=blob: draft.write_bytes(data))  # type: ignore[misc]
             with written_whole(root / "oci-layout") as draft:

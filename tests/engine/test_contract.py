@@ -14,11 +14,16 @@ from pathlib import Path
 import pytest
 
 from debloat.core.errors import EngineUnavailable, UsageError
+from debloat.core.model import Closure, Evidence, Image, ImageConfig
+from debloat.cut import Part, carve_closure, divided
+from debloat.debian.packages import NoPackages
 from debloat.embedded.engine import connect as connect_embedded
 from debloat.embedded.place import VARIABLE
 from debloat.engine.base import ChannelClosed, ContainerSpec, Engine
 from debloat.engine.docker import connect as connect_docker
 from debloat.engine.run_id import new_run
+from debloat.image.archive import archive
+from tests.support.trees import tree
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -311,6 +316,39 @@ def test_files_in_and_out(engine: Engine) -> None:
     made = engine.changes(container)
     assert "/opt/own" in made
     assert "/etc/passwd" not in made
+
+
+def test_layers_that_images_share_come_to_the_tree_of_the_one_layer(engine: Engine, tmp_path: Path) -> None:
+    """Directories of shared layers say nothing true; the layer on top does, also of one in which it has no file."""
+    table = {
+        "/bin/x": ("0755", "x"),
+        "/tmp/": ("1777 5:6", ""),
+        "/root/": ("0700", ""),
+        "/root/deep/f": "f",
+        "/l": "-> x",
+    }
+    rootfs = tree(table)
+    original = Image(
+        "app:1", "sha256:1", "linux", "amd64", "", "2024-01-01T00:00:00Z", ImageConfig({"Cmd": ["/bin/x"]})
+    )
+    closure = Closure({entry.path: (Evidence("x", "probe:x"),) for entry in rootfs.entries()})
+    single = carve_closure(rootfs, NoPackages(), original, closure, tmp_path)
+    parts = [Part(["/root/deep/f"], "one"), Part(["/bin/x", "/l"], "two")]
+    found = []
+    for minimal in (single, divided(single, rootfs, original, parts, tmp_path)):
+        name = f"debloat-pending:{RUN}"
+        engine.load(archive(minimal.written, [name]), name)
+        container = engine.create(ContainerSpec(name, RUN))
+        with tarfile.open(fileobj=io.BytesIO(b"".join(engine.export(container)))) as tar:
+            members = (
+                (m.name.removeprefix("./").rstrip("/"), m.mode, m.uid, m.gid, m.size, m.linkname, m.mtime) for m in tar
+            )
+            mine = {path.lstrip("/") for path in closure.evidence} - {""}
+            found.append(sorted(member for member in members if member[0] in mine))
+        engine.remove(container)
+        engine.untag(name)
+    assert len(found[0]) == len(closure) - 1
+    assert found[0] == found[1]
 
 
 def test_links_of_an_image_lead_nowhere_else(engine: Engine, tmp_path: Path) -> None:

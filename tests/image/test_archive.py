@@ -14,7 +14,7 @@ import pytest
 from debloat.core.model import Closure, Entry, Image, ImageConfig, Kind
 from debloat.image import carve
 from debloat.image.archive import Format, archive
-from debloat.image.oci import Written
+from debloat.image.oci import LayerFile, Written
 from debloat.image.rootfs import MemoryContents, Rootfs
 from tests.support.engine import read_archive
 
@@ -35,7 +35,7 @@ def written(tmp_path: Path) -> Written:
     kept = carve.kept_entries(rootfs, Closure({"/": (), "/f": ()}), {"/f": b"new content"})
     with (tmp_path / "layer").open("wb") as out:
         layer = carve.write_layer(rootfs, kept, out)
-    return Written(carve.image_config(IMAGE, layer, "debloat 1"), layer, tmp_path / "layer")
+    return Written(carve.image_config(IMAGE, [layer], "debloat 1"), (LayerFile(layer, tmp_path / "layer"),))
 
 
 def members(data: bytes) -> dict[str, bytes]:

@@ -112,7 +112,7 @@ IMAGE = Image(
 
 
 def test_every_field_of_the_configuration_survives() -> None:
-    config = json.loads(carve.image_config(IMAGE, carve.Layer("sha256:" + "2" * 64, 10, 5), "debloat 1"))
+    config = json.loads(carve.image_config(IMAGE, [carve.Layer("sha256:" + "2" * 64, 10, 5)], "debloat 1"))
     labels = config["config"].pop("Labels")
     assert config["config"] == dict(IMAGE.config.raw)
     assert labels == {carve.BASE_NAME: "app:1", carve.BASE_DIGEST: IMAGE.identity}
@@ -143,13 +143,13 @@ def test_what_an_engine_adds_to_a_configuration_changes_no_id(empty: dict[str, o
     """One engine lists its whole structure and what it noted of the build, another leaves out what is empty."""
     layer = carve.Layer("sha256:" + "2" * 64, 10, 5)
     other = replace(IMAGE, id="sha256:" + "3" * 64, config=ImageConfig(empty | dict(IMAGE.config.raw)))
-    assert carve.image_config(other, layer, "debloat 1") == carve.image_config(IMAGE, layer, "debloat 1")
+    assert carve.image_config(other, [layer], "debloat 1") == carve.image_config(IMAGE, [layer], "debloat 1")
 
 
 def test_the_base_is_named_as_the_user_pinned_it() -> None:
     digest = "sha256:" + "4" * 64
     layer = carve.Layer("sha256:" + "2" * 64, 10, 5)
-    config = json.loads(carve.image_config(replace(IMAGE, reference=f"app@{digest}"), layer, "debloat 1"))
+    config = json.loads(carve.image_config(replace(IMAGE, reference=f"app@{digest}"), [layer], "debloat 1"))
     assert config["config"]["Labels"][carve.BASE_DIGEST] == digest
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from debloat.core.model import Closure, Entry, Image, ImageConfig, Kind
 from debloat.image import carve
-from debloat.image.oci import Written
+from debloat.image.oci import LayerFile, Written
 from debloat.image.rootfs import MemoryContents, Rootfs
 
 IMAGE = Image(
@@ -43,4 +43,4 @@ def written(tmp_path: Path) -> Written:
     )
     with (tmp_path / "written.tar").open("wb") as out:
         layer = carve.write_layer(rootfs, carve.kept_entries(rootfs, Closure({"/": (), "/f": ()}), {}), out)
-    return Written(carve.image_config(IMAGE, layer, "debloat 1"), layer, tmp_path / "written.tar")
+    return Written(carve.image_config(IMAGE, [layer], "debloat 1"), (LayerFile(layer, tmp_path / "written.tar"),))

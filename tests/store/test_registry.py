@@ -87,7 +87,7 @@ def test_large_blobs_go_in_chunks(
 
     monkeypatch.setattr(pushing.RegistrySink, "_push", once)
     noise = hashlib.shake_256(b"noise").digest(300_000)
-    Path(written.layer_file).write_bytes(noise)
+    written.layers[0].file.write_bytes(noise)
     write(written, "", output_location(f"docker://{served}/chunks:1"))
     with open_store(image_location(f"docker://{served}/chunks:1")) as store:
         (stored,) = store.image().layers

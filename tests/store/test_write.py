@@ -30,7 +30,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, written: Written, form: s
         image = store.image()
     assert (image.config, image.image.id) == (written.config, image_id(written.config))
     assert image.image.reference == "app:slim"
-    assert [layer.diff_id for layer in image.layers] == [written.layer.diff_id]
+    assert [layer.diff_id for layer in image.layers] == [stored.layer.diff_id for stored in written.layers]
     if form != "docker-archive":
         assert image.manifest.digest == digest
 
@@ -47,7 +47,7 @@ def test_the_same_image_is_written_as_the_same_bytes(tmp_path: Path, written: Wr
 
 
 def test_a_layout_keeps_its_other_images(tmp_path: Path, written: Written) -> None:
-    other = Written(written.config.replace(b"debloat 1", b"debloat 2"), written.layer, written.layer_file)
+    other = Written(written.config.replace(b"debloat 1", b"debloat 2"), written.layers)
     for image, name in ((written, "b"), (other, "a"), (written, "a")):
         write(image, "ignored:1", output_location(f"oci:{tmp_path / 'out'}:{name}"))
     index = json.loads((tmp_path / "out/index.json").read_text())["manifests"]
@@ -79,7 +79,7 @@ def test_a_layout_that_fails_leaves_nothing(tmp_path: Path, written: Written, mo
     write(written, "a:1", output_location(f"oci:{tmp_path / 'old'}:a"))
     before = tree(tmp_path / "old")
     monkeypatch.setattr("debloat.store.write.index", lambda rows: 1 / 0)
-    other = Written(written.config.replace(b"debloat 1", b"debloat 2"), written.layer, written.layer_file)
+    other = Written(written.config.replace(b"debloat 1", b"debloat 2"), written.layers)
     for place in ("old", "new"):
         with pytest.raises(ZeroDivisionError):
             write(other, "a:1", output_location(f"oci:{tmp_path / place}:b"))

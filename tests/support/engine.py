@@ -363,10 +363,13 @@ def read_archive(data: bytes) -> tuple[str, Rootfs, dict[str, Any], list[str]]:
 
         manifest = json.loads(member("manifest.json"))[0]
         config = member(manifest["Config"])
-        layer = member(manifest["Layers"][0])
+        layers = [member(name) for name in manifest["Layers"]]
     image_id = f"sha256:{hashlib.sha256(config).hexdigest()}"
     with tempfile.TemporaryDirectory() as directory:
-        contents = ExportedContents(Path(directory) / "layer", [layer])
-        files = {e.path: contents.read(e.path) for e in contents.entries if e.kind is Kind.FILE}
-        entries = list(contents.entries)
-    return image_id, Rootfs(entries, MemoryContents(files)), json.loads(config), manifest["RepoTags"] or []
+        entries: dict[str, Entry] = {}
+        files: dict[str, bytes] = {}
+        for number, layer in enumerate(layers):
+            contents = ExportedContents(Path(directory) / f"layer{number}", [layer])
+            entries.update((e.path, e) for e in contents.entries)
+            files.update((e.path, contents.read(e.path)) for e in contents.entries if e.kind is Kind.FILE)
+    return image_id, Rootfs(entries.values(), MemoryContents(files)), json.loads(config), manifest["RepoTags"] or []
