@@ -132,11 +132,12 @@ def test_sizes_and_growth() -> None:
 # ------------------------------------------------------------------------------------------ its schema
 
 
-def test_the_published_schema_is_that_of_the_rows() -> None:
-    """`python -m tests.support.configdoc` writes it, and the tables of docs/usage.md, anew."""
-    assert configdoc.SCHEMA.read_text() == configdoc.schema()
-    text = configdoc.DOCS.read_text()
-    assert configdoc.replaced(text) == text
+@pytest.mark.parametrize("file", configdoc.FILES, ids=lambda file: str(file.name))
+def test_published_schemas_and_documents_are_made_of_the_rows(file: configdoc.File) -> None:
+    """`python -m tests.support.configdoc` writes them anew."""
+    assert file.published.read_text() == file.schema_text()
+    text = file.document.read_text()
+    assert file.replaced(text) == text
 
 
 def test_the_schema_is_one() -> None:
