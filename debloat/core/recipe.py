@@ -164,7 +164,9 @@ def _expression(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise UsageError(f"{text!r} is not a regular expression: {error}", "escape what is meant as it stands") from error
+        raise UsageError(
+            f"{text!r} is not a regular expression: {error}", "escape what is meant as it stands"
+        ) from error
     return text
 
 

@@ -33,8 +33,9 @@ class Limits:
 class ConcreteProbe:
     """A probe with all that it takes to make it; `name` is its name in reports.
 
-    `kind` is `ready` (it became so), `http` (`http`, `port`), `connect` (`port`), `exec` (`argv`, in the container), `run` (`command`, on this
-    machine), `exit` (the program runs to its end) or `default` (`port`, of which it is not known yet what it speaks).
+    `kind` is `ready` (it became so), `http` (`http`, `port`), `connect` (`port`), `exec` (`argv`, in the container),
+    `run` (`command`, on this machine), `exit` (the program runs to its end) or `default` (`port`, of which it is not
+    known yet what it speaks).
     """
 
     kind: str

@@ -33,7 +33,7 @@ def conditions_of(
     listens: Callable[[int], bool],
     answers: Callable[[HttpProbe], bool],
 ) -> tuple[Condition, ...]:
-    """The conditions in the order in which a service usually meets them. UsageError for a HEALTHCHECK that is not there.
+    """The conditions in the order in which a service meets them; UsageError for a HEALTHCHECK that is not there.
 
     `timeout` is what one command may take, in seconds. `listens` asks for a port, `answers` makes a request.
     """

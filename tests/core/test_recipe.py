@@ -94,7 +94,8 @@ def test_limits_in_seconds() -> None:
 
 
 def test_when_a_service_is_ready() -> None:
-    text = '[ready]\nseconds = 5\nport = 5432\nlog = "up"\nexec = "pg_isready -q"\nhttp = ":8080/health"\nhealthcheck = true\n'
+    text = '[ready]\nseconds = 5\nport = 5432\nlog = "up"\nexec = "pg_isready -q"\n'
+    text += 'http = ":8080/health"\nhealthcheck = true\n'
     got = made(text)
     said = Readiness(5432, HttpProbe("GET", "/health", 8080), "up", "pg_isready -q", healthcheck=True)
     assert (got.ready, got.scenarios[0].until) == (5.0, said)

@@ -22,10 +22,10 @@ class Service:
     """A container that gets ready step by step: each look at it (`listen`, its output, a command) is a step."""
 
     container = "0" * 64
-    ports: Any = {}
 
     def __init__(self, ready_at: int, *, ends_at: int = 1000) -> None:
         self.engine: Any = self
+        self.ports = dict[str, int]()
         self.steps = 0
         self.executed: list[tuple[str, tuple[str, ...]]] = []
         self._ready_at, self._ends_at = ready_at, ends_at
