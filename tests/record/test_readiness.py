@@ -102,6 +102,7 @@ def test_a_replay_that_does_not_get_ready_fails_every_probe() -> None:
     assert [probe.name for probe in probes] == ["ready: port 5432", "healthcheck"]
     results = run_of(Service(ready_at=1000), until, seconds=0.1).service(probes)
     assert [result.ok for result in results] == [False, False, True]
+    assert results[0].outcome() == "not ready"
 
 
 def test_http_is_ready_with_a_status_below_400(monkeypatch: pytest.MonkeyPatch) -> None:
