@@ -54,8 +54,8 @@ class PlannedContainer:
 class PlannedProbe:
     """A probe that would be made in each container of its scenario.
 
-    `kind` is `http`, `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (HTTP or HTTPS if the port
-    speaks it, else a connect). `name` is the probe's name in reports, for `port` the port.
+    `kind` is `ready`, `http`, `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (HTTP or HTTPS
+    if the port speaks it, else a connect). `name` is the probe's name in reports, for `port` the port.
     """
 
     scenario: str

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from debloat.core.errors import OriginalFails
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult, excerpt, shape
-from debloat.core.recipe import HttpProbe, Scenario
+from debloat.core.recipe import HttpProbe, Readiness, Scenario
 from debloat.engine.workspace import Workspace
 from debloat.record.client import run_client
 from debloat.record.concrete import (
@@ -30,6 +30,7 @@ from debloat.record.concrete import (
     published_ports,
     run_to_end_probe,
 )
+from debloat.record.readiness import conditions_of, wait_for
 from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
 from debloat.record.web import NON_HTTP_PORTS, Response, may_speak_tls, request
 
@@ -161,7 +162,7 @@ class _Run:
         """Wait until it is ready, make the probes, and stop it while it is still recorded."""
         problem = self._until_ready()
         if problem and probes is None:
-            if self._session.state().running and self._elsewhere():
+            if self._scenario.until is None and self._session.state().running and self._elsewhere():
                 raise ListensElsewhere(problem, _PORT_HINT)
             traits = self._session.engine.info().traits
             runs = "does it run elsewhere?" if traits.own else f"does `{traits.command} run` of it work?"
@@ -185,6 +186,10 @@ class _Run:
     def _until_ready(self) -> str:
         """Wait until a port of the image is open, or HEALTHCHECK succeeds: empty, or why it will not be ready."""
         start = time.monotonic()
+        if self._scenario.until is not None:
+            problem = self._until_said(self._scenario.until)
+            self.ready = time.monotonic() - start
+            return f"{problem}{self._last_words()}" if problem else ""
         answer = self._until_listening() if self._ports else ""
         self.ready = time.monotonic() - start
         if answer == "gone" or not self._session.state().running:
@@ -199,6 +204,18 @@ class _Run:
         if not self._ports:
             self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
         return ""
+
+    def _until_said(self, until: Readiness) -> str:
+        """Wait for what the user says that readiness is: empty, or what has not come."""
+        http, timeout = until.http, self._limits.timeout
+        ports = ports_of(ConcreteProbe("http", f"ready.http {http.path}", port=http.port), self._ports) if http else ()
+
+        def answers(request_: HttpProbe) -> bool:
+            made = (request(self._published(port), request_, "ready", "", timeout, self._names) for port in ports)
+            return any(200 <= response.result.status < 400 for response in made)
+
+        conditions = conditions_of(until, self._session, self._config, timeout, self._listening, answers)
+        return wait_for(conditions, lambda: self._session.state().running, self._limits.ready)
 
     def _until_listening(self) -> str:
         """Wait for an open port: the sensor's answer, `healthy` or `timeout`. It ends early where no port will open.
@@ -336,6 +353,8 @@ class _Run:
         return min(timeout, NON_HTTP_TIMEOUT) if port in NON_HTTP_PORTS else timeout
 
     def _answers(self, probe: ConcreteProbe) -> list[ProbeResult]:
+        if probe.kind == "ready":
+            return [ProbeResult(probe.name, True)]
         if probe.kind == "http":
             return [self._http(probe, encoding) for encoding in ENCODINGS]
         if probe.kind == "connect":
