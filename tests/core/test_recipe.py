@@ -8,8 +8,9 @@ import pytest
 
 from debloat.core import config, recipe, table
 from debloat.core.errors import UsageError
+from debloat.core.http import HttpProbe
 from debloat.core.model import Level
-from debloat.core.recipe import HttpProbe, RunOptions, RunSettings, Settings
+from debloat.core.recipe import RunOptions, RunSettings, Settings
 
 
 @pytest.mark.parametrize(

@@ -16,17 +16,18 @@ from typing import Any, cast
 import pytest
 
 from debloat.core.errors import OriginalFails
+from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult
-from debloat.core.recipe import HttpProbe, Scenario
+from debloat.core.recipe import Scenario
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import PODMAN
 from debloat.record import exercise
 from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere
 from debloat.record.exercise import Exercise, _Run
+from debloat.record.http.plain import request
 from debloat.record.record import _coverage_notes
 from debloat.record.session import Recorded, Session
-from debloat.record.web import request
 
 HELLO = b"\x16"
 """First byte of a TLS ClientHello."""
