@@ -120,6 +120,13 @@ def _is_status(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599
 
 
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except ValueError as error:
+        raise UsageError(f"{value!r} is not JSON: {error}", "JSON has neither infinity nor NaN") from None
+
+
 def _account(value: str) -> str:
     if ":" not in value:
         raise UsageError(f"{value!r} has no colon", 'write basic = "USER:PASSWORD"')
@@ -138,9 +145,7 @@ _STATUS = value_of(
     lambda value: all(map(_is_status, value)) and bool(value) if isinstance(value, list) else _is_status(value),
     _status_list,
 )
-_JSON = value_of(
-    "a value that JSON has", "{ ok = true }", {}, lambda value: True, lambda value: json.dumps(value, default=str)
-)
+_JSON = value_of("a value that JSON has", "{ ok = true }", {}, lambda value: True, _json)
 
 
 @dataclass(frozen=True, slots=True)

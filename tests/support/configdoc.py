@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 from debloat.core import config
+from debloat.core.http import ExpectSettings, RequestSettings
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.recipe import RunSettings, ScenarioSettings, Settings
 from debloat.core.table import Row, rows
@@ -23,6 +24,8 @@ TABLES: dict[str, type] = {
     "The file": Settings,
     "`[run_options]`": RunSettings,
     "`[[scenario]]`": ScenarioSettings,
+    "`[[request]]`": RequestSettings,
+    "`expect` of a `[[request]]`": ExpectSettings,
     "`[budget]`": Budget,
     "`[policy]`": Restrictions,
 }
