@@ -117,9 +117,11 @@ def _parts(content_type: str, body: bytes) -> dict[str, Any]:
         b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body, policy=email.policy.HTTP
     )
     parts = {}
-    for part in message.iter_parts():  # type: ignore[attr-defined]
-        name = part.get_param("name", header="content-disposition")
+    for part in message.walk():
+        name = str(part.get_param("name", header="content-disposition"))
         content = part.get_payload(decode=True)
+        if not isinstance(content, bytes):
+            continue
         parts[name] = {
             "filename": part.get_filename(),
             "bytes": len(content),
