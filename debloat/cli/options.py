@@ -22,6 +22,9 @@ class Probes:
     http: tuple[str, ...] = option(
         "--http", metavar="[METHOD ]PATH", text="HTTP request to make; `:PORT/PATH` picks a port."
     )
+    crawl: int | None = option(
+        "--crawl", type=click.IntRange(min=1), metavar="N", text="Follow links from `/`, to at most N pages."
+    )
     run: tuple[str, ...] = option("--run", metavar="HOSTCMD", text="Client or test suite to run on this machine.")
     exec: tuple[str, ...] = option("--exec", metavar="CMD", text="Command to run inside the container.")
     args: tuple[str, ...] = option(

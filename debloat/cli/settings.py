@@ -50,6 +50,7 @@ def settings_of(probes: Probes, policy: Policy) -> Settings:
     }
     values = {
         "http": probes.http,
+        "crawl": probes.crawl,
         "run": probes.run,
         "exec": probes.exec,
         "args": probes.args,

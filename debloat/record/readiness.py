@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from debloat.core.errors import UsageError
+from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
-from debloat.core.recipe import HttpProbe, Readiness, split
+from debloat.core.recipe import Readiness, split
 from debloat.record.concrete import healthcheck_command
 from debloat.record.session import Session
 

@@ -8,8 +8,9 @@ import pytest
 
 from debloat.core import config, recipe, table
 from debloat.core.errors import UsageError
+from debloat.core.http import Crawl, Expectation, HttpProbe
 from debloat.core.model import Level
-from debloat.core.recipe import HttpProbe, Readiness, RunOptions, RunSettings, Settings
+from debloat.core.recipe import Readiness, RunOptions, RunSettings, Settings
 
 
 @pytest.mark.parametrize(
@@ -112,3 +113,48 @@ def test_flags_lie_over_the_file() -> None:
     assert got.level is Level.SAFE
     assert got.run_options == RunSettings(env={"A": "1", "B": "2"}, init=True)
     assert table.merged(file, Settings()) == table.merged(Settings(), file) == file
+
+
+def test_what_a_request_sends() -> None:
+    text = """
+        [[request]]
+        http = "POST :8080/login"
+        name = "as a guest"
+        basic = "ada:s:t"
+        form = { user = "ada", age = 7 }
+        expect = { status = 200, header = { A = "b" }, json = { ok = true } }
+    """
+    (request,) = made(text).scenarios[0].requests
+    assert request.name == "http POST :8080/login (as a guest)"
+    assert request.headers == (("Authorization", "Basic YWRhOnM6dA=="),)
+    assert request.form == (("user", "ada"), ("age", "7"))
+    assert request.expect == Expectation((200,), (("A", "b"),), "", '{"ok": true}')
+    assert made('[[request]]\nhttp = "/"').scenarios[0].requests == (HttpProbe(),)
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ('body = "x"\njson = 1', "request 1 has body and json: a request has one body"),
+        ('form = { a = 1 }\nbody_file = "/etc/hostname"', "request 1 has body_file and form or files"),
+        ('body_file = "/nowhere"', "request 1: cannot read /nowhere"),
+        ('files = { a = "/etc" }', "request 1: cannot read /etc"),
+        ('files = { a = "\\u0000" }', "request 1: cannot read"),
+    ],
+)
+def test_what_cannot_be_sent(request_: str, says: str) -> None:
+    for above in ("[[request]]", "[[scenario]]\n[[scenario.request]]"):
+        with pytest.raises(UsageError, match=says):
+            made(f'{above}\nhttp = "POST /"\n{request_}')
+
+
+def test_a_crawl_starts_at_the_pages_that_are_asked_for() -> None:
+    assert made("crawl = 5").scenarios[0].crawl == Crawl(5, ("/",))
+    text = 'crawl = 5\nhttp = ["/a", "POST /b", "/c", "/a"]\n[[scenario]]\ncrawl = 2\nhttp = ["/d"]'
+    assert [scenario.crawl for scenario in made(text).scenarios] == [Crawl(5, ("/a", "/c")), Crawl(2, ("/d",))]
+    assert made("crawl = 0").scenarios[0].crawl is None
+
+
+def test_masks_hold_in_every_scenario() -> None:
+    got = made('masks = ["a+"]\nargs = ["x"]\n[[scenario]]\nhttp = ["/"]')
+    assert [scenario.masks for scenario in got.scenarios] == [("a+",)] * 2

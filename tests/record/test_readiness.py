@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from debloat.core.errors import OriginalFails, UsageError
+from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
-from debloat.core.recipe import HttpProbe, Readiness, Scenario
+from debloat.core.recipe import Readiness, Scenario
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import DOCKER
 from debloat.record.concrete import ConcreteProbe, Limits, concrete_probes, is_service, published_ports
@@ -108,7 +109,7 @@ def test_a_replay_that_does_not_get_ready_fails_every_probe() -> None:
 def test_http_is_ready_with_a_status_below_400(monkeypatch: pytest.MonkeyPatch) -> None:
     from debloat.core.probes import ProbeResult
     from debloat.record import exercise
-    from debloat.record.web import Response
+    from debloat.record.http.plain import Response
 
     statuses = iter((0, 503, 404, 204))
     asked = []

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 from debloat.core import config
+from debloat.core.http import ExpectSettings, RequestSettings
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.recipe import ReadySettings, RunSettings, ScenarioSettings, Settings
 from debloat.core.table import Row, rows
@@ -24,6 +25,8 @@ TABLES: dict[str, type] = {
     "`[ready]`": ReadySettings,
     "`[run_options]`": RunSettings,
     "`[[scenario]]`": ScenarioSettings,
+    "`[[request]]`": RequestSettings,
+    "`expect` of a `[[request]]`": ExpectSettings,
     "`[budget]`": Budget,
     "`[policy]`": Restrictions,
 }
