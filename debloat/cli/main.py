@@ -111,6 +111,22 @@ def combine(given: options.Combine, engines: Engines) -> None:
     command.combine(given, engines)
 
 
+@verb(cli, options.Import, "import")
+def import_(given: options.Import, engines: Engines) -> None:
+    """Make a trace for IMAGE of what others recorded: strace -f, Inspektor Gadget, Kubescape, the sensor in a pod."""
+    from debloat.cli import imported as command
+
+    command.import_(given, engines)
+
+
+@verb(cli, options.Pod)
+def pod(given: options.Pod, engines: Engines) -> None:
+    """Print a Kubernetes manifest that runs IMAGE recorded: a pod, and the sensor in a ConfigMap."""
+    from debloat.cli import pod as command
+
+    command.pod(given, engines)
+
+
 @verb(cli, options.Why)
 def why(given: options.Why, engines: Engines) -> None:
     """Explain why PATH is kept in the minimal image of IMAGE, or why it is not."""

@@ -193,6 +193,27 @@ class Combine:
 
 
 @options
+class Import:
+    image: str = argument()
+    files: tuple[str, ...] = argument(nargs=-1, required=True, metavar="FILE...")
+    save_trace: str = option("-o", "--save-trace", metavar="FILE", required=True, text="Where the trace goes.")
+    any_image: bool = option("--any-image", text="Take what was recorded of other images too.")
+    verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
+
+
+@options
+class Pod:
+    image: str = argument()
+    name: str = option(
+        "--name", metavar="NAME", default="recorded", show_default=True, text="Name of the pod and its container."
+    )
+    args: str | None = option("--args", metavar='"ARGV"', text="Arguments in place of CMD.")
+    user: str | None = option("-u", "--user", metavar="U", text="Run as this user instead of the image's USER.")
+    where: Where = group(Where)
+
+
+@options
 class Why:
     image: str = argument()
     path: str = argument()

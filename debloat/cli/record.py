@@ -35,15 +35,16 @@ def record(options: Record, engines: Engines) -> None:
             recording = recording_of(workspace, source.runnable(), recipe, recorder, progress.say)
     for note in recording.notes:
         console(options.verbosity.quiet).print(f"note: {note}", markup=False)
-    _save(recording.trace, options.save_trace)
+    save(recording.trace, options.save_trace)
 
 
 def combine(options: Combine, engines: Engines) -> None:
     """Save the union of some traces."""
-    _save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
+    save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
 
 
-def _save(result: Trace, name: str) -> None:
+def save(result: Trace, name: str) -> None:
+    """Write a trace, and print the file's name."""
     with written_whole(Path(name)) as draft:
         draft.write_bytes(trace.dump(result))
     click.echo(name)

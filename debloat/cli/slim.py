@@ -108,9 +108,19 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
 def read_trace(name: str) -> Trace:
     """The trace in a file."""
     try:
-        return trace.parse(Path(name).read_bytes(), name)
+        data = Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the trace {name}: {error.strerror}") from error
+    try:
+        return trace.parse(data, name)
+    except UsageError:
+        from debloat.record.imports.read import is_foreign
+
+        if tool := is_foreign(data):
+            raise UsageError(
+                f"cannot use the trace {name}: {tool} wrote it", f"debloat import IMAGE {name} -o FILE makes one of it"
+            ) from None
+        raise
 
 
 def _sinks(result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:

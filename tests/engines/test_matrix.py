@@ -299,6 +299,8 @@ ELSEWHERE = {
     "completion": "asks no engine",
     "init": "asks what `inspect` asks, the configuration alone",
     "plugin": "asks no engine",
+    "import": "reads an image as `inspect` does",
+    "pod": "asks what `inspect` asks, and less of it",
     "explore": "asks what `inspect` asks, on a terminal of its own",
     "vex": "asks what `sbom` asks",
     "debug": "Docker alone so far (tests/engine/test_debug.py)",
