@@ -79,6 +79,20 @@ def slim(given: options.Slim, engines: Engines) -> None:
     command.slim(given, engines)
 
 
+@verb(cli, options.Run)
+def run(given: options.Run, engines: Engines) -> None:
+    """Make the minimal image of IMAGE by tests of yours: COMMAND runs here, and its exit code is an answer.
+
+    \b
+    debloat run shop:1 -- pytest tests/e2e
+
+    COMMAND finds the container by DEBLOAT_URL, DEBLOAT_HOST, DEBLOAT_PORT and DEBLOAT_PORT_80.
+    """
+    from debloat.cli import run as command
+
+    command.run(given, engines)
+
+
 @verb(cli, options.Build)
 def build(given: options.Build, engines: Engines) -> None:
     """Build CONTEXT with docker build, then make its minimal image."""

@@ -162,6 +162,14 @@ class Lock(Slim):
 
 
 @options
+class Run(Slim):
+    """The same as `Slim`, with a test suite of the user's, or a session by hand."""
+
+    command: tuple[str, ...] = argument(nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+    pause: bool = option("--pause", text="Let somebody use the container until Ctrl-C, before it is stopped.")
+
+
+@options
 class Build:
     context: str = argument(default=".")
     dockerfile: str | None = option(
@@ -182,6 +190,7 @@ class Record:
     image: str = argument()
     probes: Probes = group(Probes)
     save_trace: str = option("--save-trace", metavar="FILE", required=True, text="Where the trace goes.")
+    pause: bool = option("--pause", text="Let somebody use the container until Ctrl-C, before it is stopped.")
     verbosity: Verbosity = group(Verbosity)
     where: Where = group(Where)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Combine, Record
+from debloat.cli.pause import Pause
 from debloat.cli.settings import recipe_of
 from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
@@ -29,8 +31,9 @@ def record(options: Record, engines: Engines) -> None:
     must_be_writable(Path(options.save_trace))
     progress = TerminalProgress(options.verbosity.quiet, options.verbosity.verbose)
     engine = engines.connect()
-    with Workspace(engine) as workspace, progress.stage("record"):
-        recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism)
+    pause = Pause() if options.pause else None
+    with pause or contextlib.nullcontext(), Workspace(engine) as workspace, progress.stage("record"):
+        recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism, pause)
         with opened(workspace, image_location(options.image, engines.wanted)) as source:
             recording = recording_of(workspace, source.runnable(), recipe, recorder, progress.say)
     for note in recording.notes:

@@ -107,11 +107,12 @@ class Scenario:
     requests: tuple[HttpProbe, ...] = ()
     crawl: Crawl | None = None
     masks: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
         """Whether it has probes of its own."""
-        return bool(self.http or self.requests or self.crawl or self.exec or self.run)
+        return bool(self.http or self.requests or self.crawl or self.exec or self.run or self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,9 @@ PORT = value_of(
     lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536,
     int,
 )
+
+
+TESTS = "Test suites to run on this machine: their exit codes are the answers, and not what they print."
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,8 @@ class ScenarioSettings:
     request: tuple[RequestSettings, ...] = key(REQUESTS, "HTTP requests with all that they send, one after the other.")
     crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.")
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
+    tests: tuple[str, ...] = key(TEXTS, TESTS, example='["npm test"]')
     run_options: RunSettings = key(
         table_of(RunSettings, "{ read_only = true }"), "How it is run; each key over the same of the common table."
     )
@@ -245,7 +250,8 @@ class Settings:
         list_of(EXPRESSION), "What changes from run to run in answers, and is not compared.", example='["token=[a-z]+"]'
     )
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
+    tests: tuple[str, ...] = key(TEXTS, TESTS, example='["npm test"]')
     args: tuple[tuple[str, ...], ...] = key(
         list_of(text("a command line", '"in.png out.webp"', split)),
         "One more scenario for each: the container started with these words in place of CMD.",
@@ -290,7 +296,7 @@ def recipe(settings: Settings) -> Recipe:
     """The recipe that settings come to: with no probe and no scenario, the image's own defaults are asked."""
     options = _options(RunOptions(), settings.run_options)
     scenarios = []
-    asked = (settings.http, settings.request, settings.crawl, settings.exec, settings.run)
+    asked = (settings.http, settings.request, settings.crawl, settings.exec, settings.run, settings.tests)
     if any(asked) or not (settings.args or settings.scenario):
         scenarios.append(_asking(Scenario("default", None, options=options), settings, "request"))
     scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
@@ -333,6 +339,7 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
         http=table.http,
         exec=table.exec,
         run=table.run,
+        tests=table.tests,
         requests=requests,
         crawl=Crawl(table.crawl, tuple(start) or ("/",)) if table.crawl else None,
     )

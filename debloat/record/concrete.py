@@ -36,8 +36,9 @@ class ConcreteProbe:
 
     `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),
     `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `connect` (`port`),
-    `exec` (`argv`, in the container), `run` (`command`, on this machine), `exit` (the program runs to its end) or
-    `default` (`port`, of which it is not known yet what it speaks).
+    `exec` (`argv`, in the container), `run` (`command`, on this machine), `test` (the same, of which the exit code alone
+    is the answer), `exit` (the program runs to its end) or `default` (`port`, of which it is not known yet what it
+    speaks).
     """
 
     kind: str
@@ -90,6 +91,7 @@ def concrete_probes(scenario: Scenario, config: ImageConfig, ports: Iterable[int
         probes.append(ConcreteProbe("crawl", name, pages=crawl.pages, start=crawl.start))
     probes += [ConcreteProbe("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
     probes += [ConcreteProbe("run", f"run {c}", command=c) for c in scenario.run]
+    probes += [ConcreteProbe("test", f"test {c}", command=c) for c in scenario.tests]
     return probes
 
 

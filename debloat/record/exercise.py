@@ -36,7 +36,7 @@ from debloat.record.concrete import (
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import RequestSequence
 from debloat.record.readiness import conditions_of, wait_for
-from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
+from debloat.record.session import STOP_GRACE, ByHand, Recorded, Recorder, Session, started
 
 ENCODINGS = ("", "gzip, deflate, br")
 """Values of Accept-Encoding; each HTTP probe is made with each. Empty sends no header: a server may use sendfile."""
@@ -102,8 +102,9 @@ def exercise(
     """
     config = image.config
     ports = published_ports(scenario, config, probes)
+    by_hand = recorder.by_hand if recorder.recording and probes is None else None
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
-        run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports})
+        run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports}, by_hand)
         with contextlib.closing(run):
             results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
         recorded = session.recorded()
@@ -114,12 +115,19 @@ class _Run:
     """One exercise under way."""
 
     def __init__(
-        self, session: Session, config: ImageConfig, scenario: Scenario, limits: Limits, ports: Mapping[str, int]
+        self,
+        session: Session,
+        config: ImageConfig,
+        scenario: Scenario,
+        limits: Limits,
+        ports: Mapping[str, int],
+        by_hand: ByHand | None,
     ) -> None:
         self._session = session
         self._config = config
         self._scenario = scenario
         self._limits = limits
+        self._by_hand = by_hand
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
         self._names: tuple[Masked, ...] = (
@@ -137,6 +145,8 @@ class _Run:
 
     def finite(self, probes: tuple[ConcreteProbe, ...] | None) -> bool:
         """Whether the container is run to its end instead of being probed."""
+        if self._by_hand is not None:
+            return False
         if probes is not None:
             return any(probe.kind == "exit" for probe in probes)
         service = is_service(self._scenario, self._config, self._ports)
@@ -191,6 +201,8 @@ class _Run:
                 self._sequence.note(concrete[0].name)
             self.probes += [a for a in dict.fromkeys(concrete for concrete, _ in answers) if a not in self.probes]
             results += [result for _, result in answers]
+        if self._by_hand is not None:
+            self._session.by_hand(self._by_hand)
         results = self._with_cause(results)
         self._session.mark("stop")
         code = self._session.stop()
@@ -304,6 +316,8 @@ class _Run:
 
     def _scenario_probes(self) -> list[ConcreteProbe]:
         ports = () if self._scenario.probes else self._open_first(self._ports)
+        if self._by_hand is not None and not (self._scenario.probes or self._config.healthcheck or ports):
+            return []
         return concrete_probes(self._scenario, self._config, ports)
 
     def _resolve(self, probe: ConcreteProbe) -> list[tuple[ConcreteProbe, ProbeResult]]:
@@ -377,7 +391,7 @@ class _Run:
             return [self._connect(probe)]
         if probe.kind == "request":
             return [self._request(probe, "").result]
-        if probe.kind == "run":
+        if probe.kind in ("run", "test"):
             return [self._commands.on_host(probe)]
         return [self._commands.in_container(probe, is_first=not self.probes)]
 
