@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import operator
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Combine, Record
-from debloat.cli.pause import Pause
+from debloat.cli.pause import pause
 from debloat.cli.settings import recipe_of
 from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
@@ -31,9 +30,9 @@ def record(options: Record, engines: Engines) -> None:
     must_be_writable(Path(options.save_trace))
     progress = TerminalProgress(options.verbosity.quiet, options.verbosity.verbose)
     engine = engines.connect()
-    pause = Pause() if options.pause else None
-    with pause or contextlib.nullcontext(), Workspace(engine) as workspace, progress.stage("record"):
-        recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism, pause)
+    by_hand = pause if options.pause else None
+    with Workspace(engine) as workspace, progress.stage("record"):
+        recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism, by_hand)
         with opened(workspace, image_location(options.image, engines.wanted)) as source:
             recording = recording_of(workspace, source.runnable(), recipe, recorder, progress.say)
     for note in recording.notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Run
-from debloat.cli.pause import Pause
+from debloat.cli.pause import pause
 from debloat.cli.slim import slim
 from debloat.core.errors import UsageError
 
@@ -13,8 +13,4 @@ def run(options: Run, engines: Engines) -> None:
     """Make, prove and tag. UsageError where there is neither a command nor a session."""
     if not (options.command or options.pause):
         raise UsageError("nothing to run", "write it behind `--`, or pass --pause to use the container by hand")
-    if not options.pause or options.result.dry_run:
-        slim(options, engines)
-        return
-    with Pause() as pause:
-        slim(options, engines, by_hand=pause)
+    slim(options, engines, by_hand=pause if options.pause else None)

@@ -121,7 +121,7 @@ class _Run:
         scenario: Scenario,
         limits: Limits,
         ports: Mapping[str, int],
-        by_hand: ByHand | None,
+        by_hand: ByHand | None = None,
     ) -> None:
         self._session = session
         self._config = config
@@ -145,7 +145,7 @@ class _Run:
 
     def finite(self, probes: tuple[ConcreteProbe, ...] | None) -> bool:
         """Whether the container is run to its end instead of being probed."""
-        if self._by_hand is not None:
+        if self._by_hand is not None and self._scenario.args is None:
             return False
         if probes is not None:
             return any(probe.kind == "exit" for probe in probes)

@@ -300,6 +300,7 @@ ELSEWHERE = {
     "init": "asks what `inspect` asks, the configuration alone",
     "plugin": "asks no engine",
     "import": "reads an image as `inspect` does",
+    "run": "is the main job, which each row begins with",
     "pod": "asks what `inspect` asks, and less of it",
     "explore": "asks what `inspect` asks, on a terminal of its own",
     "vex": "asks what `sbom` asks",
