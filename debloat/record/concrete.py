@@ -36,9 +36,9 @@ class ConcreteProbe:
 
     `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),
     `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `connect` (`port`),
-    `exec` (`argv`, in the container), `run` (`command`, on this machine), `test` (the same, of which the exit code alone
-    is the answer), `exit` (the program runs to its end) or `default` (`port`, of which it is not known yet what it
-    speaks).
+    `exec` (`argv`, in the container), `run` (`command`, on this machine), `test` (the same, of which the exit code
+    alone is the answer), `exit` (the program runs to its end) or `default` (`port`, of which it is not known yet what
+    it speaks).
     """
 
     kind: str

@@ -126,8 +126,7 @@ class _Run:
         self._session = session
         self._config = config
         self._scenario = scenario
-        self._limits = limits
-        self._by_hand = by_hand
+        self._limits, self._by_hand = limits, by_hand
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
         self._names: tuple[Masked, ...] = (

@@ -7,18 +7,19 @@ import shlex
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from debloat.cli.pause import pause
-from debloat.core.model import ImageConfig
 from debloat.core.probes import ProbeResult
-from debloat.core.recipe import Scenario
-from debloat.record.concrete import ConcreteProbe, Limits
-from debloat.record.exercise import _Run
+from debloat.record.commands import Commands
+from debloat.record.concrete import ConcreteProbe
+from debloat.record.session import Session
 from debloat.record.suites import MAX_NAME, VARIABLE, marking
-from tests.record.test_exercise import Container
+from tests.support.sessions import Container
 
 SUITE = """
 import socket
@@ -37,7 +38,7 @@ class Marked(Container):
     """A container that keeps what it is marked with."""
 
     def __init__(self) -> None:
-        super().__init__(4321)
+        super().__init__({80: 4321})
         self.marks: list[str] = []
 
     def mark(self, name: str) -> None:
@@ -45,8 +46,8 @@ class Marked(Container):
 
 
 def asked(container: Marked, command: str, kind: str = "test") -> ProbeResult:
-    run = _Run(container, ImageConfig({}), Scenario(), Limits(), {"80/tcp": 80})  # type: ignore[arg-type]
-    return run._client(ConcreteProbe(kind, f"{kind} x", command=command))
+    commands = Commands(cast(Session, container), (80,), (), 60.0, time.monotonic())
+    return commands.on_host(ConcreteProbe(kind, f"{kind} x", command=command))
 
 
 def suite(directory: Path, text: str) -> str:
