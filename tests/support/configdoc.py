@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from debloat.core import config
+from debloat.core.http import ExpectSettings, RequestSettings
 from debloat.core.limits import Budget, Restrictions
-from debloat.core.recipe import RunSettings, ScenarioSettings, Settings
+from debloat.core.recipe import ReadySettings, RunSettings, ScenarioSettings, Settings
 from debloat.core.table import Row, rows
 from debloat.fleet import config as fleet
 from debloat.fleet.config import Defaults, EntrySettings
@@ -52,8 +53,11 @@ CONFIG = File(
     ROOT / "docs" / "usage.md",
     {
         "The file": Settings,
+        "`[ready]`": ReadySettings,
         "`[run_options]`": RunSettings,
         "`[[scenario]]`": ScenarioSettings,
+        "`[[request]]`": RequestSettings,
+        "`expect` of a `[[request]]`": ExpectSettings,
         "`[budget]`": Budget,
         "`[policy]`": Restrictions,
     },
