@@ -37,6 +37,7 @@ LAYERS = (
         "plan",
         "starter",
         "gate",
+        "fleet",
         "report",
         "attest",
         "cli",

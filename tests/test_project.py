@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from debloat.fleet import ledger
 from debloat.lock import format as locks
 from debloat.record import trace
-from debloat.report import gatejson, inspectjson, jsonreport, planjson
+from debloat.report import fleetjson, gatejson, inspectjson, jsonreport, planjson
 from tests.support import schemas
 from tests.support.snippets import documents
 
@@ -181,7 +182,10 @@ def test_every_format_is_listed_with_its_number() -> None:
     assert set(listed) == written | {schema.rpartition("-")[0] for schema in schema_ids}
     assert {f"{name}-{number}" for name, number in listed.items()} >= schema_ids
     constants = {locks.MAGIC: locks.VERSION}
-    constants |= {module.FORMAT: module.VERSION for module in (trace, jsonreport, gatejson, planjson, inspectjson)}
+    constants |= {
+        module.FORMAT: module.VERSION
+        for module in (trace, jsonreport, gatejson, planjson, inspectjson, fleetjson, ledger)
+    }
     assert {name: listed[name] for name in constants} == constants
 
 

@@ -13,7 +13,7 @@ import click
 
 from debloat import __version__
 from debloat.cli.engines import Engines
-from debloat.cli.fleetoptions import FleetMake, FleetPlan, FleetRun, FleetStatus, FleetWork, Said
+from debloat.cli.fleetoptions import FleetCheck, FleetPlan, FleetRun, FleetStatus, FleetWork, Said
 from debloat.core import parsed
 from debloat.core.errors import Interrupted, UsageError
 from debloat.core.progress import Progress, Silent
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 TOOL = f"debloat {__version__}"
 
 
-def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
+def do(options: FleetCheck, engines: Engines, verb: Verb) -> None:
     """Do it with all images; print the names of the results. The exit code is the report's."""
     from debloat.report import fleetterminal
 
     _must_take(options.said)
     fleet = config.read(Path(options.file))
     ledger = _ledger(fleet, options.which.state)
-    executor = executor_of(options, engines, fleet)
+    executor = executor_of(options, engines)
     quiet = options.verbosity.quiet
     try:
         items = planned(fleet, verb, __version__, executor.names, options.which.only)
         progress = fleetterminal.FleetProgress(quiet)
-        if isinstance(options, FleetMake) and options.share:
+        if isinstance(options, FleetRun) and options.share:
             from debloat.fleet.sharing import run_shared
 
             report = run_shared(fleet.path, items, verb, executor, ledger, progress, TOOL, most=options.layers)
@@ -66,7 +66,7 @@ def do(options: FleetRun, engines: Engines, verb: Verb) -> None:
     raise click.exceptions.Exit(report.exit_code)
 
 
-def executor_of(options: FleetRun, engines: Engines, fleet: FleetFile) -> Executor:
+def executor_of(options: FleetCheck, engines: Engines) -> Executor:
     """Who carries out the items; nothing is connected to yet."""
     platform = str(engines.wanted) if engines.wanted else ""
     if options.scheduler:
@@ -83,7 +83,7 @@ def executor_of(options: FleetRun, engines: Engines, fleet: FleetFile) -> Execut
     from debloat.fleet.local import LocalExecutor
 
     means = means_of(engines, Silent())
-    children = Children(fleet.directory, engines.choice)
+    children = Children(engine=engines.choice)
     return LocalExecutor(
         options.jobs,
         lambda request: work.answer(request, means),

@@ -30,7 +30,7 @@ class Said:
 
 
 @options
-class FleetRun:
+class FleetCheck:
     file: str = argument(default="fleet.toml")
     which: Which = group(Which)
     jobs: int = option(
@@ -50,7 +50,7 @@ class FleetRun:
 
 
 @options
-class FleetMake(FleetRun):
+class FleetRun(FleetCheck):
     share: bool = option(
         "--share", text="Give images layers in common, of files that each of them keeps (docs/fleet.md#shared-layers)."
     )
@@ -62,6 +62,11 @@ class FleetMake(FleetRun):
         metavar="N",
         text="Layers that an image may have with --share, its own counted.",
     )
+
+
+@options
+class FleetApply(FleetRun):
+    """The same as `FleetRun`."""
 
 
 @options

@@ -248,8 +248,8 @@ def fleet() -> None:
     """Do the same with many images, which a file names: FILE, by default fleet.toml."""
 
 
-@verb(fleet, fleetoptions.FleetMake, "run")
-def fleet_run(given: fleetoptions.FleetMake, engines: Engines) -> None:
+@verb(fleet, fleetoptions.FleetRun, "run")
+def fleet_run(given: fleetoptions.FleetRun, engines: Engines) -> None:
     """Make and prove the minimal image of each image of FILE that has none yet; write its lock."""
     from debloat.cli import fleet as command
     from debloat.fleet.model import Verb
@@ -257,8 +257,8 @@ def fleet_run(given: fleetoptions.FleetMake, engines: Engines) -> None:
     command.do(given, engines, Verb.RUN)
 
 
-@verb(fleet, fleetoptions.FleetMake, "apply")
-def fleet_apply(given: fleetoptions.FleetMake, engines: Engines) -> None:
+@verb(fleet, fleetoptions.FleetApply, "apply")
+def fleet_apply(given: fleetoptions.FleetApply, engines: Engines) -> None:
     """Make the minimal image of each image of FILE by its lock, without running it."""
     from debloat.cli import fleet as command
     from debloat.fleet.model import Verb
@@ -266,8 +266,8 @@ def fleet_apply(given: fleetoptions.FleetMake, engines: Engines) -> None:
     command.do(given, engines, Verb.APPLY)
 
 
-@verb(fleet, fleetoptions.FleetRun, "check")
-def fleet_check(given: fleetoptions.FleetRun, engines: Engines) -> None:
+@verb(fleet, fleetoptions.FleetCheck, "check")
+def fleet_check(given: fleetoptions.FleetCheck, engines: Engines) -> None:
     """Check each image of FILE against its lock and the rules of its recipe."""
     from debloat.cli import fleet as command
     from debloat.fleet.model import Verb

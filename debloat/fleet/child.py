@@ -15,7 +15,6 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from debloat.core.errors import Interrupted, WorkersUnavailable
@@ -48,10 +47,9 @@ class Said:
 class Children:
     """The processes that are at work now; `end` ends them all, and lets no other begin.
 
-    They work in `directory`, and use `engine`, if one is named.
+    They work in the same directory, and use `engine`, if one is named.
     """
 
-    directory: Path | None = None
     engine: str = ""
     command: tuple[str, ...] = COMMAND
     _at_work: set[subprocess.Popen[bytes]] = field(default_factory=set)
@@ -69,7 +67,6 @@ class Children:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    cwd=self.directory,
                     env=os.environ | ({VARIABLE: self.engine} if self.engine else {}),
                 )
                 self._at_work.add(child)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import click
 import pytest
 
-from debloat.cli import options
+from debloat.cli import fleetoptions, options
 from debloat.cli.engines import Engines
 from debloat.cli.main import cli
 from debloat.cli.options import (
@@ -37,7 +37,7 @@ def read(command: click.Command, described: type, *words: str) -> Any:
 
 def commands() -> dict[str, click.Command]:
     groups = {name: group for name, group in cli.commands.items() if isinstance(group, click.Group)}
-    assert set(groups) == {"hook", "plugin"}
+    assert set(groups) == {"fleet", "hook", "plugin"}
     return {
         **{name: command for name, command in cli.commands.items() if name not in groups},
         **{f"{name}_{inner}": command for name, group in groups.items() for inner, command in group.commands.items()},
@@ -48,6 +48,7 @@ LEAST: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("slim", "lock", "apply", "inspect", "explore", "sbom"), ("shop:1",)),
     **dict.fromkeys(("build", "init", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
     **dict.fromkeys(("plugin_install", "plugin_uninstall"), ()),
+    **dict.fromkeys([f"fleet_{verb}" for verb in ("run", "apply", "check", "status", "plan", "work")], ()),
     "completion": ("bash",),
     "debug": ("box",),
     "vex": ("shop:1", "--report", "r"),
@@ -63,7 +64,8 @@ LEAST: dict[str, tuple[str, ...]] = {
 
 
 def described(name: str) -> type:
-    found: type = getattr(options, "".join(word.title() for word in name.split("_")))
+    module = fleetoptions if name.startswith("fleet_") else options
+    found: type = getattr(module, "".join(word.title() for word in name.split("_")))
     return found
 
 

@@ -16,8 +16,8 @@ from debloat.core.text import name
 from debloat.image.rootfs import MemoryContents, Rootfs
 from debloat.report.html import render
 from debloat.report.pagedata import PageContents, Point, columns, shown
-from tests.support.pages import ATTRIBUTES, Reader
 from tests.support.browser import browser, opened
+from tests.support.pages import ATTRIBUTES, Reader
 from tests.support.reports import EVIL, HOSTILE, PLAIN
 from tests.support.trees import FakePackages, tree
 

@@ -18,8 +18,8 @@ GAP = "\N{HORIZONTAL ELLIPSIS}"
 """In a message: what is only known when it is said."""
 
 CLASSES = (
-    *(errors.UsageError, errors.EngineUnavailable, errors.SensorUnavailable, errors.OriginalFails),
-    *(errors.MinimalFails, errors.GateFailed),
+    *(errors.UsageError, errors.EngineUnavailable, errors.SensorUnavailable, errors.WorkersUnavailable),
+    *(errors.OriginalFails, errors.MinimalFails, errors.GateFailed),
 )
 """In the order of their exit codes; an InternalError is a bug, and has a text of its own."""
 
@@ -116,6 +116,7 @@ FALLBACK = {
     "EngineUnavailable": "Where the message ends in the engine's own words, `debloat doctor` tells what works, and the "
     "engine's log the rest.",
     "SensorUnavailable": "`debloat doctor` tells what the recorder needs, and what this machine has of it.",
+    "WorkersUnavailable": "What was done is kept: the same command goes on from there. The workers' own logs say more.",
     "OriginalFails": "Start it with `docker run` and the same options; what it needs is given with `-e`, `-v` or "
     "`--network`. The hint names the end of what the container said.",
     "MinimalFails": "Keep what it misses (`--keep`), exercise more of it, or take a wider `--level`; the report and "
