@@ -73,7 +73,7 @@ def executor_of(options: FleetCheck, engines: Engines) -> Executor:
         if options.where.on.engine or options.jobs:
             raise UsageError(
                 "cannot choose an engine or a number of jobs for a cluster: each worker has its own",
-                "set DEBLOAT_ENGINE where workers are started, and give them --nthreads",
+                "set DEBLOAT_ENGINE where workers are started; `dask worker --nthreads N` has N at a time",
             )
         from debloat.fleet.cluster import DaskExecutor
 

@@ -87,7 +87,7 @@ def test_a_matrix_has_at_most_256_jobs(images: int, jobs: int) -> None:
 def test_a_child_pipeline_for_gitlab(debloat: CommandLine, here: Path) -> None:
     write(here, FLEET)
     done = debloat(
-        "fleet", "plan", "--format", "gitlab", "--image", "registry.example/debloat:1", "--output", "jobs.yml"
+        "fleet", "plan", "--format", "gitlab", "--image", "registry.example/tools:1", "--output", "jobs.yml"
     )
     assert (done.code, done.out) == (0, "")
     pipeline = json.loads((here / "jobs.yml").read_text())
@@ -100,7 +100,7 @@ def test_a_child_pipeline_for_gitlab(debloat: CommandLine, here: Path) -> None:
 def test_jobs_for_kubernetes(debloat: CommandLine, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     validate: Callable[..., None] = pytest.importorskip("kubernetes_validate").validate
     write(here, FLEET)
-    done = debloat("fleet", "plan", "--format", "kubernetes", "--image", "registry.example/debloat:1")
+    done = debloat("fleet", "plan", "--format", "kubernetes", "--image", "registry.example/tools:1")
     parts = done.json["items"]
     assert done.json["kind"] == "List"
     assert [part["kind"] for part in parts] == ["ConfigMap", "Job"] * len(NAMES)
