@@ -1,0 +1,128 @@
+"""A fleet on real engines: on this machine, and on a Dask cluster whose workers have different ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from debloat.embedded.engine import connect as connect_embedded
+from debloat.embedded.place import VARIABLE
+from tests.integration.harness import Place, in_base, until
+from tests.support.dask import Cluster, cluster
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+
+NAMES = ("a", "b", "c", "d")
+SLOW = "b"
+"""What its program prints takes a while, long enough to be ended in the middle."""
+
+
+@pytest.fixture
+def images(place: Place) -> dict[str, str]:
+    """Small images by their short names; each prints what it sells."""
+    made = {}
+    for name in NAMES:
+        wait = "sleep 3; " if name == SLOW else ""
+        command = f'COPY goods /srv/goods\nCMD ["/bin/sh", "-c", "{wait}cat /srv/goods"]'
+        made[name] = place.build(in_base(command), {"goods": f"{name}\n"}, name)
+    repository = made[SLOW].rpartition(":")[0]
+    (place.here / "fleet.toml").write_text(f'[[entry]]\nimage = "{repository}:?"\nlock = "{{tag}}.lock"\n')
+    return made
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Cluster]:
+    pytest.importorskip("distributed")
+    (tmp_path / "cluster").mkdir()
+    with cluster(tmp_path / "cluster") as found:
+        yield found
+
+
+def report(place: Place, *argv: str) -> Any:
+    done = place.run("fleet", "run", "--json", "-", "-q", *argv)
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def statuses(found: Any) -> set[str]:
+    return {item["status"] for item in found["items"]}
+
+
+def test_two_engines_a_killed_worker_and_the_same_images_as_one_by_one(
+    place: Place, images: dict[str, str], dask: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    monkeypatch.setenv(VARIABLE, str(store))
+    own = connect_embedded()
+    for image in images.values():
+        saved = subprocess.run(["docker", "save", image], check=True, capture_output=True)
+        own.load([saved.stdout], image)
+
+    victim = dask.worker(DEBLOAT_ENGINE="docker", TMPDIR=str(place.scratch))
+    dask.wait(1)
+    run = place.start("fleet", "run", "--scheduler", dask.address, "--json", "first.json")
+    slow = place.client.inspect_image(images[SLOW])["Id"]
+    until(lambda: any(c["ImageID"] == slow for c in place.client.containers()), "the slow image")
+    dask.worker(DEBLOAT_ENGINE="embedded", DEBLOAT_STORE=str(store), TMPDIR=str(place.scratch))
+    dask.wait(2)
+    victim.send_signal(signal.SIGKILL)
+    out, err = run.communicate(timeout=200)
+    assert run.returncode == 0, err
+    first = json.loads((place.here / "first.json").read_text())
+    assert sorted(out.split()) == sorted(f"{image}-slim" for image in images.values())
+    assert statuses(first) == {"done"}
+    assert len({item["engine"] for item in first["items"]}) == 2
+
+    # Nothing is left of the worker that was killed, and nothing is done by a second run.
+    assert place.run("gc").code == 0
+    assert place.left() == []
+    dask.worker(DEBLOAT_ENGINE="docker", TMPDIR=str(place.scratch))
+    dask.wait(2)
+    assert statuses(report(place, "--scheduler", dask.address)) == {"unchanged"}
+    assert own.leftovers() == ()
+
+    for item in first["items"]:
+        assert (own.image if "store" in item["engine"] else _on_docker)(item["target"]).identity == item["digest"]
+    own.close()
+
+    # One by one, on the other engine: the same images, the same locks.
+    for item in first["items"]:
+        done = place.debloat("lock", item["name"], "--lock", "alone.lock", "-q")
+        assert done.code == 0, done.err
+        assert _on_docker(item["target"]).identity == item["digest"]
+        lock = Path(f"{item['name'].rpartition(':')[2]}.lock")
+        assert (place.here / "alone.lock").read_bytes() == (place.here / lock).read_bytes()
+
+
+def _on_docker(reference: str) -> Any:
+    from debloat.engine.docker import connect
+
+    engine = connect()
+    try:
+        return engine.image(reference, pull=False)
+    finally:
+        engine.close()
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(place: Place, images: dict[str, str]) -> None:
+    run = place.start("fleet", "run", "-j", "1")
+    slow = place.client.inspect_image(images[SLOW])["Id"]
+    until(lambda: any(c["ImageID"] == slow for c in place.client.containers()), "the slow image")
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate(timeout=60)
+    until(lambda: not place.containers(), "its process")  # which was ended with it, and gave back what it had
+    found = report(place, "-j", "2")
+    assert [item["status"] for item in found["items"]] == ["unchanged", "done", "done", "done"]
+    assert statuses(report(place)) == {"unchanged"}
+    done = place.run("fleet", "apply", "--json", "-", "-q")
+    assert done.code == 0, done.err
+    applied = json.loads(done.out)
+    assert [i["digest"] for i in applied["items"]] == [i["digest"] for i in found["items"]]
+    assert place.run("fleet", "check", "-q").code == 0
