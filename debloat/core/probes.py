@@ -16,6 +16,9 @@ MAX_TEXT = 4 << 20
 HEADERS = ("content-type", "content-encoding", "location", "www-authenticate", "allow", "content-disposition")
 """Response headers that mean something to a client and do not change from run to run."""
 
+Masked = str | re.Pattern[str]
+"""What is masked beside that: a word of the run (container, host, port), or an expression of the user's."""
+
 _VOLATILE = (
     re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"),
     re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? |(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\b"),
@@ -70,20 +73,30 @@ class ProbeResult:
             return f"status {self.status}" if self.status else "no answer"
         if self.name.startswith("connect "):
             return "connected" if self.ok else "not connected"
+        if self.name.startswith("ready: "):
+            return "ready" if self.ok else "not ready"
         return f"exit code {self.status}" if self.status >= 0 else "no end"
 
 
-def normalised(data: bytes, *names: str) -> str:
-    """An output with what changes from run to run masked; `names` are words of this run (container, host, port)."""
-    text = data[:MAX_TEXT].decode("utf-8", "replace")
-    for name in sorted(filter(None, names), key=len, reverse=True):
-        text = text.replace(name, "NAME")
+def masked(text: str, *names: Masked) -> str:
+    """A text with what is not to be compared masked: first what expressions match, then words, the longest first."""
+    for name in names:
+        if isinstance(name, re.Pattern):
+            text = name.sub("MASK", text)
+    for word in sorted((name for name in names if name and isinstance(name, str)), key=len, reverse=True):
+        text = text.replace(word, "NAME")
+    return text
+
+
+def normalised(data: bytes, *names: Masked) -> str:
+    """An output with what changes from run to run masked, `names` as well."""
+    text = masked(data[:MAX_TEXT].decode("utf-8", "replace"), *names)
     for pattern in _VOLATILE:
         text = pattern.sub("#", text)
     return re.sub(r"#(?:[ .:,/+-]*#)*", "#", text)
 
 
-def shape(data: bytes, *names: str) -> str:
+def shape(data: bytes, *names: Masked) -> str:
     """The digest of an output's normal form; an output with a NUL in it is binary and counts as it is."""
     plain = data if b"\0" in data[:8192] else normalised(data, *names).encode()
     return hashlib.sha256(plain).hexdigest()[:32]

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from debloat.core.errors import UsageError
+from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, request_of
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.model import Level, Policy
 from debloat.core.table import (
+    COUNT,
     FLAG,
     GLOB,
     SCALAR,
@@ -30,38 +31,8 @@ from debloat.core.table import (
     table_of,
     tables_of,
     text,
+    value_of,
 )
-
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_TARGET = re.compile(r"(?:(?P<scheme>https?)://)?(?::?(?P<port>\d{1,5})(?=[/:?]|$):?)?(?P<path>/.*|)")
-
-
-@dataclass(frozen=True, slots=True)
-class HttpProbe:
-    """An HTTP request; `port` 0 is every port that answers HTTP, `scheme` empty tries http, then https."""
-
-    method: str = "GET"
-    path: str = "/"
-    port: int = 0
-    scheme: str = ""
-
-    @property
-    def name(self) -> str:
-        """What reports call the probe: `http GET :8080/health`."""
-        where = f"{self.scheme + '://' if self.scheme else ''}{':' + str(self.port) if self.port else ''}"
-        return f"http {self.method} {where}{self.path}"
-
-    @classmethod
-    def parse(cls, line: str) -> HttpProbe:
-        """`[METHOD ][SCHEME://][:PORT]/PATH`: `/`, `POST /login`, `:8080/x`, `https://:8443/`; UsageError otherwise."""
-        method, _, target = line.strip().rpartition(" ")
-        method = method.strip().upper() or "GET"
-        match = _TARGET.fullmatch(target)
-        if method not in _METHODS or not match or not target:
-            raise UsageError(
-                f"{line!r} is not an HTTP probe", "write [METHOD ]PATH, for example `/health`, `POST /login`, `:8080/`"
-            )
-        return cls(method, match["path"] or "/", int(match["port"] or 0), match["scheme"] or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +58,43 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Readiness:
+    """When a service is ready: everything that is named holds.
+
+    `port` listens inside the container, `http` is answered with a status from 200 to 399 (as Kubernetes counts it),
+    `log` is an expression that a line of its output matches, `exec` a command that ends with 0 in the container.
+    """
+
+    port: int = 0
+    http: HttpProbe | None = None
+    log: str = ""
+    exec: str = ""
+    healthcheck: bool = False
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports that are named."""
+        return frozenset({self.port, self.http.port if self.http else 0} - {0})
+
+    def __str__(self) -> str:
+        named = (
+            f"port {self.port}" if self.port else "",
+            self.http.name if self.http else "",
+            f"log {self.log}" if self.log else "",
+            f"exec {self.exec}" if self.exec else "",
+            "HEALTHCHECK" if self.healthcheck else "",
+        )
+        return ", ".join(filter(None, named))
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One start of the container and what is asked of it.
 
-    `args` None starts it with its own CMD. A scenario without probes whose container exposes nothing is run to its end.
+    `http` are requests by themselves, `requests` share cookies. `masks` are regular expressions: what they match of an
+    answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose container exposes
+    nothing is run to its end, unless `until` says when it is ready: then it is a service. `until` None takes whatever
+    the image tells.
     """
 
     name: str = "default"
@@ -99,11 +103,16 @@ class Scenario:
     exec: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
     options: RunOptions = RunOptions()
+    until: Readiness | None = None
+    requests: tuple[HttpProbe, ...] = ()
+    crawl: Crawl | None = None
+    masks: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
     @property
     def probes(self) -> bool:
         """Whether it has probes of its own."""
-        return bool(self.http or self.exec or self.run)
+        return bool(self.http or self.requests or self.crawl or self.exec or self.run or self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +142,21 @@ def _splittable(line: str) -> str:
 
 
 LEVEL = one_of(map(str, Level), '"safe"', lambda word: Level[word.upper()])
-HTTP = list_of(text("an HTTP probe", '"/"', HttpProbe.parse))
 COMMANDS = list_of(text("a command line", '"true"', _splittable))
 TEXTS = list_of(TEXT)
 GLOBS = list_of(GLOB)
+REQUESTS = tables_of(RequestSettings, '[{ http = "POST /login", form = { user = "ada" } }]')
 PURPOSE = one_of(("run", "build"), '"run"', str)
+PORT = value_of(
+    "a port from 1 to 65535",
+    "8080",
+    {"type": "integer", "minimum": 1, "maximum": 65535},
+    lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536,
+    int,
+)
+
+
+TESTS = "Test suites to run on this machine: their exit codes are the answers, and not what they print."
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +181,24 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadySettings:
+    """When a service is ready, in place of what its image tells: everything that is said here holds."""
+
+    seconds: float | None = key(SECONDS, "Seconds until it must be ready (60).")
+    port: int | None = key(PORT, "A port that listens inside the container, exposed or not.", example="5432")
+    http: HttpProbe | None = key(
+        HTTP_LINE, "A request that is answered with a status from 200 to 399.", example='"/health"'
+    )
+    log: str | None = key(
+        EXPRESSION, "An expression that a line of its output matches.", example='"ready to accept connections"'
+    )
+    exec: str | None = key(
+        text("a command line", '"pg_isready"', _splittable), "A command that ends with 0 inside the container."
+    )
+    healthcheck: bool | None = key(FLAG, "Whether the HEALTHCHECK of the image has to succeed.")
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioSettings:
     """One more start of the container, with probes of its own."""
 
@@ -176,8 +213,11 @@ class ScenarioSettings:
         "What it is started with in place of CMD: a command line, or its words.",
     )
     http: tuple[HttpProbe, ...] = key(HTTP, "HTTP requests to make.")
+    request: tuple[RequestSettings, ...] = key(REQUESTS, "HTTP requests with all that they send, one after the other.")
+    crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.")
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
+    tests: tuple[str, ...] = key(TEXTS, TESTS, example='["npm test"]')
     run_options: RunSettings = key(
         table_of(RunSettings, "{ read_only = true }"), "How it is run; each key over the same of the common table."
     )
@@ -202,8 +242,16 @@ class Settings:
         "HTTP requests to make: [METHOD ]PATH, with :PORT or SCHEME://:PORT before the path.",
         example='["/", "POST /login"]',
     )
+    request: tuple[RequestSettings, ...] = key(
+        REQUESTS, "HTTP requests with all that they send, one after the other, as a browser makes them."
+    )
+    crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.", example="50")
+    masks: tuple[str, ...] = key(
+        list_of(EXPRESSION), "What changes from run to run in answers, and is not compared.", example='["token=[a-z]+"]'
+    )
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
+    tests: tuple[str, ...] = key(TEXTS, TESTS, example='["npm test"]')
     args: tuple[tuple[str, ...], ...] = key(
         list_of(text("a command line", '"in.png out.webp"', split)),
         "One more scenario for each: the container started with these words in place of CMD.",
@@ -220,7 +268,16 @@ class Settings:
         "What a package was installed for, whatever the Dockerfile shows: what is for the build goes.",
         example='{ git = "run", gnupg = "build", "npm:sass" = "run" }',
     )
-    ready: float | None = key(SECONDS, "Seconds until it must be ready (60).", example="30")
+    ready: float | ReadySettings | None = key(
+        either(
+            SECONDS,
+            table_of(ReadySettings, '{ log = "ready to accept", seconds = 30 }'),
+            "a number of seconds above 0, or a table",
+            "60",
+        ),
+        "Seconds until it must be ready (60), or when it is.",
+        example="30",
+    )
     timeout: float | None = key(SECONDS, "Seconds for one probe (60).", example="20")
     run_options: RunSettings = key(
         table_of(RunSettings, '{ tmpfs = ["/run"], read_only = true }'), "How the container is run."
@@ -239,20 +296,15 @@ def recipe(settings: Settings) -> Recipe:
     """The recipe that settings come to: with no probe and no scenario, the image's own defaults are asked."""
     options = _options(RunOptions(), settings.run_options)
     scenarios = []
-    if settings.http or settings.exec or settings.run or not (settings.args or settings.scenario):
-        scenarios.append(Scenario("default", None, settings.http, settings.exec, settings.run, options))
+    asked = (settings.http, settings.request, settings.crawl, settings.exec, settings.run, settings.tests)
+    if any(asked) or not (settings.args or settings.scenario):
+        scenarios.append(_asking(Scenario("default", None, options=options), settings, "request"))
     scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
-    scenarios += [
-        Scenario(
-            table.name if table.name is not None else f"scenario {number}",
-            table.args,
-            table.http,
-            table.exec,
-            table.run,
-            _options(options, table.run_options),
-        )
-        for number, table in enumerate(settings.scenario, 1)
-    ]
+    for number, table in enumerate(settings.scenario, 1):
+        name = table.name if table.name is not None else f"scenario {number}"
+        start = Scenario(name, table.args, options=_options(options, table.run_options))
+        scenarios.append(_asking(start, table, f"scenario {number}, request"))
+    scenarios = [dataclasses.replace(scenario, masks=settings.masks) for scenario in scenarios]
     policy = Policy(
         level=Level.SAFE if settings.level is None else settings.level,
         levels=tuple(settings.levels.items()),
@@ -262,7 +314,35 @@ def recipe(settings: Settings) -> Recipe:
         packages=tuple(sorted(settings.packages.items())),
     )
     usual = Recipe()
-    return Recipe(_distinct(scenarios), policy, settings.ready or usual.ready, settings.timeout or usual.timeout)
+    ready = ReadySettings(settings.ready) if isinstance(settings.ready, float) else settings.ready or ReadySettings()
+    until = _readiness(ready)
+    return Recipe(
+        tuple(dataclasses.replace(scenario, until=until) for scenario in _distinct(scenarios)),
+        policy,
+        ready.seconds or usual.ready,
+        settings.timeout or usual.timeout,
+    )
+
+
+def _readiness(ready: ReadySettings) -> Readiness | None:
+    """What is named of a table; None where that is nothing."""
+    said = Readiness(ready.port or 0, ready.http, ready.log or "", ready.exec or "", bool(ready.healthcheck))
+    return None if said == Readiness() else said
+
+
+def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) -> Scenario:
+    """A scenario with what a table asks of it; `where` names the table's requests."""
+    requests = tuple(request_of(request, f"{where} {number}") for number, request in enumerate(table.request, 1))
+    start = dict.fromkeys(probe.path for probe in table.http if probe.method == "GET")
+    return dataclasses.replace(
+        scenario,
+        http=table.http,
+        exec=table.exec,
+        run=table.run,
+        tests=table.tests,
+        requests=requests,
+        crawl=Crawl(table.crawl, tuple(start) or ("/",)) if table.crawl else None,
+    )
 
 
 def _options(base: RunOptions, settings: RunSettings) -> RunOptions:

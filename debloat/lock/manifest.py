@@ -122,7 +122,12 @@ def recipe_digest(recipe: Recipe) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
-ADDED_LATER = frozenset({"no_new_privs", "packages"})
+ADDED_LATER = frozenset(
+    {
+        *("no_new_privs", "packages", "until", "requests", "crawl", "masks"),
+        *("label", "headers", "cookies", "body", "body_file", "form", "files", "version", "expect"),
+    }
+)
 """Fields that recipes did not have from the start. They count only where they are set, so that the digests in locks of
 older releases stay valid."""
 

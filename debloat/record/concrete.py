@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from debloat.core.errors import OriginalFails, UsageError
+from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
-from debloat.core.recipe import HttpProbe, Scenario
+from debloat.core.recipe import Scenario
 
 END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
 
@@ -33,8 +34,11 @@ class Limits:
 class ConcreteProbe:
     """A probe with all that it takes to make it; `name` is its name in reports.
 
-    `kind` is `http` (`http`, `port`), `connect` (`port`), `exec` (`argv`, in the container), `run` (`command`, on this
-    machine), `exit` (the program runs to its end) or `default` (`port`, of which it is not known yet what it speaks).
+    `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),
+    `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `connect` (`port`),
+    `exec` (`argv`, in the container), `run` (`command`, on this machine), `test` (the same, of which the exit code
+    alone is the answer), `exit` (the program runs to its end) or `default` (`port`, of which it is not known yet what
+    it speaks).
     """
 
     kind: str
@@ -43,13 +47,16 @@ class ConcreteProbe:
     port: int = 0
     argv: tuple[str, ...] = ()
     command: str = ""
+    pages: int = 0
+    start: tuple[str, ...] = ()
 
 
 def published_ports(
     scenario: Scenario, config: ImageConfig, probes: Iterable[ConcreteProbe] | None = None
 ) -> tuple[str, ...]:
     """The ports to publish (`80/tcp`), sorted: those that the image exposes over TCP, and those that probes name."""
-    named = {port.port for port in scenario.http} | {probe.port for probe in probes or ()}
+    named = {probe.port for probe in (*scenario.http, *scenario.requests)} | {probe.port for probe in probes or ()}
+    named |= scenario.until.ports if scenario.until else set()
     exposed = {port for port in config.ports if port.endswith("/tcp")}
     return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
 
@@ -59,7 +66,7 @@ def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object])
 
     A container with other arguments than the image's is a service if it listens on one of its ports.
     """
-    if scenario.probes or (scenario.args is None and (config.healthcheck or ports)):
+    if scenario.probes or (scenario.args is None and (config.healthcheck or ports or scenario.until)):
         return True
     return None if scenario.args is not None and ports else False
 
@@ -67,9 +74,9 @@ def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object])
 def concrete_probes(scenario: Scenario, config: ImageConfig, ports: Iterable[int]) -> list[ConcreteProbe]:
     """The probes of a service: the scenario's, or by default HEALTHCHECK, then HTTP or a connect on each port.
 
-    NothingToProbe where there are neither.
+    Where the scenario says when it is ready, that it gets there is one more. NothingToProbe where there are none.
     """
-    probes: list[ConcreteProbe] = []
+    probes = [ConcreteProbe("ready", f"ready: {scenario.until}")] if scenario.until else []
     if not scenario.probes:
         if config.healthcheck:
             probes.append(ConcreteProbe("exec", "healthcheck", argv=healthcheck_command(config)))
@@ -78,8 +85,13 @@ def concrete_probes(scenario: Scenario, config: ImageConfig, ports: Iterable[int
             raise NothingToProbe("the container exposes no port and has no HEALTHCHECK", END_HINT)
         return probes
     probes += [ConcreteProbe("http", probe.name, http=probe, port=probe.port) for probe in scenario.http]
+    probes += [ConcreteProbe("request", probe.name, http=probe, port=probe.port) for probe in scenario.requests]
+    if crawl := scenario.crawl:
+        name = f"crawl, at most {crawl.pages} pages"
+        probes.append(ConcreteProbe("crawl", name, pages=crawl.pages, start=crawl.start))
     probes += [ConcreteProbe("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
     probes += [ConcreteProbe("run", f"run {c}", command=c) for c in scenario.run]
+    probes += [ConcreteProbe("test", f"test {c}", command=c) for c in scenario.tests]
     return probes
 
 

@@ -6,17 +6,20 @@ exercise, of the minimal image too, makes exactly these (`Exercise.probes`).
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from debloat.core.errors import OriginalFails
+from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
-from debloat.core.probes import ProbeResult, excerpt, shape
-from debloat.core.recipe import HttpProbe, Scenario
+from debloat.core.probes import Masked, ProbeResult, excerpt
+from debloat.core.recipe import Readiness, Scenario
 from debloat.engine.workspace import Workspace
-from debloat.record.client import run_client
+from debloat.record.commands import Commands, listening, published
 from debloat.record.concrete import (
     END_HINT,
     ConcreteProbe,
@@ -30,8 +33,10 @@ from debloat.record.concrete import (
     published_ports,
     run_to_end_probe,
 )
-from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
-from debloat.record.web import NON_HTTP_PORTS, Response, may_speak_tls, request
+from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
+from debloat.record.http.sequence import RequestSequence
+from debloat.record.readiness import conditions_of, wait_for
+from debloat.record.session import STOP_GRACE, ByHand, Recorded, Recorder, Session, started
 
 ENCODINGS = ("", "gzip, deflate, br")
 """Values of Accept-Encoding; each HTTP probe is made with each. Empty sends no header: a server may use sendfile."""
@@ -57,8 +62,6 @@ LISTENS_ELSEWHERE_TIMEOUT = 20.0
 """
 LISTEN_POLL_INTERVAL = 2.0
 """Seconds between checks on a service that does not listen on any port of its image yet."""
-FURTHER_PORT_TIMEOUT = 3.0
-"""Seconds within which a further port of a service comes up after the first."""
 
 _MIN_PAUSE, _MAX_PAUSE = 0.005, 0.25
 _PORT_HINT = "EXPOSE the port that it serves, name it (`--http :PORT/`), or let the service listen on 0.0.0.0"
@@ -99,9 +102,11 @@ def exercise(
     """
     config = image.config
     ports = published_ports(scenario, config, probes)
+    by_hand = recorder.by_hand if recorder.recording and probes is None else None
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
-        run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports})
-        results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
+        run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports}, by_hand)
+        with contextlib.closing(run):
+            results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
         recorded = session.recorded()
         return Exercise(scenario, tuple(run.probes), tuple(results), recorded, run.ready, recorder.mechanism)
 
@@ -110,21 +115,37 @@ class _Run:
     """One exercise under way."""
 
     def __init__(
-        self, session: Session, config: ImageConfig, scenario: Scenario, limits: Limits, ports: Mapping[str, int]
+        self,
+        session: Session,
+        config: ImageConfig,
+        scenario: Scenario,
+        limits: Limits,
+        ports: Mapping[str, int],
+        by_hand: ByHand | None = None,
     ) -> None:
         self._session = session
         self._config = config
         self._scenario = scenario
-        self._limits = limits
+        self._limits, self._by_hand = limits, by_hand
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
-        self._names = (session.container[:12], *(str(p) for p in session.ports.values()))
+        self._names: tuple[Masked, ...] = (
+            *(session.container[:12], *(str(p) for p in session.ports.values())),
+            *map(re.compile, scenario.masks),
+        )
+        self._commands = Commands(session, self._ports, self._names, limits.timeout, self._deadline)
+        self._sequence = RequestSequence(self._on_port, self._open_first, session.mark, limits.timeout)
         self._answered = 0.0
         self.probes: list[ConcreteProbe] = []
         self.ready = 0.0
 
+    def close(self) -> None:
+        self._sequence.close()
+
     def finite(self, probes: tuple[ConcreteProbe, ...] | None) -> bool:
         """Whether the container is run to its end instead of being probed."""
+        if self._by_hand is not None and self._scenario.args is None:
+            return False
         if probes is not None:
             return any(probe.kind == "exit" for probe in probes)
         service = is_service(self._scenario, self._config, self._ports)
@@ -155,13 +176,13 @@ class _Run:
             engine.wait(container, STOP_GRACE)
             return [ProbeResult(probe.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")]
         stdout, stderr = engine.logs(container)
-        return self._with_cause([self._result(probe, code, stdout, stderr)])
+        return self._with_cause([self._commands.result(probe, code, stdout, stderr)])
 
     def service(self, probes: tuple[ConcreteProbe, ...] | None) -> list[ProbeResult]:
         """Wait until it is ready, make the probes, and stop it while it is still recorded."""
         problem = self._until_ready()
         if problem and probes is None:
-            if self._session.state().running and self._elsewhere():
+            if self._scenario.until is None and self._session.state().running and self._elsewhere():
                 raise ListensElsewhere(problem, _PORT_HINT)
             traits = self._session.engine.info().traits
             runs = "does it run elsewhere?" if traits.own else f"does `{traits.command} run` of it work?"
@@ -175,8 +196,12 @@ class _Run:
             else:
                 answers = self._resolve(probe) if probes is None else [(probe, r) for r in self._answers(probe)]
             self._note_answer(answers)
+            for concrete in answers if probe.kind == "http" else ():
+                self._sequence.note(concrete[0].name)
             self.probes += [a for a in dict.fromkeys(concrete for concrete, _ in answers) if a not in self.probes]
             results += [result for _, result in answers]
+        if self._by_hand is not None:
+            self._session.by_hand(self._by_hand)
         results = self._with_cause(results)
         self._session.mark("stop")
         code = self._session.stop()
@@ -185,6 +210,10 @@ class _Run:
     def _until_ready(self) -> str:
         """Wait until a port of the image is open, or HEALTHCHECK succeeds: empty, or why it will not be ready."""
         start = time.monotonic()
+        if self._scenario.until is not None:
+            problem = self._until_said(self._scenario.until)
+            self.ready = time.monotonic() - start
+            return f"{problem}{self._last_words()}" if problem else ""
         answer = self._until_listening() if self._ports else ""
         self.ready = time.monotonic() - start
         if answer == "gone" or not self._session.state().running:
@@ -199,6 +228,18 @@ class _Run:
         if not self._ports:
             self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
         return ""
+
+    def _until_said(self, until: Readiness) -> str:
+        """Wait for what the user says that readiness is: empty, or what has not come."""
+        http, timeout = until.http, self._limits.timeout
+        ports = ports_of(ConcreteProbe("http", f"ready.http {http.path}", port=http.port), self._ports) if http else ()
+
+        def answers(request_: HttpProbe) -> bool:
+            made = (request(self._published(port), request_, "ready", "", timeout, self._names) for port in ports)
+            return any(200 <= response.result.status < 400 for response in made)
+
+        conditions = conditions_of(until, self._session, self._config, timeout, self._listening, answers)
+        return wait_for(conditions, lambda: self._session.state().running, self._limits.ready)
 
     def _until_listening(self) -> str:
         """Wait for an open port: the sensor's answer, `healthy` or `timeout`. It ends early where no port will open.
@@ -274,6 +315,8 @@ class _Run:
 
     def _scenario_probes(self) -> list[ConcreteProbe]:
         ports = () if self._scenario.probes else self._open_first(self._ports)
+        if self._by_hand is not None and not (self._scenario.probes or self._config.healthcheck or ports):
+            return []
         return concrete_probes(self._scenario, self._config, ports)
 
     def _resolve(self, probe: ConcreteProbe) -> list[tuple[ConcreteProbe, ProbeResult]]:
@@ -281,11 +324,13 @@ class _Run:
         if probe.kind == "default":
             answers = self._on_port(ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True)
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
+        if probe.kind in ("request", "crawl"):
+            return self._sequence.resolve(probe, self._ports)
         if probe.kind != "http":
             return [(probe, r) for r in self._answers(probe)]
         by_port: list[list[tuple[ConcreteProbe, ProbeResult]]] = []
         for port in self._open_first(ports_of(probe, self._ports)):
-            by_port.append(self._on_port(replace(probe, port=port), or_connect=False))
+            by_port.append(self._on_port(replace(probe, port=port)))
             self._note_answer(by_port[-1])
         answered = [f for f in by_port if f[0][1].status]
         return [pair for f in answered or by_port[:1] for pair in f]
@@ -305,14 +350,15 @@ class _Run:
         answered_elsewhere = self._answered and port in self._ports and has_others
         return min(self._deadline, self._answered + SILENT_PORT_TIMEOUT) if answered_elsewhere else self._deadline
 
-    def _on_port(self, probe: ConcreteProbe, *, or_connect: bool) -> list[tuple[ConcreteProbe, ProbeResult]]:
+    def _on_port(self, probe: ConcreteProbe, *, or_connect: bool = False) -> list[tuple[ConcreteProbe, ProbeResult]]:
         best: list[tuple[ConcreteProbe, ProbeResult]] = []
         for scheme in (probe.http.scheme,) if probe.http.scheme else ("http", "https"):
             http_probe = replace(probe.http, port=probe.port, scheme=scheme)
-            concrete = replace(probe, kind="http", http=http_probe, name=http_probe.name)
+            kind = "request" if probe.kind == "request" else "http"
+            concrete = replace(probe, kind=kind, http=http_probe, name=http_probe.name)
             response = self._request(concrete, ENCODINGS[0], guess=or_connect)
             first = [response.result]
-            if response.result.status:
+            if response.result.status and kind == "http":
                 first += [self._http(concrete, encoding) for encoding in ENCODINGS[1:]]
             # A TLS port answers plain HTTP with 400, if at all.
             if first[0].status and first[0].status != 400:
@@ -336,35 +382,20 @@ class _Run:
         return min(timeout, NON_HTTP_TIMEOUT) if port in NON_HTTP_PORTS else timeout
 
     def _answers(self, probe: ConcreteProbe) -> list[ProbeResult]:
+        if probe.kind == "ready":
+            return [ProbeResult(probe.name, True)]
         if probe.kind == "http":
             return [self._http(probe, encoding) for encoding in ENCODINGS]
         if probe.kind == "connect":
             return [self._connect(probe)]
-        if probe.kind == "run":
-            return [self._client(probe)]
-        return [self._in_container(probe)]
-
-    def _client(self, probe: ConcreteProbe) -> ProbeResult:
-        """Run a client on this machine; again where a further port of the service has come up since it failed."""
-        while True:
-            silent = [port for port in self._ports if not self._listening(port)]
-            result = self._host_command(probe)
-            if result.ok or not silent or not self._joined(silent):
-                return result
-
-    def _joined(self, silent: Sequence[int]) -> bool:
-        """Wait for one of the ports that did not listen; whether one has come up."""
-        deadline = min(self._deadline, time.monotonic() + FURTHER_PORT_TIMEOUT)
-        while self._session.state().running:
-            if any(self._listening(port) for port in silent):
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_MAX_PAUSE / 10)
-        return False
+        if probe.kind == "request":
+            return [self._request(probe, "").result]
+        if probe.kind in ("run", "test"):
+            return [self._commands.on_host(probe)]
+        return [self._commands.in_container(probe, is_first=not self.probes)]
 
     def _published(self, port: int) -> int:
-        return self._session.ports.get(f"{port}/tcp", port)
+        return published(self._session, port)
 
     def _http(self, probe: ConcreteProbe, encoding: str) -> ProbeResult:
         return self._request(probe, encoding).result
@@ -383,9 +414,9 @@ class _Run:
         name = probe.name + (" (compressed)" if encoding else "")
         pause, patience, listened = _MIN_PAUSE, self._patience(probe.port), False
         while True:
-            response = request(self._published(probe.port), probe.http, name, encoding, timeout, self._names)
+            response = self._asked(probe, name, encoding, timeout)
             result = response.result
-            retry = not result.status or result.status in NOT_READY_STATUSES
+            retry = not result.status or (result.status in NOT_READY_STATUSES and not result.ok)
             deadline = self._deadline if result.status else patience
             if not retry or time.monotonic() > deadline or not self._session.state().running:
                 return response
@@ -397,9 +428,14 @@ class _Run:
             time.sleep(pause)
             pause = min(pause * 2, _MAX_PAUSE)
 
+    def _asked(self, probe: ConcreteProbe, name: str, encoding: str, timeout: float) -> Response:
+        port = self._published(probe.port)
+        if probe.kind == "request":
+            return self._sequence.ask(port, probe.http, name, timeout, self._names)
+        return request(port, probe.http, name, encoding, timeout, self._names)
+
     def _listening(self, port: int) -> bool:
-        words = self._session.command("listen").split()
-        return f"{port}/tcp" in words or f"{port}/tcp!" in words
+        return listening(self._session, port)
 
     def _connect(self, probe: ConcreteProbe) -> ProbeResult:
         deadline = min(self._patience(probe.port), time.monotonic() + self._limits.timeout)
@@ -412,39 +448,3 @@ class _Run:
                 return ProbeResult(probe.name, True)
         except OSError as error:
             return ProbeResult(probe.name, False, detail=str(error))
-
-    def _in_container(self, probe: ConcreteProbe) -> ProbeResult:
-        """A command in the container; tried again while a service without ports may still be coming up."""
-        pause = 0.02
-        while True:
-            try:
-                executed = self._session.execute(probe.name, probe.argv, self._limits.timeout)
-            except TimeoutError:
-                return ProbeResult(probe.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
-            result = self._result(probe, executed.exit_code, executed.stdout, executed.stderr)
-            is_first = not self.probes
-            if result.ok or not is_first or time.monotonic() > self._deadline or not self._session.state().running:
-                return result
-            time.sleep(pause)
-            pause = min(pause * 2, 1.0)
-
-    def _host_command(self, probe: ConcreteProbe) -> ProbeResult:
-        ports = {f"DEBLOAT_PORT_{p}": str(self._published(p)) for p in self._ports}
-        first = self._published(self._ports[0]) if self._ports else 0
-        env = {
-            **ports,
-            "DEBLOAT_HOST": "127.0.0.1",
-            "DEBLOAT_PORT": str(first),
-            "DEBLOAT_URL": f"http://127.0.0.1:{first}",
-            "DEBLOAT_CONTAINER": self._session.container,
-        }
-        try:
-            code, stdout, stderr = run_client(probe.command, env, self._limits.timeout)
-        except TimeoutError:
-            return ProbeResult(probe.name, False, -1, detail=f"no end after {self._limits.timeout:g} s")
-        return self._result(probe, code, stdout, stderr)
-
-    def _result(self, probe: ConcreteProbe, code: int, stdout: bytes, stderr: bytes) -> ProbeResult:
-        detail = "" if code == 0 else f"exit code {code}: {excerpt(stderr or stdout, 600)}"
-        text = excerpt(stdout or stderr)
-        return ProbeResult(probe.name, code == 0, code, (), shape(stdout, *self._names), text, detail)

@@ -57,7 +57,9 @@ def record(
         say(f"recording {scenario.name}")
         return _recorded(workspace, image, scenario, limits, recorder)
 
-    exercised = run_scenarios(workspace, recipe.scenarios, record_scenario)
+    # Who uses a container by hand has one at a time, in the thread that gets Ctrl-C.
+    at_once = 1 if recorder.by_hand is not None else None
+    exercised = run_scenarios(workspace, recipe.scenarios, record_scenario, at_once)
     exercises = [exercise for exercise, _ in exercised]
     notes = tuple(
         note

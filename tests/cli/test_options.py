@@ -46,13 +46,16 @@ def commands() -> dict[str, click.Command]:
 
 LEAST: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("slim", "lock", "apply", "inspect", "explore", "sbom"), ("shop:1",)),
-    **dict.fromkeys(("build", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
+    **dict.fromkeys(("build", "init", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
     **dict.fromkeys(("plugin_install", "plugin_uninstall"), ()),
     "completion": ("bash",),
     "debug": ("box",),
     "vex": ("shop:1", "--report", "r"),
     "record": ("shop:1", "--save-trace", "t"),
     "combine": ("a", "-o", "t"),
+    "import": ("shop:1", "a", "-o", "t"),
+    "pod": ("shop:1",),
+    "run": ("shop:1",),
     "why": ("shop:1", "/x"),
     "diff": ("a", "b"),
 }

@@ -66,13 +66,34 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ('keep = [\n  "/etc/a",\n  "etc/x",\n]', "line 1: keep: the pattern 'etc/x' must be absolute", "/etc/x"),
         ('[levels]\n"etc/x" = "safe"', "line 2: levels: the pattern 'etc/x' must be absolute", "/**/etc/x"),
         ('[levels]\n"/etc/x" = "most"', 'line 2: levels."/etc/x" must be exact, safe or package', '"/etc/x" = '),
-        ("ready = 0", "line 1: ready must be a number of seconds above 0, not 0", "ready = 60"),
-        ("ready = true", "above 0, not true", ""),
+        ("ready = 0", "line 1: ready must be a number of seconds above 0, or a table, not 0", "ready = 60"),
+        ("ready = true", "above 0, or a table, not true", ""),
+        ("[ready]\nprot = 80", "line 2: unknown key 'prot' in ready", "'port'"),
+        ("[ready]\nport = 0", "line 2: ready.port must be a port from 1 to 65535, not 0", "port = 8080"),
+        ("[ready]\n\nlog = '['", "line 3: ready.log: '[' is not a regular expression", "put a backslash before"),
+        ("ready = { http = '?' }", "line 1: ready.http: '?' is not an HTTP probe", "[METHOD ]PATH"),
         ("timeout = inf", "above 0, not inf", ""),
         ("[run_options]\nprivileged = true", "line 2: unknown key 'privileged' in run_options", "known keys: cap_add"),
         ("[run_options]\nread_only = 1", "run_options.read_only must be true or false, not 1", ""),
         ("[[scenario]]\n[[scenario]]\nhttpp = []", "line 3: unknown key 'httpp' in scenario 2", "'http'"),
         ("http = ['?']", "line 1: http: '?' is not an HTTP probe", "write [METHOD ]PATH"),
+        ("masks = ['(']", "line 1: masks: '(' is not a regular expression", "backslash"),
+        ("[[request]]\nbody = 'x'", "line 1: request 1 needs a http", 'write http = "POST /login"'),
+        (
+            "[[request]]\nhttp = '/'\nheaders = { 'a b' = '' }",
+            "line 3: request 1, headers: 'a b' is not the name",
+            "",
+        ),
+        ("[[request]]\nhttp = '/'\nheaders = { a = \"b\\nc\" }", "line 3: request 1, headers.a: ", "on one line"),
+        ("[[request]]\nhttp = '/'\nbasic = 'ada'", "line 3: request 1, basic: 'ada' has no colon", "USER:PASSWORD"),
+        ("[[request]]\nhttp = '/'\njson = nan", "line 3: request 1, json: nan is not JSON", ""),
+        ("[[request]]\nhttp = '/'\nversion = 2", "request 1, version must be 1.1 or 2, not 2", 'version = "2"'),
+        (
+            "[[request]]\nhttp = '/'\nexpect.status = 20",
+            "line 3: request 1, expect.status must be a status",
+            "200",
+        ),
+        ("[[request]]\nhttp = '/'\nexpect = { body = '(' }", "expect.body: '(' is not a regular expression", ""),
         ("args = ['\"']", "args: cannot split", "balance the quotes"),
         ("[", "is not TOML", ""),
         ("scenario = 3", "scenario must be an array of tables, [[scenario]], not 3", ""),
@@ -132,11 +153,12 @@ def test_sizes_and_growth() -> None:
 # ------------------------------------------------------------------------------------------ its schema
 
 
-def test_the_published_schema_is_that_of_the_rows() -> None:
-    """`python -m tests.support.configdoc` writes it, and the tables of docs/usage.md, anew."""
-    assert configdoc.SCHEMA.read_text() == configdoc.schema()
-    text = configdoc.DOCS.read_text()
-    assert configdoc.replaced(text) == text
+@pytest.mark.parametrize("file", configdoc.FILES, ids=lambda file: str(file.name))
+def test_published_schemas_and_documents_are_made_of_the_rows(file: configdoc.File) -> None:
+    """`python -m tests.support.configdoc` writes them anew."""
+    assert file.published.read_text() == file.schema_text()
+    text = file.document.read_text()
+    assert file.replaced(text) == text
 
 
 def test_the_schema_is_one() -> None:
@@ -198,6 +220,8 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         else:
             known = st.fixed_dictionaries({}, optional={name: values(value) for name, value in keys.items()})
             fits = st.one_of(known, known, known, known.map(lambda found: {**found, "unknown": 1}))
+    elif "type" not in schema:
+        fits = odd
     else:
         plain = {"boolean": st.booleans(), "integer": st.integers(-1, 9), "number": st.floats(-1, 9)}
         texts = st.sampled_from(["/", "POST /login", "a 'b c'", "40MB", " 2 KiB", "10%", "5 % ", "/etc/**", "safe", ""])
@@ -218,7 +242,11 @@ def test_the_reader_takes_what_the_schema_takes_but_for_grammar(raw: Any) -> Non
     if not refused:
         VALIDATOR.validate(raw)
     elif VALIDATOR.is_valid(raw):
-        assert re.search("is not an HTTP probe|cannot split", refused), refused
+        assert re.search(
+            "is not an HTTP probe|cannot split|is not a regular expression"
+            "|is not the (name|value) of a header|has no colon",
+            refused,
+        ), refused
 
 
 def test_the_reader_is_quick_to_load() -> None:

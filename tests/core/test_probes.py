@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debloat.core.probes import ProbeResult, excerpt, normalised, shape
+from debloat.core.probes import ProbeResult, excerpt, masked, normalised, shape
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,14 @@ def test_differs(after: ProbeResult, says: str) -> None:
     found = BEFORE.differs(after)
     assert says in found
     assert bool(found) == bool(says)
+
+
+def test_expressions_are_masked_before_words() -> None:
+    names = ("shop", re.compile("shop-[a-z]+"))
+    assert (
+        normalised(b"shop-abc at shop", *names)
+        == normalised(b"shop-xyz at shop", *names)
+        != normalised(b"shop", *names)
+    )
+    assert shape(b"a\0shop-abc", *names) != shape(b"a\0shop-xyz", *names)
+    assert masked("sid=shop-q", *names) == "sid=MASK"

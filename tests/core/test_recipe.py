@@ -8,8 +8,9 @@ import pytest
 
 from debloat.core import config, recipe, table
 from debloat.core.errors import UsageError
+from debloat.core.http import Crawl, Expectation, HttpProbe
 from debloat.core.model import Level
-from debloat.core.recipe import HttpProbe, RunOptions, RunSettings, Settings
+from debloat.core.recipe import Readiness, RunOptions, RunSettings, Settings
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,17 @@ def test_limits_in_seconds() -> None:
     assert (made("ready = 5\ntimeout = 0.5").ready, made("timeout = 0.5").timeout, made("").ready) == (5.0, 0.5, 60.0)
 
 
+def test_when_a_service_is_ready() -> None:
+    text = '[ready]\nseconds = 5\nport = 5432\nlog = "up"\nexec = "pg_isready -q"\n'
+    text += 'http = ":8080/health"\nhealthcheck = true\n'
+    got = made(text)
+    said = Readiness(5432, HttpProbe("GET", "/health", 8080), "up", "pg_isready -q", healthcheck=True)
+    assert (got.ready, got.scenarios[0].until) == (5.0, said)
+    assert str(said) == "port 5432, http GET :8080/health, log up, exec pg_isready -q, HEALTHCHECK"
+    assert said.ports == {5432, 8080}
+    assert made("ready = 5").scenarios[0].until is made("[ready]\nseconds = 5").scenarios[0].until is None
+
+
 def test_flags_lie_over_the_file() -> None:
     file = config.settings({"http": ["/a"], "level": "exact", "run_options": {"env": {"A": "1"}, "init": True}})
     flags = config.settings({"http": ["/a", "/b"], "level": "safe", "run_options": {"env": {"B": "2"}}})
@@ -101,3 +113,48 @@ def test_flags_lie_over_the_file() -> None:
     assert got.level is Level.SAFE
     assert got.run_options == RunSettings(env={"A": "1", "B": "2"}, init=True)
     assert table.merged(file, Settings()) == table.merged(Settings(), file) == file
+
+
+def test_what_a_request_sends() -> None:
+    text = """
+        [[request]]
+        http = "POST :8080/login"
+        name = "as a guest"
+        basic = "ada:s:t"
+        form = { user = "ada", age = 7 }
+        expect = { status = 200, header = { A = "b" }, json = { ok = true } }
+    """
+    (request,) = made(text).scenarios[0].requests
+    assert request.name == "http POST :8080/login (as a guest)"
+    assert request.headers == (("Authorization", "Basic YWRhOnM6dA=="),)
+    assert request.form == (("user", "ada"), ("age", "7"))
+    assert request.expect == Expectation((200,), (("A", "b"),), "", '{"ok": true}')
+    assert made('[[request]]\nhttp = "/"').scenarios[0].requests == (HttpProbe(),)
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ('body = "x"\njson = 1', "request 1 has body and json: a request has one body"),
+        ('form = { a = 1 }\nbody_file = "/etc/hostname"', "request 1 has body_file and form or files"),
+        ('body_file = "/nowhere"', "request 1: cannot read /nowhere"),
+        ('files = { a = "/etc" }', "request 1: cannot read /etc"),
+        ('files = { a = "\\u0000" }', "request 1: cannot read"),
+    ],
+)
+def test_what_cannot_be_sent(request_: str, says: str) -> None:
+    for above in ("[[request]]", "[[scenario]]\n[[scenario.request]]"):
+        with pytest.raises(UsageError, match=says):
+            made(f'{above}\nhttp = "POST /"\n{request_}')
+
+
+def test_a_crawl_starts_at_the_pages_that_are_asked_for() -> None:
+    assert made("crawl = 5").scenarios[0].crawl == Crawl(5, ("/",))
+    text = 'crawl = 5\nhttp = ["/a", "POST /b", "/c", "/a"]\n[[scenario]]\ncrawl = 2\nhttp = ["/d"]'
+    assert [scenario.crawl for scenario in made(text).scenarios] == [Crawl(5, ("/a", "/c")), Crawl(2, ("/d",))]
+    assert made("crawl = 0").scenarios[0].crawl is None
+
+
+def test_masks_hold_in_every_scenario() -> None:
+    got = made('masks = ["a+"]\nargs = ["x"]\n[[scenario]]\nhttp = ["/"]')
+    assert [scenario.masks for scenario in got.scenarios] == [("a+",)] * 2

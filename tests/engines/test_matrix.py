@@ -297,7 +297,11 @@ def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
 
 ELSEWHERE = {
     "completion": "asks no engine",
+    "init": "asks what `inspect` asks, the configuration alone",
     "plugin": "asks no engine",
+    "import": "reads an image as `inspect` does",
+    "run": "is the main job, which each row begins with",
+    "pod": "asks what `inspect` asks, and less of it",
     "explore": "asks what `inspect` asks, on a terminal of its own",
     "vex": "asks what `sbom` asks",
     "debug": "Docker alone so far (tests/engine/test_debug.py)",

@@ -91,6 +91,19 @@ def test_methods_and_paths(shared: Place, web: str) -> None:
     assert "http POST http://:80/other" in seen.answers
 
 
+def test_requests_and_pages_that_links_lead_to(place: Place, web: str) -> None:
+    (place.here / "debloat.toml").write_text(
+        'http = ["/redirect"]\ncrawl = 5\n[[request]]\nhttp = "/other"\nexpect = { body = "the page other" }\n'
+    )
+    seen = exact(place, web)
+    assert seen.pages == {"get-plain", "get-encoded", "page_redirect", "page_other", "page_there"}
+    assert seen.answers["http GET http://:80/there"] == "status 200"
+    (place.here / "debloat.toml").write_text('[[request]]\nhttp = "/missing"\nexpect = { status = 200 }\n')
+    done = place.debloat(web)
+    assert done.code == 4
+    assert "http GET http://:80/missing: expected status 200, it is 404" in done.err
+
+
 @pytest.mark.parametrize(("path", "status"), [("/redirect", 302), ("/missing", 404), ("/busy", 200)])
 def test_what_counts_as_an_answer(shared: Place, web: str, path: str, status: int) -> None:
     """A redirect is an answer and not followed, so is 404; 503 is a service that comes up, and asked again."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from debloat.closure import World
+from debloat.core.http import HttpProbe
 from debloat.core.model import Access, Closure, Entry, Evidence, Image, ImageConfig, Kind, Op, Trace
-from debloat.core.recipe import HttpProbe, Recipe, RunOptions, Scenario
+from debloat.core.recipe import Recipe, RunOptions, Scenario
 from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
 from debloat.image.reader import without_engine_made

@@ -10,46 +10,27 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
 
 from debloat.core.errors import OriginalFails
+from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult
-from debloat.core.recipe import HttpProbe, Scenario
+from debloat.core.recipe import Scenario
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import PODMAN
 from debloat.record import exercise
 from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere
 from debloat.record.exercise import Exercise, _Run
+from debloat.record.http.plain import request
 from debloat.record.record import _coverage_notes
 from debloat.record.session import Recorded, Session
-from debloat.record.web import request
+from tests.support.sessions import Container
 
 HELLO = b"\x16"
 """First byte of a TLS ClientHello."""
-
-
-class Container:
-    """As much of a session as probes ask of it: one port in LISTEN state."""
-
-    container = "0" * 64
-
-    def __init__(self, port: int) -> None:
-        self.ports = MappingProxyType({"80/tcp": port})
-
-    def command(self, *words: str, timeout: float = 60.0) -> str:
-        return {"listen": "listen 80/tcp", "await": "ready 80"}.get(words[0], "ok 1")
-
-    def state(self) -> ContainerState:
-        return ContainerState(True, 0, "", 1, self.ports)
-
-    def mark(self, name: str) -> None: ...
-
-    def stop(self) -> int:
-        return 0
 
 
 class Server:
@@ -102,7 +83,7 @@ class Starved(Container):
     engine: Any
 
     def __init__(self, port: int, *, killed: bool = True, running: bool = False) -> None:
-        super().__init__(port)
+        super().__init__({80: port})
         self.engine = self
         self._state = ContainerState(running, 137, "", 1, self.ports, oom_killed=killed)
 
@@ -148,7 +129,7 @@ def test_a_failed_probe_says_that_memory_was_missing(serve: Any) -> None:
 
 
 def asked(server: Server, scenario: Scenario | None = None) -> dict[str, str]:
-    session = cast(Session, Container(server.port))
+    session = cast(Session, Container({80: server.port}))
     run = _Run(session, ImageConfig({}), scenario or Scenario(), Limits(5, 5), {"80/tcp": 80})
     return {result.name: result.outcome() for result in run.service(None) if result.name != "stop"}
 
@@ -188,7 +169,7 @@ def test_a_port_that_opens_while_it_is_asked_is_asked_once_more(serve: Any) -> N
             return "listen" if words[0] == "listen" and len(server.heard) < closed else super().command(*words)
 
     server: Server = serve(lambda first: b"" if len(server.heard) <= closed else b"HTTP/1.0 200 OK\r\n\r\nhi")
-    session = cast(Session, Opening(server.port))
+    session = cast(Session, Opening({80: server.port}))
     run = _Run(session, ImageConfig({}), Scenario(http=(HttpProbe(path="/", port=80),)), Limits(5, 5), {"80/tcp": 80})
     assert [result.outcome() for result in run.service(None) if result.name != "stop"] == ["status 200"] * 2
 
@@ -216,7 +197,7 @@ def test_a_path_beyond_ascii_is_sent_as_browsers_do(serve: Any) -> None:
 def test_a_named_probe_is_answered_by_what_came(serve: Any) -> None:
     server = serve(lambda first: b"220 mail.example ESMTP\r\n")
     probe = HttpProbe(path="/x", port=80)
-    session = cast(Session, Container(server.port))
+    session = cast(Session, Container({80: server.port}))
     run = _Run(session, ImageConfig({}), Scenario(http=(probe,)), Limits(5, 5), {"80/tcp": 80})
     (result, _) = run.service(None)
     assert not result.ok
@@ -259,7 +240,7 @@ def test_a_signal_at_the_start_of_a_client_ends_the_client(monkeypatch: pytest.M
     monkeypatch.setattr(subprocess, "Popen", Popen)
     before = signal.signal(signal.SIGTERM, caught)
     try:
-        session = cast(Session, Container(1))
+        session = cast(Session, Container({80: 1}))
         run = _Run(session, ImageConfig({}), Scenario(run=("exec sleep 600",)), Limits(5, 60), {"80/tcp": 80})
         with pytest.raises(Came):
             run.service(None)
@@ -281,7 +262,7 @@ def test_a_note_on_what_was_only_connected_to() -> None:
 
 def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     answers = iter(["", "68/udp", "1812/udp 1813/udp", "never asked"])
-    session = Container(1)
+    session = Container({80: 1})
     session.command = lambda *words, timeout=60.0: next(answers)  # type: ignore[method-assign]
     config = ImageConfig({"ExposedPorts": {"1812/udp": {}}})
     run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
@@ -298,7 +279,7 @@ class Ports(Container):
     """A service whose ports come up one after another: `opens` are how many looks it takes until each listens."""
 
     def __init__(self, opens: dict[int, int], *words: str) -> None:
-        super().__init__(1)
+        super().__init__({80: 1})
         self._opens, self._looks, self._words = opens, 0, words
         self.probes = list[str]()
 

@@ -1,41 +1,81 @@
-"""What is made of the rows of `debloat.toml`: its published schema, and the tables of docs/usage.md.
+"""What is made of the rows of files that people write: published schemas, and tables of keys in documents.
 
-`python -m tests.support.configdoc` writes both anew.
+`python -m tests.support.configdoc` writes all anew.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from debloat.core import config
+from debloat.core.http import ExpectSettings, RequestSettings
 from debloat.core.limits import Budget, Restrictions
-from debloat.core.recipe import RunSettings, ScenarioSettings, Settings
+from debloat.core.recipe import ReadySettings, RunSettings, ScenarioSettings, Settings
 from debloat.core.table import Row, rows
+from debloat.fleet import config as fleet
+from debloat.fleet.config import Defaults, EntrySettings
 from tests.support.schemas import OURS
 from tests.support.snippets import ROOT
 
-SCHEMA = OURS / "config.json"
-DOCS = ROOT / "docs" / "usage.md"
-BEGIN, END = "<!-- made of the rows of debloat.toml -->\n", "<!-- end -->\n"
-
-TABLES: dict[str, type] = {
-    "The file": Settings,
-    "`[run_options]`": RunSettings,
-    "`[[scenario]]`": ScenarioSettings,
-    "`[budget]`": Budget,
-    "`[policy]`": Restrictions,
-}
+BEGIN, END = "<!-- made of the rows of {} -->\n", "<!-- end -->\n"
 
 
-def schema() -> str:
-    """The schema as it is published."""
-    return json.dumps(config.schema(), indent=2) + "\n"
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that people write: its name, its schema and where that is published, its tables and what shows them."""
+
+    name: str
+    schema: Callable[[], dict[str, Any]]
+    published: Path
+    document: Path
+    tables: Mapping[str, type]
+
+    def schema_text(self) -> str:
+        """The schema as it is published."""
+        return json.dumps(self.schema(), indent=2) + "\n"
+
+    def replaced(self, text: str) -> str:
+        """A document with its tables made anew."""
+        begin = BEGIN.format(self.name)
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition(END)
+        return f"{head}{begin}\n{''.join(tables(self.tables))}{END}{tail}"
 
 
-def tables() -> Iterator[str]:
+CONFIG = File(
+    "debloat.toml",
+    config.schema,
+    OURS / "config.json",
+    ROOT / "docs" / "usage.md",
+    {
+        "The file": Settings,
+        "`[ready]`": ReadySettings,
+        "`[run_options]`": RunSettings,
+        "`[[scenario]]`": ScenarioSettings,
+        "`[[request]]`": RequestSettings,
+        "`expect` of a `[[request]]`": ExpectSettings,
+        "`[budget]`": Budget,
+        "`[policy]`": Restrictions,
+    },
+)
+FLEET = File(
+    "fleet.toml",
+    fleet.schema,
+    OURS / "fleet-config.json",
+    ROOT / "docs" / "fleet.md",
+    {"`[[entry]]`": EntrySettings, "`[defaults]`": Defaults},
+)
+FILES = (CONFIG, FLEET)
+SCHEMA = CONFIG.published
+
+
+def tables(shown: Mapping[str, type]) -> Iterator[str]:
     """Markdown: a table of keys for each table of the file."""
-    for title, table in TABLES.items():
+    for title, table in shown.items():
         yield f"### {title}\n\n| key | for example | |\n|---|---|---|\n"
         yield "".join(_line(name, row) for name, row in rows(table).items())
         yield "\n"
@@ -45,13 +85,7 @@ def _line(name: str, row: Row) -> str:
     return f"| `{name}` | `{row.example}` | {row.text} |\n".replace("| `|", "| `\\|")
 
 
-def replaced(text: str) -> str:
-    """A document with its tables made anew."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{''.join(tables())}{END}{tail}"
-
-
 if __name__ == "__main__":
-    SCHEMA.write_text(schema())
-    DOCS.write_text(replaced(DOCS.read_text()))
+    for each in FILES:
+        each.published.write_text(each.schema_text())
+        each.document.write_text(each.replaced(each.document.read_text()))

@@ -1,4 +1,4 @@
-"""The tables of docs/report.md, made of the schemas; `python -m tests.support.schemadoc` writes them anew."""
+"""The tables of documents, made of the schemas; `python -m tests.support.schemadoc` writes them anew."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from tests.support import schemas
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "report.md"
 BEGIN, END = "<!-- made of debloat/schemas/{} -->\n", "<!-- end -->\n"
 
-TITLES = {"report.json": "The document", "plan.json": "Its document", "inspect.json": "Its document"}
-"""The schemas that the document shows, and how it calls what they are about."""
+FLEET = DOCS.with_name("fleet.md")
+
+TITLES = {
+    "report.json": "The document",
+    "plan.json": "Its document",
+    "inspect.json": "Its document",
+    "fleet.json": "The document",
+}
+"""The schemas that documents show, and how these call what they are about."""
+PLACES = {"fleet.json": FLEET}
+"""The documents of those that docs/report.md does not show."""
 
 Schema = dict[str, Any]
 
@@ -64,4 +73,5 @@ def replaced(text: str, name: str) -> str:
 
 if __name__ == "__main__":
     for name in TITLES:
-        DOCS.write_text(replaced(DOCS.read_text(), name))
+        path = PLACES.get(name, DOCS)
+        path.write_text(replaced(path.read_text(), name))

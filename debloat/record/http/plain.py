@@ -1,4 +1,4 @@
-"""One HTTP request of a probe, and the response."""
+"""One HTTP request of a probe by itself, and the response."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from debloat.core.probes import HEADERS, ProbeResult, excerpt, shape
-from debloat.core.recipe import HttpProbe
+from debloat.core.http import HttpProbe
+from debloat.core.probes import HEADERS, Masked, ProbeResult, excerpt, masked, shape
 
 MAX_BODY_BYTES = 64 << 20
 NON_HTTP_PORTS = frozenset(
@@ -33,7 +33,9 @@ class Response:
     foreign: bool = False
 
 
-def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: float, names: tuple[str, ...]) -> Response:
+def request(
+    port: int, probe: HttpProbe, name: str, encoding: str, timeout: float, names: tuple[Masked, ...]
+) -> Response:
     """Make one request to 127.0.0.1:`port`, with `encoding` as Accept-Encoding unless it is empty. Never raises.
 
     `name` is the probe's. `timeout` is in seconds. `names` (container id, ports) are masked in what is compared.
@@ -47,7 +49,7 @@ def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: floa
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     headers = {"User-Agent": "debloat", "Accept": "*/*"}
     try:
-        connection.putrequest(probe.method, _encoded(probe.path), skip_accept_encoding=True)
+        connection.putrequest(probe.method, encoded(probe.path), skip_accept_encoding=True)
         for key, value in headers.items():
             connection.putheader(key, value)
         if encoding:
@@ -62,14 +64,14 @@ def request(port: int, probe: HttpProbe, name: str, encoding: str, timeout: floa
         return Response(result, isinstance(error, TimeoutError), _is_foreign(error))
     finally:
         connection.close()
-    headers_seen = tuple((h, shape_of_header(response.getheader(h) or "", names)) for h in HEADERS)
+    headers_seen = tuple((h, masked(response.getheader(h) or "", *names)) for h in HEADERS)
     ok = response.status < 500
     detail = "" if ok else f"status {response.status}: {excerpt(body, 300)}"
     shaped = _shape(body, response, names) if ended else "without an end"
     return Response(ProbeResult(name, ok, response.status, headers_seen, shaped, excerpt(body), detail))
 
 
-def _encoded(path: str) -> str:
+def encoded(path: str) -> str:
     """A path with what is not ASCII percent-encoded, as browsers send it (RFC 3987, 3.1)."""
     return "".join(c if c.isascii() else quote(c, errors="surrogateescape") for c in path)
 
@@ -89,7 +91,7 @@ def _body(response: http.client.HTTPResponse, deadline: float) -> tuple[bytes, b
     return bytes(body), True
 
 
-def _shape(body: bytes, response: http.client.HTTPResponse, names: tuple[str, ...]) -> str:
+def _shape(body: bytes, response: http.client.HTTPResponse, names: tuple[Masked, ...]) -> str:
     """The shape of a body, uncompressed where it came compressed: compressors stamp times and vary."""
     coding = (response.getheader("content-encoding") or "").lower()
     if coding in ("gzip", "deflate", "x-gzip"):
@@ -125,10 +127,3 @@ def may_speak_tls(port: int, timeout: float) -> bool:
         return False
     except OSError:
         return True  # a refusal or a wrong answer is a reaction too
-
-
-def shape_of_header(value: str, names: tuple[str, ...]) -> str:
-    """A header's value with `names` masked."""
-    for name in names:
-        value = value.replace(name, "NAME")
-    return value
