@@ -19,7 +19,7 @@ from tests.support.dask import Cluster, cluster
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
-NAMES = ("a", "b", "c", "d")
+NAMES = ("a", "b", "c")
 SLOW = "b"
 """What its program prints takes a while, long enough to be ended in the middle."""
 
@@ -29,7 +29,7 @@ def images(place: Place) -> dict[str, str]:
     """Small images by their short names; each prints what it sells."""
     made = {}
     for name in NAMES:
-        wait = "sleep 3; " if name == SLOW else ""
+        wait = "sleep 2; " if name == SLOW else ""
         command = f'COPY goods /srv/goods\nCMD ["/bin/sh", "-c", "{wait}cat /srv/goods"]'
         made[name] = place.build(in_base(command), {"goods": f"{name}\n"}, name)
     repository = made[SLOW].rpartition(":")[0]
@@ -112,17 +112,13 @@ def _on_docker(reference: str) -> Any:
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(place: Place, images: dict[str, str]) -> None:
-    run = place.start("fleet", "run", "-j", "1")
+    only = [word for name in ("a", SLOW) for word in ("--only", images[name])]
+    run = place.start("fleet", "run", "-j", "1", *only)
     slow = place.client.inspect_image(images[SLOW])["Id"]
     until(lambda: any(c["ImageID"] == slow for c in place.client.containers()), "the slow image")
     os.kill(run.pid, signal.SIGKILL)
     run.communicate(timeout=60)
     until(lambda: not place.containers(), "its process")  # which was ended with it, and gave back what it had
-    found = report(place, "-j", "2")
-    assert [item["status"] for item in found["items"]] == ["unchanged", "done", "done", "done"]
-    assert statuses(report(place)) == {"unchanged"}
-    done = place.run("fleet", "apply", "--json", "-", "-q")
-    assert done.code == 0, done.err
-    applied = json.loads(done.out)
-    assert [i["digest"] for i in applied["items"]] == [i["digest"] for i in found["items"]]
-    assert place.run("fleet", "check", "-q").code == 0
+    found = report(place, "-j", "2", *only)
+    assert [item["status"] for item in found["items"]] == ["unchanged", "done"]
+    assert statuses(report(place, *only)) == {"unchanged"}
