@@ -35,6 +35,7 @@ from debloat.record.concrete import (
 )
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import RequestSequence
+from debloat.record.protocols.talk import Answers, Talk
 from debloat.record.readiness import conditions_of, wait_for
 from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
 
@@ -128,6 +129,8 @@ class _Run:
         )
         self._commands = Commands(session, self._ports, self._names, limits.timeout, self._deadline)
         self._sequence = RequestSequence(self._on_port, self._open_first, session.mark, limits.timeout)
+        env = {**config.env, **scenario.options.env}
+        self._talk = Talk(session, env, limits, self._names, unasked=scenario.talk)
         self._answered = 0.0
         self.probes: list[ConcreteProbe] = []
         self.ready = 0.0
@@ -306,16 +309,20 @@ class _Run:
         ports = () if self._scenario.probes else self._open_first(self._ports)
         return concrete_probes(self._scenario, self._config, ports)
 
-    def _resolve(self, probe: ConcreteProbe) -> list[tuple[ConcreteProbe, ProbeResult]]:
-        """Make a probe for the first time, and with it find out port and scheme, and whether the port speaks HTTP."""
+    def _resolve(self, probe: ConcreteProbe) -> Answers:
+        """Make a probe for the first time, and with it find out port and scheme, and what the port speaks."""
         if probe.kind == "default":
-            answers = self._on_port(ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True)
+            answers = self._talk.usual(probe.port) or self._on_port(
+                ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True
+            )
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
         if probe.kind in ("request", "crawl"):
             return self._sequence.resolve(probe, self._ports)
+        if probe.kind == "protocol":
+            return self._talk.everything(probe, self._patience(probe.port))
         if probe.kind != "http":
             return [(probe, r) for r in self._answers(probe)]
-        by_port: list[list[tuple[ConcreteProbe, ProbeResult]]] = []
+        by_port: list[Answers] = []
         for port in self._open_first(ports_of(probe, self._ports)):
             by_port.append(self._on_port(replace(probe, port=port)))
             self._note_answer(by_port[-1])
@@ -326,7 +333,7 @@ class _Run:
         """Ports in ascending order, those that listen before those that do not, or not yet."""
         return sorted(ports, key=lambda port: (not self._listening(port), port)) if len(ports) > 1 else list(ports)
 
-    def _note_answer(self, answers: list[tuple[ConcreteProbe, ProbeResult]]) -> None:
+    def _note_answer(self, answers: Answers) -> None:
         """Note when the service answered for the first time."""
         if not self._answered and any(r.ok for _, r in answers):
             self._answered = time.monotonic()
@@ -337,8 +344,8 @@ class _Run:
         answered_elsewhere = self._answered and port in self._ports and has_others
         return min(self._deadline, self._answered + SILENT_PORT_TIMEOUT) if answered_elsewhere else self._deadline
 
-    def _on_port(self, probe: ConcreteProbe, *, or_connect: bool = False) -> list[tuple[ConcreteProbe, ProbeResult]]:
-        best: list[tuple[ConcreteProbe, ProbeResult]] = []
+    def _on_port(self, probe: ConcreteProbe, *, or_connect: bool = False) -> Answers:
+        best: Answers = []
         for scheme in (probe.http.scheme,) if probe.http.scheme else ("http", "https"):
             http_probe = replace(probe.http, port=probe.port, scheme=scheme)
             kind = "request" if probe.kind == "request" else "http"
@@ -356,7 +363,8 @@ class _Run:
                 break
         if or_connect and not best[0][1].status:
             connect = ConcreteProbe("connect", f"connect {probe.port}", port=probe.port)
-            return [(connect, r) for r in self._answers(connect)]
+            answers = [(connect, r) for r in self._answers(connect)]
+            return (answers[0][1].ok and self._talk.guessed(probe.port)) or answers
         return best
 
     def _may_speak_tls(self, port: int) -> bool:
@@ -377,6 +385,8 @@ class _Run:
             return [self._connect(probe)]
         if probe.kind == "request":
             return [self._request(probe, "").result]
+        if probe.kind in ("protocol", "program"):
+            return [self._talk.answer(probe, self._patience(probe.port))]
         if probe.kind == "run":
             return [self._commands.on_host(probe)]
         return [self._commands.in_container(probe, is_first=not self.probes)]
