@@ -129,8 +129,8 @@ FROM_THE_START = frozenset(
         *("env", "volumes", "network", "user", "read_only", "tmpfs", "init", "cap_add", "cap_drop", "group_add"),
     }
 )
-"""Fields that recipes had from the start. Others count only where they differ from their default, so that the digests in
-locks of older releases stay valid."""
+"""Fields that recipes had from the start. Others count only where they differ from their default, so that the digests
+in locks of older releases stay valid."""
 
 
 def _plain(value: Any) -> Any:
