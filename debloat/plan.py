@@ -54,9 +54,9 @@ class PlannedContainer:
 class PlannedProbe:
     """A probe that would be made in each container of its scenario.
 
-    `kind` is `ready`, `http`, `crawl` (pages that links lead to), `exec`, `run`, `exit` (the program runs to its end),
-    `stop` or `port` (HTTP or HTTPS if the port speaks it, else a connect). `name` is the probe's name in reports, for
-    `port` the port.
+    `kind` is `ready`, `http`, `crawl` (pages that links lead to), `protocol` (a conversation), `exec`, `run`,
+    `exit` (the program runs to its end), `stop` or `port` (what it is found to speak, else a connect). `name` is the
+    probe's name in reports, for `port` the port.
     """
 
     scenario: str
@@ -231,7 +231,8 @@ def _probes(image: Image, recipe: Recipe) -> Iterator[PlannedProbe]:
             continue
         for probe in concrete_probes(scenario, image.config, numbers):
             kind = {"default": "port", "request": "http"}.get(probe.kind, probe.kind)
-            ports = (probe.port,) if kind == "port" else ports_of(probe, numbers) if kind in ("http", "crawl") else ()
+            own = (probe.port,) if probe.port else ()
+            ports = ports_of(probe, numbers) if kind in ("http", "crawl") else own
             yield PlannedProbe(scenario.name, kind, probe.name, tuple(ports))
         yield PlannedProbe(scenario.name, "stop", "stop")
 

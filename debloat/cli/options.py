@@ -22,6 +22,11 @@ class Probes:
     http: tuple[str, ...] = option(
         "--http", metavar="[METHOD ]PATH", text="HTTP request to make; `:PORT/PATH` picks a port."
     )
+    probe: tuple[str, ...] = option(
+        "--probe",
+        metavar="URL",
+        text="Server to talk to: `redis://:6379`, `smtp://`, ... (docs/probes.md).",
+    )
     crawl: int | None = option(
         "--crawl", type=click.IntRange(min=1), metavar="N", text="Follow links from `/`, to at most N pages."
     )

@@ -54,6 +54,7 @@ def settings_of(probes: Probes, policy: Policy) -> Settings:
     values = {
         "http": probes.http,
         "crawl": probes.crawl,
+        "probe": probes.probe,
         "run": probes.run,
         "exec": probes.exec,
         "args": probes.args,

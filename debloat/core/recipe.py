@@ -15,6 +15,7 @@ from debloat.core.errors import UsageError
 from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, request_of
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.model import Level, Policy
+from debloat.core.protocol import ProtocolProbe
 from debloat.core.table import (
     COUNT,
     FLAG,
@@ -94,7 +95,8 @@ class Scenario:
     `http` are requests by themselves, `requests` share cookies. `masks` are regular expressions: what they match of an
     answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose container exposes
     nothing is run to its end, unless `until` says when it is ready: then it is a service. `until` None takes whatever
-    the image tells.
+    the image tells. `talk` says whether servers of other protocols than HTTP are talked to where no probe is given, and
+    not only connected to.
     """
 
     name: str = "default"
@@ -108,11 +110,13 @@ class Scenario:
     crawl: Crawl | None = None
     masks: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    probe: tuple[ProtocolProbe, ...] = ()
+    talk: bool = True
 
     @property
     def probes(self) -> bool:
         """Whether it has probes of its own."""
-        return bool(self.http or self.requests or self.crawl or self.exec or self.run or self.tests)
+        return bool(self.http or self.requests or self.crawl or self.probe or self.exec or self.run or self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ def _splittable(line: str) -> str:
 
 
 LEVEL = one_of(map(str, Level), '"safe"', lambda word: Level[word.upper()])
+PROBES = list_of(text("a probe", '"redis://:6379"', ProtocolProbe.parse))
 COMMANDS = list_of(text("a command line", '"true"', _splittable))
 TEXTS = list_of(TEXT)
 GLOBS = list_of(GLOB)
@@ -215,6 +220,7 @@ class ScenarioSettings:
     http: tuple[HttpProbe, ...] = key(HTTP, "HTTP requests to make.")
     request: tuple[RequestSettings, ...] = key(REQUESTS, "HTTP requests with all that they send, one after the other.")
     crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.")
+    probe: tuple[ProtocolProbe, ...] = key(PROBES, "Servers of other protocols to talk to.")
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
     run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
     tests: tuple[str, ...] = key(TEXTS, TESTS, example='["npm test"]')
@@ -248,6 +254,15 @@ class Settings:
     crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.", example="50")
     masks: tuple[str, ...] = key(
         list_of(EXPRESSION), "What changes from run to run in answers, and is not compared.", example='["token=[a-z]+"]'
+    )
+    probe: tuple[ProtocolProbe, ...] = key(
+        PROBES,
+        "Servers of other protocols to talk to: SCHEME://[USER:PASSWORD@]:PORT[/PATH] (docs/probes.md).",
+        example='["redis://:6379/0", "tcp://:4000?send=PING&expect=PONG"]',
+    )
+    talk: bool | None = key(
+        FLAG,
+        "Talk to servers of other protocols than HTTP where no probe is given (true); false: connect only.",
     )
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
     run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
@@ -296,15 +311,18 @@ def recipe(settings: Settings) -> Recipe:
     """The recipe that settings come to: with no probe and no scenario, the image's own defaults are asked."""
     options = _options(RunOptions(), settings.run_options)
     scenarios = []
-    asked = (settings.http, settings.request, settings.crawl, settings.exec, settings.run, settings.tests)
-    if any(asked) or not (settings.args or settings.scenario):
+    probes = (settings.http, settings.request, settings.crawl, settings.probe)
+    commands = (settings.exec, settings.run, settings.tests)
+    if any((*probes, *commands)) or not (settings.args or settings.scenario):
         scenarios.append(_asking(Scenario("default", None, options=options), settings, "request"))
     scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
     for number, table in enumerate(settings.scenario, 1):
         name = table.name if table.name is not None else f"scenario {number}"
         start = Scenario(name, table.args, options=_options(options, table.run_options))
         scenarios.append(_asking(start, table, f"scenario {number}, request"))
-    scenarios = [dataclasses.replace(scenario, masks=settings.masks) for scenario in scenarios]
+    scenarios = [
+        dataclasses.replace(scenario, masks=settings.masks, talk=settings.talk is not False) for scenario in scenarios
+    ]
     policy = Policy(
         level=Level.SAFE if settings.level is None else settings.level,
         levels=tuple(settings.levels.items()),
@@ -337,6 +355,7 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
     return dataclasses.replace(
         scenario,
         http=table.http,
+        probe=table.probe,
         exec=table.exec,
         run=table.run,
         tests=table.tests,

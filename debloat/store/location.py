@@ -47,6 +47,11 @@ class Location:
         return f"{self.transport}:{'//' if self.transport is Transport.REGISTRY else ''}{self.name}"
 
     @property
+    def lasting(self) -> str:
+        """What names it from any directory."""
+        return str(replace(self, path=self.path.absolute()) if self.transport in IN_FILES else self)
+
+    @property
     def on_engine(self) -> bool:
         """Whether it is an image of the container engine, whichever that is."""
         return self.transport is Transport.DAEMON

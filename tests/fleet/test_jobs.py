@@ -86,9 +86,7 @@ def test_a_matrix_has_at_most_256_jobs(images: int, jobs: int) -> None:
 
 def test_a_child_pipeline_for_gitlab(debloat: CommandLine, here: Path) -> None:
     write(here, FLEET)
-    done = debloat(
-        "fleet", "plan", "--format", "gitlab", "--image", "registry.example/tools:1", "--output", "jobs.yml"
-    )
+    done = debloat("fleet", "plan", "--format", "gitlab", "--image", "registry.example/tools:1", "--output", "jobs.yml")
     assert (done.code, done.out) == (0, "")
     pipeline = json.loads((here / "jobs.yml").read_text())
     assert valid(pipeline, schemas.builtin("gitlab-ci"))

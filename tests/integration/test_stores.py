@@ -93,3 +93,6 @@ def test_layers_are_read_as_on_an_engine(images: Images, tmp_path: Path, capsys:
     assert before.stdout == after.stdout
     with open_store(image_location(result)) as store:
         assert store.image().image.id == engines.image_id(images.name("small"))
+    capsys.readouterr()
+    assert main(["why", result, "/etc/passwd"]) == 0
+    assert capsys.readouterr().out.startswith("kept: /etc/passwd")

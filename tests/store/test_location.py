@@ -46,3 +46,10 @@ def test_without_a_transport_a_result_is_a_file(said: str) -> None:
 def test_what_names_no_place(said: str) -> None:
     with pytest.raises(UsageError):
         image_location(said)
+
+
+def test_a_place_by_what_names_it_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert image_location("oci:shop:1").lasting == f"oci:{tmp_path}/shop:1"
+    assert image_location("shop:1").lasting == "shop:1"
+    assert image_location("docker://localhost:5000/shop:1").lasting == "docker://localhost:5000/shop:1"
