@@ -40,16 +40,16 @@ def run_shared(
     items = resolve(items, executor).items
     asked = {item.target: dataclasses.replace(item, share=KEPT, plain=item.key) for item in items}
     first = run(fleet, tuple(asked.values()), verb, executor, ledger, follower, tool, shares=lambda _: KEPT)
-    rows = {row.target or row.key: row for row in first.outcomes}
+    rows = dict(zip(asked, first.outcomes, strict=True))
     ready = {target: item for target, item in asked.items() if rows[target].status.well}
-    planned = plan(ready, lambda target: _kept(ready[target], ledger), most)
+    planned = plan(ready, lambda target: _kept_set(ready[target], ledger), most)
 
     def share(item: Item) -> str:
         return dump_parts(planned.parts(item.target))  # made when it is needed: all together would be large
 
     making = tuple(_making(item, share(item), ledger) for item in ready.values())
     second = run(fleet, making, verb, executor, ledger, follower, tool, shares=share)
-    rows.update({row.target: _both(rows[row.target], row) for row in second.outcomes})
+    rows.update((target, _both(rows[target], row)) for target, row in zip(ready, second.outcomes, strict=True))
     return dataclasses.replace(
         first,
         outcomes=tuple(rows[target] for target in asked),
@@ -58,10 +58,15 @@ def run_shared(
     )
 
 
-def _kept(item: Item, ledger: Ledger) -> KeptSet:
+def _kept_set(item: Item, ledger: Ledger) -> KeptSet:
     path = ledger.place(item.key) / KEPT_FILE
+    return kept.parse(_stored(path), str(path))
+
+
+def _stored(path: Path) -> bytes:
+    """What the first step left; UsageError where somebody took it away."""
     try:
-        return kept.parse(path.read_bytes(), str(path))
+        return path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", f"remove {path.parent}, and run again") from error
 
@@ -73,7 +78,7 @@ def _making(item: Item, share: str, ledger: Ledger) -> Item:
         item,
         verb=Verb.APPLY,
         lock=str(lock),
-        lock_digest=hashlib.sha256(lock.read_bytes()).hexdigest(),
+        lock_digest=hashlib.sha256(_stored(lock)).hexdigest(),
         share=hashlib.sha256(share.encode()).hexdigest(),
     )
 

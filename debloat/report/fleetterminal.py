@@ -138,7 +138,9 @@ def _row(row: Outcome) -> Text:
     text = Text(f"  {row.status:<{_WORD}}  ", style=_STYLES.get(row.status, "")).append(name(row.name), style="default")
     if row.status.bad:
         return text.append(f": {name(row.error)}", style="default")
-    if row.target:
+    if row.target and (
+        row.digest or not row.status.well
+    ):  # with --share, what an image keeps is known before it is made
         text.append(" -> ", style="dim").append(name(row.target), style="default")
     if row.bytes_before >= 0 and row.bytes_after >= 0:
         change = f"  {size(row.bytes_before)} -> {size(row.bytes_after)}  {saving(row.bytes_after, row.bytes_before)}"

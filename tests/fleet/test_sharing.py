@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from debloat.core.errors import UsageError
 from debloat.core.progress import Silent
 from debloat.fleet import share
 from debloat.fleet.executor import Follow, Sighting
-from debloat.fleet.ledger import KEPT_FILE, Ledger
+from debloat.fleet.ledger import KEPT_FILE, LOCK, Ledger
 from debloat.fleet.model import Finished, FleetReport, Item, Outcome, Status, Task, Verb, Worker
 from debloat.fleet.run import resolve, run, standing
 from debloat.fleet.sharing import run_shared
@@ -184,8 +183,9 @@ def test_a_list_that_is_lost_is_said(tmp_path: Path) -> None:
     engine = shop()
     items = [item("shop:1", Verb.RUN, tmp_path)]
     carried_out(Here(engine), items, tmp_path)
-    for path in (tmp_path / "state").glob(f"items/*/{KEPT_FILE}"):
-        assert json.loads(path.read_bytes())["files"]
-        path.unlink()
-    with pytest.raises(UsageError, match=r"cannot read .*kept\.json"):
-        carried_out(Here(engine), items, tmp_path)
+    for name in (KEPT_FILE, LOCK):
+        (path,) = (tmp_path / "state").glob(f"items/*/{KEPT_FILE}")
+        (path.parent / name).rename(path.parent / "elsewhere")
+        with pytest.raises(UsageError, match=f"cannot read .*{name}"):
+            carried_out(Here(engine), items, tmp_path)
+        (path.parent / "elsewhere").rename(path.parent / name)
