@@ -113,7 +113,7 @@ def test_one_failure_ends_no_other(lines: Lines, monkeypatch: pytest.MonkeyPatch
     assert bad["exit_code"] == 5
     assert "does not answer as the original does: run CMD: " in bad["error"]
     assert "shop/web:1-slim" not in engine.names
-    assert done.err.index("differs     shop/web:1: ") < done.err.index("log: .debloat-fleet/items/")
+    assert done.err.index("differs    shop/web:1: ") < done.err.index("log: .debloat-fleet/items/")
 
 
 def test_the_code_of_what_is_neither_gate_nor_proof(lines: Lines, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
