@@ -82,7 +82,11 @@ def test_two_engines_a_killed_worker_and_the_same_images_as_one_by_one(
     run = place.start("fleet", "run", "--scheduler", dask.address, "--json", "first.json")
     rows = place.here / ".debloat-fleet" / "items"
     at_work = _at_work(place, images[SLOW])
-    until(lambda: len(list(rows.glob("*/item.json"))) > 2 if FIXTURES else at_work(), "an item in its middle")
+    until(
+        lambda: len(list(rows.glob("*/item.json"))) > 2 if FIXTURES else at_work(),
+        "an item in its middle",
+        1500 if FIXTURES else 120,
+    )
     dask.worker(DEBLOAT_ENGINE="embedded", DEBLOAT_STORE=str(store), TMPDIR=str(place.scratch))
     dask.wait(2)
     victim.send_signal(signal.SIGKILL)
