@@ -161,6 +161,11 @@ def test_some_of_a_fleet(lines: Lines, engine: FakeEngine, asked: list[str], her
     done = debloat("fleet", "run", "--only", "shop/web:2", "--only", "shop/api:1")
     assert done.out.split() == ["shop/api:1-slim", "shop/web:2-slim"]
     assert sorted(asked) == ["shop/api:1", "shop/web:2"]
+    del asked[:]
+    assert debloat("fleet", "run", "-q").code == 0
+    assert asked == ["shop/web:1"]
+    assert debloat("fleet", "run", "--only", "shop/web:1", "-q").code == 0
+    assert rows(debloat("fleet", "status", "--json", "-").json) == dict.fromkeys(NAMES, "done")
     complaint = debloat("fleet", "run", "--only", "shop/web:3").complaint
     assert complaint.startswith("debloat: fleet.toml has no image that is called shop/web:3\n")
 

@@ -159,6 +159,16 @@ def test_any_values_are_a_row_or_an_error(raw: dict[str, object]) -> None:
         assert isinstance(outcome_of(raw).status, Status)
 
 
+def test_images_that_are_known(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    assert ledger.names() == ()
+    (tmp_path / "images.json").write_text("[3, {")
+    ledger.note(["b", "a"])
+    ledger.note(["c"])
+    ledger.write(Finished(row(items(1)[0])))
+    assert ledger.names() == ("a", "b", "c", "shop/web:0")
+
+
 def test_a_state_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write ") as caught, Ledger(tmp_path / "file").held():
