@@ -97,7 +97,7 @@ def means_of(engines: Engines, progress: Progress) -> Means:
     from debloat.cli import runs
     from debloat.fleet.work import Means
 
-    return Means(engines.connect, progress, render, (runs.remember,), engines.wanted)
+    return Means(engines.connect, progress, render, runs.remember, engines.wanted)
 
 
 def render(report: Report | Applied | GateReport) -> str:

@@ -74,9 +74,9 @@ def read(path: Path) -> Settings:
     return document(path).as_table(Settings)
 
 
-def settings(raw: object, name: str = "") -> Settings:
-    """The settings in values that are in no file; `name` is what complaints call where they come from."""
-    return Document(name, "", raw).as_table(Settings)
+def settings(raw: object, name: str = "", text: str = "") -> Settings:
+    """The settings in values; `name` is what complaints call where they come from, `text` what stands there."""
+    return Document(name, text, raw).as_table(Settings)
 
 
 def schema() -> dict[str, Any]:

@@ -86,16 +86,18 @@ class Ledger:
         return outcome
 
     def note(self, names: Iterable[str]) -> None:
-        """Note the images that a run is about, so that those are known that it does not come to."""
+        """Note images that a run is about, so that those are known that it does not come to."""
         with written_whole(self.directory / _IMAGES) as draft:
-            draft.write_text(json.dumps(sorted(set(names)), indent=0) + "\n")
+            draft.write_text(json.dumps(sorted(self._noted() | set(names)), indent=0) + "\n")
+
+    def _noted(self) -> set[str]:
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            return {name for name in json.loads((self.directory / _IMAGES).read_bytes()) if isinstance(name, str)}
+        return set()
 
     def names(self) -> tuple[str, ...]:
         """The images that are known here, by name: those of rows, and those that were noted."""
-        known = {row.name for _, row in self.rows()}
-        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
-            known.update(name for name in json.loads((self.directory / _IMAGES).read_bytes()) if isinstance(name, str))
-        return tuple(sorted(known))
+        return tuple(sorted(self._noted() | {row.name for _, row in self.rows()}))
 
     def rows(self) -> Iterator[tuple[float, Outcome]]:
         """All rows with the time (seconds since the epoch) of their writing, the oldest first."""

@@ -32,7 +32,6 @@ class Status(enum.StrEnum):
     """What became of an item. The value is what reports say."""
 
     PENDING = "pending"
-    RUNNING = "running"
     DONE = "done"
     """Made now: tagged, or checked and found well."""
     UNCHANGED = "unchanged"

@@ -116,25 +116,32 @@ def is_pattern(image: str) -> bool:
 def _images(
     entries: list[_Entry], known: Callable[[], tuple[str, ...]], as_known: bool
 ) -> Iterator[tuple[_Entry, str]]:
-    """Each entry with each image that it means; a pattern does not mean what an entry names, nor results."""
+    """Each entry with each image that it means; a pattern does not mean what another entry does, nor results."""
     named = {entry.settings.image for entry in entries if not is_pattern(entry.settings.image)}
+    meant = [(entry, _meant(entry.settings, known)) for entry in entries]
+    # What an earlier run made may be called as a pattern says as well, and is no original.
+    results = {_target(entry, image) for entry, images in meant for image in images}
     taken = set(named)
-    for entry in entries:
+    for entry, images in meant:
         image = entry.settings.image
         if not is_pattern(image):
-            image_location(image)  # UsageError for what nothing can be called
             yield entry, image
             continue
-        matching = matches(image, entry.settings.exclude, known())
-        # What an earlier run made is called as the pattern says as well, and is no original.
-        results = {_target(entry, name) for name in (*matching, *named)}
-        found = [name for name in matching if name not in results]
+        found = [name for name in images if name not in results]
         if not found and not as_known:
             raise UsageError(
                 f"no image of the engine matches {image!r}", "`*` matches within a component, `**` across slashes"
             )
         yield from ((entry, name) for name in found if name not in taken)
         taken.update(found)
+
+
+def _meant(entry: EntrySettings, known: Callable[[], tuple[str, ...]]) -> list[str]:
+    """The images that an entry means by itself."""
+    if is_pattern(entry.image):
+        return matches(entry.image, entry.exclude, known())
+    image_location(entry.image)  # UsageError for what nothing can be called
+    return [entry.image]
 
 
 def matches(pattern: str, exclude: Iterable[str], names: Iterable[str]) -> list[str]:

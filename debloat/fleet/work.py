@@ -56,14 +56,14 @@ _SHOWN = 2
 class Means:
     """What a worker has: an engine, connected to when it is needed; who is told of stages; how reports are written.
 
-    `sinks` get what a run comes to, as `pipeline.slim` has it. `platform` is which of an image's is meant; the engine
-    prefers it already.
+    `remember` gets what a run comes to, and the image's lasting place (`Location.lasting`). `platform` is which of an
+    image's is meant; the engine prefers it already.
     """
 
     connect: Callable[[], Engine]
     progress: Progress
     render: Callable[[Report | Applied | GateReport], str]
-    sinks: tuple[Sink, ...] = ()
+    remember: Callable[[RunOutcome, str], None] = lambda outcome, where: None
     platform: Wanted | None = None
 
 
@@ -188,6 +188,9 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
     """What `debloat IMAGE` does; the lock is kept of whatever was proven."""
     engine, target = means.connect(), image_location(task.target)
 
+    def remembering(outcome: RunOutcome) -> None:
+        means.remember(outcome, image_location(task.name).lasting)
+
     def locking(outcome: RunOutcome) -> None:
         if outcome.report.result:
             digest = recipe_digest(outcome.recipe)
@@ -212,7 +215,7 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
         recipe(settled(task.recipes)),
         means.progress,
         target=target.name,
-        sinks=[*means.sinks, locking, *further],
+        sinks=[remembering, locking, *further],
         platform=means.platform,
         goes_to=str(target) if elsewhere or task.share else "",
     )

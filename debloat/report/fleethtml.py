@@ -6,7 +6,7 @@ from debloat.core.text import count, saving, size
 from debloat.fleet.model import FleetReport, InLayers, Outcome, Sharing, Status
 from debloat.report.markup import bar, escaped, figure, page, part, path_of, section, table
 
-_KINDS = {Status.DONE: "same", Status.UNCHANGED: "same", Status.PENDING: "gone", Status.RUNNING: "gone"}
+_KINDS = {Status.DONE: "same", Status.UNCHANGED: "same", Status.PENDING: "gone"}
 """How a status is dressed; all others have failed."""
 
 
@@ -24,7 +24,7 @@ def render(report: FleetReport) -> str:
 
 
 def _header(report: FleetReport) -> str:
-    waiting = report.count(Status.PENDING) + report.count(Status.RUNNING)
+    waiting = report.count(Status.PENDING)
     images = count(len(report.outcomes), "image")
     if report.failures:
         badge, text = "bad", f"{len(report.failures)} of {images} failed"

@@ -113,7 +113,7 @@ def test_one_failure_ends_no_other(lines: Lines, monkeypatch: pytest.MonkeyPatch
     assert bad["exit_code"] == 5
     assert "does not answer as the original does: run CMD: " in bad["error"]
     assert "shop/web:1-slim" not in engine.names
-    assert done.err.index("differs     shop/web:1: ") < done.err.index("log: .debloat-fleet/items/")
+    assert done.err.index("differs    shop/web:1: ") < done.err.index("log: .debloat-fleet/items/")
 
 
 def test_the_code_of_what_is_neither_gate_nor_proof(lines: Lines, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
@@ -161,6 +161,11 @@ def test_some_of_a_fleet(lines: Lines, engine: FakeEngine, asked: list[str], her
     done = debloat("fleet", "run", "--only", "shop/web:2", "--only", "shop/api:1")
     assert done.out.split() == ["shop/api:1-slim", "shop/web:2-slim"]
     assert sorted(asked) == ["shop/api:1", "shop/web:2"]
+    del asked[:]
+    assert debloat("fleet", "run", "-q").code == 0
+    assert asked == ["shop/web:1"]
+    assert debloat("fleet", "run", "--only", "shop/web:1", "-q").code == 0
+    assert rows(debloat("fleet", "status", "--json", "-").json) == dict.fromkeys(NAMES, "done")
     complaint = debloat("fleet", "run", "--only", "shop/web:3").complaint
     assert complaint.startswith("debloat: fleet.toml has no image that is called shop/web:3\n")
 

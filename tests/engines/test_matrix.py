@@ -302,6 +302,7 @@ ELSEWHERE = {
     "import": "reads an image as `inspect` does",
     "run": "is the main job, which each row begins with",
     "pod": "asks what `inspect` asks, and less of it",
+    "fleet": "asks what the main job, `apply` and `check` ask",
     "explore": "asks what `inspect` asks, on a terminal of its own",
     "vex": "asks what `sbom` asks",
     "debug": "Docker alone so far (tests/engine/test_debug.py)",

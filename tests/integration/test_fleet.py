@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,16 @@ import pytest
 from debloat.embedded.engine import connect as connect_embedded
 from debloat.embedded.place import VARIABLE
 from tests.integration.harness import Place, in_base, until
+from tests.support import fixtures
 from tests.support.dask import Cluster, cluster
-
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 NAMES = ("a", "b", "c")
 SLOW = "b"
 """What its program prints takes a while, long enough to be ended in the middle."""
+FIXTURES = tuple(os.environ.get("DEBLOAT_FLEET_FIXTURES", "").split())
+"""Fixtures that are to be of the fleet as well, with their recipes: a dozen of them take a quarter of an hour."""
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(3000 if FIXTURES else 300)]
 
 
 @pytest.fixture
@@ -33,8 +36,17 @@ def images(place: Place) -> dict[str, str]:
         command = f'COPY goods /srv/goods\nCMD ["/bin/sh", "-c", "{wait}cat /srv/goods"]'
         made[name] = place.build(in_base(command), {"goods": f"{name}\n"}, name)
     repository = made[SLOW].rpartition(":")[0]
-    (place.here / "fleet.toml").write_text(f'[[entry]]\nimage = "{repository}:?"\nlock = "{{tag}}.lock"\n')
+    entries = [f'[[entry]]\nimage = "{repository}:?"\nlock = "{{tag}}.lock"\n']
+    for name in FIXTURES:
+        made[name] = fixtures.build(name)
+        lines = (f'image = "{made[name]}"', f'recipe = "{recipe(name)}"', f'target = "{repository}:{name}"')
+        entries.append("\n".join(("[[entry]]", *lines, f'lock = "{name}.lock"\n')))
+    (place.here / "fleet.toml").write_text("".join(entries))
     return made
+
+
+def recipe(name: str) -> Path:
+    return fixtures.FIXTURES / name / "debloat.toml"
 
 
 @pytest.fixture
@@ -68,15 +80,21 @@ def test_two_engines_a_killed_worker_and_the_same_images_as_one_by_one(
     victim = dask.worker(DEBLOAT_ENGINE="docker", TMPDIR=str(place.scratch))
     dask.wait(1)
     run = place.start("fleet", "run", "--scheduler", dask.address, "--json", "first.json")
-    slow = place.client.inspect_image(images[SLOW])["Id"]
-    until(lambda: any(c["ImageID"] == slow for c in place.client.containers()), "the slow image")
+    rows = place.here / ".debloat-fleet" / "items"
+    at_work = _at_work(place, images[SLOW])
+    until(
+        lambda: len(list(rows.glob("*/item.json"))) > 2 if FIXTURES else at_work(),
+        "an item in its middle",
+        1500 if FIXTURES else 120,
+    )
     dask.worker(DEBLOAT_ENGINE="embedded", DEBLOAT_STORE=str(store), TMPDIR=str(place.scratch))
     dask.wait(2)
     victim.send_signal(signal.SIGKILL)
-    out, err = run.communicate(timeout=200)
+    out, err = run.communicate(timeout=1500 if FIXTURES else 200)
     assert run.returncode == 0, err
     first = json.loads((place.here / "first.json").read_text())
-    assert sorted(out.split()) == sorted(f"{image}-slim" for image in images.values())
+    assert sorted(out.split()) == sorted(item["target"] for item in first["items"])
+    assert len(first["items"]) == len(images)
     assert statuses(first) == {"done"}
     assert len({item["engine"] for item in first["items"]}) == 2
 
@@ -93,12 +111,20 @@ def test_two_engines_a_killed_worker_and_the_same_images_as_one_by_one(
     own.close()
 
     # One by one, on the other engine: the same images, the same locks.
+    short = {image: name for name, image in images.items()}
     for item in first["items"]:
-        done = place.debloat("lock", item["name"], "--lock", "alone.lock", "-q")
+        name = short[item["name"]]
+        config = ("-c", str(recipe(name))) if name in FIXTURES else ()
+        done = place.debloat("lock", item["name"], "-t", item["target"], "--lock", "alone.lock", "-q", *config)
         assert done.code == 0, done.err
         assert _on_docker(item["target"]).identity == item["digest"]
-        lock = Path(f"{item['name'].rpartition(':')[2]}.lock")
-        assert (place.here / "alone.lock").read_bytes() == (place.here / lock).read_bytes()
+        assert (place.here / "alone.lock").read_bytes() == (place.here / f"{name}.lock").read_bytes()
+
+
+def _at_work(place: Place, image: str) -> Callable[[], bool]:
+    """Whether a container of an image runs."""
+    wanted = place.client.inspect_image(image)["Id"]
+    return lambda: any(c["ImageID"] == wanted for c in place.client.containers())
 
 
 def _on_docker(reference: str) -> Any:
@@ -114,8 +140,7 @@ def _on_docker(reference: str) -> Any:
 def test_a_run_that_is_killed_goes_on_where_it_was(place: Place, images: dict[str, str]) -> None:
     only = [word for name in ("a", SLOW) for word in ("--only", images[name])]
     run = place.start("fleet", "run", "-j", "1", *only)
-    slow = place.client.inspect_image(images[SLOW])["Id"]
-    until(lambda: any(c["ImageID"] == slow for c in place.client.containers()), "the slow image")
+    until(_at_work(place, images[SLOW]), "the slow image")
     os.kill(run.pid, signal.SIGKILL)
     run.communicate(timeout=60)
     until(lambda: not place.containers(), "its process")  # which was ended with it, and gave back what it had

@@ -25,9 +25,9 @@ WITHIN = 60.0
 def dask_setup(worker: Any) -> None:
     """What Dask calls once the worker is there."""
     if version := os.environ.get("FLEET_VERSION"):
-        debloat.__version__ = version  # type: ignore[attr-defined]
+        debloat.__version__ = version
     engine, directory = shops(*os.environ["FLEET_NAMES"].split()), Path(os.environ["FLEET_DIRECTORY"])
-    sensor.binary = lambda architecture: b"sensor"
+    sensor.binary = lambda arch: b"sensor"
     work.engine_name = lambda engine: os.environ["FLEET_ENGINE"]
 
     def ask(self: Children, request: Mapping[str, Any]) -> Said:
