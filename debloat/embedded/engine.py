@@ -242,6 +242,9 @@ class EmbeddedEngine:
         if identifier and not others:
             self._forget([identifier])
 
+    def remove_shared(self, kind: str, identifier: str) -> None:
+        """There are none: nothing makes networks and volumes for a run here."""
+
     # ------------------------------------------------------------------------------------------ containers
 
     def create(self, spec: ContainerSpec) -> str:
