@@ -43,7 +43,12 @@ class Engines:
         """The engine where an image is one of its own; None for one that lies elsewhere, which can be read without."""
         from debloat.store.location import image_location
 
-        return self.connect() if image_location(reference).on_engine else None
+        location = image_location(reference)
+        if not location.on_engine:
+            return None
+        engine = self.connect()
+        # Of debloat's own engine an image of a daemon lies elsewhere.
+        return None if location.stated and engine.info().traits.own else engine
 
     @contextlib.contextmanager
     def opened(self, reference: str, *, pull: bool = True) -> Iterator[Source]:

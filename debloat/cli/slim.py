@@ -79,7 +79,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
         mechanism=options.probes.mechanism,
         verify=not result.no_verify,
         force=result.force,
-        sinks=[*_sinks(options.image, result, goes, engine), *counting],
+        sinks=[*sinks_of(options.image, result, goes, engine), *counting],
         platform=engines.wanted,
         goes_to=goes.elsewhere,
         measure_surface=bool(result.json or result.html or result.scan),
@@ -129,7 +129,8 @@ def read_trace(name: str) -> Trace:
         raise
 
 
-def _sinks(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
+def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
+    """What writes the outputs of a run on an image, and remembers it."""
     yield functools.partial(runs.remember, where=image_location(image).lasting)
     if name := result.save_trace:
         yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))

@@ -50,6 +50,7 @@ LEAST: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("plugin_install", "plugin_uninstall"), ()),
     **dict.fromkeys([f"fleet_{verb}" for verb in ("run", "apply", "check", "status", "plan", "work")], ()),
     "completion": ("bash",),
+    "compose": ("web",),
     "debug": ("box",),
     "vex": ("shop:1", "--report", "r"),
     "record": ("shop:1", "--save-trace", "t"),

@@ -29,6 +29,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "dask worker": frozenset({"--nthreads"}),
     "docker build": frozenset({"-t", "--load", "--platform"}),
     "docker buildx": frozenset(),
+    "docker compose": frozenset({"-f", "--no-start"}),
     "docker context": frozenset(),
     "docker debloat": frozenset({"--http"}),
     "docker exec": frozenset(),
