@@ -10,6 +10,7 @@ import io
 import os
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def run(fixture: str, builds: Builds, shared: Place) -> Run:
 
     target = shared.images.name("pictured")
     try:
-        report = pipeline.slim(engine, image, recipe, Recording(), target=target, sinks=[runs.remember, named])
+        report = pipeline.slim(engine, image, recipe, Recording(), target=target, sinks=[partial(runs.remember, where=image), named])
         return Run(report, file, replace(explored(Engines(lambda: engine), image, None), title="shop:1.4"))
     finally:
         engine.close()
