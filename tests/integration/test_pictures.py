@@ -69,7 +69,7 @@ def run(fixture: str, builds: Builds, shared: Place) -> Run:
 
     target = shared.images.name("pictured")
     try:
-        sinks = [partial(runs.remember, where=image), named]
+        sinks: list[pipeline.Sink] = [partial(runs.remember, where=image), named]
         report = pipeline.slim(engine, image, recipe, Recording(), target=target, sinks=sinks)
         return Run(report, file, replace(explored(Engines(lambda: engine), image, None), title="shop:1.4"))
     finally:
