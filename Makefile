@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Tests without an engine share nothing but the processors.
 PARALLEL := -n auto --maxprocesses 4
+# Of those with one, a worker takes all but the fixtures, while the other is at these.
+PAIRED := -n 2 --dist=loadgroup --no-loadscope-reorder
 
 # Tests start the command line a thousand times: its modules are compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,7 +28,7 @@ demo: engine
 # Everything, cheap tests first: the last line of either run says how it ended, and the second follows on success only.
 test: engine lint
 	@$(PYTEST) $(PARALLEL) -m "not engine" --durations=15
-	@$(PYTEST) -m engine --durations=15
+	@$(PYTEST) $(PAIRED) -m engine --durations=25
 
 # Every engine that Debian's packages bring, sid's too, beside the one that runs; writes the table of docs/engines.md.
 engines: engine

@@ -59,8 +59,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     network.allow(item.get_closest_marker("network") is not None)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests without an engine, then those with one, then the long ones over the fixtures."""
+    """Tests without an engine, then those with one, then the long ones over the fixtures.
+
+    Where workers run those with an engine (`--dist=loadgroup`), one of them takes all but the fixtures, which go to
+    whoever is free.
+    """
 
     def rank(item: pytest.Item) -> tuple[bool, int]:
         place = item.nodeid.replace(os.sep, "/")
@@ -68,3 +73,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("engine") is not None, -kind
 
     items.sort(key=rank)
+    for item in items:
+        if item.get_closest_marker("engine") is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("engine"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to show besides having passed: their property `table`, from whichever process they ran in."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, text in getattr(report, "user_properties", ()):
+                if name == "table" and report.when == "call":
+                    terminalreporter.write_line(text)

@@ -28,7 +28,20 @@ LAYERS = (
         "anatomy",
         "cut",
     ),
-    *("record", "verify", "result", "pipeline", "lock", "plan", "gate", "report", "attest", "cli", "__main__"),
+    *(
+        "record",
+        "verify",
+        "result",
+        "pipeline",
+        "lock",
+        "plan",
+        "starter",
+        "gate",
+        "report",
+        "attest",
+        "cli",
+        "__main__",
+    ),
 )
 """From the ground up: a unit (a folder or a module of the package) imports from itself and from those before it."""
 

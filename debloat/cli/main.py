@@ -87,6 +87,14 @@ def build(given: options.Build, engines: Engines) -> None:
     command.build(given, engines)
 
 
+@verb(cli, options.Init)
+def init(given: options.Init, engines: Engines) -> None:
+    """Write a debloat.toml to begin with, of what IMAGE says of itself; without IMAGE, of every key."""
+    from debloat.cli import init as command
+
+    command.init(given, engines)
+
+
 @verb(cli, options.Record)
 def record(given: options.Record, engines: Engines) -> None:
     """Only record: exercise IMAGE and save the trace."""

@@ -132,6 +132,21 @@ class Where:
 
 
 @options
+class Init:
+    image: str | None = argument(required=False)
+    output: str = option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="debloat.toml",
+        show_default=True,
+        text="Where it goes; - is standard output.",
+    )
+    force: bool = option("--force", text="Write over settings that are there.")
+    where: Where = group(Where)
+
+
+@options
 class Slim:
     image: str = argument()
     probes: Probes = group(Probes)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from debloat.core.errors import UsageError
-from debloat.core.http import EXPRESSION, HTTP, Crawl, HttpProbe, RequestSettings, request_of
+from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, request_of
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.model import Level, Policy
 from debloat.core.table import (
@@ -31,6 +31,7 @@ from debloat.core.table import (
     table_of,
     tables_of,
     text,
+    value_of,
 )
 
 
@@ -57,12 +58,43 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Readiness:
+    """When a service is ready: everything that is named holds.
+
+    `port` listens inside the container, `http` is answered with a status from 200 to 399 (as Kubernetes counts it),
+    `log` is an expression that a line of its output matches, `exec` a command that ends with 0 in the container.
+    """
+
+    port: int = 0
+    http: HttpProbe | None = None
+    log: str = ""
+    exec: str = ""
+    healthcheck: bool = False
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports that are named."""
+        return frozenset({self.port, self.http.port if self.http else 0} - {0})
+
+    def __str__(self) -> str:
+        named = (
+            f"port {self.port}" if self.port else "",
+            self.http.name if self.http else "",
+            f"log {self.log}" if self.log else "",
+            f"exec {self.exec}" if self.exec else "",
+            "HEALTHCHECK" if self.healthcheck else "",
+        )
+        return ", ".join(filter(None, named))
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One start of the container and what is asked of it.
 
     `http` are requests by themselves, `requests` share cookies. `masks` are regular expressions: what they match of an
     answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose container exposes
-    nothing is run to its end.
+    nothing is run to its end, unless `until` says when it is ready: then it is a service. `until` None takes whatever
+    the image tells.
     """
 
     name: str = "default"
@@ -71,6 +103,7 @@ class Scenario:
     exec: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
     options: RunOptions = RunOptions()
+    until: Readiness | None = None
     requests: tuple[HttpProbe, ...] = ()
     crawl: Crawl | None = None
     masks: tuple[str, ...] = ()
@@ -113,6 +146,13 @@ TEXTS = list_of(TEXT)
 GLOBS = list_of(GLOB)
 REQUESTS = tables_of(RequestSettings, '[{ http = "POST /login", form = { user = "ada" } }]')
 PURPOSE = one_of(("run", "build"), '"run"', str)
+PORT = value_of(
+    "a port from 1 to 65535",
+    "8080",
+    {"type": "integer", "minimum": 1, "maximum": 65535},
+    lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536,
+    int,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +174,24 @@ class RunSettings:
     cap_drop: tuple[str, ...] | None = key(optional(TEXTS), "Capabilities to drop.", example='["ALL"]')
     group_add: tuple[str, ...] | None = key(optional(TEXTS), "Supplementary groups.", example='["audio"]')
     no_new_privs: bool | None = key(FLAG, "Run with no_new_privs, so that setuid programs gain nothing.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadySettings:
+    """When a service is ready, in place of what its image tells: everything that is said here holds."""
+
+    seconds: float | None = key(SECONDS, "Seconds until it must be ready (60).")
+    port: int | None = key(PORT, "A port that listens inside the container, exposed or not.", example="5432")
+    http: HttpProbe | None = key(
+        HTTP_LINE, "A request that is answered with a status from 200 to 399.", example='"/health"'
+    )
+    log: str | None = key(
+        EXPRESSION, "An expression that a line of its output matches.", example='"ready to accept connections"'
+    )
+    exec: str | None = key(
+        text("a command line", '"pg_isready"', _splittable), "A command that ends with 0 inside the container."
+    )
+    healthcheck: bool | None = key(FLAG, "Whether the HEALTHCHECK of the image has to succeed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +262,16 @@ class Settings:
         "What a package was installed for, whatever the Dockerfile shows: what is for the build goes.",
         example='{ git = "run", gnupg = "build", "npm:sass" = "run" }',
     )
-    ready: float | None = key(SECONDS, "Seconds until it must be ready (60).", example="30")
+    ready: float | ReadySettings | None = key(
+        either(
+            SECONDS,
+            table_of(ReadySettings, '{ log = "ready to accept", seconds = 30 }'),
+            "a number of seconds above 0, or a table",
+            "60",
+        ),
+        "Seconds until it must be ready (60), or when it is.",
+        example="30",
+    )
     timeout: float | None = key(SECONDS, "Seconds for one probe (60).", example="20")
     run_options: RunSettings = key(
         table_of(RunSettings, '{ tmpfs = ["/run"], read_only = true }'), "How the container is run."
@@ -241,7 +308,20 @@ def recipe(settings: Settings) -> Recipe:
         packages=tuple(sorted(settings.packages.items())),
     )
     usual = Recipe()
-    return Recipe(_distinct(scenarios), policy, settings.ready or usual.ready, settings.timeout or usual.timeout)
+    ready = ReadySettings(settings.ready) if isinstance(settings.ready, float) else settings.ready or ReadySettings()
+    until = _readiness(ready)
+    return Recipe(
+        tuple(dataclasses.replace(scenario, until=until) for scenario in _distinct(scenarios)),
+        policy,
+        ready.seconds or usual.ready,
+        settings.timeout or usual.timeout,
+    )
+
+
+def _readiness(ready: ReadySettings) -> Readiness | None:
+    """What is named of a table; None where that is nothing."""
+    said = Readiness(ready.port or 0, ready.http, ready.log or "", ready.exec or "", bool(ready.healthcheck))
+    return None if said == Readiness() else said
 
 
 def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) -> Scenario:

@@ -124,7 +124,7 @@ def recipe_digest(recipe: Recipe) -> str:
 
 ADDED_LATER = frozenset(
     {
-        *("no_new_privs", "packages", "requests", "crawl", "masks"),
+        *("no_new_privs", "packages", "until", "requests", "crawl", "masks"),
         *("label", "headers", "cookies", "body", "body_file", "form", "files", "version", "expect"),
     }
 )

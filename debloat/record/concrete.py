@@ -34,10 +34,10 @@ class Limits:
 class ConcreteProbe:
     """A probe with all that it takes to make it; `name` is its name in reports.
 
-    `kind` is `http` (`http`, `port`), `request` (the same, one of those that share cookies), `crawl` (at most `pages`
-    that links from `start` lead to, each of which becomes a `request`), `connect` (`port`), `exec` (`argv`, in the
-    container), `run` (`command`, on this machine), `exit` (the program runs to its end) or `default` (`port`, of which
-    it is not known yet what it speaks).
+    `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),
+    `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `connect` (`port`),
+    `exec` (`argv`, in the container), `run` (`command`, on this machine), `exit` (the program runs to its end) or
+    `default` (`port`, of which it is not known yet what it speaks).
     """
 
     kind: str
@@ -55,6 +55,7 @@ def published_ports(
 ) -> tuple[str, ...]:
     """The ports to publish (`80/tcp`), sorted: those that the image exposes over TCP, and those that probes name."""
     named = {probe.port for probe in (*scenario.http, *scenario.requests)} | {probe.port for probe in probes or ()}
+    named |= scenario.until.ports if scenario.until else set()
     exposed = {port for port in config.ports if port.endswith("/tcp")}
     return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
 
@@ -64,7 +65,7 @@ def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object])
 
     A container with other arguments than the image's is a service if it listens on one of its ports.
     """
-    if scenario.probes or (scenario.args is None and (config.healthcheck or ports)):
+    if scenario.probes or (scenario.args is None and (config.healthcheck or ports or scenario.until)):
         return True
     return None if scenario.args is not None and ports else False
 
@@ -72,9 +73,9 @@ def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object])
 def concrete_probes(scenario: Scenario, config: ImageConfig, ports: Iterable[int]) -> list[ConcreteProbe]:
     """The probes of a service: the scenario's, or by default HEALTHCHECK, then HTTP or a connect on each port.
 
-    NothingToProbe where there are neither.
+    Where the scenario says when it is ready, that it gets there is one more. NothingToProbe where there are none.
     """
-    probes: list[ConcreteProbe] = []
+    probes = [ConcreteProbe("ready", f"ready: {scenario.until}")] if scenario.until else []
     if not scenario.probes:
         if config.healthcheck:
             probes.append(ConcreteProbe("exec", "healthcheck", argv=healthcheck_command(config)))

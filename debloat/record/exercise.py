@@ -17,7 +17,7 @@ from debloat.core.errors import OriginalFails
 from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import Masked, ProbeResult, excerpt
-from debloat.core.recipe import Scenario
+from debloat.core.recipe import Readiness, Scenario
 from debloat.engine.workspace import Workspace
 from debloat.record.commands import Commands, listening, published
 from debloat.record.concrete import (
@@ -35,6 +35,7 @@ from debloat.record.concrete import (
 )
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import RequestSequence
+from debloat.record.readiness import conditions_of, wait_for
 from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
 
 ENCODINGS = ("", "gzip, deflate, br")
@@ -172,7 +173,7 @@ class _Run:
         """Wait until it is ready, make the probes, and stop it while it is still recorded."""
         problem = self._until_ready()
         if problem and probes is None:
-            if self._session.state().running and self._elsewhere():
+            if self._scenario.until is None and self._session.state().running and self._elsewhere():
                 raise ListensElsewhere(problem, _PORT_HINT)
             traits = self._session.engine.info().traits
             runs = "does it run elsewhere?" if traits.own else f"does `{traits.command} run` of it work?"
@@ -198,6 +199,10 @@ class _Run:
     def _until_ready(self) -> str:
         """Wait until a port of the image is open, or HEALTHCHECK succeeds: empty, or why it will not be ready."""
         start = time.monotonic()
+        if self._scenario.until is not None:
+            problem = self._until_said(self._scenario.until)
+            self.ready = time.monotonic() - start
+            return f"{problem}{self._last_words()}" if problem else ""
         answer = self._until_listening() if self._ports else ""
         self.ready = time.monotonic() - start
         if answer == "gone" or not self._session.state().running:
@@ -212,6 +217,18 @@ class _Run:
         if not self._ports:
             self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
         return ""
+
+    def _until_said(self, until: Readiness) -> str:
+        """Wait for what the user says that readiness is: empty, or what has not come."""
+        http, timeout = until.http, self._limits.timeout
+        ports = ports_of(ConcreteProbe("http", f"ready.http {http.path}", port=http.port), self._ports) if http else ()
+
+        def answers(request_: HttpProbe) -> bool:
+            made = (request(self._published(port), request_, "ready", "", timeout, self._names) for port in ports)
+            return any(200 <= response.result.status < 400 for response in made)
+
+        conditions = conditions_of(until, self._session, self._config, timeout, self._listening, answers)
+        return wait_for(conditions, lambda: self._session.state().running, self._limits.ready)
 
     def _until_listening(self) -> str:
         """Wait for an open port: the sensor's answer, `healthy` or `timeout`. It ends early where no port will open.
@@ -352,6 +369,8 @@ class _Run:
         return min(timeout, NON_HTTP_TIMEOUT) if port in NON_HTTP_PORTS else timeout
 
     def _answers(self, probe: ConcreteProbe) -> list[ProbeResult]:
+        if probe.kind == "ready":
+            return [ProbeResult(probe.name, True)]
         if probe.kind == "http":
             return [self._http(probe, encoding) for encoding in ENCODINGS]
         if probe.kind == "connect":

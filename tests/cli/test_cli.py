@@ -155,12 +155,17 @@ def test_commands_are_found_in_a_document() -> None:
 
 
 @pytest.mark.parametrize("document", snippets.documents(), ids=lambda path: path.name)
-def test_recipes_in_documents(document: Path) -> None:
-    """Every TOML block that is a debloat.toml is read as one."""
+def test_recipes_in_documents(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every TOML block that is a debloat.toml is read as one, where the files are that its requests send."""
+    monkeypatch.chdir(tmp_path)
     for block in document.read_text().split("```toml\n")[1:]:
         raw = tomllib.loads(block.partition("```")[0])
         raw = raw.get("tool", {}).get("debloat", raw)
         if not raw.keys() & {"family", "rule"}:
+            for request in raw.get("request", ()):
+                for name in (*request.get("files", {}).values(), *filter(None, [request.get("body_file")])):
+                    Path(name).parent.mkdir(parents=True, exist_ok=True)
+                    Path(name).touch()
             recipe.recipe(config.settings(raw, document.name))
 
 

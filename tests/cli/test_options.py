@@ -46,7 +46,7 @@ def commands() -> dict[str, click.Command]:
 
 LEAST: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("slim", "lock", "apply", "inspect", "explore", "sbom"), ("shop:1",)),
-    **dict.fromkeys(("build", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
+    **dict.fromkeys(("build", "init", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
     **dict.fromkeys(("plugin_install", "plugin_uninstall"), ()),
     "completion": ("bash",),
     "debug": ("box",),

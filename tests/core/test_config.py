@@ -66,8 +66,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ('keep = [\n  "/etc/a",\n  "etc/x",\n]', "line 1: keep: the pattern 'etc/x' must be absolute", "/etc/x"),
         ('[levels]\n"etc/x" = "safe"', "line 2: levels: the pattern 'etc/x' must be absolute", "/**/etc/x"),
         ('[levels]\n"/etc/x" = "most"', 'line 2: levels."/etc/x" must be exact, safe or package', '"/etc/x" = '),
-        ("ready = 0", "line 1: ready must be a number of seconds above 0, not 0", "ready = 60"),
-        ("ready = true", "above 0, not true", ""),
+        ("ready = 0", "line 1: ready must be a number of seconds above 0, or a table, not 0", "ready = 60"),
+        ("ready = true", "above 0, or a table, not true", ""),
+        ("[ready]\nprot = 80", "line 2: unknown key 'prot' in ready", "'port'"),
+        ("[ready]\nport = 0", "line 2: ready.port must be a port from 1 to 65535, not 0", "port = 8080"),
+        ("[ready]\n\nlog = '['", "line 3: ready.log: '[' is not a regular expression", "put a backslash before"),
+        ("ready = { http = '?' }", "line 1: ready.http: '?' is not an HTTP probe", "[METHOD ]PATH"),
         ("timeout = inf", "above 0, not inf", ""),
         ("[run_options]\nprivileged = true", "line 2: unknown key 'privileged' in run_options", "known keys: cap_add"),
         ("[run_options]\nread_only = 1", "run_options.read_only must be true or false, not 1", ""),
@@ -238,7 +242,9 @@ def test_the_reader_takes_what_the_schema_takes_but_for_grammar(raw: Any) -> Non
         VALIDATOR.validate(raw)
     elif VALIDATOR.is_valid(raw):
         assert re.search(
-            "is not an HTTP probe|cannot split|is not the (name|value) of a header|has no colon", refused
+            "is not an HTTP probe|cannot split|is not a regular expression"
+            "|is not the (name|value) of a header|has no colon",
+            refused,
         ), refused
 
 

@@ -10,7 +10,7 @@ from debloat.core import config, recipe, table
 from debloat.core.errors import UsageError
 from debloat.core.http import Crawl, Expectation, HttpProbe
 from debloat.core.model import Level
-from debloat.core.recipe import RunOptions, RunSettings, Settings
+from debloat.core.recipe import Readiness, RunOptions, RunSettings, Settings
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,17 @@ def test_levels_by_path() -> None:
 
 def test_limits_in_seconds() -> None:
     assert (made("ready = 5\ntimeout = 0.5").ready, made("timeout = 0.5").timeout, made("").ready) == (5.0, 0.5, 60.0)
+
+
+def test_when_a_service_is_ready() -> None:
+    text = '[ready]\nseconds = 5\nport = 5432\nlog = "up"\nexec = "pg_isready -q"\n'
+    text += 'http = ":8080/health"\nhealthcheck = true\n'
+    got = made(text)
+    said = Readiness(5432, HttpProbe("GET", "/health", 8080), "up", "pg_isready -q", healthcheck=True)
+    assert (got.ready, got.scenarios[0].until) == (5.0, said)
+    assert str(said) == "port 5432, http GET :8080/health, log up, exec pg_isready -q, HEALTHCHECK"
+    assert said.ports == {5432, 8080}
+    assert made("ready = 5").scenarios[0].until is made("[ready]\nseconds = 5").scenarios[0].until is None
 
 
 def test_flags_lie_over_the_file() -> None:

@@ -297,6 +297,7 @@ def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
 
 ELSEWHERE = {
     "completion": "asks no engine",
+    "init": "asks what `inspect` asks, the configuration alone",
     "plugin": "asks no engine",
     "explore": "asks what `inspect` asks, on a terminal of its own",
     "vex": "asks what `sbom` asks",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,12 +22,41 @@ def client() -> Iterator[docker.APIClient]:
     found.close()
 
 
-class Builds:
-    """The fixtures' images, built one after another while cheaper tests run. They stay, as a cache."""
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
-    def __init__(self, names: list[str]) -> None:
+
+def fixtures_of(tests: Iterable[pytest.Item]) -> list[str]:
+    """The fixtures that tests ask for by parameter."""
+    asked = {
+        test.callspec.params.get("fixture")
+        for test in tests
+        if isinstance(test, pytest.Function) and hasattr(test, "callspec")
+    }
+    return [name for name in fixtures.names() if name in asked]
+
+
+class Builds:
+    """The fixtures' images, built one after another while cheaper tests run. They stay, as a cache.
+
+    `common` is the directory that the processes of the run share: one builds at a time, and each image once.
+    """
+
+    def __init__(self, names: list[str], common: Path) -> None:
         self._pool = ThreadPoolExecutor(1)
-        self._images = {name: self._pool.submit(fixtures.build, name) for name in names}
+        self._common = common
+        self._images = {name: self._pool.submit(self._build, name) for name in names}
+
+    def _build(self, name: str) -> str:
+        built = self._common / f"built-{name}"
+        with (self._common / "builds.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not built.exists():
+                built.write_text(fixtures.build(name))
+        return built.read_text()
 
     def image(self, name: str) -> str:
         """The image of a fixture, when it is there; FixtureError when it cannot be built."""
@@ -37,10 +68,9 @@ class Builds:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
+def builds(request: pytest.FixtureRequest, common: Path) -> Iterator[Builds]:
     """Begins with the first test here to build what the selected tests ask for by parameter."""
-    asked = [i.callspec.params.get("fixture") for i in request.session.items if hasattr(i, "callspec")]
-    found = Builds([name for name in fixtures.names() if name in asked])
+    found = Builds(fixtures_of(request.session.items), common)
     yield found
     found.close()
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
 from debloat.image.reader import ENGINE_TOUCHED
-from tests.integration.conftest import Builds
+from tests.integration.conftest import Builds, fixtures_of
 from tests.integration.harness import Node, Place, saved
 from tests.support import fixtures, scanners
 from tests.support.fixtures import LEVELS, CheckResult, Fixture
@@ -31,6 +34,11 @@ class Outcome:
     def share(self, level: str) -> float:
         return self.after[level] / self.before
 
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> Self:
+        """From JSON of its fields."""
+        return cls(table["before"], table["after"], tuple((t, CheckResult(**r)) for t, r in table["checks"]))
+
     @property
     def held_out(self) -> list[CheckResult]:
         return [result for trained, result in self.checks if not trained]
@@ -40,7 +48,35 @@ class Outcome:
         return [f"{result.name}: {result.detail}" for _, result in self.checks if not result.passed]
 
 
-OUTCOMES: dict[str, Outcome] = {}
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What came of each fixture, in files of `directory`: several processes may judge them."""
+
+    directory: Path
+    judged: frozenset[str]
+    """Fixtures that this test run judges."""
+
+    def note(self, name: str, outcome: Outcome | None) -> None:
+        """Tell what came of a fixture; None where it was not made at all."""
+        told = self.directory / f"outcome-{name}.part"
+        told.write_text(json.dumps(outcome and asdict(outcome)))
+        told.rename(told.with_suffix(".json"))
+
+    def all(self) -> dict[str, Outcome]:
+        """All of them, once each is there; AssertionError where one is not made, or no test makes it."""
+        files = {name: self.directory / f"outcome-{name}.json" for name in fixtures.names()}
+        deadline = time.monotonic() + (1500 if "PYTEST_XDIST_WORKER" in os.environ else 0)
+        while not all(files[name].exists() for name in self.judged) and time.monotonic() < deadline:
+            time.sleep(1)
+        told = {name: json.loads(file.read_bytes()) for name, file in files.items() if file.exists()}
+        missing = sorted(name for name in files if not told.get(name))
+        assert not missing, f"no outcome of {missing}: see their tests"
+        return {name: Outcome.read(table) for name, table in told.items()}
+
+
+@pytest.fixture(scope="session")
+def outcomes(request: pytest.FixtureRequest, common: Path) -> Outcomes:
+    return Outcomes(common, frozenset(fixtures_of(request.session.items)))
 
 
 def made(place: Place, fixture: Fixture, image: str) -> dict[str, dict[str, Any]]:
@@ -60,17 +96,17 @@ def made(place: Place, fixture: Fixture, image: str) -> dict[str, dict[str, Any]
     return reports
 
 
-@pytest.mark.parametrize("fixture", fixtures.names())
-def test_a_fixture(place: Place, builds: Builds, fixture: str) -> None:
-    image, wanted = place.adopt(builds.image(fixture)), fixtures.load(fixture)
-    reports = made(place, wanted, image)
-    results = fixtures.run_checks(place.images.name(f"{fixture}-safe"), wanted)
-    trained = [check.trained for check in wanted.checks]
-    OUTCOMES[fixture] = outcome = Outcome(
-        reports["safe"]["before"]["bytes"],
-        {level: report["after"]["bytes"] for level, report in reports.items()},
-        tuple(zip(trained, results, strict=True)),
-    )
+@pytest.mark.parametrize(
+    "fixture", [pytest.param(name, marks=pytest.mark.xdist_group(f"fixture {name}")) for name in fixtures.names()]
+)
+def test_a_fixture(place: Place, builds: Builds, outcomes: Outcomes, fixture: str) -> None:
+    outcome = None
+    try:
+        image, wanted = place.adopt(builds.image(fixture)), fixtures.load(fixture)
+        reports = made(place, wanted, image)
+        outcome = judged(place, wanted, reports)
+    finally:
+        outcomes.note(fixture, outcome)
     unfaithful = list(differences(saved(place.images.name(f"{fixture}-{wanted.levels[0]}")), image))
     assert not unfaithful, unfaithful[:20]
     if fixture in SCANNED:
@@ -82,7 +118,18 @@ def test_a_fixture(place: Place, builds: Builds, fixture: str) -> None:
     assert len(outcome.failed) <= 0.1 * len(outcome.held_out), outcome.failed
 
 
-SCANNED = ("flask", "nginx", "node", "pip", "rails", "ruby")
+def judged(place: Place, wanted: Fixture, reports: dict[str, dict[str, Any]]) -> Outcome:
+    """The judge's verdict on the image at `safe`, and the sizes that the reports tell."""
+    results = fixtures.run_checks(place.images.name(f"{wanted.name}-safe"), wanted)
+    trained = [check.trained for check in wanted.checks]
+    return Outcome(
+        reports["safe"]["before"]["bytes"],
+        {level: report["after"]["bytes"] for level, report in reports.items()},
+        tuple(zip(trained, results, strict=True)),
+    )
+
+
+SCANNED = ("flask", "nginx", "node", "pip", "redis", "ruby")
 """Fixtures of which other people's scanners look at both images: Debian alone, Python, npm and gems."""
 
 
@@ -152,34 +199,30 @@ def is_database(path: str) -> bool:
 # ------------------------------------------------------------------------------------------- over all fixtures, at last
 
 
-def table() -> str:
+def table(outcomes: dict[str, Outcome]) -> str:
     lines = [f"{'fixture':<14} {'exact':>7} {'safe':>7} {'held out':>10}"]
-    for name, outcome in sorted(OUTCOMES.items()):
+    for name, outcome in sorted(outcomes.items()):
         passed = sum(result.passed for result in outcome.held_out)
         shares = "".join(f"{100 * outcome.share(x):>6.1f} %" if x in outcome.after else f"{'':8}" for x in LEVELS)
         lines.append(f"{name:<14} {shares} {passed:>5}/{len(outcome.held_out)}")
         lines += [f"    {failed}" for failed in outcome.failed]
-    medians = (statistics.median(o.share(x) for o in OUTCOMES.values() if x in o.after) for x in LEVELS)
+    medians = (statistics.median(o.share(x) for o in outcomes.values() if x in o.after) for x in LEVELS)
     return "\n".join([*lines, f"{'median':<14} " + "".join(f"{100 * share:>6.1f} %" for share in medians)])
 
 
-@pytest.fixture
-def outcomes() -> dict[str, Outcome]:
-    """All outcomes; each test before this one leaves one."""
-    missing = sorted(set(fixtures.names()) - OUTCOMES.keys())
-    assert not missing, f"no outcome of {missing}: see their tests"
-    return OUTCOMES
+@pytest.mark.xdist_group("all fixtures")
+@pytest.mark.timeout(1800)
+def test_sizes_over_all_fixtures(outcomes: Outcomes, record_property: Callable[[str, object], None]) -> None:
+    found = outcomes.all()
+    record_property("table", table(found))
+    both = {name: outcome for name, outcome in found.items() if "exact" in outcome.after}
+    assert sum(outcome.share("exact") < 0.35 for outcome in both.values()) >= 7
+    assert all(outcome.share("exact") <= outcome.share("safe") + 0.001 for outcome in both.values())
 
 
-def test_sizes_over_all_fixtures(outcomes: dict[str, Outcome], capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\n{table()}")
-    both = {name: outcome for name, outcome in outcomes.items() if "exact" in outcome.after}
-    assert sum(outcome.share("exact") < 0.35 for outcome in both.values()) >= 7, table()
-    assert all(outcome.share("exact") <= outcome.share("safe") + 0.001 for outcome in both.values()), table()
-
-
-def test_held_out_checks_over_all_fixtures(outcomes: dict[str, Outcome]) -> None:
-    results = [result for outcome in outcomes.values() for result in outcome.held_out]
+@pytest.mark.xdist_group("all fixtures")
+@pytest.mark.timeout(1800)
+def test_held_out_checks_over_all_fixtures(outcomes: Outcomes) -> None:
+    results = [result for outcome in outcomes.all().values() for result in outcome.held_out]
     passed = sum(result.passed for result in results)
-    assert passed >= 0.97 * len(results), f"{passed} of {len(results)}\n{table()}"
+    assert passed >= 0.97 * len(results), f"{passed} of {len(results)}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from debloat.core import config
 from debloat.core.http import ExpectSettings, RequestSettings
 from debloat.core.limits import Budget, Restrictions
-from debloat.core.recipe import RunSettings, ScenarioSettings, Settings
+from debloat.core.recipe import ReadySettings, RunSettings, ScenarioSettings, Settings
 from debloat.core.table import Row, rows
 from tests.support.schemas import OURS
 from tests.support.snippets import ROOT
@@ -22,6 +22,7 @@ BEGIN, END = "<!-- made of the rows of debloat.toml -->\n", "<!-- end -->\n"
 
 TABLES: dict[str, type] = {
     "The file": Settings,
+    "`[ready]`": ReadySettings,
     "`[run_options]`": RunSettings,
     "`[[scenario]]`": ScenarioSettings,
     "`[[request]]`": RequestSettings,

@@ -35,6 +35,8 @@ _CALL = re.compile(
     rb"|\bkoffi\.load\b|\bDllImport\b|\bNative\.load(?:Library)?\b|\bNativeLibrary\.getInstance\b|\bFFI::(?:cdef|load)\b"
     rb"|\bfind_lib(?:_or_die)?\b|\blib\s{0,4}=>|\bdlopen\b|\bFFI::Library\b)([^\n;]{0,200})"
 )
+_CLASSES = (b"com/sun/jna/", b"loadLibrary", b"java/lang/foreign/SymbolLookup", b"jnr/ffi/LibraryLoader")
+"""What a class names that loads a library: of JNA, JNI, the foreign function interface (JEP 454), JNR-FFI."""
 _NAME = re.compile(rb"[\"']([\w.+-]{2,60})[\"']")
 
 
@@ -59,7 +61,7 @@ def _names(entry: Entry, world: World, owned: bool) -> Iterator[str]:
     """The names of libraries, as they stand in the file: sonames, and others where a call loads one."""
     if not owned and is_application(world, entry.path):
         for data in classes_of(entry, world):
-            if b"com/sun/jna" in data or b"loadLibrary" in data:
+            if any(name in data for name in _CLASSES):
                 yield from (text for text in strings(data) if len(text) <= 60)
     if entry.size <= MAX_SOURCE and _is_text(entry, world):
         data = world.rootfs.read(entry.path)

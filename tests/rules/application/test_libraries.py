@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from debloat.rules.application.libraries import RULES
 from tests.support import trees
+from tests.support.classfiles import class_file, jar
 from tests.support.dpkgdb import debian_world
 
 LIB = "/usr/lib/x86_64-linux-gnu"
@@ -69,6 +70,31 @@ def test_a_package_loads_what_it_depends_on(depends: bool) -> None:
     packages = {"ruby-salt": [module], "libsalt23": [path for path in TABLE if "salt" in path]}
     world = debian_world({**TABLE, module: "ffi_lib 'salt'"}, packages, fields=fields)
     assert bool(trees.paths(trees.closed(world, RULES, module), LIB)) is depends
+
+
+LOADERS = [
+    ("com/sun/jna/Native", "load", "salt"),
+    ("com/sun/jna/NativeLibrary", "getInstance", "libsalt.so.23"),
+    ("java/lang/System", "loadLibrary", "salt"),
+    ("java/lang/foreign/SymbolLookup", "libraryLookup", "libsalt.so.23"),
+    ("jnr/ffi/LibraryLoader", "load", "salt"),
+]
+"""How a class loads a library: by JNA, JNI, the foreign function interface of Java 22, JNR."""
+
+
+@pytest.mark.parametrize(("uses", "method", "library"), LOADERS)
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_library_that_a_class_loads(uses: str, method: str, library: str, packed: bool) -> None:
+    content = class_file("settings", library, uses=uses, method=method)
+    path, content = ("/srv/a.jar", jar(**{"a/Salt.class": content})) if packed else ("/srv/Salt.class", content)
+    world = trees.world({**TABLE, path: content}, owned={"libs": list(TABLE)})
+    found = trees.paths(trees.closed(world, RULES, path), LIB)
+    assert found == [f"{LIB}/libsalt.so.23", f"{LIB}/libsalt.so.23.3.0"]
+
+
+def test_a_class_that_loads_nothing() -> None:
+    world = trees.world({**TABLE, "/srv/A.class": class_file("salt", "libsalt.so.23")}, owned={"libs": list(TABLE)})
+    assert trees.paths(trees.closed(world, RULES, "/srv/A.class"), LIB) == []
 
 
 @given(st.binary(max_size=200))

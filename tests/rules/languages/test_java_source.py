@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,32 +10,7 @@ from debloat.rules.languages.compiled import rules as compiled
 from debloat.rules.languages.java import rules as java
 from debloat.rules.languages.java import source
 from tests.support import trees
-
-PROCESS = "java/lang/ProcessBuilder"
-
-
-def _utf8(text: str) -> bytes:
-    data = text.encode()
-    return b"\x01" + len(data).to_bytes(2, "big") + data
-
-
-def _class(*strings: str, uses: str = PROCESS, method: str = "start") -> bytes:
-    """The head of a class file whose code uses a class, a method, a long number and some strings."""
-    pool = _utf8(uses) + b"\x07\x00\x01" + _utf8(method) + b"\x05" + bytes(8)
-    number = 6
-    for text in strings:
-        pool += _utf8(text) + b"\x08" + number.to_bytes(2, "big")
-        number += 2
-    return source.MAGIC + b"\0\0\0\x3d" + number.to_bytes(2, "big") + pool + b"\0\x21" + bytes(20)
-
-
-def _archive(**files: bytes) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
+from tests.support.classfiles import class_file, jar
 
 IMAGE: trees.Table = {
     f"/usr/bin/{name}": ("0755", "") for name in ("sh", "wc", "sort", "file", "find", "git", "gcc", "fold")
@@ -52,8 +24,8 @@ def _kept(content: bytes, path: str = "/opt/app/app.jar") -> list[str]:
     return [p for p in trees.paths(trees.closed(world, rules, path)) if p in IMAGE]
 
 
-def test_strings_of_a_class() -> None:
-    assert source.strings(_class("sh", "wc -l", "é", "sh")) == ("sh", "wc -l", "é")
+def test_strings_of_aclass_file() -> None:
+    assert source.strings(class_file("sh", "wc -l", "é", "sh")) == ("sh", "wc -l", "é")
 
 
 @pytest.mark.parametrize(
@@ -71,32 +43,32 @@ def test_strings_of_a_class() -> None:
     ],
 )
 def test_programs(strings: tuple[str, ...], expected: list[str]) -> None:
-    jar = _archive(**{"A.class": _class(*strings), "B.class": _class("fold", uses="java/lang/Object")})
-    assert _kept(jar) == sorted(f"/usr/bin/{name}" for name in expected)
+    content = jar(**{"A.class": class_file(*strings), "B.class": class_file("fold", uses="java/lang/Object")})
+    assert _kept(content) == sorted(f"/usr/bin/{name}" for name in expected)
 
 
 def test_runtime_exec_and_what_is_only_the_runtime() -> None:
-    assert _kept(_class("git", uses="java/lang/Runtime", method="exec"), "/opt/app/A.class") == ["/usr/bin/git"]
-    assert _kept(_class("git", uses="java/lang/Runtime", method="gc"), "/opt/app/A.class") == []
+    assert _kept(class_file("git", uses="java/lang/Runtime", method="exec"), "/opt/app/A.class") == ["/usr/bin/git"]
+    assert _kept(class_file("git", uses="java/lang/Runtime", method="gc"), "/opt/app/A.class") == []
 
 
 def test_paths() -> None:
-    jar = _archive(**{"A.class": _class("/etc/mime.types", "/usr/share/words", uses="X"), "b.txt": b"/usr/bin/git"})
-    assert _kept(jar) == ["/etc/mime.types", "/usr/share/words/english"]
+    content = jar(**{"A.class": class_file("/etc/mime.types", "/usr/share/words", uses="X"), "b.txt": b"/usr/bin/git"})
+    assert _kept(content) == ["/etc/mime.types", "/usr/share/words/english"]
 
 
 def test_archives_within_an_archive_as_spring_boot_packs_them() -> None:
-    inner = _archive(**{"B.class": _class("wc")})
-    assert _kept(_archive(**{"BOOT-INF/classes/A.class": _class("sort"), "BOOT-INF/lib/b.jar": inner})) == [
+    inner = jar(**{"B.class": class_file("wc")})
+    assert _kept(jar(**{"BOOT-INF/classes/A.class": class_file("sort"), "BOOT-INF/lib/b.jar": inner})) == [
         "/usr/bin/sort",
         "/usr/bin/wc",
     ]
-    assert _kept(_archive(**{"docs/b.jar": inner})) == []
+    assert _kept(jar(**{"docs/b.jar": inner})) == []
 
 
 def test_a_package_s_archive_is_not_the_application() -> None:
     world = trees.world(
-        {**IMAGE, "/usr/share/java/x.jar": _archive(**{"A.class": _class("git")})},
+        {**IMAGE, "/usr/share/java/x.jar": jar(**{"A.class": class_file("git")})},
         owned={"base": [*OWNED["base"], "/usr/share/java/x.jar"]},
     )
     assert "/usr/bin/git" not in trees.closed(world, java.RULES, "/usr/share/java/x.jar")
@@ -104,15 +76,15 @@ def test_a_package_s_archive_is_not_the_application() -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_garbage_gives_nothing_or_strings(noise: bytes, at: int) -> None:
-    whole = _class("sh", "wc -l")
+    whole = class_file("sh", "wc -l")
     for data in (noise, source.MAGIC + noise, whole[: at % len(whole)], b"PK" + noise):
         assert all(isinstance(text, str) for c in source.classes(data) for text in source.strings(c))
-    archive = _archive(**{"A.class": whole, "BOOT-INF/lib/b.jar": _archive(**{"B.class": whole})})
+    archive = jar(**{"A.class": whole, "BOOT-INF/lib/b.jar": jar(**{"B.class": whole})})
     spot = at % len(archive)
     list(source.classes(archive[:spot] + noise + archive[spot + len(noise) :]))
 
 
 def test_an_archive_that_unpacks_to_more_than_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "MAX_READ", 300)
-    jar = _archive(**{f"{n}.class": _class("x" * 60, str(n)) for n in range(9)})
-    assert 0 < len(list(source.classes(jar))) < 4
+    content = jar(**{f"{n}.class": class_file("x" * 60, str(n)) for n in range(9)})
+    assert 0 < len(list(source.classes(content))) < 4
