@@ -25,6 +25,10 @@ class Probes:
     crawl: int | None = option(
         "--crawl", type=click.IntRange(min=1), metavar="N", text="Follow links from `/`, to at most N pages."
     )
+    openapi: str | None = option(
+        "--openapi", metavar="DOCUMENT", text="OpenAPI document, a file or a path of the service: ask its operations."
+    )
+    har: tuple[str, ...] = option("--har", metavar="FILE", text="Recorded session of a browser to replay.")
     run: tuple[str, ...] = option("--run", metavar="HOSTCMD", text="Client or test suite to run on this machine.")
     exec: tuple[str, ...] = option("--exec", metavar="CMD", text="Command to run inside the container.")
     args: tuple[str, ...] = option(

@@ -51,6 +51,8 @@ def settings_of(probes: Probes, policy: Policy) -> Settings:
     values = {
         "http": probes.http,
         "crawl": probes.crawl,
+        "openapi": probes.openapi,
+        "har": probes.har,
         "run": probes.run,
         "exec": probes.exec,
         "args": probes.args,

@@ -11,6 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from debloat.core.apis import (
+    GRPC,
+    HAR,
+    OPENAPI,
+    WEBSOCKETS,
+    ApiDescription,
+    OpenApiSettings,
+    WebSocketProbe,
+    WebSocketSettings,
+    description_of,
+    socket_of,
+)
 from debloat.core.errors import UsageError
 from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, request_of
 from debloat.core.limits import Budget, Restrictions
@@ -91,10 +103,11 @@ class Readiness:
 class Scenario:
     """One start of the container and what is asked of it.
 
-    `http` are requests by themselves, `requests` share cookies. `masks` are regular expressions: what they match of an
-    answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose container exposes
-    nothing is run to its end, unless `until` says when it is ready: then it is a service. `until` None takes whatever
-    the image tells.
+    `http` are requests by themselves, `requests` share cookies; further ones are described by `openapi` and recorded
+    in the files `har`. `grpc` are addresses, port 0 for every exposed one. `masks` are regular expressions: what they
+    match of an answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose
+    container exposes nothing is run to its end, unless `until` says when it is ready: then it is a service. `until`
+    None takes whatever the image tells.
     """
 
     name: str = "default"
@@ -107,11 +120,16 @@ class Scenario:
     requests: tuple[HttpProbe, ...] = ()
     crawl: Crawl | None = None
     masks: tuple[str, ...] = ()
+    openapi: ApiDescription | None = None
+    har: tuple[str, ...] = ()
+    websockets: tuple[WebSocketProbe, ...] = ()
+    grpc: tuple[HttpProbe, ...] = ()
 
     @property
     def probes(self) -> bool:
         """Whether it has probes of its own."""
-        return bool(self.http or self.requests or self.crawl or self.exec or self.run)
+        web = self.http or self.requests or self.crawl or self.openapi or self.har or self.websockets or self.grpc
+        return bool(web or self.exec or self.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +229,10 @@ class ScenarioSettings:
     http: tuple[HttpProbe, ...] = key(HTTP, "HTTP requests to make.")
     request: tuple[RequestSettings, ...] = key(REQUESTS, "HTTP requests with all that they send, one after the other.")
     crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.")
+    openapi: OpenApiSettings | None = key(OPENAPI, "OpenAPI document whose operations to ask.")
+    har: tuple[str, ...] = key(HAR, "Recorded sessions (HAR) to replay.")
+    websocket: tuple[WebSocketSettings, ...] = key(WEBSOCKETS, "Conversations over WebSocket.")
+    grpc: tuple[HttpProbe, ...] | None = key(GRPC, "Ask gRPC services for their health and by reflection.")
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
     run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
     run_options: RunSettings = key(
@@ -241,6 +263,14 @@ class Settings:
         REQUESTS, "HTTP requests with all that they send, one after the other, as a browser makes them."
     )
     crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.", example="50")
+    openapi: OpenApiSettings | None = key(
+        OPENAPI, "OpenAPI document (2 or 3) whose operations to ask: a file, or a path of the service as in `http`."
+    )
+    har: tuple[str, ...] = key(HAR, "Recorded sessions of a browser (HAR files) to replay.", example='["session.har"]')
+    websocket: tuple[WebSocketSettings, ...] = key(WEBSOCKETS, "Conversations over WebSocket.")
+    grpc: tuple[HttpProbe, ...] | None = key(
+        GRPC, "Ask gRPC services for their health and by reflection: true, or addresses as :PORT.", example='[":50051"]'
+    )
     masks: tuple[str, ...] = key(
         list_of(EXPRESSION), "What changes from run to run in answers, and is not compared.", example='["token=[a-z]+"]'
     )
@@ -290,8 +320,8 @@ def recipe(settings: Settings) -> Recipe:
     """The recipe that settings come to: with no probe and no scenario, the image's own defaults are asked."""
     options = _options(RunOptions(), settings.run_options)
     scenarios = []
-    asked = (settings.http, settings.request, settings.crawl, settings.exec, settings.run)
-    if any(asked) or not (settings.args or settings.scenario):
+    web = (settings.http, settings.request, settings.crawl, settings.openapi, settings.har, settings.websocket)
+    if any((*web, settings.grpc, settings.exec, settings.run)) or not (settings.args or settings.scenario):
         scenarios.append(_asking(Scenario("default", None, options=options), settings, "request"))
     scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
     for number, table in enumerate(settings.scenario, 1):
@@ -335,6 +365,10 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
         run=table.run,
         requests=requests,
         crawl=Crawl(table.crawl, tuple(start) or ("/",)) if table.crawl else None,
+        openapi=description_of(table.openapi),
+        har=table.har,
+        websockets=tuple(map(socket_of, table.websocket)),
+        grpc=table.grpc or (),
     )
 
 

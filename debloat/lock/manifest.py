@@ -125,6 +125,7 @@ def recipe_digest(recipe: Recipe) -> str:
 ADDED_LATER = frozenset(
     {
         *("no_new_privs", "packages", "until", "requests", "crawl", "masks"),
+        *("openapi", "har", "websockets", "grpc", "save", "found"),
         *("label", "headers", "cookies", "body", "body_file", "form", "files", "version", "expect"),
     }
 )

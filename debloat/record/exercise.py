@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from debloat.record.concrete import (
     ListensElsewhere,
     NothingToProbe,
     concrete_probes,
+    described_probes,
     healthcheck_command,
     is_service,
     ports_of,
@@ -34,7 +34,7 @@ from debloat.record.concrete import (
     run_to_end_probe,
 )
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
-from debloat.record.http.sequence import RequestSequence
+from debloat.record.http.sequence import FURTHER_KINDS, KINDS, RequestSequence
 from debloat.record.readiness import conditions_of, wait_for
 from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
 
@@ -101,9 +101,10 @@ def exercise(
     at all: it never gets ready, or stays up with nothing to probe.
     """
     config = image.config
-    ports = published_ports(scenario, config, probes)
+    described = described_probes(scenario) if probes is None else ()
+    ports = published_ports(scenario, config, (*(probes or ()), *described))
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
-        run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports})
+        run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports}, described)
         with contextlib.closing(run):
             results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
         recorded = session.recorded()
@@ -114,12 +115,19 @@ class _Run:
     """One exercise under way."""
 
     def __init__(
-        self, session: Session, config: ImageConfig, scenario: Scenario, limits: Limits, ports: Mapping[str, int]
+        self,
+        session: Session,
+        config: ImageConfig,
+        scenario: Scenario,
+        limits: Limits,
+        ports: Mapping[str, int],
+        described: Sequence[ConcreteProbe] = (),
     ) -> None:
         self._session = session
         self._config = config
         self._scenario = scenario
         self._limits = limits
+        self._described = described
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
         self._names: tuple[Masked, ...] = (
@@ -127,7 +135,9 @@ class _Run:
             *map(re.compile, scenario.masks),
         )
         self._commands = Commands(session, self._ports, self._names, limits.timeout, self._deadline)
-        self._sequence = RequestSequence(self._on_port, self._open_first, session.mark, limits.timeout)
+        self._sequence = RequestSequence(
+            session, self._on_port, self._open_first, self._names, limits.timeout, self._deadline
+        )
         self._answered = 0.0
         self.probes: list[ConcreteProbe] = []
         self.ready = 0.0
@@ -304,14 +314,14 @@ class _Run:
 
     def _scenario_probes(self) -> list[ConcreteProbe]:
         ports = () if self._scenario.probes else self._open_first(self._ports)
-        return concrete_probes(self._scenario, self._config, ports)
+        return concrete_probes(self._scenario, self._config, ports, self._described)
 
     def _resolve(self, probe: ConcreteProbe) -> list[tuple[ConcreteProbe, ProbeResult]]:
         """Make a probe for the first time, and with it find out port and scheme, and whether the port speaks HTTP."""
         if probe.kind == "default":
             answers = self._on_port(ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True)
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
-        if probe.kind in ("request", "crawl"):
+        if probe.kind in KINDS:
             return self._sequence.resolve(probe, self._ports)
         if probe.kind != "http":
             return [(probe, r) for r in self._answers(probe)]
@@ -349,7 +359,9 @@ class _Run:
                 first += [self._http(concrete, encoding) for encoding in ENCODINGS[1:]]
             # A TLS port answers plain HTTP with 400, if at all.
             if first[0].status and first[0].status != 400:
-                return [(concrete, r) for r in first]
+                answers = [(concrete, r) for r in first]
+                self._note_answer(answers if kind == "request" else [])
+                return answers
             if not best or first[0].status:
                 best = [(concrete, r) for r in first]
             if response.foreign or (not probe.http.scheme and scheme == "http" and not self._may_speak_tls(probe.port)):
@@ -374,9 +386,11 @@ class _Run:
         if probe.kind == "http":
             return [self._http(probe, encoding) for encoding in ENCODINGS]
         if probe.kind == "connect":
-            return [self._connect(probe)]
+            return [self._commands.connect(probe, self._patience(probe.port))]
         if probe.kind == "request":
             return [self._request(probe, "").result]
+        if probe.kind in FURTHER_KINDS:
+            return [self._sequence.answer(probe)]
         if probe.kind == "run":
             return [self._commands.on_host(probe)]
         return [self._commands.in_container(probe, is_first=not self.probes)]
@@ -403,7 +417,8 @@ class _Run:
         while True:
             response = self._asked(probe, name, encoding, timeout)
             result = response.result
-            retry = not result.status or (result.status in NOT_READY_STATUSES and not result.ok)
+            not_ready = result.status in NOT_READY_STATUSES and not result.ok
+            retry = not result.status or (not_ready and not (probe.http.found and self._answered))
             deadline = self._deadline if result.status else patience
             if not retry or time.monotonic() > deadline or not self._session.state().running:
                 return response
@@ -423,15 +438,3 @@ class _Run:
 
     def _listening(self, port: int) -> bool:
         return listening(self._session, port)
-
-    def _connect(self, probe: ConcreteProbe) -> ProbeResult:
-        deadline = min(self._patience(probe.port), time.monotonic() + self._limits.timeout)
-        while not self._listening(probe.port):
-            if time.monotonic() > deadline:
-                return ProbeResult(probe.name, False, detail=f"nothing listens on port {probe.port}")
-            time.sleep(_MAX_PAUSE / 10)
-        try:
-            with socket.create_connection(("127.0.0.1", self._published(probe.port)), timeout=self._limits.timeout):
-                return ProbeResult(probe.name, True)
-        except OSError as error:
-            return ProbeResult(probe.name, False, detail=str(error))
