@@ -64,8 +64,8 @@ class PlannedContainer:
 class PlannedProbe:
     """A probe that would be made in each container of its scenario.
 
-    `kind` is `ready`, `http`, `crawl` (pages that links lead to), `har`, `openapi` (what it leads to), `websocket`, `grpc`,
-    `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (HTTP or HTTPS if the port speaks it,
+    `kind` is `ready`, `http`, `crawl` (pages that links lead to), `har`, `openapi` (what it leads to), `websocket`,
+    `grpc`, `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (HTTP or HTTPS if the port speaks it,
     else a connect). `name` is the probe's name in reports, for `port` the port.
     """
 

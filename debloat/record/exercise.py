@@ -359,9 +359,9 @@ class _Run:
                 first += [self._http(concrete, encoding) for encoding in ENCODINGS[1:]]
             # A TLS port answers plain HTTP with 400, if at all.
             if first[0].status and first[0].status != 400:
-                answers = [(concrete, r) for r in first]
-                self._note_answer(answers if kind == "request" else [])
-                return answers
+                if kind == "request" and first[0].status not in NOT_READY_STATUSES:
+                    self._answered = self._answered or time.monotonic()
+                return [(concrete, r) for r in first]
             if not best or first[0].status:
                 best = [(concrete, r) for r in first]
             if response.foreign or (not probe.http.scheme and scheme == "http" and not self._may_speak_tls(probe.port)):
@@ -414,12 +414,14 @@ class _Run:
         )
         name = probe.name + (" (compressed)" if encoding else "")
         pause, patience, listened = _MIN_PAUSE, self._patience(probe.port), False
+        # What the user did not ask for may be unavailable for good.
+        until = min(self._deadline, time.monotonic() + SILENT_PORT_TIMEOUT) if probe.http.found else self._deadline
         while True:
             response = self._asked(probe, name, encoding, timeout)
             result = response.result
             not_ready = result.status in NOT_READY_STATUSES and not result.ok
             retry = not result.status or (not_ready and not (probe.http.found and self._answered))
-            deadline = self._deadline if result.status else patience
+            deadline = until if result.status else patience
             if not retry or time.monotonic() > deadline or not self._session.state().running:
                 return response
             listens = not result.status and self._listening(probe.port)
