@@ -48,12 +48,13 @@ class Exercised:
         text: str = "",
         probes: tuple[ConcreteProbe, ...] | None = None,
         scenario: Scenario | None = None,
+        timeout: float = 10,
     ) -> None:
         scenario = scenario or recipe(config.settings(tomllib.loads(text))).scenarios[0]
         self.container = Container(ports)
         described = described_probes(scenario) if probes is None else ()
         numbers = {f"{p}/tcp": p for p in ports}
-        run = _Run(cast(Session, self.container), ImageConfig({}), scenario, Limits(10, 10), numbers, described)
+        run = _Run(cast(Session, self.container), ImageConfig({}), scenario, Limits(10, timeout), numbers, described)
         try:
             self.results = [result for result in run.service(probes) if result.name != "stop"]
         finally:

@@ -21,10 +21,14 @@ MAX_ENTRIES = 20_000
 """Entries of a file that are looked at."""
 MAX_BODY = 8 << 20
 """Characters of a request's body; one that is larger is left out."""
+MAX_VALUES = 3_000_000
+"""Values and brackets of a file: a session of 50 MB has a tenth of that."""
 _MAX_EVENTS = 20_000
 """Values that one request may consist of; one that has more is left out."""
 _MAX_PREFIX = 2000
 """Characters of the names of all that a value stands in: each level adds some, and all are copied for each value."""
+_PIECE = 4096
+"""Bytes that are read before their values are looked at: as deep may they be nested at the most."""
 
 _ENTRY = "log.entries.item"
 _HINT = "save it again in the browser's network tab, as HAR"
@@ -87,12 +91,13 @@ def _entries(file: IO[bytes], name: str) -> Iterator[_Entry]:
 
 def _read(ijson: Any, file: IO[bytes], name: str) -> Iterator[_Entry]:
     """Each entry's start and request. Whatever else is in the file is passed over."""
-    entry, builder, values, count = _Entry(), None, 0, 0
+    entry, builder, values, count, left = _Entry(), None, 0, 0, MAX_VALUES
     version: Any = None
     within = f"{_ENTRY}.request"
-    for prefix, event, value in ijson.parse(file, use_float=True):
-        if len(prefix) > _MAX_PREFIX:
-            raise ValueError("it is nested too deeply")
+    for prefix, event, value in ijson.parse(file, use_float=True, buf_size=_PIECE):
+        left -= 1
+        if len(prefix) > _MAX_PREFIX or not left:
+            raise ValueError("it is nested too deeply" if left else f"it has more than {MAX_VALUES} values")
         if prefix == within or prefix.startswith(f"{within}."):
             builder = builder or ijson.ObjectBuilder()
             values += 1

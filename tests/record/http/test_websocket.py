@@ -52,7 +52,8 @@ def test_a_greeting_and_nothing_to_say(server: int) -> None:
     ],
 )
 def test_what_is_expected_and_does_not_come(server: int, url: str, keys: str, problem: str) -> None:
-    assert Exercised({80: server}, conversation(url, keys)).problems == {f"websocket ws://:80{url}": problem}
+    problems = Exercised({80: server}, conversation(url, keys), timeout=2).problems
+    assert problems == {f"websocket ws://:80{url}": problem}
 
 
 def test_cookies_and_values_of_requests_go_with_it() -> None:
