@@ -21,16 +21,17 @@ MAX_ENTRIES = 20_000
 """Entries of a file that are looked at."""
 MAX_BODY = 8 << 20
 """Characters of a request's body; one that is larger is left out."""
+MAX_DEPTH = 100
+"""Tables and lists that a value may stand in."""
 MAX_VALUES = 3_000_000
 """Values and brackets of a file: a session of 50 MB has a tenth of that."""
 _MAX_EVENTS = 20_000
 """Values that one request may consist of; one that has more is left out."""
-_MAX_PREFIX = 2000
-"""Characters of the names of all that a value stands in: each level adds some, and all are copied for each value."""
-_PIECE = 4096
-"""Bytes that are read before their values are looked at: as deep may they be nested at the most."""
+_PIECE = 1 << 20
+"""Bytes that are read at a time: a text that is longer is looked at anew with each further piece."""
 
-_ENTRY = "log.entries.item"
+_ENTRY = ["log", "entries", "item"]
+_ENDS = ("end_map", "end_array")
 _HINT = "save it again in the browser's network tab, as HAR"
 _NOT_SENT = frozenset(
     {
@@ -93,29 +94,35 @@ def _read(ijson: Any, file: IO[bytes], name: str) -> Iterator[_Entry]:
     """Each entry's start and request. Whatever else is in the file is passed over."""
     entry, builder, values, count, left = _Entry(), None, 0, 0, MAX_VALUES
     version: Any = None
-    within = f"{_ENTRY}.request"
-    for prefix, event, value in ijson.parse(file, use_float=True, buf_size=_PIECE):
+    place: list[str] = []  # the names of all that a value stands in, and its own
+    for event, value in ijson.basic_parse(file, use_float=True, buf_size=_PIECE):
         left -= 1
-        if len(prefix) > _MAX_PREFIX or not left:
+        if len(place) > MAX_DEPTH or not left:
             raise ValueError("it is nested too deeply" if left else f"it has more than {MAX_VALUES} values")
-        if prefix == within or prefix.startswith(f"{within}."):
+        if event in _ENDS:
+            place.pop()
+        if len(place) > len(_ENTRY) + (event == "map_key") and place[3] == "request" and place[:3] == _ENTRY:
             builder = builder or ijson.ObjectBuilder()
             values += 1
             if values <= _MAX_EVENTS and not (isinstance(value, str) and len(value) > MAX_BODY):
                 builder.event(event, value)
             else:
                 values = _MAX_EVENTS + 1
-        elif prefix == f"{_ENTRY}.startedDateTime" and isinstance(value, str):
+        elif event == "string" and place[3:] == ["startedDateTime"] and place[:3] == _ENTRY:
             entry.started = value[:40]
-        elif prefix == "log.version":
+        elif place == ["log", "version"] and event != "map_key":
             version = value
-        elif prefix == _ENTRY and event == "end_map":
+        elif event == "end_map" and place == _ENTRY:
             if builder is not None and values <= _MAX_EVENTS:
                 entry.request = builder.value
                 yield entry
             entry, builder, values, count = _Entry(), None, 0, count + 1
             if count == MAX_ENTRIES:
                 break
+        if event == "map_key":
+            place[-1] = value
+        elif event in ("start_map", "start_array"):
+            place.append("item" if event == "start_array" else "")
     if version is not None and not (isinstance(version, str) and re.fullmatch(r"1\.\d{1,3}|", version)):
         raise UsageError(f"{name} is HAR {str(version)[:20]!r}, which is not known", "save it as HAR 1.2")
 
