@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from debloat.core.errors import UsageError
-from debloat.core.http import EXPRESSION, HEADER_NAME, HEADER_TEXT, HttpProbe
+from debloat.core.http import EXPRESSION, HEADER_NAME, HEADER_TEXT, HttpProbe, must_be_a_file
 from debloat.core.table import TEXT, either, key, list_of, map_of, table_of, tables_of, text, value_of
 
 MAX_DESCRIPTION = 16 << 20
@@ -71,25 +71,6 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _readable(path: str, most: int) -> str:
-    try:
-        size = Path(path).stat().st_size if _is_file(path) else -1
-    except OSError:
-        size = -1
-    if size < 0:
-        raise UsageError(f"cannot read {path!r}", "name a file, from the directory that debloat is started in")
-    if size > most:
-        raise UsageError(f"{path!r} has more than {most >> 20} MB", "leave out what it need not have")
-    return path
-
-
-def _document(place: str) -> str:
-    if not _is_file(place) and _SERVICE.fullmatch(place):
-        HttpProbe.parse(place)
-        return place
-    return _readable(place, MAX_DESCRIPTION)
-
-
 def _socket(line: str) -> WebSocketProbe:
     match = _SOCKET.fullmatch(line.strip())
     if not match or not line.strip():
@@ -104,12 +85,15 @@ def _address(line: str) -> HttpProbe:
     return probe
 
 
+_DOCUMENT = text("a file or a path of the service", '"openapi.yaml"')
+
+
 @dataclass(frozen=True, slots=True)
 class OpenApiSettings:
     """An OpenAPI document (2 or 3), each operation of which is asked."""
 
     document: str | None = key(
-        text("a file or a path of the service", '"openapi.yaml"', _document),
+        _DOCUMENT,
         "A file, or a path of the service as in `http`.",
         example='"/openapi.json"',
         required=True,
@@ -142,12 +126,12 @@ class WebSocketSettings:
 
 
 OPENAPI = either(
-    text("a file or a path of the service", '"openapi.yaml"', lambda place: OpenApiSettings(_document(place))),
+    text("a file or a path of the service", '"openapi.yaml"', OpenApiSettings),
     table_of(OpenApiSettings, '{ document = "openapi.yaml" }'),
     "a file, a path of the service or a table",
     '"openapi.yaml"',
 )
-HAR = list_of(text("a HAR file", '"session.har"', lambda path: _readable(path, MAX_HAR)))
+HAR = list_of(text("a HAR file", '"session.har"'))
 WEBSOCKETS = tables_of(WebSocketSettings, '[{ url = "/chat", send = ["hello"], expect = ["^hello"] }]')
 
 
@@ -163,11 +147,16 @@ GRPC = either(
 )
 
 
-def description_of(settings: OpenApiSettings | None) -> ApiDescription | None:
-    """The document that a table names."""
+def description_of(settings: OpenApiSettings | None, where: str) -> ApiDescription | None:
+    """The document that a table names; UsageError for neither a file nor a path of the service. `where` names it."""
     if settings is None or settings.document is None:
         return None
-    return ApiDescription(settings.document, tuple(settings.headers.items()))
+    api = ApiDescription(settings.document, tuple(settings.headers.items()))
+    if not api.is_file and _SERVICE.fullmatch(api.document):
+        HttpProbe.parse(api.document)
+    else:
+        must_be_a_file(api.document, where, MAX_DESCRIPTION)
+    return api
 
 
 def socket_of(table: WebSocketSettings) -> WebSocketProbe:

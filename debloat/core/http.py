@@ -246,7 +246,8 @@ def request_of(table: RequestSettings, where: str) -> HttpProbe:
         if "content-type" not in map(str.lower, headers):
             headers["Content-Type"] = "application/json"
     for path in (table.body_file, *table.files.values()):
-        _must_be_a_file(path, where)
+        if path is not None:
+            must_be_a_file(path, where, MAX_BODY_FILE)
     expect = Expectation(
         table.expect.status or (),
         tuple(table.expect.header.items()),
@@ -270,14 +271,13 @@ def request_of(table: RequestSettings, where: str) -> HttpProbe:
     )
 
 
-def _must_be_a_file(path: str | None, where: str) -> None:
-    if path is None:
-        return
+def must_be_a_file(path: str, where: str, most: int) -> None:
+    """UsageError unless a path is a file of at most `most` bytes; `where` names what it is for."""
     try:
         size = Path(path).stat().st_size if Path(path).is_file() else -1
     except (OSError, ValueError):
         size = -1
     if size < 0:
         raise UsageError(f"{where}: cannot read {path}", "name a file, from the directory that debloat is started in")
-    if size > MAX_BODY_FILE:
-        raise UsageError(f"{where}: {path} has more than {MAX_BODY_FILE >> 20} MB", "send a smaller file")
+    if size > most:
+        raise UsageError(f"{where}: {path} has more than {most >> 20} MB", "name a smaller file")

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from debloat.core.apis import (
     GRPC,
     HAR,
+    MAX_HAR,
     OPENAPI,
     WEBSOCKETS,
     ApiDescription,
@@ -24,7 +25,7 @@ from debloat.core.apis import (
     socket_of,
 )
 from debloat.core.errors import UsageError
-from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, request_of
+from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, must_be_a_file, request_of
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.model import Level, Policy
 from debloat.core.table import (
@@ -357,6 +358,9 @@ def _readiness(ready: ReadySettings) -> Readiness | None:
 def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) -> Scenario:
     """A scenario with what a table asks of it; `where` names the table's requests."""
     requests = tuple(request_of(request, f"{where} {number}") for number, request in enumerate(table.request, 1))
+    above = where.rpartition("request")[0]
+    for path in table.har:
+        must_be_a_file(path, f"{above}har", MAX_HAR)
     start = dict.fromkeys(probe.path for probe in table.http if probe.method == "GET")
     return dataclasses.replace(
         scenario,
@@ -365,7 +369,7 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
         run=table.run,
         requests=requests,
         crawl=Crawl(table.crawl, tuple(start) or ("/",)) if table.crawl else None,
-        openapi=description_of(table.openapi),
+        openapi=description_of(table.openapi, f"{above}openapi"),
         har=table.har,
         websockets=tuple(map(socket_of, table.websocket)),
         grpc=table.grpc or (),

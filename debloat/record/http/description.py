@@ -20,7 +20,7 @@ MAX_REFERENCES = 20
 _MAX_MERGED = 10_000
 """Keys of a table: those of YAML may be merged of others, and those of others, without an end in sight."""
 
-_HINT = "OpenAPI 2.0, 3.0, 3.1 and 3.2 are known, as JSON or YAML"
+_OPENAPI_HINT = "OpenAPI 2.0, 3.0, 3.1 and 3.2 are known, as JSON or YAML"
 _KNOWN = re.compile(r"2\.0|3\.[0-2](?:\.\d{1,3})?(?:-[\w.]{1,20})?")
 
 
@@ -95,14 +95,14 @@ def of_answer(data: bytes, name: str) -> Description:
 def _description(data: bytes, name: str, directory: Path | None = None) -> Description:
     document = _parsed(data, name)
     if not isinstance(document, Mapping):
-        raise UsageError(f"{name} is not an OpenAPI document: it is no table", _HINT)
+        raise UsageError(f"{name} is not an OpenAPI document: it is no table", _OPENAPI_HINT)
     version = document.get("openapi", document.get("swagger"))
     if version is None:
-        raise UsageError(f"{name} is not an OpenAPI document: it names no version", _HINT)
+        raise UsageError(f"{name} is not an OpenAPI document: it names no version", _OPENAPI_HINT)
     if not _KNOWN.fullmatch(str(version)):
-        raise UsageError(f"{name} is OpenAPI {str(version)[:20]!r}, which is not known", _HINT)
+        raise UsageError(f"{name} is OpenAPI {str(version)[:20]!r}, which is not known", _OPENAPI_HINT)
     if not isinstance(document.get("paths"), Mapping):
-        raise UsageError(f"{name} is not an OpenAPI document: it has no paths", _HINT)
+        raise UsageError(f"{name} is not an OpenAPI document: it has no paths", _OPENAPI_HINT)
     return Description(document, name, directory)
 
 
@@ -128,7 +128,7 @@ def _parsed(data: bytes, name: str) -> Any:
         cause = "it is nested too deeply"
     except (ValueError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())[:160]
-    raise UsageError(f"{name} is not an OpenAPI document: {cause}", _HINT)
+    raise UsageError(f"{name} is not an OpenAPI document: {cause}", _OPENAPI_HINT)
 
 
 def _yaml(text: str, name: str) -> Any:

@@ -32,7 +32,7 @@ _PIECE = 1 << 20
 
 _ENTRY = ["log", "entries", "item"]
 _ENDS = ("end_map", "end_array")
-_HINT = "save it again in the browser's network tab, as HAR"
+_HAR_HINT = "save it again in the browser's network tab, as HAR"
 _NOT_SENT = frozenset(
     {
         # Of the connection, not of the request (RFC 9110, 7.6.1), or counted anew.
@@ -74,7 +74,7 @@ def requests_of(file: IO[bytes], name: str) -> tuple[HttpProbe, ...]:
         if here == origin and (probe := _probe(entry.request, path)):
             found.append(probe)
     if not found:
-        raise UsageError(f"{name} has no request that can be replayed", _HINT)
+        raise UsageError(f"{name} has no request that can be replayed", _HAR_HINT)
     return tuple(found[:MAX_REQUESTS])
 
 
@@ -87,7 +87,7 @@ def _entries(file: IO[bytes], name: str) -> Iterator[_Entry]:
         yield from _read(ijson, file, name)
     except (ijson.JSONError, UnicodeDecodeError, ValueError) as error:
         cause = " ".join(str(error).split())[:120]
-        raise UsageError(f"{name} is not a HAR file: {cause or type(error).__name__}", _HINT) from None
+        raise UsageError(f"{name} is not a HAR file: {cause or type(error).__name__}", _HAR_HINT) from None
 
 
 def _read(ijson: Any, file: IO[bytes], name: str) -> Iterator[_Entry]:
