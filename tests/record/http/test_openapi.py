@@ -190,7 +190,7 @@ def test_query_parameters(parameter: dict[str, Any], query: str) -> None:
 
 
 def test_order_and_number() -> None:
-    many = [{"delete": {}, "post": {}, "get": {}} for _ in range(90)]
+    many: list[dict[str, Any]] = [{"delete": {}, "post": {}, "get": {}} for _ in range(90)]
     found = of(paths(*many))
     assert len(found) == openapi.MAX_REQUESTS
     assert [probe.method for probe in found] == sorted((p.method for p in found), key=["GET", "POST", "DELETE"].index)
