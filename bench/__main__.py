@@ -9,11 +9,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import applying, compare, cost, docs, foreign, generality, growth, hostile, imports, overhead, store
+from bench import (
+    applying,
+    compare,
+    cost,
+    docs,
+    foreign,
+    generality,
+    growth,
+    hostile,
+    imports,
+    overhead,
+    protocols,
+    store,
+)
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "foreign")
+SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "foreign", "protocols")
 
 
 def say(text: str) -> None:
@@ -60,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("only", nargs="*", help="readers whose name holds one of these")
     one = add("foreign", _foreign, "suites that others wrote, on minimal images; an hour or two, so not among all")
     one.add_argument("suite", nargs="*", help=f"suites: {', '.join(s.name for s in foreign.SUITES)} (default: all)")
+    one = add("protocols", _protocols, "what talking to databases and brokers brings at exact; not among all")
+    one.add_argument("fixture", nargs="*", help=f"fixtures (default: {', '.join(protocols.FIXTURES)})")
+    one.add_argument("--no", choices=("protocol",), help="only without conversations, as it was before there were any")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -139,6 +155,11 @@ def _hostile(given: argparse.Namespace) -> int:
 
 def _foreign(given: argparse.Namespace) -> int:
     return _shown(foreign.run(given.suite, say), foreign.summary, [], given.save)
+
+
+def _protocols(given: argparse.Namespace) -> int:
+    result = protocols.run(given.fixture or protocols.FIXTURES, say, talks=(False,) if given.no else (False, True))
+    return _shown(result, protocols.summary, [], given.save)
 
 
 def _shown(

@@ -25,7 +25,7 @@ from debloat.image.archive import archive
 from debloat.image.rootfs import Rootfs
 from debloat.record.concrete import Limits
 from debloat.record.record import Recording, record
-from debloat.record.session import Recorder
+from debloat.record.session import ByHand, Recorder
 from debloat.result import Report, report
 from debloat.rules import prepare
 from debloat.rules.system.package import unknown_packages
@@ -74,6 +74,7 @@ def slim(
     platform: Wanted | None = None,
     goes_to: str = "",
     measure_surface: bool = False,
+    by_hand: ByHand | None = None,
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `result_name`).
 
@@ -81,7 +82,7 @@ def slim(
     is recorded. `reference` may say where else the image lies (`debloat.store.location`), `platform` which of several
     is meant there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged. With `verify`
     false nothing is replayed. `measure_surface` reads all programs of the original, for the report's attack surface.
-    `progress` is told of stages and details.
+    `by_hand` lets somebody use the recorded container. `progress` is told of stages and details.
     """
     watch = Stopwatch(progress)
     with (
@@ -91,7 +92,7 @@ def slim(
     ):
         image = source.runnable()
         target = result_name(image, target, engine.info().traits.registry)
-        recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
+        recorder = Recorder(sensor.binary(engine.info().architecture), mechanism, by_hand)
         whole = pool.submit(source.whole_config)
         rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
         image = replace(image, config=whole.result())

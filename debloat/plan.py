@@ -65,8 +65,8 @@ class PlannedProbe:
     """A probe that would be made in each container of its scenario.
 
     `kind` is `ready`, `http`, `crawl` (pages that links lead to), `har`, `openapi` (what it leads to), `websocket`,
-    `grpc`, `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (HTTP or HTTPS if the port speaks it,
-    else a connect). `name` is the probe's name in reports, for `port` the port.
+    `grpc`, `protocol` (a conversation), `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (what it
+    is found to speak, else a connect). `name` is the probe's name in reports, for `port` the port.
     """
 
     scenario: str
@@ -241,7 +241,8 @@ def _probes(image: Image, recipe: Recipe) -> Iterator[PlannedProbe]:
             continue
         for probe in concrete_probes(scenario, image.config, numbers, described_probes(scenario)):
             kind = {"default": "port", "request": "http"}.get(probe.kind, probe.kind)
-            ports = (probe.port,) if kind == "port" else ports_of(probe, numbers) if kind in _ASKED_ON_PORTS else ()
+            own = (probe.port,) if probe.port else ()
+            ports = ports_of(probe, numbers) if kind in _ASKED_ON_PORTS else own
             yield PlannedProbe(scenario.name, kind, probe.name, tuple(ports))
         yield PlannedProbe(scenario.name, "stop", "stop")
 

@@ -41,6 +41,7 @@ LAYERS = (
         "attest",
         "cli",
         "__main__",
+        "pytestplugin",
     ),
 )
 """From the ground up: a unit (a folder or a module of the package) imports from itself and from those before it."""

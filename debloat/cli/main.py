@@ -79,6 +79,20 @@ def slim(given: options.Slim, engines: Engines) -> None:
     command.slim(given, engines)
 
 
+@verb(cli, options.Run)
+def run(given: options.Run, engines: Engines) -> None:
+    """Make the minimal image of IMAGE by tests of yours: COMMAND runs here, and its exit code is an answer.
+
+    \b
+    debloat run shop:1 -- pytest tests/e2e
+
+    COMMAND finds the container by DEBLOAT_URL, DEBLOAT_HOST, DEBLOAT_PORT and DEBLOAT_PORT_80.
+    """
+    from debloat.cli import run as command
+
+    command.run(given, engines)
+
+
 @verb(cli, options.Build)
 def build(given: options.Build, engines: Engines) -> None:
     """Build CONTEXT with docker build, then make its minimal image."""
@@ -109,6 +123,22 @@ def combine(given: options.Combine, engines: Engines) -> None:
     from debloat.cli import record as command
 
     command.combine(given, engines)
+
+
+@verb(cli, options.Import, "import")
+def import_(given: options.Import, engines: Engines) -> None:
+    """Make a trace for IMAGE of what others recorded: strace -f, Inspektor Gadget, Kubescape, the sensor in a pod."""
+    from debloat.cli import imported as command
+
+    command.import_(given, engines)
+
+
+@verb(cli, options.Pod)
+def pod(given: options.Pod, engines: Engines) -> None:
+    """Print a Kubernetes manifest that runs IMAGE recorded: a pod, and the sensor in a ConfigMap."""
+    from debloat.cli import pod as command
+
+    command.pod(given, engines)
 
 
 @verb(cli, options.Why)

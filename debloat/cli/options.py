@@ -22,6 +22,11 @@ class Probes:
     http: tuple[str, ...] = option(
         "--http", metavar="[METHOD ]PATH", text="HTTP request to make; `:PORT/PATH` picks a port."
     )
+    probe: tuple[str, ...] = option(
+        "--probe",
+        metavar="URL",
+        text="Server to talk to: `redis://:6379`, `smtp://`, ... (docs/probes.md).",
+    )
     crawl: int | None = option(
         "--crawl", type=click.IntRange(min=1), metavar="N", text="Follow links from `/`, to at most N pages."
     )
@@ -166,6 +171,14 @@ class Lock(Slim):
 
 
 @options
+class Run(Slim):
+    """The same as `Slim`, with a test suite of the user's, or a session by hand."""
+
+    command: tuple[str, ...] = argument(nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
+    pause: bool = option("--pause", text="Let somebody use the container until Ctrl-C, before it is stopped.")
+
+
+@options
 class Build:
     context: str = argument(default=".")
     dockerfile: str | None = option(
@@ -186,6 +199,7 @@ class Record:
     image: str = argument()
     probes: Probes = group(Probes)
     save_trace: str = option("--save-trace", metavar="FILE", required=True, text="Where the trace goes.")
+    pause: bool = option("--pause", text="Let somebody use the container until Ctrl-C, before it is stopped.")
     verbosity: Verbosity = group(Verbosity)
     where: Where = group(Where)
 
@@ -194,6 +208,27 @@ class Record:
 class Combine:
     traces: tuple[str, ...] = argument(nargs=-1, required=True, metavar="TRACE...")
     save_trace: str = option("-o", "--save-trace", metavar="FILE", required=True, text="Where the union goes.")
+
+
+@options
+class Import:
+    image: str = argument()
+    files: tuple[str, ...] = argument(nargs=-1, required=True, metavar="FILE...")
+    save_trace: str = option("-o", "--save-trace", metavar="FILE", required=True, text="Where the trace goes.")
+    any_image: bool = option("--any-image", text="Take what was recorded of other images too.")
+    verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
+
+
+@options
+class Pod:
+    image: str = argument()
+    name: str = option(
+        "--name", metavar="NAME", default="recorded", show_default=True, text="Name of the pod and its container."
+    )
+    args: str | None = option("--args", metavar='"ARGV"', text="Arguments in place of CMD.")
+    user: str | None = option("-u", "--user", metavar="U", text="Run as this user instead of the image's USER.")
+    where: Where = group(Where)
 
 
 @options

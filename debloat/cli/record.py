@@ -11,6 +11,7 @@ import click
 from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Combine, Record
+from debloat.cli.pause import pause
 from debloat.cli.settings import recipe_of
 from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
@@ -29,21 +30,23 @@ def record(options: Record, engines: Engines) -> None:
     must_be_writable(Path(options.save_trace))
     progress = TerminalProgress(options.verbosity.quiet, options.verbosity.verbose)
     engine = engines.connect()
+    by_hand = pause if options.pause else None
     with Workspace(engine) as workspace, progress.stage("record"):
-        recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism)
+        recorder = Recorder(sensor.binary(engine.info().architecture), options.probes.mechanism, by_hand)
         with opened(workspace, image_location(options.image, engines.wanted)) as source:
             recording = recording_of(workspace, source.runnable(), recipe, recorder, progress.say)
     for note in recording.notes:
         console(options.verbosity.quiet).print(f"note: {note}", markup=False)
-    _save(recording.trace, options.save_trace)
+    save(recording.trace, options.save_trace)
 
 
 def combine(options: Combine, engines: Engines) -> None:
     """Save the union of some traces."""
-    _save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
+    save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
 
 
-def _save(result: Trace, name: str) -> None:
+def save(result: Trace, name: str) -> None:
+    """Write a trace, and print the file's name."""
     with written_whole(Path(name)) as draft:
         draft.write_bytes(trace.dump(result))
     click.echo(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from debloat.cli.options import Policy, Probes
@@ -18,9 +19,11 @@ _TARGET = re.compile(
 """Grammar of `NAME:TAG` (github.com/distribution/reference, `reference.go`)."""
 
 
-def recipe_of(probes: Probes, policy: Policy | None = None, directory: Path | None = None) -> Recipe:
-    """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags on top."""
-    given = settings_of(probes, policy or Policy())
+def recipe_of(
+    probes: Probes, policy: Policy | None = None, directory: Path | None = None, tests: tuple[str, ...] = ()
+) -> Recipe:
+    """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags and tests on top."""
+    given = replace(settings_of(probes, policy or Policy()), tests=tests)
     return recipe(table.merged(configuration(probes.config, directory), given))
 
 
@@ -53,6 +56,7 @@ def settings_of(probes: Probes, policy: Policy) -> Settings:
         "crawl": probes.crawl,
         "openapi": probes.openapi,
         "har": probes.har,
+        "probe": probes.probe,
         "run": probes.run,
         "exec": probes.exec,
         "args": probes.args,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 from debloat import pipeline
 from debloat.cli import runs, scan
 from debloat.cli.engines import Engines
-from debloat.cli.options import Lock, Result, Slim
+from debloat.cli.options import Lock, Result, Run, Slim
 from debloat.cli.outputs import Destination, destination
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
@@ -25,21 +26,23 @@ from debloat.image.oci import Referrer
 from debloat.pipeline import Outcome, Sink
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
+from debloat.record.session import ByHand
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
 from debloat.store.location import Location
 from debloat.store.write import must_take, write
 
 
-def slim(options: Slim, engines: Engines, directory: Path | None = None) -> None:
+def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand: ByHand | None = None) -> None:
     """Make, prove and tag; print the resulting reference. MinimalFails when it answers differently.
 
     The configuration is looked for in `directory`, by default the working directory. With `dry_run`, print the plan.
+    `by_hand` lets somebody use the recorded container.
     """
     if options.result.dry_run:
         show(plan(options, engines, directory), options.result.json)
     else:
-        _make(options, engines, directory)
+        _make(options, engines, directory, by_hand)
 
 
 def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan:
@@ -60,7 +63,7 @@ def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan
 
 
 @parsed.open_cache()
-def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
+def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHand | None) -> None:
     recipe, goes, traces = _checked(options, directory)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
@@ -79,6 +82,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
         platform=engines.wanted,
         goes_to=goes.elsewhere,
         measure_surface=bool(result.json or result.html or result.scan),
+        by_hand=by_hand,
     )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
@@ -94,7 +98,8 @@ def _make(options: Slim, engines: Engines, directory: Path | None) -> None:
 
 def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination, list[Trace]]:
     """The recipe, where the result goes, and the traces; UsageError for what is wrong before anything is started."""
-    recipe = recipe_of(options.probes, options.policy, directory)
+    tests = (shlex.join(options.command),) if isinstance(options, Run) and options.command else ()
+    recipe = recipe_of(options.probes, options.policy, directory, tests)
     result = options.result
     goes = destination(options.image, target_of(result.tag), result.output)
     if goes.output is not None:
@@ -108,9 +113,19 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
 def read_trace(name: str) -> Trace:
     """The trace in a file."""
     try:
-        return trace.parse(Path(name).read_bytes(), name)
+        data = Path(name).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the trace {name}: {error.strerror}") from error
+    try:
+        return trace.parse(data, name)
+    except UsageError:
+        from debloat.record.imports.read import is_foreign
+
+        if tool := is_foreign(data):
+            raise UsageError(
+                f"cannot use the trace {name}: {tool} wrote it", f"debloat import IMAGE {name} -o FILE makes one of it"
+            ) from None
+        raise
 
 
 def _sinks(result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:

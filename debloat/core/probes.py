@@ -77,6 +77,8 @@ class ProbeResult:
             return f"gRPC status {self.status}"
         if self.name.startswith("connect "):
             return "connected" if self.ok else "not connected"
+        if self.name.startswith("probe "):
+            return "answered" if self.ok else "no answer"
         if self.name.startswith("ready: "):
             return "ready" if self.ok else "not ready"
         return f"exit code {self.status}" if self.status >= 0 else "no end"

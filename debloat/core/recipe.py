@@ -28,6 +28,7 @@ from debloat.core.errors import UsageError
 from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, must_be_a_file, request_of
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.model import Level, Policy
+from debloat.core.protocol import ProtocolProbe
 from debloat.core.table import (
     COUNT,
     FLAG,
@@ -108,7 +109,8 @@ class Scenario:
     in the files `har`. `grpc` are addresses, port 0 for every exposed one. `masks` are regular expressions: what they
     match of an answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose
     container exposes nothing is run to its end, unless `until` says when it is ready: then it is a service. `until`
-    None takes whatever the image tells.
+    None takes whatever the image tells. `talk` says whether servers of other protocols than HTTP are talked to where no
+    probe is given, and not only connected to.
     """
 
     name: str = "default"
@@ -125,12 +127,15 @@ class Scenario:
     har: tuple[str, ...] = ()
     websockets: tuple[WebSocketProbe, ...] = ()
     grpc: tuple[HttpProbe, ...] = ()
+    tests: tuple[str, ...] = ()
+    probe: tuple[ProtocolProbe, ...] = ()
+    talk: bool = True
 
     @property
     def probes(self) -> bool:
         """Whether it has probes of its own."""
         web = self.http or self.requests or self.crawl or self.openapi or self.har or self.websockets or self.grpc
-        return bool(web or self.exec or self.run)
+        return bool(web or self.probe or self.exec or self.run or self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,7 @@ def _splittable(line: str) -> str:
 
 
 LEVEL = one_of(map(str, Level), '"safe"', lambda word: Level[word.upper()])
+PROBES = list_of(text("a probe", '"redis://:6379"', ProtocolProbe.parse))
 COMMANDS = list_of(text("a command line", '"true"', _splittable))
 TEXTS = list_of(TEXT)
 GLOBS = list_of(GLOB)
@@ -172,6 +178,9 @@ PORT = value_of(
     lambda value: isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536,
     int,
 )
+
+
+TESTS = "Test suites to run on this machine: their exit codes are the answers, and not what they print."
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +243,10 @@ class ScenarioSettings:
     har: tuple[str, ...] = key(HAR, "Recorded sessions (HAR) to replay.")
     websocket: tuple[WebSocketSettings, ...] = key(WEBSOCKETS, "Conversations over WebSocket.")
     grpc: tuple[HttpProbe, ...] | None = key(GRPC, "Ask gRPC services for their health and by reflection.")
+    probe: tuple[ProtocolProbe, ...] = key(PROBES, "Servers of other protocols to talk to.")
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
+    tests: tuple[str, ...] = key(TEXTS, TESTS, example='["npm test"]')
     run_options: RunSettings = key(
         table_of(RunSettings, "{ read_only = true }"), "How it is run; each key over the same of the common table."
     )
@@ -275,8 +286,18 @@ class Settings:
     masks: tuple[str, ...] = key(
         list_of(EXPRESSION), "What changes from run to run in answers, and is not compared.", example='["token=[a-z]+"]'
     )
+    probe: tuple[ProtocolProbe, ...] = key(
+        PROBES,
+        "Servers of other protocols to talk to: SCHEME://[USER:PASSWORD@]:PORT[/PATH] (docs/probes.md).",
+        example='["redis://:6379/0", "tcp://:4000?send=PING&expect=PONG"]',
+    )
+    talk: bool | None = key(
+        FLAG,
+        "Talk to servers of other protocols than HTTP where no probe is given (true); false: connect only.",
+    )
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
-    run: tuple[str, ...] = key(TEXTS, "Clients and test suites to run on this machine.", example='["npm test"]')
+    run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
+    tests: tuple[str, ...] = key(TEXTS, TESTS, example='["npm test"]')
     args: tuple[tuple[str, ...], ...] = key(
         list_of(text("a command line", '"in.png out.webp"', split)),
         "One more scenario for each: the container started with these words in place of CMD.",
@@ -321,15 +342,19 @@ def recipe(settings: Settings) -> Recipe:
     """The recipe that settings come to: with no probe and no scenario, the image's own defaults are asked."""
     options = _options(RunOptions(), settings.run_options)
     scenarios = []
-    web = (settings.http, settings.request, settings.crawl, settings.openapi, settings.har, settings.websocket)
-    if any((*web, settings.grpc, settings.exec, settings.run)) or not (settings.args or settings.scenario):
+    probes = (settings.http, settings.request, settings.crawl, settings.probe)
+    described = (settings.openapi, settings.har, settings.websocket, settings.grpc)
+    commands = (settings.exec, settings.run, settings.tests)
+    if any((*probes, *described, *commands)) or not (settings.args or settings.scenario):
         scenarios.append(_asking(Scenario("default", None, options=options), settings, "request"))
     scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
     for number, table in enumerate(settings.scenario, 1):
         name = table.name if table.name is not None else f"scenario {number}"
         start = Scenario(name, table.args, options=_options(options, table.run_options))
         scenarios.append(_asking(start, table, f"scenario {number}, request"))
-    scenarios = [dataclasses.replace(scenario, masks=settings.masks) for scenario in scenarios]
+    scenarios = [
+        dataclasses.replace(scenario, masks=settings.masks, talk=settings.talk is not False) for scenario in scenarios
+    ]
     policy = Policy(
         level=Level.SAFE if settings.level is None else settings.level,
         levels=tuple(settings.levels.items()),
@@ -365,8 +390,10 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
     return dataclasses.replace(
         scenario,
         http=table.http,
+        probe=table.probe,
         exec=table.exec,
         run=table.run,
+        tests=table.tests,
         requests=requests,
         crawl=Crawl(table.crawl, tuple(start) or ("/",)) if table.crawl else None,
         openapi=description_of(table.openapi, f"{above}openapi"),

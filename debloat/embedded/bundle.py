@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from debloat.core.accounts import User
 from debloat.core.errors import UsageError
 from debloat.core.model import ImageConfig
-from debloat.embedded.accounts import Account
 from debloat.engine.base import ContainerSpec
 
 DEFAULT_CAPS = (
@@ -81,14 +81,14 @@ def capabilities(spec: ContainerSpec, possible: frozenset[str]) -> tuple[str, ..
 
 
 def process(
-    argv: tuple[str, ...], account: Account, env: list[str], workdir: str, held: tuple[str, ...], spec: ContainerSpec
+    argv: tuple[str, ...], user: User, env: list[str], workdir: str, held: tuple[str, ...], spec: ContainerSpec
 ) -> dict[str, Any]:
     """`process` of a container, or of a command in it. As execve(2) has it, only root begins with capabilities."""
     names = [f"CAP_{name}" for name in held]
-    own = names if account.uid == 0 else []
+    own = names if user.uid == 0 else []
     return {
         "terminal": False,
-        "user": {"uid": account.uid, "gid": account.gid, "additionalGids": list(account.groups)},
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
         "args": list(argv),
         "env": env,
         "cwd": workdir,
@@ -106,7 +106,7 @@ def process(
 def document(
     spec: ContainerSpec,
     config: ImageConfig,
-    account: Account,
+    user: User,
     around: Surroundings,
     held: tuple[str, ...],
     seccomp: Mapping[str, Any],
@@ -115,7 +115,7 @@ def document(
     argv = program(spec, config)
     if spec.init:
         argv = (INIT, "--", *argv)
-    main = process(argv, account, environment(spec, config, around.name), spec.workdir or config.workdir, held, spec)
+    main = process(argv, user, environment(spec, config, around.name), spec.workdir or config.workdir, held, spec)
     if around.descriptors:
         main["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": around.descriptors, "hard": around.descriptors}]
     namespaces: list[dict[str, str]] = [{"type": kind} for kind in ("mount", "uts", "pid", "ipc")]

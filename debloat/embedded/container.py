@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from debloat.core.accounts import User, user_of
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
-from debloat.embedded import accounts, bundle, files, runtime, seccomp, syscalls, userns, view
+from debloat.embedded import bundle, files, runtime, seccomp, syscalls, userns, view
 from debloat.embedded.copying import copy_tree
 from debloat.embedded.namespace import Namespace
 from debloat.embedded.network import Network
@@ -173,11 +174,11 @@ class Container:
         )
         self._held = bundle.capabilities(self._spec, around.capabilities)
         profile = seccomp.profile(self._held, seccomp.architecture_of(machine.machine), (version[0], version[1]))
-        account = self._account(self._spec.user or self._config.user)
+        account = self._user(self._spec.user or self._config.user)
         return bundle.document(self._spec, self._config, account, around, self._held, profile)
 
-    def _account(self, user: str) -> accounts.Account:
-        return accounts.account(user, self._spec.group_add, self._seen.passwd, self._seen.group)
+    def _user(self, user: str) -> User:
+        return user_of(user, self._spec.group_add, self._seen.passwd, self._seen.group)
 
     # ------------------------------------------------------------------------------------------ running
 
@@ -248,7 +249,7 @@ class Container:
             raise EngineUnavailable("cannot run a command in the container: it is not running")
         self._commands += 1
         name = f"command{self._commands}"
-        account = self._account(user or self._spec.user or self._config.user)
+        account = self._user(user or self._spec.user or self._config.user)
         document = bundle.process(
             argv,
             account,

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 from debloat.core.model import Entry, Kind
-from debloat.store.layers import LayerContents, Overlay
-from debloat.store.layers import _path as member_path
+from debloat.store.layers import LayerContents, Overlay, member_path
 from debloat.store.tar import Damaged, Member
 
 _WHITEOUT = ".wh."

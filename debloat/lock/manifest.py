@@ -122,22 +122,22 @@ def recipe_digest(recipe: Recipe) -> str:
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
-ADDED_LATER = frozenset(
+FROM_THE_START = frozenset(
     {
-        *("no_new_privs", "packages", "until", "requests", "crawl", "masks"),
-        *("openapi", "har", "websockets", "grpc", "save", "found"),
-        *("label", "headers", "cookies", "body", "body_file", "form", "files", "version", "expect"),
+        *("scenarios", "policy", "ready", "timeout", "name", "args", "http", "exec", "run", "options"),
+        *("method", "path", "port", "scheme", "level", "levels", "keep", "drop", "keep_packages"),
+        *("env", "volumes", "network", "user", "read_only", "tmpfs", "init", "cap_add", "cap_drop", "group_add"),
     }
 )
-"""Fields that recipes did not have from the start. They count only where they are set, so that the digests in locks of
-older releases stay valid."""
+"""Fields that recipes had from the start. Others count only where they differ from their default, so that the digests
+in locks of older releases stay valid."""
 
 
 def _plain(value: Any) -> Any:
     """Dataclasses, mappings and sequences as values that JSON has."""
     if is_dataclass(value) and not isinstance(value, type):
-        values = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        return {name: plain for name, plain in values.items() if plain or name not in ADDED_LATER}
+        values = ((f, getattr(value, f.name)) for f in fields(value))
+        return {f.name: _plain(said) for f, said in values if f.name in FROM_THE_START or said != f.default}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

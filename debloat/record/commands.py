@@ -10,6 +10,7 @@ from debloat.core.probes import Masked, ProbeResult, excerpt, shape
 from debloat.record.client import run_client
 from debloat.record.concrete import ConcreteProbe
 from debloat.record.session import Session
+from debloat.record.suites import judged, marking, patience_with
 
 FURTHER_PORT_TIMEOUT = 3.0
 """Seconds within which a further port of a service comes up after the first."""
@@ -61,11 +62,13 @@ class Commands:
             "DEBLOAT_URL": f"http://127.0.0.1:{first}",
             "DEBLOAT_CONTAINER": self._session.container,
         }
+        timeout = patience_with(probe, self._timeout)
         try:
-            code, stdout, stderr = run_client(probe.command, env, self._timeout)
+            with marking(self._session.mark, env) as marked:
+                code, stdout, stderr = run_client(probe.command, marked, timeout)
         except TimeoutError:
-            return ProbeResult(probe.name, False, -1, detail=f"no end after {self._timeout:g} s")
-        return self.result(probe, code, stdout, stderr)
+            return ProbeResult(probe.name, False, -1, detail=f"no end after {timeout:g} s")
+        return judged(probe, self.result(probe, code, stdout, stderr))
 
     def in_container(self, probe: ConcreteProbe, *, is_first: bool) -> ProbeResult:
         """A command in the container; the first is tried again while a service without ports may be coming up."""

@@ -10,9 +10,10 @@ from debloat.core.apis import WebSocketProbe
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
+from debloat.core.protocol import ProtocolProbe
 from debloat.core.recipe import Scenario
 
-END_HINT = "name a probe (--http PATH, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
+END_HINT = "name a probe (--http PATH, --probe URL, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
 
 
 class NothingToProbe(OriginalFails):
@@ -36,9 +37,12 @@ class ConcreteProbe:
     """A probe with all that it takes to make it; `name` is its name in reports.
 
     `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),
-    `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `connect` (`port`),
-    `exec` (`argv`, in the container), `run` (`command`, on this machine), `exit` (the program runs to its end) or
-    `default` (`port`, of which it is not known yet what it speaks).
+    `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `har` (`requests`,
+    which become such too), `openapi` (the same; without any what the document leads to that `http` asks for),
+    `websocket` (`socket`), `grpc` (`http` is where), `call` (one over gRPC: `http`), `connect` (`port`),
+    `protocol` (`ask`), `exec` (`argv`, in the container), `program` (the same, of one that belongs to a protocol),
+    `run` (`command`, on this machine), `test` (the same, of which the exit code alone is the answer), `exit` (the
+    program runs to its end) or `default` (`port`, of which it is not known yet what it speaks).
     """
 
     kind: str
@@ -51,6 +55,7 @@ class ConcreteProbe:
     start: tuple[str, ...] = ()
     requests: tuple[HttpProbe, ...] = ()
     socket: WebSocketProbe | None = None
+    ask: ProtocolProbe | None = None
 
 
 def published_ports(
@@ -59,6 +64,7 @@ def published_ports(
     """The ports to publish (`80/tcp`), sorted: those that the image exposes over TCP, and those that probes name."""
     named = {probe.port for probe in (*scenario.http, *scenario.requests, *scenario.grpc)}
     named |= {probe.port for probe in scenario.websockets} | {probe.port for probe in probes or ()}
+    named |= {probe.port for probe in scenario.probe}
     named |= scenario.until.ports if scenario.until else set()
     exposed = {port for port in config.ports if port.endswith("/tcp")}
     return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
@@ -93,7 +99,7 @@ def described_probes(scenario: Scenario) -> tuple[ConcreteProbe, ...]:
 def concrete_probes(
     scenario: Scenario, config: ImageConfig, ports: Iterable[int], described: Iterable[ConcreteProbe] = ()
 ) -> list[ConcreteProbe]:
-    """The probes of a service: the scenario's, or by default HEALTHCHECK, then HTTP or a connect on each port.
+    """The probes of a service: the scenario's, or by default HEALTHCHECK, then what each port speaks.
 
     `described` are those of `described_probes`.
 
@@ -116,10 +122,17 @@ def concrete_probes(
     if crawl := scenario.crawl:
         name = f"crawl, at most {crawl.pages} pages"
         probes.append(ConcreteProbe("crawl", name, pages=crawl.pages, start=crawl.start))
+    probes += [protocol_probe(probe) for probe in scenario.probe]
     probes += described
     probes += [ConcreteProbe("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
     probes += [ConcreteProbe("run", f"run {c}", command=c) for c in scenario.run]
+    probes += [ConcreteProbe("test", f"test {c}", command=c) for c in scenario.tests]
     return probes
+
+
+def protocol_probe(ask: ProtocolProbe) -> ConcreteProbe:
+    """A conversation with a server of another protocol than HTTP."""
+    return ConcreteProbe("protocol", ask.name, port=ask.port, ask=ask)
 
 
 def healthcheck_command(config: ImageConfig) -> tuple[str, ...]:

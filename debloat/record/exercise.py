@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from debloat.core.errors import OriginalFails
 from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
-from debloat.core.probes import Masked, ProbeResult, excerpt
-from debloat.core.recipe import Readiness, Scenario
+from debloat.core.probes import Masked, ProbeResult
+from debloat.core.recipe import Scenario
 from debloat.engine.workspace import Workspace
 from debloat.record.commands import Commands, listening, published
 from debloat.record.concrete import (
@@ -27,7 +27,6 @@ from debloat.record.concrete import (
     NothingToProbe,
     concrete_probes,
     described_probes,
-    healthcheck_command,
     is_service,
     ports_of,
     published_ports,
@@ -35,8 +34,9 @@ from debloat.record.concrete import (
 )
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import FURTHER_KINDS, KINDS, RequestSequence
-from debloat.record.readiness import conditions_of, wait_for
-from debloat.record.session import STOP_GRACE, Recorded, Recorder, Session, started
+from debloat.record.protocols.talk import Answers, Talk
+from debloat.record.readiness import OUT_OF_MEMORY, PORT_HINT, Startup
+from debloat.record.session import STOP_GRACE, ByHand, Recorded, Recorder, Session, started
 
 ENCODINGS = ("", "gzip, deflate, br")
 """Values of Accept-Encoding; each HTTP probe is made with each. Empty sends no header: a server may use sendfile."""
@@ -52,19 +52,7 @@ TLS_HANDSHAKE_TIMEOUT = 5.0
 """Seconds within which a port that speaks TLS answers a ClientHello. Other protocols may wait for more for ever."""
 NON_HTTP_TIMEOUT = 2.0
 """Seconds that a port in `NON_HTTP_PORTS` may stay silent on an HTTP request."""
-UDP_BIND_TIMEOUT = 10.0
-"""Seconds after which a service that exposes only UDP ports is probed even if it has bound none of them."""
-
-OUT_OF_MEMORY = "the kernel killed a process of the container for want of memory"
-
-LISTENS_ELSEWHERE_TIMEOUT = 20.0
-"""Seconds that a service may listen on other ports only before its exposed ones are given up: some open others first.
-"""
-LISTEN_POLL_INTERVAL = 2.0
-"""Seconds between checks on a service that does not listen on any port of its image yet."""
-
 _MIN_PAUSE, _MAX_PAUSE = 0.005, 0.25
-_PORT_HINT = "EXPOSE the port that it serves, name it (`--http :PORT/`), or let the service listen on 0.0.0.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +91,10 @@ def exercise(
     config = image.config
     described = described_probes(scenario) if probes is None else ()
     ports = published_ports(scenario, config, (*(probes or ()), *described))
+    by_hand = recorder.by_hand if recorder.recording and probes is None else None
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
-        run = _Run(session, config, scenario, limits, {p: int(p.partition("/")[0]) for p in ports}, described)
+        numbers = {p: int(p.partition("/")[0]) for p in ports}
+        run = _Run(session, config, scenario, limits, numbers, by_hand, described)
         with contextlib.closing(run):
             results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
         recorded = session.recorded()
@@ -121,12 +111,13 @@ class _Run:
         scenario: Scenario,
         limits: Limits,
         ports: Mapping[str, int],
+        by_hand: ByHand | None = None,
         described: Sequence[ConcreteProbe] = (),
     ) -> None:
         self._session = session
         self._config = config
         self._scenario = scenario
-        self._limits = limits
+        self._limits, self._by_hand = limits, by_hand
         self._described = described
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
@@ -138,15 +129,24 @@ class _Run:
         self._sequence = RequestSequence(
             session, self._on_port, self._open_first, self._names, limits.timeout, self._deadline
         )
+        env = {**config.env, **scenario.options.env}
+        self._talk = Talk(session, env, limits, self._names, unasked=scenario.talk)
         self._answered = 0.0
+        self._startup = Startup(session, config, scenario, limits, self._ports, self._names)
         self.probes: list[ConcreteProbe] = []
-        self.ready = 0.0
+
+    @property
+    def ready(self) -> float:
+        """Seconds until it was ready."""
+        return self._startup.seconds
 
     def close(self) -> None:
         self._sequence.close()
 
     def finite(self, probes: tuple[ConcreteProbe, ...] | None) -> bool:
         """Whether the container is run to its end instead of being probed."""
+        if self._by_hand is not None and self._scenario.args is None:
+            return False
         if probes is not None:
             return any(probe.kind == "exit" for probe in probes)
         service = is_service(self._scenario, self._config, self._ports)
@@ -154,12 +154,7 @@ class _Run:
 
     def _serves(self) -> bool:
         """Whether a container with other arguments turns out to be a service: it listens on an exposed port."""
-        answer = self._await(self._limits.ready)
-        return answer.startswith("ready")
-
-    def _await(self, seconds: float) -> str:
-        ports = ",".join(map(str, self._ports))
-        return self._session.command("await", ports, str(int(seconds * 1000)), timeout=seconds + 10)
+        return self._startup.listening(self._limits.ready).startswith("ready")
 
     def to_the_end(self, *, first: bool) -> list[ProbeResult]:
         """Wait for the program to finish; its output and exit code are the answer."""
@@ -181,10 +176,10 @@ class _Run:
 
     def service(self, probes: tuple[ConcreteProbe, ...] | None) -> list[ProbeResult]:
         """Wait until it is ready, make the probes, and stop it while it is still recorded."""
-        problem = self._until_ready()
+        problem = self._startup.wait()
         if problem and probes is None:
-            if self._scenario.until is None and self._session.state().running and self._elsewhere():
-                raise ListensElsewhere(problem, _PORT_HINT)
+            if self._scenario.until is None and self._session.state().running and self._startup.elsewhere():
+                raise ListensElsewhere(problem, PORT_HINT)
             traits = self._session.engine.info().traits
             runs = "does it run elsewhere?" if traits.own else f"does `{traits.command} run` of it work?"
             needs = "set what it needs with -e, -v or --network, or `ready` in debloat.toml"
@@ -201,99 +196,12 @@ class _Run:
                 self._sequence.note(concrete[0].name)
             self.probes += [a for a in dict.fromkeys(concrete for concrete, _ in answers) if a not in self.probes]
             results += [result for _, result in answers]
+        if self._by_hand is not None:
+            self._session.by_hand(self._by_hand)
         results = self._with_cause(results)
         self._session.mark("stop")
         code = self._session.stop()
         return [*results, ProbeResult("stop", True, -1 if code is None else code)]
-
-    def _until_ready(self) -> str:
-        """Wait until a port of the image is open, or HEALTHCHECK succeeds: empty, or why it will not be ready."""
-        start = time.monotonic()
-        if self._scenario.until is not None:
-            problem = self._until_said(self._scenario.until)
-            self.ready = time.monotonic() - start
-            return f"{problem}{self._last_words()}" if problem else ""
-        answer = self._until_listening() if self._ports else ""
-        self.ready = time.monotonic() - start
-        if answer == "gone" or not self._session.state().running:
-            return f"the container ended before it was ready{self._last_words()}"
-        if answer == "timeout" and not self._scenario.probes and not self._config.healthcheck:
-            ports = ", ".join(map(str, self._ports))
-            if elsewhere := self._elsewhere():
-                raise ListensElsewhere(
-                    f"nothing listens on port {ports} after {self.ready:.0f} s: {elsewhere}", _PORT_HINT
-                )
-            return f"nothing listens on port {ports} after {self._limits.ready:g} s{self._last_words()}"
-        if not self._ports:
-            self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
-        return ""
-
-    def _until_said(self, until: Readiness) -> str:
-        """Wait for what the user says that readiness is: empty, or what has not come."""
-        http, timeout = until.http, self._limits.timeout
-        ports = ports_of(ConcreteProbe("http", f"ready.http {http.path}", port=http.port), self._ports) if http else ()
-
-        def answers(request_: HttpProbe) -> bool:
-            made = (request(self._published(port), request_, "ready", "", timeout, self._names) for port in ports)
-            return any(200 <= response.result.status < 400 for response in made)
-
-        conditions = conditions_of(until, self._session, self._config, timeout, self._listening, answers)
-        return wait_for(conditions, lambda: self._session.state().running, self._limits.ready)
-
-    def _until_listening(self) -> str:
-        """Wait for an open port: the sensor's answer, `healthy` or `timeout`. It ends early where no port will open.
-
-        A HEALTHCHECK that succeeds means that the service is ready, whatever ports the image exposes; a service that
-        has listened only on other ports for a while will not open these.
-        """
-        deadline, elsewhere = time.monotonic() + self._limits.ready, 0.0
-        while (left := deadline - time.monotonic()) > 0:
-            answer = self._await(min(LISTEN_POLL_INTERVAL, left))
-            if answer != "timeout" or self._scenario.probes:
-                if answer != "timeout":
-                    return answer
-                continue
-            if self._config.healthcheck and self._is_healthy():
-                return "healthy"
-            if self._elsewhere():
-                elsewhere = elsewhere or time.monotonic()
-                if time.monotonic() - elsewhere >= LISTENS_ELSEWHERE_TIMEOUT and not self._config.healthcheck:
-                    break
-        return "timeout"
-
-    def _is_healthy(self) -> bool:
-        try:
-            return (
-                self._session.execute("healthcheck", healthcheck_command(self._config), self._limits.timeout).exit_code
-                == 0
-            )
-        except TimeoutError:
-            return False
-
-    def _elsewhere(self) -> str:
-        """A phrase on where the service listens instead of on its exposed ports; empty where it does not listen."""
-        listeners = [listener for listener in self._session.command("listen").split() if "/tcp" in listener]
-        loopback = [
-            listener
-            for listener in listeners
-            if listener.endswith("!") and int(listener.partition("/")[0]) in self._ports
-        ]
-        other_ports = [listener.partition("/")[0] for listener in listeners if not listener.endswith("!")]
-        if loopback:
-            return f"port {loopback[0].partition('/')[0]} is bound to 127.0.0.1, where nobody else can reach it"
-        return f"it listens on port {', '.join(other_ports)}" if other_ports else ""
-
-    def _until_bound(self, ports: Sequence[str]) -> None:
-        """Wait until an exposed UDP port is bound: datagrams that are sent before are lost.
-
-        That none is bound in time is not a failure: an image may expose ports that are not in use.
-        """
-        deadline = min(self._deadline, time.monotonic() + UDP_BIND_TIMEOUT)
-        while ports and time.monotonic() < deadline and self._session.state().running:
-            words = self._session.command("listen").split()
-            if any(port in words or f"{port}!" in words for port in ports):
-                return
-            time.sleep(_MAX_PAUSE / 10)
 
     def _with_cause(self, results: list[ProbeResult]) -> list[ProbeResult]:
         """The results, failed ones with what the engine knows of the cause."""
@@ -304,28 +212,26 @@ class _Run:
             for result in results
         ]
 
-    def _last_words(self) -> str:
-        stdout, stderr = self._session.engine.logs(self._session.container)
-        state = self._session.state()
-        code = "" if state.running else f" with exit code {state.exit_code}"
-        code += "".join(f" ({why})" for why in (state.error, OUT_OF_MEMORY * state.oom_killed) if why)
-        text = excerpt(stderr or stdout, 600)
-        return f"{code}; its last output was:\n{text}" if text else f"{code}; it printed nothing"
-
     def _scenario_probes(self) -> list[ConcreteProbe]:
         ports = () if self._scenario.probes else self._open_first(self._ports)
+        if self._by_hand is not None and not (self._scenario.probes or self._config.healthcheck or ports):
+            return []
         return concrete_probes(self._scenario, self._config, ports, self._described)
 
-    def _resolve(self, probe: ConcreteProbe) -> list[tuple[ConcreteProbe, ProbeResult]]:
-        """Make a probe for the first time, and with it find out port and scheme, and whether the port speaks HTTP."""
+    def _resolve(self, probe: ConcreteProbe) -> Answers:
+        """Make a probe for the first time, and with it find out port and scheme, and what the port speaks."""
         if probe.kind == "default":
-            answers = self._on_port(ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True)
+            answers = self._talk.usual(probe.port) or self._on_port(
+                ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True
+            )
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
         if probe.kind in KINDS:
             return self._sequence.resolve(probe, self._ports)
+        if probe.kind == "protocol":
+            return self._talk.everything(probe, self._patience(probe.port))
         if probe.kind != "http":
             return [(probe, r) for r in self._answers(probe)]
-        by_port: list[list[tuple[ConcreteProbe, ProbeResult]]] = []
+        by_port: list[Answers] = []
         for port in self._open_first(ports_of(probe, self._ports)):
             by_port.append(self._on_port(replace(probe, port=port)))
             self._note_answer(by_port[-1])
@@ -336,7 +242,7 @@ class _Run:
         """Ports in ascending order, those that listen before those that do not, or not yet."""
         return sorted(ports, key=lambda port: (not self._listening(port), port)) if len(ports) > 1 else list(ports)
 
-    def _note_answer(self, answers: list[tuple[ConcreteProbe, ProbeResult]]) -> None:
+    def _note_answer(self, answers: Answers) -> None:
         """Note when the service answered for the first time."""
         if not self._answered and any(r.ok for _, r in answers):
             self._answered = time.monotonic()
@@ -347,8 +253,8 @@ class _Run:
         answered_elsewhere = self._answered and port in self._ports and has_others
         return min(self._deadline, self._answered + SILENT_PORT_TIMEOUT) if answered_elsewhere else self._deadline
 
-    def _on_port(self, probe: ConcreteProbe, *, or_connect: bool = False) -> list[tuple[ConcreteProbe, ProbeResult]]:
-        best: list[tuple[ConcreteProbe, ProbeResult]] = []
+    def _on_port(self, probe: ConcreteProbe, *, or_connect: bool = False) -> Answers:
+        best: Answers = []
         for scheme in (probe.http.scheme,) if probe.http.scheme else ("http", "https"):
             http_probe = replace(probe.http, port=probe.port, scheme=scheme)
             kind = "request" if probe.kind == "request" else "http"
@@ -368,7 +274,8 @@ class _Run:
                 break
         if or_connect and not best[0][1].status:
             connect = ConcreteProbe("connect", f"connect {probe.port}", port=probe.port)
-            return [(connect, r) for r in self._answers(connect)]
+            answers = [(connect, r) for r in self._answers(connect)]
+            return (answers[0][1].ok and self._talk.guessed(probe.port)) or answers
         return best
 
     def _may_speak_tls(self, port: int) -> bool:
@@ -391,7 +298,9 @@ class _Run:
             return [self._request(probe, "").result]
         if probe.kind in FURTHER_KINDS:
             return [self._sequence.answer(probe)]
-        if probe.kind == "run":
+        if probe.kind in ("protocol", "program"):
+            return [self._talk.answer(probe, self._patience(probe.port))]
+        if probe.kind in ("run", "test"):
             return [self._commands.on_host(probe)]
         return [self._commands.in_container(probe, is_first=not self.probes)]
 

@@ -1,4 +1,5 @@
-"""Waiting until a container is ready by what the user says that readiness is: a port, HTTP, its output, a command."""
+"""Waiting until a container is ready: by what the user says that readiness is (a port, HTTP, its output, a command), or
+by what its image tells (an exposed port, HEALTHCHECK)."""
 
 from __future__ import annotations
 
@@ -10,10 +11,27 @@ from dataclasses import dataclass
 from debloat.core.errors import UsageError
 from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
-from debloat.core.recipe import Readiness, split
-from debloat.record.concrete import healthcheck_command
+from debloat.core.probes import Masked, excerpt
+from debloat.core.recipe import Readiness, Scenario, split
+from debloat.record.commands import listening, published
+from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere, healthcheck_command, ports_of
+from debloat.record.http.plain import request
 from debloat.record.session import Session
 
+UDP_BIND_TIMEOUT = 10.0
+"""Seconds after which a service that exposes only UDP ports is probed even if it has bound none of them."""
+
+OUT_OF_MEMORY = "the kernel killed a process of the container for want of memory"
+
+LISTENS_ELSEWHERE_TIMEOUT = 20.0
+"""Seconds that a service may listen on other ports only before its exposed ones are given up: some open others first.
+"""
+LISTEN_POLL_INTERVAL = 2.0
+"""Seconds between checks on a service that does not listen on any port of its image yet."""
+
+PORT_HINT = "EXPOSE the port that it serves, name it (`--http :PORT/`), or let the service listen on 0.0.0.0"
+
+_BIND_POLL = 0.025
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 """Seconds between two looks at a condition, twice as many each time: commands cost the container something."""
 
@@ -85,3 +103,139 @@ def _succeeds(session: Session, argv: tuple[str, ...], timeout: float) -> bool:
         return session.execute("ready", argv, timeout).exit_code == 0
     except TimeoutError:
         return False
+
+
+class Startup:
+    """A container of a scenario that gets ready: by `until` where the scenario has one, else by what the image tells.
+
+    `ports` are its published TCP ports, sorted; `names` are masked in answers.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        config: ImageConfig,
+        scenario: Scenario,
+        limits: Limits,
+        ports: Sequence[int],
+        names: tuple[Masked, ...],
+    ) -> None:
+        self._session = session
+        self._config = config
+        self._scenario = scenario
+        self._limits = limits
+        self._ports = ports
+        self._names = names
+        self._begun = time.monotonic()
+        self.seconds = 0.0
+
+    def wait(self) -> str:
+        """Wait until a port of the image is open, or HEALTHCHECK succeeds: empty, or why it will not be ready.
+
+        ListensElsewhere where it serves ports that nobody can reach.
+        """
+        start = time.monotonic()
+        if self._scenario.until is not None:
+            problem = self._until_said(self._scenario.until)
+            self.seconds = time.monotonic() - start
+            return f"{problem}{last_words(self._session)}" if problem else ""
+        answer = self._until_listening() if self._ports else ""
+        self.seconds = time.monotonic() - start
+        if answer == "gone" or not self._session.state().running:
+            return f"the container ended before it was ready{last_words(self._session)}"
+        if answer == "timeout" and not self._scenario.probes and not self._config.healthcheck:
+            ports = ", ".join(map(str, self._ports))
+            if elsewhere := self.elsewhere():
+                raise ListensElsewhere(
+                    f"nothing listens on port {ports} after {self.seconds:.0f} s: {elsewhere}", PORT_HINT
+                )
+            return f"nothing listens on port {ports} after {self._limits.ready:g} s{last_words(self._session)}"
+        if not self._ports:
+            self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
+        return ""
+
+    def _until_said(self, until: Readiness) -> str:
+        """Wait for what the user says that readiness is: empty, or what has not come."""
+        http, timeout = until.http, self._limits.timeout
+        ports = ports_of(ConcreteProbe("http", f"ready.http {http.path}", port=http.port), self._ports) if http else ()
+
+        def listens(port: int) -> bool:
+            return listening(self._session, port)
+
+        def answers(probe: HttpProbe) -> bool:
+            at = (published(self._session, port) for port in ports)
+            made = (request(port, probe, "ready", "", timeout, self._names) for port in at)
+            return any(200 <= response.result.status < 400 for response in made)
+
+        conditions = conditions_of(until, self._session, self._config, timeout, listens, answers)
+        return wait_for(conditions, lambda: self._session.state().running, self._limits.ready)
+
+    def _until_listening(self) -> str:
+        """Wait for an open port: the sensor's answer, `healthy` or `timeout`. It ends early where no port will open.
+
+        A HEALTHCHECK that succeeds means that the service is ready, whatever ports the image exposes; a service that
+        has listened only on other ports for a while will not open these.
+        """
+        deadline, elsewhere = time.monotonic() + self._limits.ready, 0.0
+        while (left := deadline - time.monotonic()) > 0:
+            answer = self.listening(min(LISTEN_POLL_INTERVAL, left))
+            if answer != "timeout" or self._scenario.probes:
+                if answer != "timeout":
+                    return answer
+                continue
+            if self._config.healthcheck and self._is_healthy():
+                return "healthy"
+            if self.elsewhere():
+                elsewhere = elsewhere or time.monotonic()
+                if time.monotonic() - elsewhere >= LISTENS_ELSEWHERE_TIMEOUT and not self._config.healthcheck:
+                    break
+        return "timeout"
+
+    def _is_healthy(self) -> bool:
+        try:
+            return (
+                self._session.execute("healthcheck", healthcheck_command(self._config), self._limits.timeout).exit_code
+                == 0
+            )
+        except TimeoutError:
+            return False
+
+    def elsewhere(self) -> str:
+        """A phrase on where the service listens instead of on its exposed ports; empty where it does not listen."""
+        listeners = [listener for listener in self._session.command("listen").split() if "/tcp" in listener]
+        loopback = [
+            listener
+            for listener in listeners
+            if listener.endswith("!") and int(listener.partition("/")[0]) in self._ports
+        ]
+        other_ports = [listener.partition("/")[0] for listener in listeners if not listener.endswith("!")]
+        if loopback:
+            return f"port {loopback[0].partition('/')[0]} is bound to 127.0.0.1, where nobody else can reach it"
+        return f"it listens on port {', '.join(other_ports)}" if other_ports else ""
+
+    def listening(self, seconds: float) -> str:
+        """Wait for an open port: the sensor's answer, `timeout` after these seconds."""
+        ports = ",".join(map(str, self._ports))
+        return self._session.command("await", ports, str(int(seconds * 1000)), timeout=seconds + 10)
+
+    def _until_bound(self, ports: Sequence[str]) -> None:
+        """Wait until an exposed UDP port is bound: datagrams that are sent before are lost.
+
+        That none is bound in time is not a failure: an image may expose ports that are not in use.
+        """
+        deadline = min(self._begun + self._limits.ready, time.monotonic() + UDP_BIND_TIMEOUT)
+        while ports and time.monotonic() < deadline and self._session.state().running:
+            words = self._session.command("listen").split()
+            if any(port in words or f"{port}!" in words for port in ports):
+                return
+            time.sleep(_BIND_POLL)
+
+
+def last_words(session: Session) -> str:
+    """How a container that is not ready ended, and what it printed last, to end a sentence with."""
+    stdout, stderr = session.engine.logs(session.container)
+    state = session.state()
+    code = "" if state.running else f" with exit code {state.exit_code}"
+    code += "".join(f" ({why})" for why in (state.error, OUT_OF_MEMORY * state.oom_killed) if why)
+    text = excerpt(stderr or stdout, 600)
+    return f"{code}; its last output was:\n{text}" if text else f"{code}; it printed nothing"

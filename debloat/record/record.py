@@ -57,7 +57,9 @@ def record(
         say(f"recording {scenario.name}")
         return _recorded(workspace, image, scenario, limits, recorder)
 
-    exercised = run_scenarios(workspace, recipe.scenarios, record_scenario)
+    # Who uses a container by hand has one at a time, in the thread that gets Ctrl-C.
+    at_once = 1 if recorder.by_hand is not None else None
+    exercised = run_scenarios(workspace, recipe.scenarios, record_scenario, at_once)
     exercises = [exercise for exercise, _ in exercised]
     notes = tuple(
         note
@@ -111,7 +113,7 @@ def rootless_lacks(traits: EngineTraits, recipe: Recipe) -> Iterator[str]:
 def _coverage_notes(image: Image, exercise: Exercise) -> list[str]:
     """Notes on what a scenario leaves unproven: ports not probed or only connected to, no page seen, a bare shell."""
     if exercise.scenario.probes:
-        return _no_page_notes(exercise)
+        return [*_advice_notes(exercise), *_no_page_notes(exercise)]
     if any(probe.kind == "exit" for probe in exercise.probes):
         args = image.config.cmd if exercise.scenario.args is None else exercise.scenario.args
         if is_bare_shell((*image.config.entrypoint, *args)):
@@ -122,13 +124,21 @@ def _coverage_notes(image: Image, exercise: Exercise) -> list[str]:
     unopened = [
         f"nothing listens on the exposed port {port}: it was not asked" for port in exposed if port not in probed
     ]
-    connected_only = ", ".join(str(probe.port) for probe in exercise.probes if probe.kind == "connect")
+    advised = {result.name for result in exercise.results if result.detail}
+    connected = [p for p in exercise.probes if p.kind == "connect" and p.name not in advised]
+    connected_only = ", ".join(str(probe.port) for probe in connected)
     hint = "to exercise the service, give its client as --exec or --run"
     return [
         *unopened,
         *([f"port {connected_only} speaks no HTTP and was only connected to: {hint}"] if connected_only else []),
+        *_advice_notes(exercise),
         *_no_page_notes(exercise),
     ]
+
+
+def _advice_notes(exercise: Exercise) -> list[str]:
+    """What would exercise a server of another protocol more than it could be."""
+    return [f"{result.name}: {result.detail}" for result in exercise.results if result.ok and result.detail]
 
 
 def _no_page_notes(exercise: Exercise) -> list[str]:

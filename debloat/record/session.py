@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -39,12 +39,20 @@ _DEFAULT_CAPS = {
 }
 
 
+ByHand = Callable[[Mapping[str, int], Callable[[], bool]], None]
+"""Gets the container's ports as they are reached from here, and whether it still runs; returns when it was used."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """How to record: the sensor's binary for the engine's machine, and the mechanism, empty for no recording."""
+    """How to record: the sensor's binary for the engine's machine, and the mechanism, empty for no recording.
+
+    `by_hand` lets somebody use the recorded container for as long as they want, once its probes are made.
+    """
 
     sensor: bytes
     mechanism: str = "auto"
+    by_hand: ByHand | None = None
 
     @property
     def recording(self) -> bool:
@@ -97,6 +105,11 @@ class Session:
         """Attribute what is recorded from now on to the probe `name`."""
         plain = (c if c > " " and c not in "\\\x7f" else f"\\x{ord(c):02x}" for c in name)
         self.command("mark", "".join(plain))
+
+    def by_hand(self, use: ByHand) -> None:
+        """Let somebody use the container."""
+        self.mark("by hand")
+        use(self.ports, lambda: self.state().running)
 
     def state(self) -> ContainerState:
         return self.engine.state(self.container)

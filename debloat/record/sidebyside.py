@@ -23,7 +23,7 @@ def needs_isolation(scenario: Scenario) -> bool:
     this machine is the client, of which nothing is known.
     """
     options = scenario.options
-    return bool(options.volumes or options.network or options.cap_add or scenario.run)
+    return bool(options.volumes or options.network or options.cap_add or scenario.run or scenario.tests)
 
 
 def run_scenarios(

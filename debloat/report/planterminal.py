@@ -90,7 +90,7 @@ def _run_options(container: PlannedContainer) -> Iterator[str]:
 
 
 def _probe_rows(probes: Iterable[PlannedProbe]) -> Iterator[str]:
-    meaning = {"port": "HTTP or HTTPS if it is spoken, else a connect", "exit": "its output and exit code", "stop": ""}
+    meaning = {"port": "what it is found to speak, else a connect", "exit": "its output and exit code", "stop": ""}
     for probe in probes:
         named = any(f":{port}/" in probe.name for port in probe.ports)
         where = f" on port {', '.join(map(str, probe.ports))}" if probe.kind == "http" and not named else ""

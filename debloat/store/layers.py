@@ -193,7 +193,7 @@ class Overlay:
                 self._count += 1
                 if self._count > MAX_ENTRIES:
                     raise Damaged(f"more than {MAX_ENTRIES} members")
-                found.append((_path(member.name), member))
+                found.append((member_path(member.name), member))
             for path, _ in found:
                 if _MARK in path:
                     self._hide(path)
@@ -249,7 +249,7 @@ class Overlay:
 
     def _link(self, path: str, member: Member) -> None:
         """One more name of a file; what the header says of owner, mode and time holds for all its names."""
-        target = _path(member.link)
+        target = member_path(member.link)
         directory = self._real(target.rpartition("/")[0] or "/", make=False)
         first = self._nodes.get(_join(directory, target.rpartition("/")[2])) if directory and target != "/" else None
         if first is None or first.kind is _DIR:
@@ -354,7 +354,7 @@ def _join(directory: str, name: str) -> str:
     return f"/{name}" if directory == "/" else f"{directory}/{name}"
 
 
-def _path(name: bytes) -> str:
+def member_path(name: bytes) -> str:
     """A member's name as an absolute path; Damaged for one that leads out of the root."""
     text = name.decode("utf-8", "surrogateescape").strip("/").removeprefix("./")
     if text in ("", "."):

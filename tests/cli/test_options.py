@@ -53,6 +53,9 @@ LEAST: dict[str, tuple[str, ...]] = {
     "vex": ("shop:1", "--report", "r"),
     "record": ("shop:1", "--save-trace", "t"),
     "combine": ("a", "-o", "t"),
+    "import": ("shop:1", "a", "-o", "t"),
+    "pod": ("shop:1",),
+    "run": ("shop:1",),
     "why": ("shop:1", "/x"),
     "diff": ("a", "b"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_record_saves_what_was_touched(debloat: CommandLine, here: Path) -> None
         (("record", "shop:1", "--save-trace", "t", "--args", "'"), "args: cannot split"),
         (("combine", "-o", "t"), "Missing argument 'TRACE...'"),
         (("combine", "none.trace", "-o", "t"), "cannot read the trace none.trace"),
+        (("import", "shop:1", "-o", "t"), "Missing argument 'FILE...'"),
+        (("import", "shop:1", "none.log", "-o", "t"), "cannot import none.log: No such file"),
+        (("import", "shop:1", "/dev/null", "-o", "t"), "cannot import /dev/null: it is none of the formats"),
+        (("pod", "shop:1", "--name", "Shop"), "--name 'Shop' is not a name for a pod"),
+        (("pod", "shop:1", "--args", "'"), "--args: cannot split"),
+        (("pod", "nowhere:1"), "cannot find the image nowhere:1"),
         (("why", "shop:1"), "Missing argument 'PATH'"),
         (("why", "shop:1", "/usr/bin/shop"), "nothing is remembered of a run on shop:1"),
         (("why", "nowhere:1", "/x"), "cannot find the image nowhere:1"),
@@ -62,6 +69,45 @@ def test_combine_of_a_damaged_trace(debloat: CommandLine, here: Path) -> None:
     assert done.code == 2
     assert "bad.trace" in done.complaint
     assert not (here / "out.trace").exists()
+
+
+# ------------------------------------------------------------------------------------------ traces of other tools
+
+STRACE = """\
+7 execve("/usr/bin/spare", ["spare"], 0x1 /* 2 vars */) = 0
+7 openat(AT_FDCWD, "/usr/share", O_RDONLY|O_PATH) = 3
+7 openat(3, "shop/catalogue", O_RDONLY) = 4
+"""
+
+
+def test_what_strace_saw_is_kept(debloat: CommandLine, here: Path) -> None:
+    (here / "soak.log").write_text(STRACE)
+    done = debloat("import", "shop:1", "soak.log", "-o", "soak.trace")
+    assert (done.code, done.out) == (0, "soak.trace\n")
+    assert "note: 3 of 3 paths are in shop:1" in done.err
+    assert used(here / "soak.trace") == {"/usr/bin/spare", "/usr/share", "/usr/share/shop/catalogue"}
+    assert debloat("shop:1", "-q", "--level", "exact", "--trace", "soak.trace").code == 0
+    assert "because of probe:strace soak.log" in debloat("why", "shop:1", "/usr/bin/spare").out
+
+
+def test_what_another_tool_wrote_is_no_trace_yet(debloat: CommandLine, here: Path) -> None:
+    (here / "soak.log").write_text(STRACE)
+    for argv in (("shop:1", "--trace", "soak.log"), ("combine", "soak.log", "-o", "t")):
+        done = debloat(*argv)
+        assert done.code == 2
+        assert "cannot use the trace soak.log: strace wrote it" in done.complaint
+        assert "debloat import IMAGE soak.log -o FILE" in done.complaint
+
+
+def test_what_is_of_another_image_is_refused(debloat: CommandLine, here: Path) -> None:
+    event = {"runtime": {"containerImageName": "shop:2"}, "fname": "/usr/bin/spare", "proc": {"comm": "shop"}}
+    (here / "node.json").write_text(json.dumps(event))
+    done = debloat("import", "shop:1", "node.json", "-o", "t")
+    assert done.code == 2
+    assert "cannot import for shop:1: what was recorded is of shop:2" in done.complaint
+    assert not (here / "t").exists()
+    assert debloat("import", "shop:1", "node.json", "-o", "t", "--any-image", "-q").code == 0
+    assert used(here / "t") == {"/usr/bin/spare"}
 
 
 # ------------------------------------------------------------------------------------------ why

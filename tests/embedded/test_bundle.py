@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from debloat.core.accounts import User
 from debloat.core.errors import UsageError
 from debloat.core.model import ImageConfig
 from debloat.embedded import bundle, files, seccomp
-from debloat.embedded.accounts import Account, account
 from debloat.engine.base import ContainerSpec
 
 EVERY = frozenset({*bundle.DEFAULT_CAPS, "SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN"})
@@ -64,7 +64,7 @@ def test_a_capability_that_is_none() -> None:
 def test_the_document() -> None:
     around = bundle.Surroundings("name", Path("/root"), Path("/files"), "/proc/1/fd/9", "/tini", EVERY, 1024)
     given = spec(init=True, read_only=True, tmpfs=("/run:size=1m",), no_new_privs=True)
-    made = bundle.document(given, IMAGE, Account(4, 5, (6,)), around, ("CHOWN",), {"defaultAction": "SCMP_ACT_ALLOW"})
+    made = bundle.document(given, IMAGE, User(4, 5, (6,)), around, ("CHOWN",), {"defaultAction": "SCMP_ACT_ALLOW"})
     process = made["process"]
     assert process["args"] == ["/sbin/docker-init", "--", "/entry", "one"]
     assert process["user"] == {"uid": 4, "gid": 5, "additionalGids": [6]}
@@ -82,34 +82,9 @@ def test_the_document() -> None:
 
 def test_the_network_of_the_machine() -> None:
     around = bundle.Surroundings("name", Path("/root"), Path("/files"), "", "", EVERY, 0)
-    made = bundle.document(spec(), IMAGE, Account(), around, (), {})
+    made = bundle.document(spec(), IMAGE, User(), around, (), {})
     assert "network" not in {row["type"] for row in made["linux"]["namespaces"]}
     assert "rlimits" not in made["process"]
-
-
-PASSWD = "root:x:0:0::/root:/bin/sh\nworker:x:40:41::/:/bin/sh\nbroken\nodd:x:y:z::/:\n"
-GROUP = "root:x:0:\nwork:x:41:\nmore:x:50:worker,other\nfew:x:51:other\nbroken\n"
-
-
-@pytest.mark.parametrize(
-    ("user", "add", "expected"),
-    [
-        ("", (), Account(0, 0)),
-        ("worker", (), Account(40, 41, (50,))),
-        ("40", ("few", "77"), Account(40, 41, (50, 51, 77))),
-        ("worker:few", (), Account(40, 51)),
-        ("99", (), Account(99, 0)),
-        ("99:98", (), Account(99, 98)),
-    ],
-)
-def test_a_user(user: str, add: tuple[str, ...], expected: Account) -> None:
-    assert account(user, add, PASSWD, GROUP) == expected
-
-
-@pytest.mark.parametrize(("user", "add"), [("nobody", ()), ("worker:nobody", ()), ("", ("nobody",))])
-def test_a_user_that_is_not_there(user: str, add: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match="nobody"):
-        account(user, add, PASSWD, GROUP)
 
 
 PROFILE = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from debloat.closure import World
 from debloat.core.http import HttpProbe
-from debloat.core.model import Access, Closure, Entry, Evidence, Image, ImageConfig, Kind, Op, Trace
+from debloat.core.model import Access, Closure, Entry, Evidence, Image, ImageConfig, Kind, Level, Op, Policy, Trace
 from debloat.core.recipe import Recipe, RunOptions, Scenario
 from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
@@ -116,6 +116,18 @@ def test_the_reason_is_the_shortest_way_to_a_root() -> None:
         }
     )
     assert reasons(closure) == {"/": "parent", "/a": "trace probe:start", "/b": "shell /a", "/far": "shell /b"}
+
+
+def test_digests_in_older_locks_stay_valid() -> None:
+    """As the first releases wrote them: a field that recipes have since counts only where it says something."""
+    assert recipe_digest(Recipe()) == "sha256:2e4d78a80a2ecc497cd47b76e2a5d1d7517f751a3f929a6cf3ed48fc67463b84"
+    options = RunOptions(env={"A": "b"}, tmpfs=("/run",), no_new_privs=True)
+    said = Scenario("a", ("x",), (HttpProbe("POST", "/login", 80),), ("true",), ("false",), options)
+    policy = Policy(level=Level.EXACT, keep=("/etc/**",), packages=(("git", "run"),))
+    before = "sha256:5825067d786dd754119cedc6f612f10a4d08a1a4a2dfdb7da77f2464112848ee"
+    assert recipe_digest(Recipe((said,), policy, 30.0, 20.0)) == before
+    for later in (replace(said, talk=False), replace(said, tests=("npm test",)), replace(said, masks=("x",))):
+        assert recipe_digest(Recipe((later,), policy, 30.0, 20.0)) != before
 
 
 def test_a_recipes_digest_follows_from_what_it_says() -> None:

@@ -21,7 +21,7 @@ from debloat.core.probes import ProbeResult
 from debloat.core.recipe import Scenario
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import PODMAN
-from debloat.record import exercise
+from debloat.record import exercise, readiness
 from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere
 from debloat.record.exercise import Exercise, _Run
 from debloat.record.http.plain import request
@@ -266,7 +266,7 @@ def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     session.command = lambda *words, timeout=60.0: next(answers)  # type: ignore[method-assign]
     config = ImageConfig({"ExposedPorts": {"1812/udp": {}}})
     run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
-    assert run._until_ready() == ""
+    assert run._startup.wait() == ""
     assert next(answers) == "never asked"
 
 
@@ -321,7 +321,7 @@ def test_a_client_that_fails_with_all_ports_open_has_failed(tmp_path: Path) -> N
 def test_a_service_that_listens_elsewhere_is_said_to(
     monkeypatch: pytest.MonkeyPatch, opens: dict[int, int], words: tuple[str, ...], said: str
 ) -> None:
-    monkeypatch.setattr(exercise, "LISTENS_ELSEWHERE_TIMEOUT", 0.0)
+    monkeypatch.setattr(readiness, "LISTENS_ELSEWHERE_TIMEOUT", 0.0)
     run = _Run(cast(Session, Ports(opens, *words)), ImageConfig({}), Scenario(), Limits(60, 5), {"80/tcp": 80})
     with pytest.raises(ListensElsewhere, match=said) as raised:
         run.service(None)

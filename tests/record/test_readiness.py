@@ -12,6 +12,7 @@ from debloat.core.model import ImageConfig
 from debloat.core.recipe import Readiness, Scenario
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import DOCKER
+from debloat.record import readiness
 from debloat.record.concrete import ConcreteProbe, Limits, concrete_probes, is_service, published_ports
 from debloat.record.exercise import _Run
 from debloat.record.session import Session
@@ -68,13 +69,13 @@ def run_of(service: Service, until: Readiness, config: ImageConfig = CHECKED, se
 )
 def test_it_is_asked_until_it_is_ready(until: Readiness) -> None:
     service = Service(ready_at=4)
-    assert run_of(service, until)._until_ready() == ""
+    assert run_of(service, until)._startup.wait() == ""
     assert service.steps == 4
 
 
 def test_a_command_is_recorded_for_the_replay() -> None:
     service = Service(ready_at=2)
-    run_of(service, Readiness(exec="pg_isready -d 'a b'"))._until_ready()
+    run_of(service, Readiness(exec="pg_isready -d 'a b'"))._startup.wait()
     assert service.executed == [("ready", ("pg_isready", "-d", "a b"))] * 2
 
 
@@ -108,7 +109,6 @@ def test_a_replay_that_does_not_get_ready_fails_every_probe() -> None:
 
 def test_http_is_ready_with_a_status_below_400(monkeypatch: pytest.MonkeyPatch) -> None:
     from debloat.core.probes import ProbeResult
-    from debloat.record import exercise
     from debloat.record.http.plain import Response
 
     statuses = iter((0, 503, 404, 204))
@@ -118,9 +118,9 @@ def test_http_is_ready_with_a_status_below_400(monkeypatch: pytest.MonkeyPatch) 
         asked.append((port, probe.path))
         return Response(ProbeResult("ready", True, next(statuses)))
 
-    monkeypatch.setattr(exercise, "request", request)
+    monkeypatch.setattr(readiness, "request", request)
     until = Readiness(http=HttpProbe("GET", "/health", 8080))
-    assert run_of(Service(1), until)._until_ready() == ""
+    assert run_of(Service(1), until)._startup.wait() == ""
     assert asked == [(8080, "/health")] * 4
 
 

@@ -168,7 +168,7 @@ def test_the_text_of_a_run() -> None:
         "             verify   the minimal image, default: the same",
         "",
         "  ask        default: http GET / on port 80",
-        "             default: port 80 (HTTP or HTTPS if it is spoken, else a connect)",
+        "             default: port 80 (what it is found to speak, else a connect)",
         "             default: stop",
         "             ready within 60 s, each answer within 20 s",
         "",

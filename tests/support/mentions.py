@@ -45,7 +45,9 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "env": frozenset({"-S"}),
     "git checkout": frozenset({"--theirs"}),
     "git push": frozenset({"--no-verify"}),
+    "ig run": frozenset({"--paths", "-o"}),
     "jq": frozenset({"-r"}),
+    "kubectl": frozenset({"-c", "-f", "-i", "-o"}),
     "mypy": frozenset({"--strict"}),
     "pip install": frozenset({"-e", "--quiet"}),
     "pre-commit install": frozenset({"--hook-type"}),
@@ -54,6 +56,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "ls": frozenset({"-l"}),
     "trivy image": frozenset({"--format", "--output", "--vex"}),
     "shop": frozenset({"--check"}),
+    "strace": frozenset({"-f", "-ff", "-o", "-p", "-y"}),
     "usermod": frozenset({"--add-subuids", "--add-subgids"}),
 }
 """Commands of other tools that debloat speaks of, with the options that it names; `shop` is the documents' example."""

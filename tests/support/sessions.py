@@ -54,7 +54,9 @@ class Exercised:
         self.container = Container(ports)
         described = described_probes(scenario) if probes is None else ()
         numbers = {f"{p}/tcp": p for p in ports}
-        run = _Run(cast(Session, self.container), ImageConfig({}), scenario, Limits(10, timeout), numbers, described)
+        run = _Run(
+            cast(Session, self.container), ImageConfig({}), scenario, Limits(10, timeout), numbers, None, described
+        )
         try:
             self.results = [result for result in run.service(probes) if result.name != "stop"]
         finally:
