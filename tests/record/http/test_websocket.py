@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.sessions import Exercised
-from tests.support.shop import certificate, serving
+from tests.support.shop import certificate, database, serving
 
 
 @pytest.fixture(scope="module")
@@ -82,20 +81,6 @@ def test_over_tls(tmp_path: Path) -> None:
 
 
 def test_a_port_that_speaks_something_else() -> None:
-    import threading
-
-    with socket.create_server(("127.0.0.1", 0)) as other:
-
-        def refuse() -> None:
-            while True:
-                try:
-                    connection, _ = other.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(100)
-                    connection.sendall(b"-ERR unknown command\r\n")
-
-        threading.Thread(target=refuse, daemon=True).start()
-        problems = Exercised({80: other.getsockname()[1]}, conversation("ws://:80/chat")).problems
+    with database() as port:
+        problems = Exercised({80: port}, conversation("ws://:80/chat")).problems
     assert "no WebSocket: did not receive a valid HTTP response" in problems["websocket ws://:80/chat"]
