@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from debloat.record.http.browser import Browser
     from debloat.record.session import Session
 
+FOUND_TIMEOUT = 10.0
+"""Seconds for a request that was found: among them are streams and long polls, which never end."""
 KINDS = frozenset({"request", "crawl", "har", "openapi", "websocket", "grpc"})
 """Kinds of probes that are resolved here."""
 FURTHER_KINDS = frozenset({"websocket", "call"})
@@ -57,7 +59,7 @@ class RequestSequence:
 
     def ask(self, port: int, probe: HttpProbe, name: str, timeout: float, names: tuple[Masked, ...]) -> Response:
         """Make one request to 127.0.0.1:`port`, as `Browser.ask`."""
-        return self._browsing().ask(port, probe, name, timeout, names)
+        return self._browsing().ask(port, probe, name, min(timeout, FOUND_TIMEOUT) if probe.found else timeout, names)
 
     def _browsing(self) -> Browser:
         if self._browser is None:
@@ -147,11 +149,20 @@ class RequestSequence:
 
     def _all(self, probe: ConcreteProbe, requests: Iterator[HttpProbe], ports: Sequence[int]) -> Answers:
         """Make requests one after the other, within the time of a probe, and keep those that are answered."""
-        deadline, answers = time.monotonic() + self._timeout, Answers()
+        deadline, answers, left = time.monotonic() + self._timeout, Answers(), 0
         for request in requests:
+            if answers and time.monotonic() > deadline:
+                left = 1 + sum(1 for _ in requests)
+                break
             self._session.mark(request.name)
             one = replace(probe, kind="request", http=replace(request, found=True), requests=(), port=request.port)
             answers += self._request(one, ports)
-            if time.monotonic() > deadline:
-                break
-        return [(page, answer) for page, answer in answers if answer.ok] or answers[:1]
+        failed = [answer.name for _, answer in answers if not answer.ok]
+        kept = [(page, answer) for page, answer in answers if answer.ok]
+        if not kept:
+            return answers[:1]
+        said = [f"it fails at {len(failed)} of {len(answers)}, which are left out: {failed[0]}"] if failed else []
+        said += [f"{left} more were not made within {self._timeout:g} s"] if left else []
+        # The detail of an answer that is right is a note for the report.
+        advice = f"{probe.name}: {'; '.join(said)}" if said else ""
+        return [(kept[0][0], replace(kept[0][1], detail=advice)), *kept[1:]]

@@ -65,6 +65,9 @@ def test_a_service_that_describes_itself(shop: int) -> None:
     # What the service itself fails at is no probe, and is not waited for; what is deprecated is not asked.
     assert not [name for name in answers if "broken" in name or "busy" in name or "old" in name]
     assert asked.count("GET /api/busy") == 1
+    (note,) = [result.detail for result in first.results if result.detail]
+    assert note.startswith("openapi /openapi.json: it fails at 2 of ")
+    assert note.endswith("which are left out: http GET http://:80/api/broken")
     kinds = {entry["request"]: entry for entry in reversed(log(shop))}
     photo = kinds["POST /api/photos"]
     assert photo["type"] == "multipart/form-data; boundary=----debloat-part"
