@@ -146,12 +146,18 @@ class Values:
             except NoValue:
                 if name in needed:
                     raise
+        others = table.get("additionalProperties")
+        for name in sorted(needed - set(result)):
+            if not isinstance(properties, Mapping) or name not in properties:
+                result[name] = self._value(others if isinstance(others, Mapping) else {"type": "string"}, base, way)
         return result
 
     def _array(self, table: Mapping[str, Any], base: str, way: tuple[str, ...]) -> list[Any]:
-        least = table.get("minItems")
+        least, most = table.get("minItems"), table.get("maxItems")
         count = least if isinstance(least, int) and not isinstance(least, bool) else 0 if self._lean else 1
-        if count > MAX_ITEMS:
+        if most == 0 and not least:
+            return []
+        if count > MAX_ITEMS or (isinstance(most, int) and count > most):
             raise NoValue("it is too large")
         try:
             items = [self._value(table.get("items", {"type": "string"}), base, way)] if count > 0 or not least else []
@@ -216,7 +222,7 @@ def _leaf(kind: Any, table: Mapping[str, Any]) -> Any:
         if usual is not None and "pattern" not in schema:
             return usual
         least, most = schema.get("minLength", 0), schema.get("maxLength", MAX_ITEMS)
-        if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= MAX_ITEMS:
+        if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= min(most, MAX_ITEMS):
             raise NoValue("its length is none that is generated")
         if "pattern" not in schema and schema.get("format") not in _GENERATED:
             # A word: servers refuse an empty text more often than any other.

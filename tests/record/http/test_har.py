@@ -207,7 +207,7 @@ REQUEST = st.fixed_dictionaries(
 ENTRY = st.fixed_dictionaries({"request": REQUEST | JSON}, optional={"startedDateTime": JSON}) | JSON
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(ENTRY, max_size=4), st.sampled_from(["1.2", "1.1", "", None]) | JSON)
 def test_whatever_a_file_says_is_requests_or_one_sentence(entries: list[Any], version: Any) -> None:
     try:

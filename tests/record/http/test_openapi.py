@@ -326,6 +326,46 @@ def test_values_are_the_same_in_every_run(tmp_path: Path) -> None:
     assert not list((tmp_path / "here").iterdir())
 
 
+BOUNDS = {"minimum": st.integers(-9, 9), "maximum": st.integers(-9, 9), "multipleOf": st.integers(1, 5)}
+LENGTHS = {"minLength": st.integers(0, 9), "maxLength": st.integers(0, 9)}
+LEAVES = st.one_of(
+    st.fixed_dictionaries({"type": st.sampled_from(["integer", "number"])}, optional=BOUNDS),
+    st.fixed_dictionaries({"type": st.just("string")}, optional=LENGTHS),
+    st.fixed_dictionaries({"type": st.just("string"), "pattern": st.sampled_from(["^a+$", "[0-9]{3}", "^x|y$"])}),
+    st.sampled_from([{"type": "boolean"}, {"type": ["null", "string"]}, {"enum": [None, 3]}, {"const": "c"}]),
+)
+SCHEMAS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries(
+            {"type": st.just("array"), "items": inner},
+            optional={"minItems": st.integers(0, 2), "maxItems": st.integers(0, 2)},
+        ),
+        st.fixed_dictionaries(
+            {"type": st.just("object")},
+            optional={
+                "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+                "required": st.lists(st.sampled_from("abc"), unique=True),
+            },
+        ),
+        st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)}),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(SCHEMAS, st.booleans())
+def test_a_value_is_one_that_its_schema_takes(schema: Any, lean: bool) -> None:
+    values = Values(Description({"openapi": "3.1.0", "paths": {}}, "it"), lean=lean)
+    try:
+        value = values.of(schema)
+    except NoValue:
+        return
+    jsonschema.validate(value, schema)
+    assert json.dumps(values.of(schema)) == json.dumps(value)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -360,7 +400,7 @@ PARTS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(st.sampled_from(["/a", "/a/{id}", "x"]), PARTS, max_size=3), PARTS, st.sampled_from(["2.0", "3.1"])
 )
