@@ -7,7 +7,7 @@ difference counts only where the original agrees with itself: further runs of th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from debloat.closure import World, close
@@ -85,7 +85,7 @@ class Judge:
         def replay_scenario(number: int) -> tuple[Exercise, tuple[Comparison, ...]]:
             original = self._exercises[number]
             replay = self._asked(original, reference)
-            return replay, tuple(self._compared(original, replay))
+            return replay, tuple(compared(original, replay, lambda count: self._original_again(original, count)))
 
         replays = run_scenarios(self._workspace, [original.scenario for original in self._exercises], replay_scenario)
         answers = tuple(answer for _, compared in replays for answer in compared)
@@ -103,35 +103,6 @@ class Judge:
             original.probes,
         )
 
-    def _compared(self, original: Exercise, replay: Exercise) -> Iterable[Comparison]:
-        replayed = {r.name: r for r in replay.results}
-        for before in original.results:
-            after = replayed.get(before.name) or ProbeResult(before.name, False, detail="it was not reached")
-            difference = before.differs(after)
-            note = self._excuse(original, before, after) if difference and after.ok else ""
-            yield Comparison(original.scenario.name, before, after, "" if note else difference, note)
-
-    def _excuse(self, original: Exercise, before: ProbeResult, after: ProbeResult) -> str:
-        """Why a difference is excused, because the original varies in the same way; empty where it is not.
-
-        The original is asked again, up to `ARBITERS` times: it may give the minimal image's very answer, or differ from
-        itself in the same respect. A page that is new each time excuses another page, and no page that is gone.
-        """
-        answers = [before]
-        for number in range(ARBITERS):
-            again = self._original_again(original, number).get(before.name)
-            if again is None:
-                return ""
-            if not again.differs(after):
-                return "the original answers so too, at another time"
-            answers.append(again)
-            unstable = frozenset[str]().union(
-                *(one.aspects(other) for one, other in itertools.combinations(answers, 2))
-            )
-            if before.aspects(after) <= unstable:
-                return f"the original differs from itself too: {before.differs(again) or answers[-2].differs(again)}"
-        return ""
-
     def _original_again(self, original: Exercise, number: int) -> dict[str, ProbeResult]:
         """The answers of the original in its further run of that number."""
         runs = self._again.setdefault(original.scenario.name, [])
@@ -144,6 +115,40 @@ class Judge:
         return runs[number]
 
 
+Again = Callable[[int], Mapping[str, ProbeResult]]
+"""The answers of the original, by probe, in its further run of that number; empty where it had none."""
+
+
+def compared(original: Exercise, replay: Exercise, again: Again) -> Iterator[Comparison]:
+    """The answers to each probe of an exercise side by side; the original is run again where they differ."""
+    replayed = {r.name: r for r in replay.results}
+    for before in original.results:
+        after = replayed.get(before.name) or ProbeResult(before.name, False, detail="it was not reached")
+        difference = before.differs(after)
+        note = _excuse(before, after, again) if difference and after.ok else ""
+        yield Comparison(original.scenario.name, before, after, "" if note else difference, note)
+
+
+def _excuse(before: ProbeResult, after: ProbeResult, original_again: Again) -> str:
+    """Why a difference is excused, because the original varies in the same way; empty where it is not.
+
+    The original is asked again, up to `ARBITERS` times: it may give the minimal image's very answer, or differ from
+    itself in the same respect. A page that is new each time excuses another page, and no page that is gone.
+    """
+    answers = [before]
+    for number in range(ARBITERS):
+        again = original_again(number).get(before.name)
+        if again is None:
+            return ""
+        if not again.differs(after):
+            return "the original answers so too, at another time"
+        answers.append(again)
+        unstable = frozenset[str]().union(*(one.aspects(other) for one, other in itertools.combinations(answers, 2)))
+        if before.aspects(after) <= unstable:
+            return f"the original differs from itself too: {before.differs(again) or answers[-2].differs(again)}"
+    return ""
+
+
 def verify_with_retry(judge: Judge, world: World, closure: Closure, reference: str) -> Verdict:
     """The verdict on a minimal image. Where answers differ and nothing was missed, the replay is repeated once.
 
@@ -152,7 +157,11 @@ def verify_with_retry(judge: Judge, world: World, closure: Closure, reference: s
     first = judge.verify(reference)
     if first.passed or missed_paths(world, first.trace, closure):
         return first
-    second = judge.verify(reference)
+    return second_time(first, judge.verify(reference))
+
+
+def second_time(first: Verdict, second: Verdict) -> Verdict:
+    """The verdict of a replay that was repeated; a note says what differed the first time alone."""
     answers = tuple(
         replace(now, note=f"the first time it was not the same: {before.difference}")
         if before.difference and not now.difference and not now.note

@@ -2,6 +2,7 @@
 # Make the images debian:SUITE-slim where no registry can be reached.
 #
 # Usage: scripts/bootstrap-base.sh [--force] [SUITE...]     (default: trixie)
+#        scripts/bootstrap-base.sh --tar FILE SUITE          its files alone, and no engine is needed
 #
 # SUITE is bullseye, bookworm, trixie or sid. Does nothing for an image that the engine has. Else it pulls it, and when
 # the pull fails it builds the same thing from Debian's archive: minbase, the files that the slim variant leaves out,
@@ -22,7 +23,13 @@ fail() {
 }
 
 force=no
+tar=
 suites=
+if [ "${1:-}" = --tar ]; then
+    [ $# -eq 3 ] || fail "--tar takes a file and a suite" "usage: scripts/bootstrap-base.sh --tar FILE SUITE"
+    tar=$2
+    shift 2
+fi
 for word in "$@"; do
     case $word in
         --force) force=yes ;;
@@ -31,12 +38,14 @@ for word in "$@"; do
     esac
 done
 
-command -v docker >/dev/null 2>&1 || fail "cannot find docker" "install the docker.io package"
-docker version >/dev/null 2>&1 || fail "cannot reach the Docker engine" "start it, or set DOCKER_HOST"
+if [ -z "$tar" ]; then
+    command -v docker >/dev/null 2>&1 || fail "cannot find docker" "install the docker.io package"
+    docker version >/dev/null 2>&1 || fail "cannot reach the Docker engine" "start it, or set DOCKER_HOST"
+fi
 
 # Those that are missing and cannot be pulled; where one pull fails, the next would wait in vain as well.
-missing=
-for suite in ${suites:-trixie}; do
+missing=${tar:+$suites}
+for suite in $([ -n "$tar" ] || echo "${suites:-trixie}"); do
     image=debian:$suite-slim
     if [ $force = no ]; then
         ! docker image inspect "$image" >/dev/null 2>&1 || continue
@@ -145,6 +154,10 @@ make_base() {
     # mmdebstrap has a policy-rc.d of its own and takes it away last, so this one is added after it.
     tar --append -f "$work/base.tar" --owner=0 --group=0 -C "$work/late" ./usr/sbin/policy-rc.d
 
+    if [ -n "$tar" ]; then
+        mv "$work/base.tar" "$tar" || fail "cannot write $tar"
+        return
+    fi
     docker import -c 'CMD ["bash"]' "$work/base.tar" "$image" >/dev/null || fail "cannot import $image into the engine"
     rm "$work/base.tar"
     say "built $image, $(docker image inspect -f '{{.Size}}' "$image") bytes"

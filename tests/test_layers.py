@@ -33,6 +33,7 @@ LAYERS = (
         "verify",
         "result",
         "pipeline",
+        "compose",
         "lock",
         "plan",
         "starter",

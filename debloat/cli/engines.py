@@ -43,11 +43,19 @@ class Engines:
         """The engine where an image is one of its own; None for one that lies elsewhere, which can be read without."""
         from debloat.store.location import image_location
 
-        return self.connect() if image_location(reference).on_engine else None
+        location = image_location(reference)
+        if not location.on_engine:
+            return None
+        engine = self.connect()
+        # Of debloat's own engine an image of a daemon lies elsewhere.
+        return None if location.stated and engine.info().traits.own else engine
 
     @contextlib.contextmanager
-    def opened(self, reference: str) -> Iterator[Source]:
-        """An image to be looked at, wherever it lies; the engine is connected where it is one of its own."""
+    def opened(self, reference: str, *, pull: bool = True) -> Iterator[Source]:
+        """An image to be looked at, wherever it lies; the engine is connected where it is one of its own.
+
+        Without `pull` an engine gets none that it does not have.
+        """
         from debloat.engine.workspace import Scratch, Workspace
         from debloat.store.location import image_location
         from debloat.store.source import opened
@@ -55,7 +63,7 @@ class Engines:
         engine = self.for_image(reference)
         with (
             Workspace(engine) if engine is not None else Scratch() as run,
-            opened(run, image_location(reference, self.wanted)) as source,
+            opened(run, image_location(reference, self.wanted), pull=pull) as source,
         ):
             yield source
 

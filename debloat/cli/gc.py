@@ -18,12 +18,13 @@ from debloat.core.text import count
 from debloat.core.text import name as printable
 from debloat.engine.base import Engine, Leftover
 from debloat.engine.run_id import Life, life, owner
-from debloat.engine.workspace import SCRATCH
+from debloat.engine.workspace import SCRATCH, discard
 
 
 def gc(options: Gc, engines: Engines) -> None:
-    """Remove the containers, unproven images and scratch directories of runs that have ended; say which, on stdout.
+    """Remove the containers, networks, volumes, unproven images and scratch directories of runs that have ended.
 
+    What went is said on stdout.
     What runs keep of parsed sources goes too.
     Those of runs under way stay, and of runs on other machines until a day has passed; `all` takes these too.
     """
@@ -61,12 +62,10 @@ def _leftovers(engine: Engine) -> tuple[Leftover, ...]:
 
 
 def _remove(engine: Engine, leftover: Leftover) -> None:
-    if leftover.kind == "container":
-        engine.remove(leftover.id)
-    elif leftover.kind == "image":
-        engine.untag(leftover.name)
-    else:
+    if leftover.kind == "directory":
         shutil.rmtree(leftover.name, ignore_errors=True)
+    else:
+        discard(engine, leftover)
 
 
 def _directories() -> Iterator[Leftover]:

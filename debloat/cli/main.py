@@ -101,6 +101,14 @@ def build(given: options.Build, engines: Engines) -> None:
     command.build(given, engines)
 
 
+@verb(cli, options.Compose)
+def compose(given: options.Compose, engines: Engines) -> None:
+    """Start a stack with Compose, and make and prove the minimal images of SERVICEs in it (docs/compose.md)."""
+    from debloat.cli import compose as command
+
+    command.compose(given, engines)
+
+
 @verb(cli, options.Init)
 def init(given: options.Init, engines: Engines) -> None:
     """Write a debloat.toml to begin with, of what IMAGE says of itself; without IMAGE, of every key."""
@@ -159,7 +167,7 @@ def doctor(given: options.Doctor, engines: Engines) -> None:
 
 @verb(cli, options.Gc)
 def gc(given: options.Gc, engines: Engines) -> None:
-    """Remove containers, unproven images and scratch directories that killed runs left; not those of runs at work."""
+    """Remove containers, networks, volumes, images and directories that killed runs left; not those of runs at work."""
     from debloat.cli import gc as command
 
     command.gc(given, engines)

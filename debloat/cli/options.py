@@ -195,6 +195,27 @@ class Build:
 
 
 @options
+class Compose:
+    services: tuple[str, ...] = argument(nargs=-1, required=True, metavar="SERVICE...")
+    files: tuple[str, ...] = option(
+        "-f", "--file", metavar="FILE", text="Compose file (default: the one that Compose finds here); may be repeated."
+    )
+    profiles: tuple[str, ...] = option("--profile", metavar="NAME", text="Start the services of this profile too.")
+    mechanism: Literal["auto", "notify", "ptrace"] = option(
+        "--mechanism", default="auto", show_default=True, text="How file accesses are recorded."
+    )
+    policy: Policy = group(Policy)
+    lock: str | None = option("--lock", metavar="FILE", text="Write the lock; {service} in FILE is the service's name.")
+    json: str | None = option("--json", metavar="FILE", text="Write the report as JSON; FILE as with --lock.")
+    html: str | None = option("--html", metavar="FILE", text="Write the report as a page; FILE as with --lock.")
+    save_trace: str | None = option("--save-trace", metavar="FILE", text="Save what was recorded; FILE as with --lock.")
+    no_verify: bool = option("--no-verify", text="Do not start the stack again with the minimal images.")
+    force: bool = option("--force", text="Tag the results although one answers differently (exit code stays 5).")
+    verbosity: Verbosity = group(Verbosity)
+    on: OnEngine = group(OnEngine)
+
+
+@options
 class Record:
     image: str = argument()
     probes: Probes = group(Probes)

@@ -24,7 +24,7 @@ REMEMBERED = 200
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A remembered run: the original image's identity, name and id, what was recorded, the policy, what was healed."""
+    """A remembered run: the original image's identity, id and place, what was recorded, the policy, what was healed."""
 
     image: str
     names: tuple[str, ...]
@@ -39,8 +39,8 @@ def directory() -> Path:
     return Path(base) / "debloat" / "runs"
 
 
-def remember(outcome: Outcome) -> None:
-    """Remember a run under the identities of the original and the minimal image.
+def remember(outcome: Outcome, where: str) -> None:
+    """Remember a run on the image `where` under the identities of the original and the minimal image.
 
     Best effort: a full disk spoils no result.
     """
@@ -48,7 +48,7 @@ def remember(outcome: Outcome) -> None:
     document = {
         "version": 2,
         "image": outcome.image.identity,
-        "names": [outcome.image.id, outcome.image.reference],
+        "names": [outcome.image.id, where],
         "policy": {
             "level": str(policy.level),
             "levels": [[glob, str(level)] for glob, level in policy.levels],

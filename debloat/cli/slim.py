@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +30,7 @@ from debloat.record import trace
 from debloat.record.session import ByHand
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
-from debloat.store.location import Location
+from debloat.store.location import Location, image_location
 from debloat.store.write import must_take, write
 
 
@@ -78,7 +79,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
         mechanism=options.probes.mechanism,
         verify=not result.no_verify,
         force=result.force,
-        sinks=[*_sinks(result, goes, engine), *counting],
+        sinks=[*sinks_of(options.image, result, goes, engine), *counting],
         platform=engines.wanted,
         goes_to=goes.elsewhere,
         measure_surface=bool(result.json or result.html or result.scan),
@@ -128,8 +129,9 @@ def read_trace(name: str) -> Trace:
         raise
 
 
-def _sinks(result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
-    yield runs.remember
+def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
+    """What writes the outputs of a run on an image, and remembers it."""
+    yield functools.partial(runs.remember, where=image_location(image).lasting)
     if name := result.save_trace:
         yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))
     if result.lock:

@@ -66,12 +66,12 @@ def sources(engines: Engines, image: Image, options: Why) -> tuple[str, Trace, R
 
 
 def _original(engines: Engines, image: Image, remembered: runs.Run) -> str:
-    """What the engine calls the image that a run was made from, as the run knew it; empty for `image` itself."""
+    """Where the image lies that a run was made from, as the run knew it; empty for `image` itself."""
     if image.identity == remembered.image:
         return ""
     for known in remembered.names:
-        with contextlib.suppress(UsageError, EngineUnavailable):
-            if engines.connect().image(known, pull=False).identity == remembered.image:
+        with contextlib.suppress(UsageError, EngineUnavailable), engines.opened(known, pull=False) as source:
+            if source.image.identity == remembered.image:
                 return known
     raise UsageError(
         f"cannot find the image that {image.reference} was made from: {remembered.names[-1]} is gone, or another now",

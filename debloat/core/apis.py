@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ class ApiDescription:
     @property
     def is_file(self) -> bool:
         return _is_file(self.document)
+
+    @property
+    def where(self) -> HttpProbe:
+        """The request for a document of the service."""
+        return HttpProbe() if self.is_file else replace(HttpProbe.parse(self.document), headers=self.headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from debloat.engine.base import (
 )
 from debloat.engine.run_id import new_run, owner
 from debloat.engine.traits import EngineTraits
-from debloat.store.base import ImageStore, StoredImage
+from debloat.store.base import ImageStore, StoredImage, StoreError
 from debloat.store.location import Location, Transport, parse
 from debloat.store.opened import open_store
 
@@ -107,17 +107,21 @@ class EmbeddedEngine:
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
         location = parse(reference)
-        if location is not None and location.transport is not Transport.DAEMON:
+        if location is not None:
             return self._admitted(location, "")
-        name = location.name if location is not None else reference
-        must_be_reference(name, self.info().traits.command)
-        image = self._known(name)
+        must_be_reference(reference, self.info().traits.command)
+        image = self._known(reference)
         if image is None or not self._fits(image):
             if not pull:
                 if image is None:
-                    raise UsageError(f"cannot find the image {name}: it is not in {self._place.home}", _WHENCE)
-                raise UsageError(f"{name} is for {image.platform_name}, not for {self._wanted}", _WHENCE)
-            image = self._admitted(Location(Transport.REGISTRY, name=name), name)
+                    raise UsageError(f"cannot find the image {reference}: it is not in {self._place.home}", _WHENCE)
+                raise UsageError(f"{reference} is for {image.platform_name}, not for {self._wanted}", _WHENCE)
+            try:
+                image = self._admitted(Location(Transport.REGISTRY, name=reference), reference)
+            except (EngineUnavailable, StoreError, UsageError) as error:
+                raise type(error)(
+                    f"cannot find the image {reference}: it is not in {self._place.home}; {error.message}", _WHENCE
+                ) from error
         return image
 
     def _known(self, name: str) -> Image | None:
@@ -237,6 +241,9 @@ class EmbeddedEngine:
             others = identifier in {name.id for name in self._images.names()}
         if identifier and not others:
             self._forget([identifier])
+
+    def remove_shared(self, kind: str, identifier: str) -> None:
+        """There are none: nothing makes networks and volumes for a run here."""
 
     # ------------------------------------------------------------------------------------------ containers
 
@@ -388,5 +395,6 @@ class EmbeddedEngine:
 
 
 _WHENCE = (
-    "name where it is (oci:DIR, docker-archive:FILE, docker://REGISTRY/NAME), or choose another engine with --engine"
+    "name where it is (oci:DIR, docker-archive:FILE, docker://REGISTRY/NAME, docker-daemon:NAME of Docker), or choose "
+    "another engine with --engine"
 )

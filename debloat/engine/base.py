@@ -16,7 +16,7 @@ from debloat.core.platform import Wanted
 from debloat.engine.traits import DOCKER, EngineTraits
 
 RUN_LABEL = "debloat.run"
-"""Label of every container that a run creates; its value is the run's id."""
+"""Label of every container that a run creates, and of its networks and volumes; its value is the run's id."""
 
 PENDING_REPOSITORY = "debloat-pending"
 """Repository of images that are loaded but not proven yet; the tag is the run's id."""
@@ -100,7 +100,8 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something a run left behind: `kind` is `container` or `image`, or `directory`, whose path is its name."""
+    """Something a run left behind: `kind` is `container`, `image`, `network` or `volume`, or `directory`, whose path is
+    its name."""
 
     kind: str
     id: str
@@ -249,8 +250,11 @@ class Engine(Protocol):
     def untag(self, reference: str) -> None:
         """Remove one name of an image, and the image if it has no other; nothing happens where there is none."""
 
+    def remove_shared(self, kind: str, identifier: str) -> None:
+        """Remove a `network` or a `volume` that no container uses any more; nothing happens where there is none."""
+
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
-        """Containers and pending images of one run, or of all."""
+        """Containers, pending images, networks and volumes of one run, or of all; in an order to remove them in."""
 
     def empty(self) -> int:
         """Remove the images that are kept for later runs alone; how many went."""

@@ -379,13 +379,25 @@ class DockerEngine:
         with error_context(f"remove the name {reference}"), contextlib.suppress(docker.errors.ImageNotFound):
             self._client.remove_image(reference, noprune=False)
 
+    def remove_shared(self, kind: str, identifier: str) -> None:
+        with error_context(f"remove the {kind} {identifier}"), contextlib.suppress(docker.errors.NotFound):
+            if kind == "network":
+                self._client.remove_network(identifier)
+            else:
+                self._client.remove_volume(identifier, force=True)
+
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         with error_context("list what earlier runs left"):
-            label = f"{RUN_LABEL}={run}" if run else RUN_LABEL
-            containers = self._client.containers(all=True, filters={"label": label})
+            label = {"label": f"{RUN_LABEL}={run}" if run else RUN_LABEL}
+            containers = self._client.containers(all=True, filters=label)
             images = self._client.images(name=PENDING_REPOSITORY)
             pending = (PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry))
             found = [_container_left(container) for container in containers or ()]
+            found += [
+                _shared_left("network", raw, text(raw, "Id")) for raw in self._client.networks(filters=label) or ()
+            ]
+            volumes = self._client.volumes(filters=label).get("Volumes") or ()
+            found += [_shared_left("volume", raw, text(raw, "Name")) for raw in volumes]
             for image in images or ():
                 for name in image.get("RepoTags") or ():
                     repository, tag = split_reference(name)
@@ -414,6 +426,10 @@ class DockerEngine:
 def _container_left(raw: dict[str, Any]) -> Leftover:
     name = (raw.get("Names") or ["/?"])[0].lstrip("/")
     return Leftover("container", raw["Id"], text(mapping(raw, "Labels"), RUN_LABEL), name)
+
+
+def _shared_left(kind: str, raw: Mapping[str, Any], identifier: str) -> Leftover:
+    return Leftover(kind, identifier, text(mapping(raw, "Labels"), RUN_LABEL), text(raw, "Name"))
 
 
 def _addresses(settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Self
 
 from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
 from debloat.core.signals import ENDING
-from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine
+from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine, Leftover
 from debloat.engine.run_id import new_run
 
 SCRATCH = "debloat-"
@@ -44,6 +44,10 @@ class Scratch:
         if self._directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
         return self._directory
+
+    def fresh(self, name: str) -> Path:
+        """A path in the scratch directory that nobody else is given, called like `name`."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.directory)) / name
 
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
@@ -181,11 +185,11 @@ class Workspace(Scratch):
             self.engine.load(named(name), name)
             return name
 
-    def publish(self, reference: str) -> None:
-        """Give the loaded image its name; it is no longer pending."""
+    def publish(self, reference: str, pending: str = "") -> None:
+        """Give the loaded image, or the one that is called `pending`, its name; it is no longer pending."""
         with self.shielded():
-            self.engine.tag(self.pending, reference)
-            self._discard(self.pending)
+            self.engine.tag(pending or self.pending, reference)
+            self._discard(pending or self.pending)
 
     def _discard(self, name: str) -> None:
         if name in self._pending:
@@ -203,10 +207,17 @@ class Workspace(Scratch):
         # The engine is asked only where this may have missed something: it takes as long as removing a container.
         for leftover in self.engine.leftovers(self.run) if self._unsure or self._containers or self._pending else ():
             with contextlib.suppress(DebloatError):
-                if leftover.kind == "container":
-                    self.engine.remove(leftover.id)
-                else:
-                    self.engine.untag(leftover.name)
+                discard(self.engine, leftover)
+
+
+def discard(engine: Engine, leftover: Leftover) -> None:
+    """Remove what a run left on its engine; nothing happens where it is gone."""
+    if leftover.kind == "container":
+        engine.remove(leftover.id)
+    elif leftover.kind == "image":
+        engine.untag(leftover.name)
+    else:
+        engine.remove_shared(leftover.kind, leftover.id)
 
 
 def must_be_writable(path: Path) -> None:

@@ -332,7 +332,7 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
         engine.put(container, SENSOR_HOME, sensor_tar(sensor))
         channel = workspace.attach(container)
         engine.start(container)
-        contents = SensorContents(channel, workspace.directory / "contents")
+        contents = SensorContents(channel, workspace.fresh("contents"))
         entries = contents.index()
         if spec.image_at:
             return Rootfs(without_engine_made(as_containers_see(entries)), contents)
@@ -413,7 +413,7 @@ def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:
     """The root file system of an image by `docker export` of a container that is never started."""
     spec = ContainerSpec(image=image.id, run=workspace.run, entrypoint=("/none",), workdir="/", network="none")
     with workspace.container(spec) as container:
-        contents = ExportedContents(workspace.directory / "export", workspace.engine.export(container))
+        contents = ExportedContents(workspace.fresh("export"), workspace.engine.export(container))
         made = _paths_made_by_engine(workspace.engine, container, image)
     entries = contents.entries
     if not any(e.path == "/" for e in entries):

@@ -65,6 +65,7 @@ def published_ports(
     named = {probe.port for probe in (*scenario.http, *scenario.requests, *scenario.grpc)}
     named |= {probe.port for probe in scenario.websockets} | {probe.port for probe in probes or ()}
     named |= {probe.port for probe in scenario.probe}
+    named |= {scenario.openapi.where.port} if scenario.openapi else set()
     named |= scenario.until.ports if scenario.until else set()
     exposed = {port for port in config.ports if port.endswith("/tcp")}
     return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))

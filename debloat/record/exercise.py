@@ -90,15 +90,31 @@ def exercise(
     """
     config = image.config
     described = described_probes(scenario) if probes is None else ()
-    ports = published_ports(scenario, config, (*(probes or ()), *described))
+    ports = published_ports(scenario, config, probes)
     by_hand = recorder.by_hand if recorder.recording and probes is None else None
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
-        numbers = {p: int(p.partition("/")[0]) for p in ports}
-        run = _Run(session, config, scenario, limits, numbers, by_hand, described)
+        run = begin(session, config, scenario, limits, ports, by_hand, described)
         with contextlib.closing(run):
             results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
         recorded = session.recorded()
         return Exercise(scenario, tuple(run.probes), tuple(results), recorded, run.ready, recorder.mechanism)
+
+
+def begin(
+    session: Session,
+    config: ImageConfig,
+    scenario: Scenario,
+    limits: Limits,
+    ports: Sequence[str],
+    by_hand: ByHand | None = None,
+    described: Sequence[ConcreteProbe] = (),
+) -> _Run:
+    """An exercise of a started container on these ports (`80/tcp`), to be carried out step by step, and closed.
+
+    `described` are the probes of `described_probes`.
+    """
+    numbers = {port: int(port.partition("/")[0]) for port in ports}
+    return _Run(session, config, scenario, limits, numbers, by_hand, described)
 
 
 class _Run:
@@ -176,6 +192,10 @@ class _Run:
 
     def service(self, probes: tuple[ConcreteProbe, ...] | None) -> list[ProbeResult]:
         """Wait until it is ready, make the probes, and stop it while it is still recorded."""
+        return [*self.ask(probes), self.stop()]
+
+    def ask(self, probes: tuple[ConcreteProbe, ...] | None) -> list[ProbeResult]:
+        """Wait until it is ready, and make the probes; it stays up."""
         problem = self._startup.wait()
         if problem and probes is None:
             if self._scenario.until is None and self._session.state().running and self._startup.elsewhere():
@@ -198,10 +218,13 @@ class _Run:
             results += [result for _, result in answers]
         if self._by_hand is not None:
             self._session.by_hand(self._by_hand)
-        results = self._with_cause(results)
+        return self._with_cause(results)
+
+    def stop(self) -> ProbeResult:
+        """Stop it as its engine would; how it ended is the answer."""
         self._session.mark("stop")
         code = self._session.stop()
-        return [*results, ProbeResult("stop", True, -1 if code is None else code)]
+        return ProbeResult("stop", True, -1 if code is None else code)
 
     def _with_cause(self, results: list[ProbeResult]) -> list[ProbeResult]:
         """The results, failed ones with what the engine knows of the cause."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
 from debloat.core.model import Access, Image, Trace
+from debloat.core.probes import ProbeResult
 from debloat.core.recipe import Recipe, Scenario
 from debloat.core.shells import is_bare_shell
 from debloat.engine.base import Engine
@@ -153,42 +155,64 @@ def _no_page_notes(exercise: Exercise) -> list[str]:
 def _recorded(
     workspace: Workspace, image: Image, scenario: Scenario, limits: Limits, recorder: Recorder
 ) -> tuple[Exercise, list[str]]:
+    def attempt(recorder: Recorder) -> Exercise:
+        return exercise(workspace, image, image.id, scenario, limits, recorder)
+
+    done, notes = with_fallbacks(attempt, recorder, scenario.name)
+    return done, [*_soundness_notes(done.recorded), *notes]
+
+
+def notes_on(image: Image, exercised: Exercise) -> tuple[str, ...]:
+    """What was imperfect about a recording, and what it leaves unproven; SensorUnavailable where it is no use."""
+    return (*_soundness_notes(exercised.recorded), *_coverage_notes(image, exercised))
+
+
+class Attempt(Protocol):
+    """Something that was exercised, with the probes that failed."""
+
+    @property
+    def failures(self) -> tuple[ProbeResult, ...]: ...
+
+
+A = TypeVar("A", bound=Attempt)
+
+
+def with_fallbacks(attempt: Callable[[Recorder], A], recorder: Recorder, name: str) -> tuple[A, tuple[str, ...]]:
+    """An attempt without failures, with a note where it took the other mechanism. `name` is what was exercised.
+
+    OriginalFails where it fails unrecorded too, SensorUnavailable where it fails only while it is recorded.
+    """
     try:
-        first: Exercise | None = exercise(workspace, image, image.id, scenario, limits, recorder)
+        first: A | None = attempt(recorder)
         error_of_first = None
     except (NothingToProbe, ListensElsewhere):
         raise
     except OriginalFails as error:
         first, error_of_first = None, error
     if first is not None and not first.failures:
-        return first, _soundness_notes(first.recorded)
-    plain = _unrecorded(workspace, image, scenario, limits, recorder)
+        return first, ()
+    plain = _unrecorded(attempt, recorder)
     if plain is None or plain.failures:
         raise error_of_first or _failure(first, plain)
     other_mechanism = "ptrace" if recorder.mechanism != "ptrace" else "notify"
-    again = exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=other_mechanism))
+    again = attempt(replace(recorder, mechanism=other_mechanism))
     if again.failures:
         names = ", ".join(r.name for r in again.failures)
         raise SensorUnavailable(
-            f"{scenario.name}: {names} works unrecorded, and fails while it is recorded by either mechanism",
+            f"{name}: {names} works unrecorded, and fails while it is recorded by either mechanism",
             "record where it works and pass --trace FILE, or report it with the output of `debloat doctor`",
         )
-    return again, [
-        *_soundness_notes(again.recorded),
-        f"{scenario.name}: failed under the first mechanism, recorded by {other_mechanism}",
-    ]
+    return again, (f"{name}: failed under the first mechanism, recorded by {other_mechanism}",)
 
 
-def _unrecorded(
-    workspace: Workspace, image: Image, scenario: Scenario, limits: Limits, recorder: Recorder
-) -> Exercise | None:
+def _unrecorded(attempt: Callable[[Recorder], A], recorder: Recorder) -> A | None:
     try:
-        return exercise(workspace, image, image.id, scenario, limits, replace(recorder, mechanism=""))
+        return attempt(replace(recorder, mechanism=""))
     except (OriginalFails, EngineUnavailable, UsageError):
         return None
 
 
-def _failure(first: Exercise | None, plain: Exercise | None) -> OriginalFails:
+def _failure(first: Attempt | None, plain: Attempt | None) -> OriginalFails:
     failures = (plain or first).failures if (plain or first) else ()  # type: ignore[union-attr]
     lines = "\n".join(f"  {r.name}: {r.detail or r.outcome()}" for r in failures)
     hint = (

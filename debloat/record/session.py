@@ -194,7 +194,7 @@ class Session:
             self._control.close()
 
 
-def _sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Capabilities to add for the sensor, and those of them that the program must not have."""
     added = {c.upper().removeprefix("CAP_") for c in options.cap_add}
     dropped = {c.upper().removeprefix("CAP_") for c in options.cap_drop}
@@ -215,7 +215,7 @@ def record_argv(config: ImageConfig, options: RunOptions, recorder: Recorder, sc
         argv += ["--keep-home"]
     if options.group_add:
         argv += ["--group-add", ",".join(options.group_add)]
-    _, drop = _sensor_caps(options)
+    _, drop = sensor_caps(options)
     if drop:
         argv += ["--drop-caps", ",".join(c.lower() for c in drop)]
     if options.no_new_privs:
@@ -234,7 +234,7 @@ def container_spec(
 ) -> ContainerSpec:
     """The container of a scenario: as production starts it, with the sensor in front when it is recorded."""
     program = (*config.entrypoint, *(config.cmd if args is None else args))
-    add, _ = _sensor_caps(options) if recorder.recording else ((), ())
+    add, _ = sensor_caps(options) if recorder.recording else ((), ())
     wrapped = (*record_argv(config, options, recorder, MAIN), *program) if recorder.recording else ()
     return ContainerSpec(
         image=image,

@@ -31,20 +31,27 @@ IN_FILES = (Transport.DOCKER_ARCHIVE, Transport.OCI, Transport.OCI_ARCHIVE)
 class Location:
     """A place of an image: `path` for a file or a directory, `name` the reference or the tag in it, as far as given.
 
-    `platform` is which of several images there is meant.
+    `platform` is which of several images there is meant. `stated` tells `docker-daemon:NAME` from NAME, which is an
+    image of whatever engine there is.
     """
 
     transport: Transport
     path: Path = Path()
     name: str = ""
     platform: Wanted | None = None
+    stated: bool = False
 
     def __str__(self) -> str:
         if self.transport in IN_FILES:
             return f"{self.transport}:{self.path}" + (f":{self.name}" if self.name else "")
         if self.on_engine:
-            return self.name
+            return f"{self.transport}:{self.name}" if self.stated else self.name
         return f"{self.transport}:{'//' if self.transport is Transport.REGISTRY else ''}{self.name}"
+
+    @property
+    def lasting(self) -> str:
+        """What names it from any directory."""
+        return str(replace(self, path=self.path.absolute()) if self.transport in IN_FILES else self)
 
     @property
     def on_engine(self) -> bool:
@@ -93,4 +100,4 @@ def parse(text: str) -> Location | None:
     if transport is Transport.CONTAINERS and rest.startswith("["):
         raise UsageError(f"cannot use {text}: another storage than Podman's own", "leave out what stands in [ ]")
     must_be_reference(rest, "docker")
-    return Location(transport, name=rest)
+    return Location(transport, name=rest, stated=transport is Transport.DAEMON)

@@ -17,6 +17,7 @@ _STORES: Mapping[Transport, str] = MappingProxyType(
         Transport.OCI_ARCHIVE: "files.Layout",
         Transport.REGISTRY: "registry.RegistryImage",
         Transport.CONTAINERS: "podman.PodmanImage",
+        Transport.DAEMON: "daemon.DaemonImage",
     }
 )
 _SINKS: Mapping[Transport, str] = MappingProxyType(
@@ -31,7 +32,7 @@ _SINKS: Mapping[Transport, str] = MappingProxyType(
 
 
 def open_store(location: Location) -> ImageStore:
-    """The store of a location that is not the engine's; to be used as a context manager."""
+    """The store of a location that is not the run's engine's own; to be used as a context manager."""
     return cast(ImageStore, _made(_STORES, location))
 
 

@@ -130,9 +130,9 @@ class InStore:
 def opened(run: Scratch, location: Location, *, pull: bool = True) -> Iterator[Source]:
     """The image of a location, on the run's engine where it is one of an engine's (the run is a `Workspace` then)."""
     if isinstance(run, Workspace) and run.engine.info().traits.own:
-        yield OnEngine(run, location.name if location.on_engine else str(location), pull)
+        yield OnEngine(run, str(location), pull)
         return
-    if location.on_engine:
+    if location.on_engine and (isinstance(run, Workspace) or not location.stated):
         if not isinstance(run, Workspace):
             raise InternalError(f"{location} is on an engine, and there is none")
         yield OnEngine(run, location.name, pull)

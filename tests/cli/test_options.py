@@ -49,6 +49,7 @@ LEAST: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("build", "init", "doctor", "gc", "check", "hook_install", "hook_run"), ()),
     **dict.fromkeys(("plugin_install", "plugin_uninstall"), ()),
     "completion": ("bash",),
+    "compose": ("web",),
     "debug": ("box",),
     "vex": ("shop:1", "--report", "r"),
     "record": ("shop:1", "--save-trace", "t"),

@@ -61,6 +61,8 @@ class Builds:
     def image(self, name: str) -> str:
         """The image of a fixture, when it is there; FixtureError when it cannot be built."""
         network.require("a fixture's image")
+        if name not in self._images:
+            self._images[name] = self._pool.submit(self._build, name)
         return self._images[name].result()
 
     def close(self) -> None:

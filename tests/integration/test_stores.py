@@ -71,6 +71,9 @@ def test_layers_are_read_as_on_an_engine(images: Images, tmp_path: Path, capsys:
         assert [here.read(path) for path in files] == [there.read(path) for path in files]
         assert stored.image.identity == image.identity
         assert (stored.image.history, stored.image.created) == (image.history, image.created)
+    with open_store(image_location(f"docker-daemon:{name}")) as store:
+        assert store.image().image.identity == image.identity
+        assert store.image().image.names == (name,)
     # The same lock gives the same image, with an engine and without.
     lock = str(tmp_path / "odd.lock")
     assert main([name, "-q", "--lock", lock, "-t", images.name("small")]) == 0
@@ -93,3 +96,6 @@ def test_layers_are_read_as_on_an_engine(images: Images, tmp_path: Path, capsys:
     assert before.stdout == after.stdout
     with open_store(image_location(result)) as store:
         assert store.image().image.id == engines.image_id(images.name("small"))
+    capsys.readouterr()
+    assert main(["why", result, "/etc/passwd"]) == 0
+    assert capsys.readouterr().out.startswith("kept: /etc/passwd")

@@ -25,9 +25,9 @@ from debloat.store.location import Location, Transport, image_location, output_l
     ],
 )
 def test_a_transport_is_the_same_for_input_and_output(said: str, transport: Transport, path: str, name: str) -> None:
-    expected = Location(transport, Path(path), name)
+    expected = Location(transport, Path(path), name, stated=transport is Transport.DAEMON)
     assert image_location(said) == output_location(said) == expected
-    assert str(expected) == said.removeprefix("docker-daemon:")
+    assert str(expected) == said
 
 
 @pytest.mark.parametrize("said", ["app:1", "oci", "docker", "localhost:5000/app", "directory:1", "dir:1"])
@@ -46,3 +46,10 @@ def test_without_a_transport_a_result_is_a_file(said: str) -> None:
 def test_what_names_no_place(said: str) -> None:
     with pytest.raises(UsageError):
         image_location(said)
+
+
+def test_a_place_by_what_names_it_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert image_location("oci:shop:1").lasting == f"oci:{tmp_path}/shop:1"
+    assert image_location("shop:1").lasting == "shop:1"
+    assert image_location("docker://localhost:5000/shop:1").lasting == "docker://localhost:5000/shop:1"

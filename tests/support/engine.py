@@ -215,6 +215,9 @@ class FakeEngine:
         self._call("untag")
         self.names.pop(reference, None)
 
+    def remove_shared(self, kind: str, identifier: str) -> None:
+        self._call(f"remove {kind} {identifier}")
+
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         boxes = [
             Leftover("container", c, box.spec.run, c) for c, box in self.containers.items() if run in ("", box.spec.run)

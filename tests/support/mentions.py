@@ -27,6 +27,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "copa patch": frozenset({"-i", "-r", "-t"}),
     "docker build": frozenset({"-t", "--load", "--platform"}),
     "docker buildx": frozenset(),
+    "docker compose": frozenset({"-f", "--no-start"}),
     "docker context": frozenset(),
     "docker debloat": frozenset({"--http"}),
     "docker exec": frozenset(),

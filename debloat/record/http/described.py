@@ -28,10 +28,4 @@ def described(scenario: Scenario) -> Iterator[tuple[str, str, HttpProbe, tuple[H
         found = openapi.requests_of(description.of_file(api.document), api.headers)
         yield "openapi", api.document, HttpProbe(), found
     else:
-        where = HttpProbe.parse(api.document)
-        yield (
-            "openapi",
-            api.document,
-            HttpProbe("GET", where.path, where.port, where.scheme, headers=api.headers),
-            (),
-        )
+        yield "openapi", api.document, api.where, ()

@@ -1,0 +1,106 @@
+"""`debloat compose SERVICE...`: minimal images of services of a stack, recorded and proven in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from debloat.cli.engines import Engines
+from debloat.cli.options import Compose, Probes, Result
+from debloat.cli.outputs import Destination
+from debloat.cli.settings import settings_of
+from debloat.cli.slim import sinks_of, write_report
+from debloat.compose import command
+from debloat.compose.document import used
+from debloat.compose.line import Made, slim_stack
+from debloat.compose.standin import original_name, with_images
+from debloat.core import parsed
+from debloat.core.errors import MinimalFails, UsageError
+from debloat.engine.workspace import must_be_writable
+from debloat.pipeline import Sink
+from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
+
+PLACE = "{service}"
+"""What stands in the name of an output for the service that it is of."""
+_OUTPUTS = ("lock", "json", "html", "save_trace")
+
+
+@parsed.open_cache()
+def compose(options: Compose, engines: Engines) -> None:
+    """Make, prove and tag; print the resulting references. MinimalFails when a service answers differently."""
+    chosen = tuple(dict.fromkeys(options.services))
+    _check_outputs(options, chosen)
+    given = settings_of(Probes(), options.policy)
+    engine = engines.connect()
+    composer = command.find(engine.info())
+    document = composer.document(options.files, options.profiles)
+    project = _project(options.files, document.raw.get("name"))
+    names = used(document, chosen, (*options.profiles, *os.environ.get("COMPOSE_PROFILES", "").split(",")))
+    quiet = options.verbosity.quiet
+
+    stack = with_images(document, names, project, composer.separator)
+
+    def sinks(services: tuple[str, ...]) -> Iterator[Sink]:
+        image = original_name(stack.services[services[0]])
+        yield from sinks_of(image, _result(options, services), Destination("", None, True), engine)
+
+    made = slim_stack(
+        engine,
+        composer,
+        stack,
+        chosen,
+        project,
+        given,
+        TerminalProgress(quiet, options.verbosity.verbose),
+        mechanism=options.mechanism,
+        verify=not options.no_verify,
+        force=options.force,
+        sinks=sinks,
+        measure_surface=bool(options.json or options.html),
+    )
+    for one in made:
+        write_report(one.report, _result(options, one.services))
+        summary(one.report, quiet, engine.info().traits.command)
+    _complain(made)
+    for one in made:
+        click.echo(one.report.result)
+
+
+def _complain(made: tuple[Made, ...]) -> None:
+    failed = [one.report for one in made if not one.report.passed]
+    if failed:
+        which = "\n".join(differences(report) for report in failed)
+        raise MinimalFails(
+            f"with the minimal images the stack does not answer as it did:\n{which}", verdict_hint(failed[0])
+        )
+
+
+def _check_outputs(options: Compose, chosen: tuple[str, ...]) -> None:
+    """UsageError for outputs that would be written over each other, or cannot be written."""
+    for key in _OUTPUTS:
+        name = getattr(options, key)
+        if name and len(chosen) > 1 and PLACE not in name:
+            flag = f"--{key.replace('_', '-')}"
+            raise UsageError(
+                f"{flag} {name} would be written once for each service", f"write {flag} with {PLACE} in the name"
+            )
+        for service in chosen if name and name != "-" else ():
+            must_be_writable(Path(name.replace(PLACE, service)))
+
+
+def _result(options: Compose, services: tuple[str, ...]) -> Result:
+    """The outputs of the image of some services, which carry the name of the first."""
+    named = {key: name.replace(PLACE, services[0]) for key in _OUTPUTS if (name := getattr(options, key)) is not None}
+    return replace(Result(), **named)
+
+
+def _project(files: tuple[str, ...], said: object) -> str:
+    """What Compose calls the stack of these files: what it says, or the name of the directory of the first."""
+    named = str(
+        said or os.environ.get("COMPOSE_PROJECT_NAME") or Path(files[0] if files else "x").resolve().parent.name
+    )
+    return "".join(c for c in named.lower() if c.isascii() and (c.isalnum() or c in "-_")) or "default"

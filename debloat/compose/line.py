@@ -1,0 +1,220 @@
+"""The straight line of a stack: file -> services -> recordings in one start -> minimal images -> proof in one start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from debloat import sensor
+from debloat.compose.command import Compose
+from debloat.compose.document import Document
+from debloat.compose.prove import StackJudge, StackProven, Subject, prove
+from debloat.compose.service import Service, config_of, environment_of, options_of, recipe_of
+from debloat.compose.stack import Exercised, Stack, exercise
+from debloat.compose.standin import built, original_name, to_build
+from debloat.core.errors import UsageError
+from debloat.core.model import Image, ImageConfig, Policy
+from debloat.core.progress import Progress, Stopwatch
+from debloat.core.recipe import Recipe, Settings
+from debloat.core.reference import result_name
+from debloat.debian import dpkg
+from debloat.debian.packages import Packages
+from debloat.engine.base import Engine
+from debloat.engine.workspace import Workspace
+from debloat.image.rootfs import Rootfs
+from debloat.pipeline import Outcome, Sink, world_of
+from debloat.record.record import Recording, must_be_runnable, notes_on, trace_of, with_fallbacks
+from debloat.record.session import Recorder
+from debloat.result import Report, report
+from debloat.rules import prepare
+from debloat.store.location import image_location
+from debloat.store.source import opened
+from debloat.surface import NO_SURFACES, Surfaces, surface
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished minimal image of a stack, with the services that run it."""
+
+    services: tuple[str, ...]
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    image: Image
+    rootfs: Rootfs
+    packages: Packages
+    services: tuple[Service, ...]
+
+
+def slim_stack(
+    engine: Engine,
+    compose: Compose,
+    document: Document,
+    chosen: Iterable[str],
+    project: str,
+    given: Settings,
+    progress: Progress,
+    *,
+    mechanism: str = "auto",
+    verify: bool = True,
+    force: bool = False,
+    sinks: Callable[[tuple[str, ...]], Iterable[Sink]] = lambda services: (),
+    measure_surface: bool = False,
+) -> tuple[Made, ...]:
+    """Make the minimal images of the chosen services of `document`, prove them in the stack, and tag them.
+
+    Each is called as `result_name` has it. Services of one image have one minimal image, of what all of them touched.
+    All are tagged or none, unless `force` is set. `given` are settings over those of each service, `project` is what
+    Compose calls the user's own stack. `sinks` are those of the image of some services.
+    """
+    watch = Stopwatch(progress)
+    with Workspace(engine) as workspace:
+        if services := built(document):
+            with watch.stage("build"):
+                file = workspace.fresh("build.json")
+                file.write_text(to_build(document), "utf-8")
+                compose.build(str(file), project, services)
+        images, stack, notes = _chosen(engine, compose, document, tuple(chosen), given)
+        recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
+        originals = {service.name: service.image for service in stack.chosen}
+        read, recorded, more = _read_and_record(workspace, stack, images, originals, recorder, watch)
+        recordings = [_recording(one, recorded, (*notes, *more)) for one in read]
+        subjects = tuple(_subject(one, recording) for one, recording in zip(read, recordings, strict=True))
+        judge = None
+        if verify:
+            probes = {name: one.probes for name, one in recorded.by_service.items()}
+            replaying = replace(recorder, mechanism=next(iter(recorded.by_service.values())).mechanism)
+            judge = StackJudge(
+                lambda places: exercise(workspace, stack, places, replaying, probes), recorded, originals, subjects
+            )
+        proofs = prove(workspace, subjects, judge, watch)
+        tagged = force or all(proof.proven.verdict.passed for proof in proofs)
+        made = list[Made]()
+        for one, recording, subject, proof in zip(read, recordings, subjects, proofs, strict=True):
+            outcome = _outcome(engine, one, recording, subject, proof, tagged, verify, watch, measure_surface)
+            for sink in sinks(subject.services):
+                sink(outcome)
+            made.append(Made(subject.services, outcome.report))
+        for done, proof in zip(made, proofs, strict=True):
+            if done.report.result:
+                workspace.publish(done.report.result, proof.pending)
+        return tuple(made)
+
+
+def _chosen(
+    engine: Engine, compose: Compose, document: Document, chosen: tuple[str, ...], given: Settings
+) -> tuple[Mapping[str, Image], Stack, tuple[str, ...]]:
+    """The images of the chosen services by name, the stack that is started, and notes."""
+    images: dict[str, Image] = {}
+    services, notes = [], list[str]()
+    for name, raw in document.services.items():
+        if name not in chosen:
+            continue
+        recipe, said = recipe_of(name, raw, given)
+        reference = original_name(raw)
+        if not reference:
+            raise UsageError(
+                f"service {name} has neither image nor build", "say in the compose file what it is made of"
+            )
+        images[name] = image = engine.image(reference)
+        service = Service(name, raw, reference, config_of(raw, image.config), options_of(raw), recipe)
+        must_be_runnable(engine, replace(image, config=service.config), recipe)
+        services.append(service)
+        notes += said
+    return images, Stack(compose, document, tuple(services)), tuple(notes)
+
+
+def _read_and_record(
+    workspace: Workspace,
+    stack: Stack,
+    images: Mapping[str, Image],
+    originals: Mapping[str, str],
+    recorder: Recorder,
+    progress: Progress,
+) -> tuple[tuple[_Read, ...], Exercised, tuple[str, ...]]:
+    """Read the images, one after the other, while the stack is recorded."""
+    by_image: dict[str, list[Service]] = {}
+    for service in stack.chosen:
+        by_image.setdefault(images[service.name].id, []).append(service)
+
+    def read(services: list[Service]) -> _Read:
+        image = images[services[0].name]
+        with opened(workspace, image_location(services[0].image)) as source:
+            rootfs = source.rootfs()
+            whole = replace(image, config=source.whole_config())
+            prepare(image.platform)
+            return _Read(whole, rootfs, dpkg.read(rootfs), tuple(services))
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = [pool.submit(read, services) for services in by_image.values()]
+        with progress.stage("record"):
+            names = ", ".join(service.name for service in stack.chosen)
+            progress.say(f"recording {names} in the stack")
+            recorded, notes = with_fallbacks(
+                lambda recorder: exercise(workspace, stack, originals, recorder), recorder, "the stack"
+            )
+        with progress.stage("read"):
+            return tuple(one.result() for one in reading), recorded, notes
+
+
+def _recording(one: _Read, recorded: Exercised, notes: tuple[str, ...]) -> Recording:
+    exercises = tuple(recorded.by_service[service.name] for service in one.services)
+    config = one.services[0].config
+    for exercised in exercises:
+        notes += notes_on(replace(one.image, config=config), exercised)
+    return Recording(exercises, trace_of(one.image, list(exercises)), notes)
+
+
+def _subject(one: _Read, recording: Recording) -> Subject:
+    world = world_of(one.image, one.rootfs, one.packages, _recipe(one), recording.trace)
+    names = tuple(service.name for service in one.services)
+    return Subject(one.image, replace(world, config=_with_environment(one)), names)
+
+
+def _recipe(one: _Read) -> Recipe:
+    """What all services of an image ask for: the highest level, and whatever any of them keeps, or drops."""
+    recipes = [service.recipe for service in one.services]
+    policies = [recipe.policy for recipe in recipes]
+
+    def united(field: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(item for policy in policies for item in getattr(policy, field)))
+
+    lists = ("levels", "keep", "drop", "keep_packages", "packages")
+    policy = Policy(level=max(policy.level for policy in policies), **{name: united(name) for name in lists})
+    scenarios = tuple(service.scenario for service in one.services)
+    return replace(recipes[0], scenarios=scenarios, policy=policy)
+
+
+def _with_environment(one: _Read) -> ImageConfig:
+    """The image's own configuration, whose program stays, with the variables that the stack sets."""
+    env = dict(one.image.config.env)
+    for service in one.services:
+        env |= environment_of(service.raw)
+    return ImageConfig(MappingProxyType({**one.image.config.raw, "Env": [f"{k}={v}" for k, v in env.items()]}))
+
+
+def _outcome(
+    engine: Engine,
+    one: _Read,
+    recording: Recording,
+    subject: Subject,
+    proof: StackProven,
+    tagged: bool,
+    verified: bool,
+    watch: Stopwatch,
+    measure_surface: bool,
+) -> Outcome:
+    target = result_name(one.image, "", engine.info().traits.registry)
+    surfaces, recipe, proven = NO_SURFACES, _recipe(one), proof.proven
+    if measure_surface:
+        before = surface(one.rootfs.entries(), one.rootfs)
+        surfaces = Surfaces(before, surface((k.entry for k in proven.minimal.kept), one.rootfs))
+    finished = report(
+        one.image, subject.world, recording, proven, recipe, target if tagged else "", verified, watch.stages, surfaces
+    )
+    return Outcome(one.image, recipe, subject.world, proven.minimal, proven.verdict, proven.healed, finished, target)
