@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from debloat.anatomy.layers import LayerSource, Member, Unreadable
+from debloat.core.model import Image
+from debloat.engine.base import ImageFiles
 from debloat.store import tar
 from debloat.store.layers import Spooled
 
@@ -57,6 +59,15 @@ def stored_layers(config: bytes, spooled: Mapping[str, Spooled], digests: Sequen
     return tuple(
         LayerSource(digest, made, _spooled_members(spooled[digest]))
         for digest, made in zip(digests, history, strict=True)
+    )
+
+
+def kept_layers(image: Image, files: ImageFiles) -> tuple[LayerSource, ...]:
+    """The layers of an image of an engine that keeps them unpacked; it does not tell which instruction made which."""
+    names = ((Member(*name) for name in layer) for layer in files.layers())
+    made = image.history if len(image.history) == len(image.layers) else [""] * len(image.layers)
+    return tuple(
+        LayerSource(digest, by, members) for digest, by, members in zip(image.layers, made, names, strict=False)
     )
 
 

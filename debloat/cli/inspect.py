@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from debloat.anatomy.archived import layers_in, stored_layers
+from debloat.anatomy.archived import kept_layers, layers_in, stored_layers
 from debloat.anatomy.image import SECTIONS, dissect
 from debloat.anatomy.layers import LayerSource
 from debloat.anatomy.tree import directories
@@ -45,7 +45,9 @@ def layers_of(source: Source, engines: Engines) -> Sequence[LayerSource]:
 
 
 def saved_layers(engine: Engine, image: Image, archive: Path) -> Sequence[LayerSource]:
-    """The layers of an image, out of an archive that the engine writes into a file."""
+    """The layers of an image as the engine keeps them, else out of an archive that it writes into a file."""
+    if (files := engine.files(image)) is not None:
+        return kept_layers(image, files)
     with archive.open("wb") as file:
         for piece in engine.save(image.id):
             file.write(piece)

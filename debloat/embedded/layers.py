@@ -21,9 +21,10 @@ from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Entry
 from debloat.embedded.place import Place
 from debloat.embedded.unpack import Stack, Tree
+from debloat.engine.base import LayerName
 from debloat.engine.run_id import new_run
 from debloat.store.base import ImageStore, StoredImage
-from debloat.store.layers import Budget, Spooled, spool
+from debloat.store.layers import Budget, Spooled, member_path, spool
 from debloat.store.streams import damaged
 from debloat.store.tar import Damaged, Member, members
 
@@ -136,25 +137,33 @@ class Layers:
     def files(self, diff_ids: Sequence[str], where: str) -> Files:
         """What is in an image whose layers are there."""
         roots = [str(directory) for directory in self.directories(diff_ids)]
-        return Files(self._stack(self._own(diff_ids), where), roots * (len(diff_ids) if self._flat else 1))
+        chain = self._own(diff_ids)
+        return Files(
+            self._stack(chain, where),
+            roots * (len(diff_ids) if self._flat else 1),
+            lambda: (rows for chain_id in chain for rows in self._rows(chain_id)),
+        )
 
     def _stack(self, chain: Iterable[str], where: str) -> Stack:
         """Layers that are there, laid over each other by name."""
         stack = Stack(where)
         for chain_id in chain:
-            try:
-                with self._headers(chain_id).open("rb") as file:
-                    if marshal.load(file)[0] != chain_id:
-                        raise ValueError("of another layer")
-                    layers = [[Member._make(row) for row in rows] for rows in marshal.load(file)]
-            except (OSError, ValueError, EOFError, TypeError, LookupError) as error:
-                raise EngineUnavailable(
-                    f"cannot read the headers of the layer {chain_id[:19]}: {error}",
-                    f"remove {self._place.home}, which is filled again when it is needed",
-                ) from error
-            for rows in layers:
+            for rows in self._rows(chain_id):
                 stack.lay(rows)
         return stack
+
+    def _rows(self, chain_id: str) -> list[list[Member]]:
+        """The headers of what a directory was unpacked from: of one layer, or of all of an image."""
+        try:
+            with self._headers(chain_id).open("rb") as file:
+                if marshal.load(file)[0] != chain_id:
+                    raise ValueError("of another layer")
+                return [[Member._make(row) for row in rows] for rows in marshal.load(file)]
+        except (OSError, ValueError, EOFError, TypeError, LookupError) as error:
+            raise EngineUnavailable(
+                f"cannot read the headers of the layer {chain_id[:19]}: {error}",
+                f"remove {self._place.home}, which is filled again when it is needed",
+            ) from error
 
     def size(self, images: Iterable[Sequence[str]]) -> int:
         """Bytes of the files of images, those that they share once, as far as they are there."""
@@ -243,13 +252,21 @@ def _short(chain_id: str) -> str:
 class Files:
     """An image's entries, and its files where the layers lie: the contents of a `debloat.image.rootfs.Rootfs`."""
 
-    def __init__(self, stack: Stack, roots: list[str]) -> None:
+    def __init__(self, stack: Stack, roots: list[str], rows: Callable[[], Iterable[list[Member]]]) -> None:
         self._stack = stack
         self._roots = roots
+        self._rows = rows
 
     def entries(self) -> Iterator[Entry]:
         """All entries of the image, in no order."""
         return self._stack.entries()
+
+    def layers(self) -> Iterator[Iterator[LayerName]]:
+        """The names in each layer, from the lowest up."""
+        for rows in self._rows():
+            yield (
+                LayerName(member_path(row.name), row.size if row.kind == b"0" else 0, row.kind == b"5") for row in rows
+            )
 
     def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
         """The first path on the way to each volume that the image has not, and that engines make in containers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from debloat.core.model import Entry, Image, ImageConfig
 from debloat.core.platform import Wanted
@@ -149,6 +149,14 @@ class ExecResult:
     stderr: bytes
 
 
+class LayerName(NamedTuple):
+    """A name in a layer, whiteouts too: its absolute path, the bytes of a regular file (0 for anything else)."""
+
+    path: str
+    size: int
+    directory: bool
+
+
 class ImageFiles(Protocol):
     """An image as its layers have it, read on this machine: entries, and contents as they are asked for.
 
@@ -157,6 +165,9 @@ class ImageFiles(Protocol):
 
     def entries(self) -> Iterator[Entry]:
         """All entries, in no order."""
+
+    def layers(self) -> Iterator[Iterator[LayerName]]:
+        """The names in each layer, from the lowest up."""
 
     def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
         """The first path on the way to each volume that the image has not, and that engines make in containers."""

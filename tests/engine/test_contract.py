@@ -9,10 +9,13 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from debloat.anatomy.layers import accounts
+from debloat.cli.inspect import saved_layers
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.embedded.engine import connect as connect_embedded
 from debloat.embedded.place import VARIABLE
@@ -94,6 +97,16 @@ def test_an_image_is_the_same_on_both(engine: Engine) -> None:
     assert shown.config.env["GREETING"] == "hello there"
     assert shown.names == (IMAGE,)
     assert engine.image(shown.id, pull=False).layers == shown.layers
+
+
+def test_what_each_layer_brought(engine: Engine, tmp_path: Path) -> None:
+    with contextlib.closing(connect_docker()) as docker:
+        expected = accounts(saved_layers(docker, docker.image(IMAGE), tmp_path / "docker.tar"))
+    found = accounts(saved_layers(engine, engine.image(IMAGE, pull=False), tmp_path / "here.tar"))
+    assert expected.layers[0].files > 1000
+    for here, there in zip(found.layers, expected.layers, strict=True):
+        assert replace(here, created_by="") == replace(there, created_by="")
+    assert (found.buried, found.of) == (expected.buried, expected.of)
 
 
 def test_an_image_that_is_not_there(engine: Engine) -> None:

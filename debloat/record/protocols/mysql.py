@@ -198,7 +198,7 @@ MYSQL = Protocol(
     programs=tuple(
         (name, "--port={port}", "--user={user}", "--password={password}", *words)
         for names, words in (
-            (("mariadb", "mysql"), ("--batch", "--execute=select 1")),
+            (("mariadb", "mysql"), ("--batch", "-e", "select 1")),
             (("mariadb-admin", "mysqladmin"), ("ping",)),
             (("mariadb-dump", "mysqldump"), ("--no-data", "--result-file=/dev/null", "mysql")),
             (("mariadb-check", "mysqlcheck"), ("mysql", "user")),
