@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 from debloat.core import config
+from debloat.core.apis import OpenApiSettings, WebSocketSettings
 from debloat.core.http import ExpectSettings, RequestSettings
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.recipe import ReadySettings, RunSettings, ScenarioSettings, Settings
@@ -27,6 +28,8 @@ TABLES: dict[str, type] = {
     "`[[scenario]]`": ScenarioSettings,
     "`[[request]]`": RequestSettings,
     "`expect` of a `[[request]]`": ExpectSettings,
+    "`[openapi]`": OpenApiSettings,
+    "`[[websocket]]`": WebSocketSettings,
     "`[budget]`": Budget,
     "`[policy]`": Restrictions,
 }
