@@ -25,12 +25,22 @@ from debloat.lock.compare import Diff
 from debloat.lock.format import Lock
 from debloat.lock.manifest import platform
 from debloat.lock.seeds import Gone, Move
-from debloat.record.concrete import concrete_probes, is_service, ports_of, published_ports, run_to_end_probe
+from debloat.record.concrete import (
+    concrete_probes,
+    described_probes,
+    is_service,
+    ports_of,
+    published_ports,
+    run_to_end_probe,
+)
 from debloat.record.record import must_be_runnable, rootless_lacks
 from debloat.record.session import Recorder, container_spec
 from debloat.rules.application.dockerfile import destinations, instructions
 from debloat.store.location import Location, image_location
 from debloat.store.source import opened
+
+_ASKED_ON_PORTS = ("http", "crawl", "har", "openapi", "websocket", "grpc")
+"""Kinds of probes that go to ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,9 @@ class PlannedContainer:
 class PlannedProbe:
     """A probe that would be made in each container of its scenario.
 
-    `kind` is `ready`, `http`, `crawl` (pages that links lead to), `protocol` (a conversation), `exec`, `run`,
-    `exit` (the program runs to its end), `stop` or `port` (what it is found to speak, else a connect). `name` is the
-    probe's name in reports, for `port` the port.
+    `kind` is `ready`, `http`, `crawl` (pages that links lead to), `har`, `openapi` (what it leads to), `websocket`,
+    `grpc`, `protocol` (a conversation), `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (what it
+    is found to speak, else a connect). `name` is the probe's name in reports, for `port` the port.
     """
 
     scenario: str
@@ -229,10 +239,10 @@ def _probes(image: Image, recipe: Recipe) -> Iterator[PlannedProbe]:
         if not is_service(scenario, image.config, numbers):
             yield PlannedProbe(scenario.name, "exit", run_to_end_probe(scenario).name)
             continue
-        for probe in concrete_probes(scenario, image.config, numbers):
+        for probe in concrete_probes(scenario, image.config, numbers, described_probes(scenario)):
             kind = {"default": "port", "request": "http"}.get(probe.kind, probe.kind)
             own = (probe.port,) if probe.port else ()
-            ports = ports_of(probe, numbers) if kind in ("http", "crawl") else own
+            ports = ports_of(probe, numbers) if kind in _ASKED_ON_PORTS else own
             yield PlannedProbe(scenario.name, kind, probe.name, tuple(ports))
         yield PlannedProbe(scenario.name, "stop", "stop")
 

@@ -49,6 +49,11 @@ def test_a_run_begins_before_the_parsers_are_loaded() -> None:
     assert not loaded("debloat.pipeline") & {"lief", "tree_sitter"}
 
 
+def test_what_few_runs_need_is_loaded_by_those() -> None:
+    few = {"httpx", "websockets", "grpc", "google.protobuf", "hypothesis", "hypothesis_jsonschema", "ijson", "yaml"}
+    assert not loaded("debloat.pipeline", "debloat.plan", "debloat.record.exercise", "debloat.cli.main") & few
+
+
 def test_modules_read_in_one_sitting() -> None:
     root = Path(__file__).parents[1] / "debloat"
     long = {str(p): n for p in root.rglob("*.py") if (n := p.read_text().count("\n")) > 450}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +120,33 @@ def test_a_plan_starts_and_changes_nothing() -> None:
     plan_run(engine, "shop:1", EXACT)
     assert set(engine.calls) <= QUIET_CALLS
     assert engine.names == names
+
+
+def test_what_files_lead_to_is_planned(tmp_path: Path) -> None:
+    (tmp_path / "a.har").write_text(
+        '{"log": {"entries": [{"request": {"method": "GET", "url": "https://shop.example/a"}}]}}'
+    )
+    (tmp_path / "api.json").write_text('{"openapi": "3.1.0", "paths": {"/a": {"get": {}}}}')
+    text = f"""
+        har = ["{tmp_path / "a.har"}"]
+        openapi = "{tmp_path / "api.json"}"
+        grpc = [":50051"]
+        [[websocket]]
+        url = "/chat"
+    """
+    plan = plan_run(service(), "shop:1", made(text))
+    assert probes(plan) == [
+        ("websocket", "websocket /chat", (80, 8080, 50051)),
+        ("grpc", "grpc :50051", (50051,)),
+        ("har", f"har {tmp_path / 'a.har'}", (80, 8080, 50051)),
+        ("openapi", f"openapi {tmp_path / 'api.json'}", (80, 8080, 50051)),
+        ("stop", "stop", ()),
+    ]
+    (tmp_path / "a.har").write_text("{}")
+    engine = service()
+    with pytest.raises(UsageError, match="has no request that can be replayed"):
+        slim(engine, "shop:1", made(text), Silent())
+    assert not engine.containers
 
 
 def service(**more: object) -> FakeEngine:

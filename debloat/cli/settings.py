@@ -54,6 +54,8 @@ def settings_of(probes: Probes, policy: Policy) -> Settings:
     values = {
         "http": probes.http,
         "crawl": probes.crawl,
+        "openapi": probes.openapi,
+        "har": probes.har,
         "probe": probes.probe,
         "run": probes.run,
         "exec": probes.exec,

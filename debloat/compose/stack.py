@@ -20,7 +20,7 @@ from debloat.engine.base import Engine, Leftover
 from debloat.engine.run_id import new_run
 from debloat.engine.workspace import Workspace, discard
 from debloat.image.reader import SENSOR_HOME, sensor_tar
-from debloat.record.concrete import ConcreteProbe, Limits, published_ports
+from debloat.record.concrete import ConcreteProbe, Limits, described_probes, published_ports
 from debloat.record.exercise import Exercise, begin
 from debloat.record.session import Recorder, Session
 
@@ -127,11 +127,16 @@ def _ask(member: Member, service: Service, probes: tuple[ConcreteProbe, ...] | N
         known = probes or ()
         return _Asked(service, known, tuple(ProbeResult(probe.name, False, detail=problem) for probe in known))
     limits = Limits(service.recipe.ready, service.recipe.timeout)
-    run = begin(member, service.config, service.scenario, limits, _ports(service, probes))
+    ports = _ports(service, probes)
+    run = begin(member, service.config, service.scenario, limits, ports, described=_described(service, probes))
     with contextlib.closing(run), _named(service):
         finite = run.finite(probes)
         results = run.to_the_end(first=probes is None) if finite else run.ask(probes)
         return _Asked(service, tuple(run.probes), tuple(results), None if finite else run)
+
+
+def _described(service: Service, probes: tuple[ConcreteProbe, ...] | None) -> tuple[ConcreteProbe, ...]:
+    return described_probes(service.scenario) if probes is None else ()
 
 
 def _ports(service: Service, probes: tuple[ConcreteProbe, ...] | None) -> tuple[str, ...]:

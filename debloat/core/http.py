@@ -13,7 +13,7 @@ from typing import Any
 from debloat.core.errors import UsageError
 from debloat.core.table import SCALAR, TEXT, key, list_of, map_of, one_of, table_of, text, value_of
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TARGET = re.compile(r"(?:(?P<scheme>https?)://)?(?::?(?P<port>\d{1,5})(?=[/:?]|$):?)?(?P<path>/.*|)")
 
 MAX_BODY_FILE = 64 << 20
@@ -41,7 +41,9 @@ class HttpProbe:
 
     The rest is for requests that share cookies: `label` is what the user calls it, `form` fields and `files` (field,
     path on this machine) are sent as forms are, `cookies` are sent unless the server has set others of that name.
-    `version` `2` is HTTP/2, over TLS or not.
+    `version` `2` is HTTP/2, over TLS or not. `save` are values of the answer (name, source as in `saved`) that stand
+    for `{name}` in later requests. What is `found` was not written by the user but read in a page, a description or a
+    recording: it counts only where the original answers it, and the hidden fields of its form are those of the page.
     """
 
     method: str = "GET"
@@ -57,6 +59,8 @@ class HttpProbe:
     files: tuple[tuple[str, str], ...] = ()
     version: str = ""
     expect: Expectation | None = None
+    save: tuple[tuple[str, str], ...] = ()
+    found: bool = False
 
     @property
     def name(self) -> str:
@@ -71,7 +75,7 @@ class HttpProbe:
         method, _, target = line.strip().rpartition(" ")
         method = method.strip().upper() or "GET"
         match = _TARGET.fullmatch(target)
-        if method not in _METHODS or not match or not target:
+        if method not in METHODS or not match or not target:
             raise UsageError(
                 f"{line!r} is not an HTTP probe", "write [METHOD ]PATH, for example `/health`, `POST /login`, `:8080/`"
             )
@@ -127,6 +131,24 @@ def _json(value: Any) -> str:
         raise UsageError(f"{value!r} is not JSON: {error}", "JSON has neither infinity nor NaN") from None
 
 
+def saved(source: str) -> str:
+    """A source of a value that is saved: `json:KEY.0.KEY`, `header:NAME`, `body:REGEX`; UsageError for another."""
+    kind, colon, rest = source.partition(":")
+    if kind == "body" and rest:
+        return f"body:{expression(rest)}"
+    if kind == "header" and rest:
+        return f"header:{_header_name(rest)}"
+    if kind != "json" or not colon:
+        raise UsageError(f"{source!r} is not a value of an answer", "write json:KEY.KEY, header:NAME or body:REGEX")
+    return source
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII):
+        raise UsageError(f"{name!r} is not the name of a value", "use letters, digits and underscores")
+    return name
+
+
 def _account(value: str) -> str:
     if ":" not in value:
         raise UsageError(f"{value!r} has no colon", 'write basic = "USER:PASSWORD"')
@@ -136,7 +158,9 @@ def _account(value: str) -> str:
 EXPRESSION = text("a regular expression", '"welcome"', expression)
 HTTP_LINE = text("an HTTP probe", '"/"', HttpProbe.parse)
 HTTP = list_of(HTTP_LINE)
-_HEADER_NAME = text("the name of a header", '"Accept-Language"', _header_name)
+HEADER_NAME = text("the name of a header", '"Accept-Language"', _header_name)
+HEADER_TEXT = text(convert=_header_value)
+_SAVED = text("what to save of the answer", '"json:access"', lambda source: saved(source))
 _STATUS_SCHEMA = {"type": "integer", "minimum": 100, "maximum": 599}
 _STATUS = value_of(
     "a status from 100 to 599, or a list of them",
@@ -154,7 +178,7 @@ class ExpectSettings:
 
     status: tuple[int, ...] | None = key(_STATUS, "The status, or those that are right.", example="[200, 204]")
     header: Mapping[str, str] = key(
-        map_of(EXPRESSION, names_like=_HEADER_NAME),
+        map_of(EXPRESSION, names_like=HEADER_NAME),
         "Regular expressions that are found in headers.",
         example='{ Content-Type = "^text/html" }',
     )
@@ -173,14 +197,14 @@ class RequestSettings:
     http: HttpProbe | None = key(HTTP_LINE, "The request: as in `http`.", example='"POST /login"', required=True)
     name: str | None = key(TEXT, "What reports add to it.", example='"as a guest"')
     headers: Mapping[str, str] = key(
-        map_of(text(convert=_header_value), names_like=_HEADER_NAME),
+        map_of(HEADER_TEXT, names_like=HEADER_NAME),
         "Headers to send.",
         example='{ Accept-Language = "de" }',
     )
     basic: str | None = key(
         text("a user and a password", '"ada:secret"', _account), "User and password of basic authentication."
     )
-    bearer: str | None = key(text(convert=_header_value), "Token of bearer authentication.", example='"eyJhbGciOi..."')
+    bearer: str | None = key(HEADER_TEXT, "Token of bearer authentication.", example='"eyJhbGciOi..."')
     body: str | None = key(TEXT, "Text to send as the body.", example='"<order/>"')
     body_file: str | None = key(TEXT, "File to send as the body.", example='"tests/order.xml"')
     json: str | None = key(_JSON, "Value to send as JSON.", example='{ user = "ada", roles = ["admin"] }')
@@ -193,6 +217,11 @@ class RequestSettings:
         map_of(TEXT), "Files to upload by the field of a form.", example='{ photo = "tests/photo.jpg" }'
     )
     version: str | None = key(one_of(("1.1", "2"), '"2"'), "The version of HTTP; 2 over TLS or without it.")
+    save: Mapping[str, str] = key(
+        map_of(_SAVED, names_like=text("the name of a value", '"token"', _variable)),
+        "Values of the answer, by the names under which later requests have them: `{token}`.",
+        example='{ token = "json:access" }',
+    )
     expect: ExpectSettings = key(
         table_of(ExpectSettings, '{ status = 200, body = "welcome" }'), "What the answer must be."
     )
@@ -217,7 +246,8 @@ def request_of(table: RequestSettings, where: str) -> HttpProbe:
         if "content-type" not in map(str.lower, headers):
             headers["Content-Type"] = "application/json"
     for path in (table.body_file, *table.files.values()):
-        _must_be_a_file(path, where)
+        if path is not None:
+            must_be_a_file(path, where, MAX_BODY_FILE)
     expect = Expectation(
         table.expect.status or (),
         tuple(table.expect.header.items()),
@@ -237,17 +267,17 @@ def request_of(table: RequestSettings, where: str) -> HttpProbe:
         files=tuple(table.files.items()),
         version=table.version or "",
         expect=None if expect == Expectation() else expect,
+        save=tuple(table.save.items()),
     )
 
 
-def _must_be_a_file(path: str | None, where: str) -> None:
-    if path is None:
-        return
+def must_be_a_file(path: str, where: str, most: int) -> None:
+    """UsageError unless a path is a file of at most `most` bytes; `where` names what it is for."""
     try:
         size = Path(path).stat().st_size if Path(path).is_file() else -1
     except (OSError, ValueError):
         size = -1
     if size < 0:
         raise UsageError(f"{where}: cannot read {path}", "name a file, from the directory that debloat is started in")
-    if size > MAX_BODY_FILE:
-        raise UsageError(f"{where}: {path} has more than {MAX_BODY_FILE >> 20} MB", "send a smaller file")
+    if size > most:
+        raise UsageError(f"{where}: {path} has more than {most >> 20} MB", "name a smaller file")

@@ -71,6 +71,10 @@ class ProbeResult:
         """How the probe ended, for people: `status 200`, `not connected`, `exit code 1`."""
         if self.name.startswith("http "):
             return f"status {self.status}" if self.status else "no answer"
+        if self.name.startswith("websocket "):
+            return f"status {self.status}" if self.status else "no answer"
+        if self.name.startswith("grpc "):
+            return f"gRPC status {self.status}"
         if self.name.startswith("connect "):
             return "connected" if self.ok else "not connected"
         if self.name.startswith("probe "):

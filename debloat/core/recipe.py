@@ -11,8 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from debloat.core.apis import (
+    GRPC,
+    HAR,
+    MAX_HAR,
+    OPENAPI,
+    WEBSOCKETS,
+    ApiDescription,
+    OpenApiSettings,
+    WebSocketProbe,
+    WebSocketSettings,
+    description_of,
+    socket_of,
+)
 from debloat.core.errors import UsageError
-from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, request_of
+from debloat.core.http import EXPRESSION, HTTP, HTTP_LINE, Crawl, HttpProbe, RequestSettings, must_be_a_file, request_of
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.model import Level, Policy
 from debloat.core.protocol import ProtocolProbe
@@ -92,11 +105,12 @@ class Readiness:
 class Scenario:
     """One start of the container and what is asked of it.
 
-    `http` are requests by themselves, `requests` share cookies. `masks` are regular expressions: what they match of an
-    answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose container exposes
-    nothing is run to its end, unless `until` says when it is ready: then it is a service. `until` None takes whatever
-    the image tells. `talk` says whether servers of other protocols than HTTP are talked to where no probe is given, and
-    not only connected to.
+    `http` are requests by themselves, `requests` share cookies; further ones are described by `openapi` and recorded
+    in the files `har`. `grpc` are addresses, port 0 for every exposed one. `masks` are regular expressions: what they
+    match of an answer is not compared. `args` None starts it with its own CMD. A scenario without probes whose
+    container exposes nothing is run to its end, unless `until` says when it is ready: then it is a service. `until`
+    None takes whatever the image tells. `talk` says whether servers of other protocols than HTTP are talked to where no
+    probe is given, and not only connected to.
     """
 
     name: str = "default"
@@ -109,6 +123,10 @@ class Scenario:
     requests: tuple[HttpProbe, ...] = ()
     crawl: Crawl | None = None
     masks: tuple[str, ...] = ()
+    openapi: ApiDescription | None = None
+    har: tuple[str, ...] = ()
+    websockets: tuple[WebSocketProbe, ...] = ()
+    grpc: tuple[HttpProbe, ...] = ()
     tests: tuple[str, ...] = ()
     probe: tuple[ProtocolProbe, ...] = ()
     talk: bool = True
@@ -116,7 +134,8 @@ class Scenario:
     @property
     def probes(self) -> bool:
         """Whether it has probes of its own."""
-        return bool(self.http or self.requests or self.crawl or self.probe or self.exec or self.run or self.tests)
+        web = self.http or self.requests or self.crawl or self.openapi or self.har or self.websockets or self.grpc
+        return bool(web or self.probe or self.exec or self.run or self.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +239,10 @@ class ScenarioSettings:
     http: tuple[HttpProbe, ...] = key(HTTP, "HTTP requests to make.")
     request: tuple[RequestSettings, ...] = key(REQUESTS, "HTTP requests with all that they send, one after the other.")
     crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.")
+    openapi: OpenApiSettings | None = key(OPENAPI, "OpenAPI document whose operations to ask.")
+    har: tuple[str, ...] = key(HAR, "Recorded sessions (HAR) to replay.")
+    websocket: tuple[WebSocketSettings, ...] = key(WEBSOCKETS, "Conversations over WebSocket.")
+    grpc: tuple[HttpProbe, ...] | None = key(GRPC, "Ask gRPC services for their health and by reflection.")
     probe: tuple[ProtocolProbe, ...] = key(PROBES, "Servers of other protocols to talk to.")
     exec: tuple[str, ...] = key(COMMANDS, "Commands to run inside the container.", example='["shopctl status"]')
     run: tuple[str, ...] = key(TEXTS, "Clients to run on this machine.", example='["./client.sh"]')
@@ -252,6 +275,14 @@ class Settings:
         REQUESTS, "HTTP requests with all that they send, one after the other, as a browser makes them."
     )
     crawl: int | None = key(COUNT, "Pages to ask for by following links, at most.", example="50")
+    openapi: OpenApiSettings | None = key(
+        OPENAPI, "OpenAPI document (2 or 3) whose operations to ask: a file, or a path of the service as in `http`."
+    )
+    har: tuple[str, ...] = key(HAR, "Recorded sessions of a browser (HAR files) to replay.", example='["session.har"]')
+    websocket: tuple[WebSocketSettings, ...] = key(WEBSOCKETS, "Conversations over WebSocket.")
+    grpc: tuple[HttpProbe, ...] | None = key(
+        GRPC, "Ask gRPC services for their health and by reflection: true, or addresses as :PORT.", example='[":50051"]'
+    )
     masks: tuple[str, ...] = key(
         list_of(EXPRESSION), "What changes from run to run in answers, and is not compared.", example='["token=[a-z]+"]'
     )
@@ -312,8 +343,9 @@ def recipe(settings: Settings) -> Recipe:
     options = _options(RunOptions(), settings.run_options)
     scenarios = []
     probes = (settings.http, settings.request, settings.crawl, settings.probe)
+    described = (settings.openapi, settings.har, settings.websocket, settings.grpc)
     commands = (settings.exec, settings.run, settings.tests)
-    if any((*probes, *commands)) or not (settings.args or settings.scenario):
+    if any((*probes, *described, *commands)) or not (settings.args or settings.scenario):
         scenarios.append(_asking(Scenario("default", None, options=options), settings, "request"))
     scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
     for number, table in enumerate(settings.scenario, 1):
@@ -351,6 +383,9 @@ def _readiness(ready: ReadySettings) -> Readiness | None:
 def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) -> Scenario:
     """A scenario with what a table asks of it; `where` names the table's requests."""
     requests = tuple(request_of(request, f"{where} {number}") for number, request in enumerate(table.request, 1))
+    above = where.rpartition("request")[0]
+    for path in table.har:
+        must_be_a_file(path, f"{above}har", MAX_HAR)
     start = dict.fromkeys(probe.path for probe in table.http if probe.method == "GET")
     return dataclasses.replace(
         scenario,
@@ -361,6 +396,10 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
         tests=table.tests,
         requests=requests,
         crawl=Crawl(table.crawl, tuple(start) or ("/",)) if table.crawl else None,
+        openapi=description_of(table.openapi, f"{above}openapi"),
+        har=table.har,
+        websockets=tuple(map(socket_of, table.websocket)),
+        grpc=table.grpc or (),
     )
 
 

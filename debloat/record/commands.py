@@ -1,7 +1,8 @@
-"""Commands of an exercise, in the container and on this machine, and what they answer."""
+"""Commands of an exercise, in the container and on this machine, and connections, and what they answer."""
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 
@@ -82,6 +83,19 @@ class Commands:
                 return result
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
+
+    def connect(self, probe: ConcreteProbe, patience: float) -> ProbeResult:
+        """Connect to a port, which may be coming up until `patience` (monotonic)."""
+        deadline = min(patience, time.monotonic() + self._timeout)
+        while not listening(self._session, probe.port):
+            if time.monotonic() > deadline:
+                return ProbeResult(probe.name, False, detail=f"nothing listens on port {probe.port}")
+            time.sleep(_POLL_INTERVAL)
+        try:
+            with socket.create_connection(("127.0.0.1", published(self._session, probe.port)), timeout=self._timeout):
+                return ProbeResult(probe.name, True)
+        except OSError as error:
+            return ProbeResult(probe.name, False, detail=str(error))
 
     def result(self, probe: ConcreteProbe, code: int, stdout: bytes, stderr: bytes) -> ProbeResult:
         """What a command answered."""

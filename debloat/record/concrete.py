@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from debloat.core.apis import WebSocketProbe
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
@@ -36,7 +37,9 @@ class ConcreteProbe:
     """A probe with all that it takes to make it; `name` is its name in reports.
 
     `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),
-    `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `connect` (`port`),
+    `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `har` (`requests`,
+    which become such too), `openapi` (the same; without any what the document leads to that `http` asks for),
+    `websocket` (`socket`), `grpc` (`http` is where), `call` (one over gRPC: `http`), `connect` (`port`),
     `protocol` (`ask`), `exec` (`argv`, in the container), `program` (the same, of one that belongs to a protocol),
     `run` (`command`, on this machine), `test` (the same, of which the exit code alone is the answer), `exit` (the
     program runs to its end) or `default` (`port`, of which it is not known yet what it speaks).
@@ -50,6 +53,8 @@ class ConcreteProbe:
     command: str = ""
     pages: int = 0
     start: tuple[str, ...] = ()
+    requests: tuple[HttpProbe, ...] = ()
+    socket: WebSocketProbe | None = None
     ask: ProtocolProbe | None = None
 
 
@@ -57,8 +62,10 @@ def published_ports(
     scenario: Scenario, config: ImageConfig, probes: Iterable[ConcreteProbe] | None = None
 ) -> tuple[str, ...]:
     """The ports to publish (`80/tcp`), sorted: those that the image exposes over TCP, and those that probes name."""
-    named = {probe.port for probe in (*scenario.http, *scenario.requests)} | {probe.port for probe in probes or ()}
+    named = {probe.port for probe in (*scenario.http, *scenario.requests, *scenario.grpc)}
+    named |= {probe.port for probe in scenario.websockets} | {probe.port for probe in probes or ()}
     named |= {probe.port for probe in scenario.probe}
+    named |= {scenario.openapi.where.port} if scenario.openapi else set()
     named |= scenario.until.ports if scenario.until else set()
     exposed = {port for port in config.ports if port.endswith("/tcp")}
     return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
@@ -74,8 +81,28 @@ def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object])
     return None if scenario.args is not None and ports else False
 
 
-def concrete_probes(scenario: Scenario, config: ImageConfig, ports: Iterable[int]) -> list[ConcreteProbe]:
+def described_probes(scenario: Scenario) -> tuple[ConcreteProbe, ...]:
+    """The probes that files lead to (HAR, OpenAPI), and a document of the service.
+
+    UsageError for a file that cannot be read, or is none of its kind.
+    """
+    if not scenario.har and scenario.openapi is None:
+        return ()
+    # What it takes is loaded only here.
+    from debloat.record.http.described import described
+
+    return tuple(
+        ConcreteProbe(kind, f"{kind} {source}", http=http, port=http.port, requests=requests)
+        for kind, source, http, requests in described(scenario)
+    )
+
+
+def concrete_probes(
+    scenario: Scenario, config: ImageConfig, ports: Iterable[int], described: Iterable[ConcreteProbe] = ()
+) -> list[ConcreteProbe]:
     """The probes of a service: the scenario's, or by default HEALTHCHECK, then what each port speaks.
+
+    `described` are those of `described_probes`.
 
     Where the scenario says when it is ready, that it gets there is one more. NothingToProbe where there are none.
     """
@@ -89,10 +116,15 @@ def concrete_probes(scenario: Scenario, config: ImageConfig, ports: Iterable[int
         return probes
     probes += [ConcreteProbe("http", probe.name, http=probe, port=probe.port) for probe in scenario.http]
     probes += [ConcreteProbe("request", probe.name, http=probe, port=probe.port) for probe in scenario.requests]
+    probes += [ConcreteProbe("websocket", s.name, port=s.port, socket=s) for s in scenario.websockets]
+    for where in scenario.grpc:
+        name = f"grpc :{where.port}" if where.port else "grpc"
+        probes.append(ConcreteProbe("grpc", name, http=where, port=where.port))
     if crawl := scenario.crawl:
         name = f"crawl, at most {crawl.pages} pages"
         probes.append(ConcreteProbe("crawl", name, pages=crawl.pages, start=crawl.start))
     probes += [protocol_probe(probe) for probe in scenario.probe]
+    probes += described
     probes += [ConcreteProbe("exec", f"exec {c}", argv=tuple(shlex.split(c))) for c in scenario.exec]
     probes += [ConcreteProbe("run", f"run {c}", command=c) for c in scenario.run]
     probes += [ConcreteProbe("test", f"test {c}", command=c) for c in scenario.tests]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,13 +26,14 @@ from debloat.record.concrete import (
     ListensElsewhere,
     NothingToProbe,
     concrete_probes,
+    described_probes,
     is_service,
     ports_of,
     published_ports,
     run_to_end_probe,
 )
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
-from debloat.record.http.sequence import RequestSequence
+from debloat.record.http.sequence import FURTHER_KINDS, KINDS, RequestSequence
 from debloat.record.protocols.talk import Answers, Talk
 from debloat.record.readiness import OUT_OF_MEMORY, PORT_HINT, Startup
 from debloat.record.session import STOP_GRACE, ByHand, Recorded, Recorder, Session, started
@@ -89,10 +89,11 @@ def exercise(
     at all: it never gets ready, or stays up with nothing to probe.
     """
     config = image.config
+    described = described_probes(scenario) if probes is None else ()
     ports = published_ports(scenario, config, probes)
     by_hand = recorder.by_hand if recorder.recording and probes is None else None
     with started(workspace, image, reference, scenario.args, scenario.options, recorder, ports) as session:
-        run = begin(session, config, scenario, limits, ports, by_hand)
+        run = begin(session, config, scenario, limits, ports, by_hand, described)
         with contextlib.closing(run):
             results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
         recorded = session.recorded()
@@ -106,10 +107,14 @@ def begin(
     limits: Limits,
     ports: Sequence[str],
     by_hand: ByHand | None = None,
+    described: Sequence[ConcreteProbe] = (),
 ) -> _Run:
-    """An exercise of a started container on these ports (`80/tcp`), to be carried out step by step, and closed."""
+    """An exercise of a started container on these ports (`80/tcp`), to be carried out step by step, and closed.
+
+    `described` are the probes of `described_probes`.
+    """
     numbers = {port: int(port.partition("/")[0]) for port in ports}
-    return _Run(session, config, scenario, limits, numbers, by_hand)
+    return _Run(session, config, scenario, limits, numbers, by_hand, described)
 
 
 class _Run:
@@ -123,11 +128,13 @@ class _Run:
         limits: Limits,
         ports: Mapping[str, int],
         by_hand: ByHand | None = None,
+        described: Sequence[ConcreteProbe] = (),
     ) -> None:
         self._session = session
         self._config = config
         self._scenario = scenario
         self._limits, self._by_hand = limits, by_hand
+        self._described = described
         self._ports = sorted(ports.values())
         self._deadline = time.monotonic() + limits.ready
         self._names: tuple[Masked, ...] = (
@@ -135,7 +142,9 @@ class _Run:
             *map(re.compile, scenario.masks),
         )
         self._commands = Commands(session, self._ports, self._names, limits.timeout, self._deadline)
-        self._sequence = RequestSequence(self._on_port, self._open_first, session.mark, limits.timeout)
+        self._sequence = RequestSequence(
+            session, self._on_port, self._open_first, self._names, limits.timeout, self._deadline
+        )
         env = {**config.env, **scenario.options.env}
         self._talk = Talk(session, env, limits, self._names, unasked=scenario.talk)
         self._answered = 0.0
@@ -230,7 +239,7 @@ class _Run:
         ports = () if self._scenario.probes else self._open_first(self._ports)
         if self._by_hand is not None and not (self._scenario.probes or self._config.healthcheck or ports):
             return []
-        return concrete_probes(self._scenario, self._config, ports)
+        return concrete_probes(self._scenario, self._config, ports, self._described)
 
     def _resolve(self, probe: ConcreteProbe) -> Answers:
         """Make a probe for the first time, and with it find out port and scheme, and what the port speaks."""
@@ -239,7 +248,7 @@ class _Run:
                 ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True
             )
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
-        if probe.kind in ("request", "crawl"):
+        if probe.kind in KINDS:
             return self._sequence.resolve(probe, self._ports)
         if probe.kind == "protocol":
             return self._talk.everything(probe, self._patience(probe.port))
@@ -279,6 +288,8 @@ class _Run:
                 first += [self._http(concrete, encoding) for encoding in ENCODINGS[1:]]
             # A TLS port answers plain HTTP with 400, if at all.
             if first[0].status and first[0].status != 400:
+                if kind == "request" and first[0].status not in NOT_READY_STATUSES:
+                    self._answered = self._answered or time.monotonic()
                 return [(concrete, r) for r in first]
             if not best or first[0].status:
                 best = [(concrete, r) for r in first]
@@ -305,9 +316,11 @@ class _Run:
         if probe.kind == "http":
             return [self._http(probe, encoding) for encoding in ENCODINGS]
         if probe.kind == "connect":
-            return [self._connect(probe)]
+            return [self._commands.connect(probe, self._patience(probe.port))]
         if probe.kind == "request":
             return [self._request(probe, "").result]
+        if probe.kind in FURTHER_KINDS:
+            return [self._sequence.answer(probe)]
         if probe.kind in ("protocol", "program"):
             return [self._talk.answer(probe, self._patience(probe.port))]
         if probe.kind in ("run", "test"):
@@ -333,11 +346,14 @@ class _Run:
         )
         name = probe.name + (" (compressed)" if encoding else "")
         pause, patience, listened = _MIN_PAUSE, self._patience(probe.port), False
+        # What the user did not ask for may be unavailable for good.
+        until = min(self._deadline, time.monotonic() + SILENT_PORT_TIMEOUT) if probe.http.found else self._deadline
         while True:
             response = self._asked(probe, name, encoding, timeout)
             result = response.result
-            retry = not result.status or (result.status in NOT_READY_STATUSES and not result.ok)
-            deadline = self._deadline if result.status else patience
+            not_ready = result.status in NOT_READY_STATUSES and not result.ok
+            retry = not result.status or (not_ready and not (probe.http.found and self._answered))
+            deadline = until if result.status else patience
             if not retry or time.monotonic() > deadline or not self._session.state().running:
                 return response
             listens = not result.status and self._listening(probe.port)
@@ -356,15 +372,3 @@ class _Run:
 
     def _listening(self, port: int) -> bool:
         return listening(self._session, port)
-
-    def _connect(self, probe: ConcreteProbe) -> ProbeResult:
-        deadline = min(self._patience(probe.port), time.monotonic() + self._limits.timeout)
-        while not self._listening(probe.port):
-            if time.monotonic() > deadline:
-                return ProbeResult(probe.name, False, detail=f"nothing listens on port {probe.port}")
-            time.sleep(_MAX_PAUSE / 10)
-        try:
-            with socket.create_connection(("127.0.0.1", self._published(probe.port)), timeout=self._limits.timeout):
-                return ProbeResult(probe.name, True)
-        except OSError as error:
-            return ProbeResult(probe.name, False, detail=str(error))

@@ -139,7 +139,7 @@ def _coverage_notes(image: Image, exercise: Exercise) -> list[str]:
 
 
 def _advice_notes(exercise: Exercise) -> list[str]:
-    """What would exercise a server of another protocol more than it could be."""
+    """What would exercise a server more than it could be, or was left out."""
     return [f"{result.name}: {result.detail}" for result in exercise.results if result.ok and result.detail]
 
 

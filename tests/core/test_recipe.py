@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from debloat.core import config, recipe, table
+from debloat.core.apis import ApiDescription
 from debloat.core.errors import UsageError
 from debloat.core.http import Crawl, Expectation, HttpProbe
 from debloat.core.model import Level
@@ -158,3 +160,53 @@ def test_a_crawl_starts_at_the_pages_that_are_asked_for() -> None:
 def test_masks_hold_in_every_scenario() -> None:
     got = made('masks = ["a+"]\nargs = ["x"]\n[[scenario]]\nhttp = ["/"]')
     assert [scenario.masks for scenario in got.scenarios] == [("a+",)] * 2
+
+
+def test_what_describes_requests_and_other_conversations(tmp_path: Path) -> None:
+    (tmp_path / "a.har").write_text("{}")
+    text = f"""
+        openapi = "https://:8443/openapi.json"
+        har = ["{tmp_path / "a.har"}"]
+        grpc = [":50051", "https://:50052"]
+        [[websocket]]
+        url = "wss://:443/chat?room=1"
+        name = "as a guest"
+        send = ["a"]
+        [[scenario]]
+        grpc = true
+        [scenario.openapi]
+        document = "/openapi.json"
+        headers = {{ A = "b" }}
+    """
+    first, second = made(text).scenarios
+    assert first.openapi == ApiDescription("https://:8443/openapi.json")
+    assert first.har == (str(tmp_path / "a.har"),)
+    assert first.grpc == (HttpProbe(port=50051), HttpProbe(port=50052, scheme="https"))
+    assert first.websockets[0].name == "websocket wss://:443/chat?room=1 (as a guest)"
+    assert second.openapi == ApiDescription("/openapi.json", (("A", "b"),))
+    assert second.grpc == (HttpProbe(),)
+    assert first.probes
+    assert second.probes
+    assert not made("grpc = false").scenarios[0].probes
+
+
+def test_a_file_is_meant_before_a_path_of_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.json"
+    path.write_text("{}")
+    api = made(f'openapi = "{path}"').scenarios[0].openapi
+    assert api is not None
+    assert api.is_file
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("openapi = 'nowhere.yaml'", "openapi: cannot read nowhere.yaml"),
+        ("openapi = 'https://other.example/openapi.json'", "openapi: cannot read https://other.example"),
+        ("har = ['/nowhere.har']", "har: cannot read /nowhere.har"),
+        ("[[scenario]]\nhar = ['/etc']", "scenario 1, har: cannot read /etc"),
+    ],
+)
+def test_files_that_are_not_there(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        made(text)

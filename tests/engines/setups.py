@@ -76,6 +76,12 @@ MORE = (
 
 SETUPS = (*CI, *(MORE if THOROUGH else ()))
 
+OWN = (
+    Setup("embedded", "debloat's own engine, root"),
+    Setup("embedded-namespace", "debloat's own engine, root of a user namespace"),
+)
+"""Columns of the table that tests of their own fill."""
+
 
 @contextmanager
 def started(setup: Setup, *more: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.engines.setups import ROOT, SETUPS
+from tests.engines.setups import OWN, ROOT, SETUPS
 
 DOCUMENT = ROOT / "docs" / "engines.md"
 BEGIN, END = "<!-- matrix -->\n", "<!-- end of matrix -->\n"
@@ -24,7 +24,7 @@ def note(subject: str, engine: str, outcome: str = "yes") -> None:
 
 def render() -> str:
     """The table of all that was seen: a row a subject, a column an engine."""
-    found = {s.title: {sub: cell for (sub, engine), cell in SEEN.items() if engine == s.name} for s in SETUPS}
+    found = {s.title: {sub: cell for (sub, engine), cell in SEEN.items() if engine == s.name} for s in (*SETUPS, *OWN)}
     return _table({title: cells for title, cells in found.items() if cells})
 
 
@@ -32,7 +32,7 @@ def over(before: str, seen: str) -> str:
     """The table of what was seen now, and of what `before` tells beyond that."""
     old, new = _cells(before), _cells(seen)
     subjects = dict.fromkeys((*columns(before).get("", []), *columns(seen).get("", [])))
-    titles = list(dict.fromkeys((*(s.title for s in SETUPS), *old)))
+    titles = list(dict.fromkeys((*(s.title for s in (*SETUPS, *OWN)), *old)))
     both = {title: old.get(title, {}) | new.get(title, {}) for title in titles if title in old or title in new}
     return _table({title: {s: cells[s] for s in subjects if s in cells} for title, cells in both.items()})
 

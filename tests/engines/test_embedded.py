@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from debloat.embedded.place import VARIABLE
+from tests.engines import table
 from tests.engines.setups import FIXTURES
 from tests.support import fixtures
 
@@ -51,3 +53,67 @@ def test_the_same_image_as_of_docker(fixture: str, wrapper: list[str], tmp_path:
     assert made == LAYERS[fixture]
     assert (output / "oci-layout").exists()
     assert not list((tmp_path / "store" / "containers").iterdir())
+    mode = "embedded-namespace" if wrapper else "embedded"
+    table.note(f"`{fixture}` twice: the layer and configuration that the others give", mode, "yes, once")
+
+
+VERBS = {
+    "lock": "lock {image} -q -t {result} --lock debloat.lock -c {recipe}",
+    "apply": "apply {image} -q --lock debloat.lock -t debloat-embedded:applied",
+    "check": "check {image} --lock debloat.lock -q",
+    "check --probe": "check {image} --lock debloat.lock --probe -c {recipe} -q",
+    "why": "why {result} /usr/sbin/nginx",
+    "diff": "diff {image} {result} --files 3",
+    "inspect": "inspect {result} --only packages --json",
+    "sbom": "sbom {result} --format cyclonedx",
+    "record": "record {image} -q -c {recipe} --save-trace one.trace",
+    "combine": "combine one.trace one.trace -o both.trace",
+    "doctor": "doctor",
+    "gc": "gc --all",
+}
+"""Verbs of the matrix that need no other command; what they print on standard output is the same on both engines."""
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, str]]]:
+    """What each verb prints on either engine, by verb and engine."""
+    found: dict[str, dict[str, str]] = {verb: {} for verb in VERBS}
+    image, result = fixtures.build("nginx"), "debloat-embedded:verbs"
+    recipe = str(fixtures.FIXTURES / "nginx" / "debloat.toml")
+    try:
+        for engine, original in (("docker", image), ("embedded", f"docker-daemon:{image}")):
+            here = tmp_path_factory.mktemp(engine)
+            env = {
+                **os.environ,
+                VARIABLE: str(here / "store"),
+                "XDG_STATE_HOME": str(here / "state"),
+                "PYTHONPATH": str(fixtures.FIXTURES.parent),
+                "DEBLOAT_ENGINE": engine,
+            }
+            for verb, words in VERBS.items():
+                argv = [word.format(image=original, result=result, recipe=recipe) for word in words.split()]
+                done = subprocess.run(
+                    [sys.executable, "-m", "debloat", *argv],
+                    cwd=here,
+                    env=env,
+                    capture_output=True,
+                    text=True,
+                    timeout=300,
+                )
+                found[verb][engine] = done.stdout if done.returncode == 0 else f"{done.returncode}: {done.stderr}"
+            lock = (here / "debloat.lock").read_text().splitlines()
+            found["lock"][engine] += "".join(line for line in lock if line.startswith(("id\t", "layer\t")))
+        yield found
+    finally:
+        subprocess.run(["docker", "rmi", result, "debloat-embedded:applied"], capture_output=True)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_says_what_it_says_on_docker(printed: dict[str, dict[str, str]], verb: str) -> None:
+    docker, own = (printed[verb][engine] for engine in ("docker", "embedded"))
+    if verb in ("doctor", "gc"):
+        assert "NO " not in own
+        assert not own[:1].isdigit() or own[1:2] != ":"
+    else:
+        assert own == docker
+    table.note(f"`{verb}`", "embedded")

@@ -20,7 +20,7 @@ from debloat.engine.base import PENDING_REPOSITORY, RUN_LABEL
 from debloat.engine.docker import connect
 from tests.engines import table
 from tests.engines.conftest import Engine
-from tests.engines.setups import CI, FIXTURES, HERE, SETUPS
+from tests.engines.setups import CI, FIXTURES, HERE, OWN, SETUPS
 from tests.support import fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -320,7 +320,7 @@ def test_no_verb_is_left_out() -> None:
 def test_the_documented_table_is_what_was_seen() -> None:
     if os.environ.get("DEBLOAT_WRITE_DOCS"):
         table.write(table.over(table.documented(), table.render()))
-    missing = {s.name for s in SETUPS} ^ {engine for _, engine in table.SEEN}
+    missing = {s.name for s in (*SETUPS, *OWN)} ^ {engine for _, engine in table.SEEN}
     assert not missing, f"nothing seen of {missing}"
     documented, seen = table.columns(table.documented()), table.columns(table.render())
     assert {s.title for s in CI if s != HERE} <= documented.keys()

@@ -104,6 +104,20 @@ def test_requests_and_pages_that_links_lead_to(place: Place, web: str) -> None:
     assert "http GET http://:80/missing: expected status 200, it is 404" in done.err
 
 
+def test_a_recorded_session_and_a_description(place: Place, web: str) -> None:
+    recorded = [{"request": {"method": "GET", "url": "https://shop.example/other"}}]
+    (place.here / "session.har").write_text(json.dumps({"log": {"version": "1.2", "entries": recorded}}))
+    (place.here / "openapi.json").write_text('{"openapi": "3.1.0", "paths": {"/there": {"get": {}}}}')
+    seen = exact(place, web, "--har", "session.har", "--openapi", "openapi.json")
+    assert seen.pages == {"get-encoded", "page_other", "page_there"}
+    assert seen.answers["http GET http://:80/there"] == "status 200"
+    (place.here / "openapi.json").write_text('{"openapi": "9.0", "paths": {}}')
+    done = place.debloat(web, "--openapi", "openapi.json")
+    assert done.code == 2
+    assert "openapi.json is OpenAPI '9.0', which is not known" in done.err
+    assert not place.left()
+
+
 @pytest.mark.parametrize(("path", "status"), [("/redirect", 302), ("/missing", 404), ("/busy", 200)])
 def test_what_counts_as_an_answer(shared: Place, web: str, path: str, status: int) -> None:
     """A redirect is an answer and not followed, so is 404; 503 is a service that comes up, and asked again."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from debloat.core import config
+from debloat.core.apis import OpenApiSettings, WebSocketSettings
 from debloat.core.http import ExpectSettings, RequestSettings
 from debloat.core.limits import Budget, Restrictions
 from debloat.core.recipe import ReadySettings, RunSettings, ScenarioSettings, Settings
@@ -58,6 +59,8 @@ CONFIG = File(
         "`[[scenario]]`": ScenarioSettings,
         "`[[request]]`": RequestSettings,
         "`expect` of a `[[request]]`": ExpectSettings,
+        "`[openapi]`": OpenApiSettings,
+        "`[[websocket]]`": WebSocketSettings,
         "`[budget]`": Budget,
         "`[policy]`": Restrictions,
     },

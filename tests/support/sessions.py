@@ -11,7 +11,7 @@ from debloat.core import config
 from debloat.core.model import ImageConfig
 from debloat.core.recipe import Scenario, recipe
 from debloat.engine.base import ContainerState
-from debloat.record.concrete import ConcreteProbe, Limits
+from debloat.record.concrete import ConcreteProbe, Limits, described_probes
 from debloat.record.exercise import _Run
 from debloat.record.session import Session
 
@@ -48,11 +48,14 @@ class Exercised:
         text: str = "",
         probes: tuple[ConcreteProbe, ...] | None = None,
         scenario: Scenario | None = None,
+        timeout: float = 10,
     ) -> None:
         scenario = scenario or recipe(config.settings(tomllib.loads(text))).scenarios[0]
         self.container = Container(ports)
+        described = described_probes(scenario) if probes is None else ()
+        numbers = {f"{p}/tcp": p for p in ports}
         run = _Run(
-            cast(Session, self.container), ImageConfig({}), scenario, Limits(10, 10), {f"{p}/tcp": p for p in ports}
+            cast(Session, self.container), ImageConfig({}), scenario, Limits(10, timeout), numbers, None, described
         )
         try:
             self.results = [result for result in run.service(probes) if result.name != "stop"]

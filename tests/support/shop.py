@@ -14,6 +14,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,23 @@ def serving(application: str = "tests.support.shop:app", *options: str) -> Itera
                 yield listener.getsockname()[1]
             finally:
                 process.terminate()
+
+
+@contextlib.contextmanager
+def database() -> Iterator[int]:
+    """A server of a protocol of its own, which refuses what it does not know: the port."""
+
+    def refuse(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(100)
+                    connection.sendall(b"-ERR unknown command\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=refuse, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1]
 
 
 def certificate(directory: Path) -> tuple[str, ...]:

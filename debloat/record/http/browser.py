@@ -16,6 +16,7 @@ from debloat.core.probes import HEADERS, Masked, ProbeResult, excerpt, masked, s
 from debloat.record.http.expect import unmet
 from debloat.record.http.pages import Page, local_path, page
 from debloat.record.http.plain import MAX_BODY_BYTES, Response, encoded
+from debloat.record.http.saved import fill_in, filled_in, taken
 
 BOUNDARY = "----debloat-part"
 """Between the parts of a form with files: the same in every run."""
@@ -28,8 +29,11 @@ class Browser:
         self._jar = http.cookiejar.CookieJar()
         self._clients: dict[str, httpx.Client] = {}
         self._forms: dict[str, Mapping[str, str]] = {}
+        self._saved: dict[str, str] = {}
         self.page = Page()
         """What the last answer leads to."""
+        self.body = b""
+        """The body of the last answer."""
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -41,7 +45,8 @@ class Browser:
         `timeout` is in seconds. Whatever the server does is in the response; OriginalFails for a file that is not there
         any more.
         """
-        self.page = Page()
+        self.page, self.body = Page(), b""
+        probe = filled_in(probe, self._saved)
         client, scheme = self._client(probe.version), probe.scheme or "http"
         origins = (f"{scheme}://127.0.0.1:{port}", f"{scheme}://localhost:{port}")
         try:
@@ -52,10 +57,13 @@ class Browser:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             result = ProbeResult(name, False, detail=f"{type(error).__name__}: {error}")
             return Response(result, isinstance(error, httpx.TimeoutException), _is_foreign(error))
-        self.page = _page_of(response, probe.path, body, origins)
+        self.page, self.body = _page_of(response, probe.path, body, origins), body
         self._forms |= self.page.forms
         headers = {key: response.headers.get(key, "") for key in HEADERS}
         problem = _problem(probe, response, body)
+        if not problem and probe.save:
+            values, problem = taken(probe.save, dict(response.headers), body)
+            self._saved |= values
         coding = headers["content-encoding"].lower()
         shaped = f"encoded {coding}" if coding not in ("", "gzip", "deflate", "identity") else shape(body, *names)
         return Response(
@@ -107,7 +115,16 @@ class Browser:
 
     def _filled(self, probe: HttpProbe) -> dict[str, str]:
         """The fields of a form: those that are given, and the hidden ones of the page that had it."""
-        return {**self._forms.get(probe.path, {}), **dict(probe.form)}
+        hidden, form = self._forms.get(probe.path, {}), dict(probe.form)
+        return {**form, **hidden} if probe.found else {**hidden, **form}
+
+    def cookies(self, url: str) -> str:
+        """The Cookie header that belongs to a URL; empty for none."""
+        return str(self._client("").build_request("GET", url).headers.get("Cookie", ""))
+
+    def filled_in(self, text: str) -> str:
+        """A text with the values that answers have left."""
+        return fill_in(text, self._saved)
 
 
 def _read(path: str) -> bytes:

@@ -3,52 +3,63 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from debloat.core.http import HttpProbe
 from debloat.core.probes import Masked, ProbeResult
 from debloat.record.concrete import ConcreteProbe, ports_of
+from debloat.record.http.conversations import Answers, Conversations
 from debloat.record.http.pages import Walk
 from debloat.record.http.plain import Response
 
 if TYPE_CHECKING:
     from debloat.record.http.browser import Browser
+    from debloat.record.session import Session
 
-Answers = list[tuple[ConcreteProbe, ProbeResult]]
-"""Probes as they are to be repeated, and what was answered."""
+FOUND_TIMEOUT = 10.0
+"""Seconds for a request that was found: among them are streams and long polls, which never end."""
+KINDS = frozenset({"request", "crawl", "har", "openapi", "websocket", "grpc"})
+"""Kinds of probes that are resolved here."""
+FURTHER_KINDS = frozenset({"websocket", "call"})
+"""Kinds of probes, once resolved, that are no HTTP requests."""
 
 
 class RequestSequence:
     """Makes the requests of an exercise with one browser.
 
-    `on_port` makes a request on the port of its probe and finds out its scheme, `open_first` orders ports, `mark` says
-    what is recorded from now on. `timeout` is in seconds.
+    `on_port` makes a request on the port of its probe and finds out its scheme, `open_first` orders ports, `names` are
+    masked in what is compared. `timeout` is in seconds, `deadline` the moment (monotonic) until which the service may
+    be coming up.
     """
 
     def __init__(
         self,
+        session: Session,
         on_port: Callable[[ConcreteProbe], Answers],
         open_first: Callable[[Sequence[int]], Sequence[int]],
-        mark: Callable[[str], None],
+        names: tuple[Masked, ...],
         timeout: float,
+        deadline: float,
     ) -> None:
+        self._session = session
         self._on_port = on_port
         self._open_first = open_first
-        self._mark = mark
         self._timeout = timeout
         self._browser: Browser | None = None
         self._http_at: dict[str, tuple[int, str]] = {}
         self._names: dict[str, int] = {}
+        self._conversations = Conversations(session, self._browsing, open_first, names, timeout, deadline)
 
     def close(self) -> None:
         if self._browser is not None:
             self._browser.close()
+        self._conversations.close()
 
     def ask(self, port: int, probe: HttpProbe, name: str, timeout: float, names: tuple[Masked, ...]) -> Response:
         """Make one request to 127.0.0.1:`port`, as `Browser.ask`."""
-        return self._browsing().ask(port, probe, name, timeout, names)
+        return self._browsing().ask(port, probe, name, min(timeout, FOUND_TIMEOUT) if probe.found else timeout, names)
 
     def _browsing(self) -> Browser:
         if self._browser is None:
@@ -63,8 +74,25 @@ class RequestSequence:
         self._names[name] = 1
 
     def resolve(self, probe: ConcreteProbe, ports: Sequence[int]) -> Answers:
-        """Make a probe for the first time: a request, or what requests come of."""
-        return self._crawled(probe, ports) if probe.kind == "crawl" else self._request(probe, ports)
+        """Make a probe of a kind in `KINDS` for the first time: a request, or what requests come of."""
+        how = {
+            "request": self._request,
+            "crawl": self._crawled,
+            "har": self._found,
+            "openapi": self._found,
+            "websocket": self._conversed,
+            "grpc": self._conversed,
+        }
+        return how[probe.kind](probe, ports)
+
+    def answer(self, probe: ConcreteProbe) -> ProbeResult:
+        """Make a probe of a kind in `FURTHER_KINDS` once more."""
+        return self._conversations.answer(probe)
+
+    def _conversed(self, probe: ConcreteProbe, ports: Sequence[int]) -> Answers:
+        if probe.kind == "grpc":
+            return self._named(self._conversations.grpc(probe, ports))
+        return self._named(self._conversations.websocket(probe, ports, self._http_at))
 
     def _request(self, probe: ConcreteProbe, ports: Sequence[int]) -> Answers:
         """Make a request. Where it names no port it goes to the first that speaks HTTP, as those before it."""
@@ -93,11 +121,48 @@ class RequestSequence:
 
     def _crawled(self, probe: ConcreteProbe, ports: Sequence[int]) -> Answers:
         """Follow links, and make each page that is found a probe; those that the server itself fails at are none."""
-        walk, deadline = Walk(probe.start, probe.pages), time.monotonic() + self._timeout
-        answers: Answers = []
-        while (not answers or time.monotonic() < deadline) and (path := walk.next()):
-            request = HttpProbe(path=path)
-            self._mark(request.name)
-            answers += self._request(replace(probe, kind="request", http=request), ports)
-            walk.found(self._browsing().page.links)
-        return [(page, answer) for page, answer in answers if answer.ok] or answers[:1]
+        walk = Walk(probe.start, probe.pages)
+
+        def pages() -> Iterator[HttpProbe]:
+            while path := walk.next():
+                yield HttpProbe(path=path)
+                walk.found(self._browsing().page.links)
+
+        return self._all(probe, pages(), ports)
+
+    def _found(self, probe: ConcreteProbe, ports: Sequence[int]) -> Answers:
+        """Make the requests of a description or a recording; those that the server itself fails at are no probes."""
+        requests = probe.requests
+        if not requests:
+            first = self._request(replace(probe, kind="request"), ports)
+            result = first[0][1]
+            if not result.ok or result.status >= 400:
+                return [(first[0][0], replace(result, ok=False, detail=result.detail or f"status {result.status}"))]
+            from debloat.record.http.description import of_answer
+            from debloat.record.http.openapi import requests_of
+
+            asked = first[0][0].http
+            found = requests_of(of_answer(self._browsing().body, asked.path), asked.headers)
+            requests = tuple(replace(request, port=asked.port, scheme=asked.scheme) for request in found)
+            return [*first, *self._all(probe, iter(requests), ports)]
+        return self._all(probe, iter(requests), ports)
+
+    def _all(self, probe: ConcreteProbe, requests: Iterator[HttpProbe], ports: Sequence[int]) -> Answers:
+        """Make requests one after the other, within the time of a probe, and keep those that are answered."""
+        deadline, answers, left = time.monotonic() + self._timeout, Answers(), 0
+        for request in requests:
+            if answers and time.monotonic() > deadline:
+                left = 1 + sum(1 for _ in requests)
+                break
+            self._session.mark(request.name)
+            one = replace(probe, kind="request", http=replace(request, found=True), requests=(), port=request.port)
+            answers += self._request(one, ports)
+        failed = [answer.name for _, answer in answers if not answer.ok]
+        kept = [(page, answer) for page, answer in answers if answer.ok]
+        if not kept:
+            return answers[:1]
+        said = [f"it fails at {len(failed)} of {len(answers)}, which are left out: {failed[0]}"] if failed else []
+        said += [f"{left} more were not made within {self._timeout:g} s"] if left else []
+        # The detail of an answer that is right is a note for the report.
+        advice = f"{probe.name}: {'; '.join(said)}" if said else ""
+        return [(kept[0][0], replace(kept[0][1], detail=advice)), *kept[1:]]

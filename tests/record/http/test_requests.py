@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sessions import Exercised
-from tests.support.shop import certificate, serving
+from tests.support.shop import certificate, database, serving
 
 
 @pytest.fixture(scope="module")
@@ -153,23 +153,8 @@ def test_masks(shop: int) -> None:
 
 def test_requests_go_to_the_first_port_that_speaks_http(shop: int) -> None:
     """A database in the same container, on a lower port, is not asked."""
-    import socket
-    import threading
-
-    with socket.create_server(("127.0.0.1", 0)) as database:
-
-        def refuse() -> None:
-            while True:
-                try:
-                    connection, _ = database.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(100)
-                    connection.sendall(b"-ERR unknown command\r\n")
-
-        threading.Thread(target=refuse, daemon=True).start()
-        seen = Exercised({79: database.getsockname()[1], 80: shop}, LOGIN)
+    with database() as port:
+        seen = Exercised({79: port, 80: shop}, LOGIN)
     assert not seen.problems
     assert all(":80/" in name for name in seen.answers)
 
