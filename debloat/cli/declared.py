@@ -43,7 +43,26 @@ def group(options: type[T]) -> T:
 
 @typing.dataclass_transform(frozen_default=True)
 def options(cls: type[T]) -> type[T]:
-    """Make a class of such fields a frozen dataclass with the defaults of the command line."""
+    """Make a class of such fields a frozen dataclass with the defaults of the command line.
+
+    It becomes one when it is first used: a call has the options of one verb, and making those of all would take half of
+    what the command line takes to load.
+    """
+
+    def first(self: T, *given: Any, **named: Any) -> None:
+        _make(cls)
+        cls.__init__(self, *given, **named)
+
+    cls.__init__ = first  # type: ignore[assignment]
+    return cls
+
+
+def _make(cls: type) -> None:
+    """See to it that a class of options is the dataclass that it is to be, and so is what it is derived from."""
+    if cls is object or "__dataclass_fields__" in vars(cls):
+        return
+    for base in cls.__bases__:
+        _make(base)
     for name, kind in inspect.get_annotations(cls, eval_str=True).items():
         declared: _Declaration = vars(cls)[name]
         default = {"default": declared.group()} if declared.group else _default(kind, declared)
@@ -51,7 +70,13 @@ def options(cls: type[T]) -> type[T]:
             **default, kw_only=bool(declared.names), metadata={"declaration": declared, "kind": kind}
         )
         setattr(cls, name, field)
-    return dataclass(frozen=True, slots=True)(cls)
+    delattr(cls, "__init__")
+    dataclass(frozen=True)(cls)
+
+
+def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
+    _make(cls)
+    return dataclasses.fields(cls)
 
 
 def _default(kind: Any, declared: _Declaration) -> dict[str, Any]:
@@ -67,7 +92,7 @@ def _default(kind: Any, declared: _Declaration) -> dict[str, Any]:
 
 def parameters(cls: type) -> Iterator[click.Parameter]:
     """The options and arguments of a class, those of its groups where they stand."""
-    for field in dataclasses.fields(cls):
+    for field in _fields(cls):
         declared: _Declaration = field.metadata["declaration"]
         if declared.group:
             yield from parameters(declared.group)
@@ -89,10 +114,29 @@ def _of_type(kind: Any) -> dict[str, Any]:
 def value(cls: type[T], given: Mapping[str, Any]) -> T:
     """The value of a class, of what click read."""
     values = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in _fields(cls):
         nested = field.metadata["declaration"].group
         values[field.name] = value(nested, given) if nested else given[field.name]
     return cls(**values)
+
+
+class _Verb(click.Command):
+    """A command whose parameters are made when they are asked for."""
+
+    def __init__(self, options: type, *given: Any, **named: Any) -> None:
+        self._options = options
+        self._parameters: list[click.Parameter] | None = None
+        super().__init__(*given, **named)
+
+    @property
+    def params(self) -> list[click.Parameter]:
+        if self._parameters is None:
+            self._parameters = list(parameters(self._options))
+        return self._parameters
+
+    @params.setter
+    def params(self, none: list[click.Parameter]) -> None:
+        """Whatever the class that this one is derived from begins with."""
 
 
 def verb(
@@ -112,10 +156,10 @@ def verb(
             context.call_on_close(engines.close)
             function(value(cls, given), engines)
 
-        command = click.Command(
+        command = _Verb(
+            cls,
             name or function.__name__,
             callback=called,
-            params=list(parameters(cls)),
             help=inspect.cleandoc(function.__doc__ or ""),
             context_settings=CONTEXT,
         )
