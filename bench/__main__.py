@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import (
     applying,
+    canary,
     compare,
     cost,
     docs,
@@ -26,7 +27,7 @@ from bench import (
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "foreign", "protocols")
+SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "canary", "foreign", "protocols")
 
 
 def say(text: str) -> None:
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", action="store_true", help="leave the images for the next time")
     add("import", _import, "what loading the command line costs")
     add("apply", _apply, "what applying a lock from a layout to a layout costs")
+    add("canary", _canary, "what a canary costs the service")
     one = add("hostile", _hostile, "how the time of what reads untrusted bytes grows with them; needs no engine")
     one.add_argument("only", nargs="*", help="readers whose name holds one of these")
     one = add("foreign", _foreign, "suites that others wrote, on minimal images; an hour or two, so not among all")
@@ -88,7 +90,7 @@ def _adder(subjects: Any) -> Callable[..., argparse.ArgumentParser]:
         one.set_defaults(run=run)
         if name in SUBJECTS:
             one.add_argument("--save", action="store_true", help="write to bench/results, as the new baseline")
-        if name in ("cost", "overhead", "growth", "import", "apply"):
+        if name in ("cost", "overhead", "growth", "import", "apply", "canary"):
             one.add_argument("--runs", type=int, default=5, help="pairs of runs (default: 5)")
         return one
 
@@ -146,6 +148,11 @@ def _import(given: argparse.Namespace) -> int:
 def _apply(given: argparse.Namespace) -> int:
     result = applying.run(say, runs=given.runs)
     return _shown(result, applying.summary, applying.bars(result), given.save)
+
+
+def _canary(given: argparse.Namespace) -> int:
+    result = canary.run(say, runs=given.runs)
+    return _shown(result, canary.summary, canary.bars(result), given.save)
 
 
 def _hostile(given: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from debloat.engine.workspace import Workspace
 from debloat.image import carve
 from debloat.image.archive import archive
 from debloat.image.oci import Written
+from debloat.image.rootfs import Rootfs
 from debloat.rules.recorded.sweeps import sweeps_in_trace
 from debloat.verify import Comparison, Judge
 
@@ -68,9 +69,15 @@ def watched(world: World, closure: Closure) -> tuple[str, ...]:
             cut = world.rootfs.get(below)
             if below in closure or cut is None or dropped(below) or f"{below}/".startswith(volumes):
                 continue
-            if cut.kind in (Kind.FILE, Kind.SYMLINK, Kind.DIR):
+            if cut.kind in (Kind.FILE, Kind.SYMLINK) or (cut.is_dir and _holds_files(world.rootfs, below)):
                 found.append(below)
     return tuple(sorted(found, key=os.fsencode))
+
+
+def _holds_files(rootfs: Rootfs, directory: str) -> bool:
+    """Whether anything but directories lies below. Others (/usr/local) are on search paths, and nothing is missed."""
+    children = (rootfs.get(f"{directory}/{name}") for name in rootfs.names(directory))
+    return any(c is not None and (not c.is_dir or _holds_files(rootfs, c.path)) for c in children)
 
 
 def _is_calm(directory: Entry) -> bool:

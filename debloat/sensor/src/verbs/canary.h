@@ -8,7 +8,6 @@
 #include "../library/time.h"
 #include "record.h"
 
-enum { CANARY_INTERVAL = 1000 }; /* ms */
 enum { UTIME_OMIT = 0x3ffffffe };
 
 struct canary {
@@ -204,6 +203,21 @@ static void note_followed(struct canary *c)
     }
 }
 
+/* Waits for a second, or for the end of the program. As PID 1 it takes the watcher with it; before Linux 5.3 there is
+ * no descriptor of a process, and the container's end is the watcher's. */
+static bool program_ended(long program)
+{
+    struct pollfd p = {(int)program, POLLIN, 0};
+    if (program == -ESRCH)
+        return true;
+    if (program >= 0) {
+        struct timespec second = {1, 0};
+        return sys5(SYS_ppoll, &p, 1, &second, 0, 8) > 0;
+    }
+    sleep_ms(1000);
+    return false;
+}
+
 __attribute__((noreturn)) static void canary_watcher(struct canary *c, int program)
 {
     u64 all = ~(u64)0;
@@ -213,13 +227,11 @@ __attribute__((noreturn)) static void canary_watcher(struct canary *c, int progr
     for (int fd = 0; fd < 3; fd++)
         if (fd != c->out)
             close_fd(fd);
-    bool on = true;
-    while (on) {
-        on = sys2(SYS_kill, program, 0) != -ESRCH; /* as PID 1 it takes the watcher with it */
+    long end = sys2(SYS_pidfd_open, program, 0);
+    do
         note_followed(c);
-        if (on)
-            sleep_ms(CANARY_INTERVAL);
-    }
+    while (!program_ended(end));
+    note_followed(c);
     exit_process(0);
 }
 
