@@ -206,7 +206,7 @@ def _all(given: argparse.Namespace) -> int:
     """Everything that a machine does in about an hour, against the committed results."""
     given.fixture, given.level, given.table, given.again, given.stale = [], None, False, False, False
     given.fresh = []
-    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile, _apply):
+    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile, _apply, _canary):
         subject(given)
     return _compare(given)
 

@@ -98,7 +98,7 @@ def _serving(workspace: Workspace, tag: str, recorder: Recorder) -> Iterator[Ses
 
 
 def _processor_seconds(session: Session) -> float:
-    """What all processes of the container have had of the processors, the watcher among them, not the recorder."""
+    """What all processes of the container have had of the processors, the watcher or recorder among them."""
     ours = os.readlink(f"/proc/{session.state().pid}/ns/pid")
     total = 0
     for place in Path("/proc").glob("[0-9]*"):

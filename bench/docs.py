@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cost, foreign, generality, growth, hostile, imports, overhead, plots, protocols, store
+from bench import canary, cost, foreign, generality, growth, hostile, imports, overhead, plots, protocols, store
 
 PAGES = (store.ROOT / "README.md", store.ROOT / "docs" / "generality.md", store.ROOT / "docs" / "performance.md")
 
@@ -20,6 +20,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "import": lambda result: imports.summary(result, markdown=True),
     "hostile": lambda result: hostile.summary(result, markdown=True),
     "protocols": lambda result: protocols.summary(result, markdown=True),
+    "canary": lambda result: canary.summary(result, markdown=True),
     "foreign": lambda result: foreign.summary(result, markdown=True),
 }
 

@@ -57,7 +57,7 @@ class Canary:
 def watched(world: World, closure: Closure) -> tuple[str, ...]:
     """The cut paths that get a tombstone, sorted: those in directories that stay, where a name too many is seen by
     nobody who lists the directory, and where nobody but root creates one."""
-    listed, dropped = _listed(world), matcher(world.policy.drop)
+    listed, searched, dropped = _listed(world), _searched(world, closure), matcher(world.policy.drop)
     volumes = tuple(f"{path.rstrip('/')}/" for path in world.config.volumes)
     found = []
     for path in closure.evidence:
@@ -67,7 +67,9 @@ def watched(world: World, closure: Closure) -> tuple[str, ...]:
         for name in world.rootfs.names(path):
             below = f"{path}/{name}"
             cut = world.rootfs.get(below)
-            if below in closure or cut is None or dropped(below) or f"{below}/".startswith(volumes):
+            if below in closure or below in searched or cut is None or dropped(below):
+                continue
+            if f"{below}/".startswith(volumes):
                 continue
             if cut.kind in (Kind.FILE, Kind.SYMLINK) or (cut.is_dir and _holds_files(world.rootfs, below)):
                 found.append(below)
@@ -101,6 +103,19 @@ def _listed(world: World) -> set[str]:
     return found
 
 
+def _searched(world: World, closure: Closure) -> set[str]:
+    """The directories that were cut whole and in which a recorded program looked for what the original lacks too:
+    libselinux in /etc/selinux, whenever a program starts. It will again, and that says nothing."""
+    found = set()
+    for access in world.trace.accesses:
+        resolution = world.rootfs.resolve(access.path, follow=access.follows)
+        if resolution.path is None:
+            parts = resolution.broken.split("/")[1:-1]
+            above = ("/" + "/".join(parts[: end + 1]) for end in range(len(parts)))
+            found.add(next((path for path in above if path not in closure), ""))
+    return found
+
+
 def make(image: Image, world: World, minimal: Minimal, sensor: bytes, directory: Path) -> Canary:
     """The canary of a minimal image, in `directory`; `sensor` is the sensor for the image's machine.
 
@@ -109,7 +124,10 @@ def make(image: Image, world: World, minimal: Minimal, sensor: bytes, directory:
     if HOME in world.rootfs:
         raise UsageError(f"{image.reference} is a canary", "make a canary of the image that it was made from")
     paths = watched(world, minimal.closure)
-    begin = json.dumps({"debloat": "canary", "image": image.identity}, separators=(",", ":"))[:-1] + ',"path":'
+    begin = (
+        json.dumps({"format": "debloat-canary", "version": 1, "image": image.identity}, separators=(",", ":"))[:-1]
+        + ',"path":'
+    )
     listing = "".join(f"{line}\n" for line in (begin, *map(json.dumps, paths))).encode("ascii")
     notes = f"{NOTES}/{hashlib.sha256(listing).hexdigest()[:16]}"
     added = [

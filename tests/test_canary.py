@@ -43,6 +43,7 @@ TABLE: Table = {
     "/usr/theirs/cut": "where a service may create",
     "/usr/volume/cut": "below a volume",
     "/usr/share/dropped": "by hand",
+    "/etc/searched/deep/example": "where the original has not what is looked for either",
 }
 WATCHED = ("/etc/cut.conf", "/etc/whole", "/opt/tool/cut", "/usr/bin/cut", "/usr/bin/link", "/usr/share/raw-\udcff")
 CONFIG = {"Entrypoint": ["/usr/bin/app", "-x"], "Cmd": ["y"], "Volumes": {"/usr/volume": {}}}
@@ -51,7 +52,9 @@ IMAGE = Image("app:1", "sha256:1", "linux", "amd64", "", "2024-01-01T00:00:00Z",
 
 @pytest.fixture
 def around() -> World:
-    trace = Trace(frozenset({Access("/usr/share/app", Op.LIST, "", "start", "/usr/bin/app")}))
+    listing = Access("/usr/share/app", Op.LIST, "", "start", "/usr/bin/app")
+    search = Access("/etc/searched/deep/config", Op.OPEN, "r", "start", "/usr/bin/app")
+    trace = Trace(frozenset({listing, search}))
     found = world(TABLE, config=CONFIG, trace=trace)
     return replace(found, policy=replace(found.policy, drop=("/usr/share/dropped",)))
 
@@ -97,7 +100,7 @@ def test_what_is_in_a_canary(around: World, tmp_path: Path) -> None:
     assert config["Volumes"] == {"/usr/volume": {}, "/.debloat-canary/notes": {}}
     assert members["/.debloat-canary/notes"].mode == 0o1777
     assert [json.loads(f"{head}{line}}}") for line in lines] == [
-        {"debloat": "canary", "image": IMAGE.identity, "path": path} for path in WATCHED
+        {"format": "debloat-canary", "version": 1, "image": IMAGE.identity, "path": path} for path in WATCHED
     ]
     for number, path in enumerate(WATCHED):
         assert members[path].linkname == f"{notes}/links/{number}"

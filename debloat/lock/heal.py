@@ -21,7 +21,7 @@ MAX_SIZE = 256 << 20
 MAX_NOTES = 100_000
 """Notes that are read of a file, more than any image has cut paths that a canary watches."""
 
-_BEGIN = b'{"debloat":"canary",'
+_BEGIN = b'{"format":"debloat-canary","version":1,'
 _DECODER = json.JSONDecoder()
 
 

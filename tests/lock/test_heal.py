@@ -23,8 +23,11 @@ ROOTFS = tree(
 )
 
 
+BEGIN = b'{"format":"debloat-canary","version":1,'
+
+
 def line(path: str, image: str = "sha256:1") -> bytes:
-    return json.dumps({"debloat": "canary", "image": image, "path": path}, separators=(",", ":")).encode() + b"\n"
+    return BEGIN + json.dumps({"image": image, "path": path})[1:].encode() + b"\n"
 
 
 def note(path: str, image: str = "sha256:1") -> Note:
@@ -38,9 +41,12 @@ def test_notes_between_the_lines_of_a_log() -> None:
             line("/usr/bin/tool"),
             b"2026-01-01T00:00:00Z stderr F " + line("/usr/share/\udcff"),
             line("/usr/bin/tool"),
-            b'{"debloat":"canary","image":"sha256:1","path":',
-            b'\n{"debloat":"canary","path":"/x"}\n{"debloat":"canary","image":"a","path":"relative"}\n',
-            b'{"debloat":"canary","image":1,"path":"/x"}\n{"debloat":"canary",' + b"[" * 100_000 + b"\n",
+            BEGIN + b'"image":"sha256:1","path":\n',
+            BEGIN + b'"path":"/x"}\n',
+            BEGIN + b'"image":"a","path":"relative"}\n',
+            BEGIN + b'"image":1,"path":"/x"}\n',
+            BEGIN + b"[" * 100_000 + b"\n",
+            line("/usr/bin/other").replace(b'"version":1', b'"version":2'),
             line("/nul\0"),
             line("/high-\ud800"),
             b'{"path": "/x"}\n',
@@ -49,7 +55,7 @@ def test_notes_between_the_lines_of_a_log() -> None:
     assert parse(log, "log") == (note("/usr/bin/tool"), note("/usr/share/\udcff"))
 
 
-@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda b: b'{"debloat":"canary",' + b))
+@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda b: BEGIN + b))
 def test_any_bytes(data: bytes) -> None:
     for found in parse(data, "log"):
         assert found.path.startswith("/")

@@ -28,7 +28,7 @@ class Home:
         self.tombstones = [directory / f"tombstone{number}" for number in range(len(CUT))]
         self.list = directory / "list"
         self.notes.parent.mkdir()
-        lines = ['{"debloat":"canary","image":"sha256:1","path":', *map(json.dumps, CUT)]
+        lines = ['{"format":"debloat-canary","version":1,"image":"sha256:1","path":', *map(json.dumps, CUT)]
         self.list.write_text("".join(f"{line}\n" for line in lines))
         for number, tombstone in enumerate(self.tombstones):
             tombstone.symlink_to(self.notes / "links" / str(number))
