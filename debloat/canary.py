@@ -124,10 +124,7 @@ def make(image: Image, world: World, minimal: Minimal, sensor: bytes, directory:
     if HOME in world.rootfs:
         raise UsageError(f"{image.reference} is a canary", "make a canary of the image that it was made from")
     paths = watched(world, minimal.closure)
-    begin = (
-        json.dumps({"format": "debloat-canary", "version": 1, "image": image.identity}, separators=(",", ":"))[:-1]
-        + ',"path":'
-    )
+    begin = f'{{"format":"debloat-canary","version":1,"image":{json.dumps(image.identity)},"path":'
     listing = "".join(f"{line}\n" for line in (begin, *map(json.dumps, paths))).encode("ascii")
     notes = f"{NOTES}/{hashlib.sha256(listing).hexdigest()[:16]}"
     added = [

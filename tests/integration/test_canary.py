@@ -54,8 +54,8 @@ def test_from_a_lookup_to_an_image_that_has_it(place: Place) -> None:
         assert place.client.inspect_container(container)["State"]["ExitCode"] == 0
     finally:
         place.client.remove_container(container, force=True, v=True)
-    healed = place.debloat("heal", "canary.jsonl")
+    healed = place.debloat("heal", "canary.jsonl", "-t", f"{image}-healed")
     assert healed.code == 0, healed.err
     assert "adding 1 path" in healed.err
-    argv = ["docker", "run", "--rm", "-e", f"TOOL={TOOL}", "-e", "ONCE=1", f"{image}-slim"]
+    argv = ["docker", "run", "--rm", "-e", f"TOOL={TOOL}", "-e", "ONCE=1", f"{image}-healed"]
     assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == "33\ntool\n"
