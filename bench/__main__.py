@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import (
     applying,
+    canary,
     compare,
     cost,
     docs,
@@ -27,7 +28,10 @@ from bench import (
 from debloat.core.errors import DebloatError
 from tests.support import fixtures
 
-SUBJECTS = ("generality", "cost", "overhead", "growth", "import", "hostile", "apply", "fleet", "foreign", "protocols")
+SUBJECTS = (
+    *("generality", "cost", "overhead", "growth", "import", "hostile", "apply"),
+    *("fleet", "canary", "foreign", "protocols"),
+)
 
 
 def say(text: str) -> None:
@@ -72,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add("apply", _apply, "what applying a lock from a layout to a layout costs")
     one = add("fleet", _fleet, "a fleet by simulation, with times that were measured")
     one.add_argument("--report", type=Path, help="the JSON of a `debloat fleet run`, whose times are taken")
+    add("canary", _canary, "what a canary costs the service")
     one = add("hostile", _hostile, "how the time of what reads untrusted bytes grows with them; needs no engine")
     one.add_argument("only", nargs="*", help="readers whose name holds one of these")
     one = add("foreign", _foreign, "suites that others wrote, on minimal images; an hour or two, so not among all")
@@ -91,7 +96,7 @@ def _adder(subjects: Any) -> Callable[..., argparse.ArgumentParser]:
         one.set_defaults(run=run)
         if name in SUBJECTS:
             one.add_argument("--save", action="store_true", help="write to bench/results, as the new baseline")
-        if name in ("cost", "overhead", "growth", "import", "apply"):
+        if name in ("cost", "overhead", "growth", "import", "apply", "canary"):
             one.add_argument("--runs", type=int, default=5, help="pairs of runs (default: 5)")
         return one
 
@@ -156,6 +161,11 @@ def _fleet(given: argparse.Namespace) -> int:
     return _shown(result, fleet.summary, fleet.bars(result), given.save)
 
 
+def _canary(given: argparse.Namespace) -> int:
+    result = canary.run(say, runs=given.runs)
+    return _shown(result, canary.summary, canary.bars(result), given.save)
+
+
 def _hostile(given: argparse.Namespace) -> int:
     result = hostile.run(say, only=getattr(given, "only", ()))
     return _shown(result, hostile.summary, hostile.bars(result), given.save)
@@ -207,7 +217,7 @@ def _all(given: argparse.Namespace) -> int:
     """Everything that a machine does in about an hour, against the committed results."""
     given.fixture, given.level, given.table, given.again, given.stale = [], None, False, False, False
     given.fresh = []
-    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile, _apply, _fleet):
+    for subject in (_generality, _cost, _overhead, _growth, _import, _hostile, _apply, _fleet, _canary):
         subject(given)
     return _compare(given)
 

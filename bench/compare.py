@@ -106,6 +106,12 @@ def _apply(result: dict[str, Any]) -> Iterator[Figure]:
         yield Figure(f"{row['name']}: CPU, s", row["cpu"]["median"], 0.2)
 
 
+def _canary(result: dict[str, Any]) -> Iterator[Figure]:
+    rows = {row["name"]: row for row in result["images"]}
+    processor = rows["canary"]["processor"]["median"] / rows["slim"]["processor"]["median"]
+    yield Figure("canary: processors a request, over the minimal image", processor, 0.1)
+
+
 def _foreign(result: dict[str, Any]) -> Iterator[Figure]:
     for suite, lost in foreign.lost(result):
         yield Figure(f"{suite}: tests that pass on the original alone", float(lost))
@@ -129,5 +135,6 @@ FIGURES: dict[str, Callable[[dict[str, Any]], Iterator[Figure]]] = {
     "hostile": _hostile,
     "apply": _apply,
     "fleet": _fleet,
+    "canary": _canary,
     "foreign": _foreign,
 }

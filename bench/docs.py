@@ -7,7 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cost, fleet, foreign, generality, growth, hostile, imports, overhead, plots, protocols, store
+from bench import (
+    canary,
+    cost,
+    fleet,
+    foreign,
+    generality,
+    growth,
+    hostile,
+    imports,
+    overhead,
+    plots,
+    protocols,
+    store,
+)
 
 PAGES = (
     store.ROOT / "README.md",
@@ -24,6 +37,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "hostile": lambda result: hostile.summary(result, markdown=True),
     "fleet": lambda result: fleet.summary(result, markdown=True),
     "protocols": lambda result: protocols.summary(result, markdown=True),
+    "canary": lambda result: canary.summary(result, markdown=True),
     "foreign": lambda result: foreign.summary(result, markdown=True),
 }
 

@@ -23,6 +23,7 @@ from debloat.debian import asked, control
 from debloat.elf import facts, ldcache
 from debloat.gate.dockerignore import Dockerignore
 from debloat.image.carve import tar_header
+from debloat.lock import heal
 from debloat.record import trace
 from debloat.rules import subprocesses
 from debloat.rules.application import build, dockerfile
@@ -77,6 +78,7 @@ class Growth:
     ratio: float
 
 
+NOTE = '{"format":"debloat-canary","version":1,'
 LOCK = "GEM\n  specs:\n    a (1)\n"
 CALLS = ("system(", "popen(a, '", "`a", "system('a', ", "qx(", "exec [", "\\", "system {", "popen \n", "new A\\")
 IMAGE = trees.world({"/etc/a/b": "", "/usr/share/zoneinfo/UTC": "", "/usr/bin/gm": ("0755", b"")})
@@ -127,6 +129,7 @@ READERS = (
         _text(lambda text: build.runs(dockerfile.instructions((f"/bin/sh -c {text}",)))),
         ("apt-get install a ", "apt-get install a; ", "x=a; $x; ", "{a,b}", "sh -c 'a'; ", 'eval "$a"; ', "$(a "),
     ),
+    Reader("canary: notes", partial(heal.parse, name="log"), (NOTE, f"{NOTE}{{", "[", "\n", f'{NOTE}"path":"/a"}}\n')),
     Reader("apt: marks", _text(asked.automatic), ("Package: a\n", "Auto-Installed: 1\n", "\n")),
     Reader("apt: log", _text(asked.logged), ("Install: ", "a:b (c), ", "(", "a"), "Install: "),
     Reader(

@@ -45,19 +45,19 @@ def timed(work: str, *, before: str = "", times: int = 1) -> str:
     return f"{before + '; ' if before else ''}s=$(date +%s%N); {loop}; e=$(date +%s%N); echo $((e-s))"
 
 
-def _wrk(path: str) -> Measure:
+def wrk_of(path: str, seconds: int = SECONDS) -> Measure:
     """Requests by `wrk`, inside the container's own network, so that the engine's proxy is not measured with it."""
 
     def measure(session: Session) -> float:
         wrk = shutil.which("wrk")
         if wrk is None:
             raise Unmeasured("wrk is not installed")
-        load = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"]
+        load = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
         if os.geteuid() == 0 and shutil.which("nsenter"):
             argv = ["nsenter", "-t", str(session.state().pid), "-n", *load, f"http://127.0.0.1:80{path}"]
         else:
             argv = [*load, f"http://127.0.0.1:{session.ports['80/tcp']}{path}"]
-        text = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=SECONDS + 30).stdout
+        text = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
         rate = re.search(r"Requests/sec:\s*([0-9.]+)", text)
         if rate is None or "Non-2xx" in text:
             raise Unmeasured(f"wrk got no good answers: {text}")
@@ -93,7 +93,7 @@ _TPS = r"tps = ([0-9.]+)"
 _FILL = "/usr/lib/postgresql/15/bin/pgbench -i -q -s 5"
 
 WORKLOADS = (
-    Workload("nginx, static page, at saturation", "nginx", 2.2, port=80, measure=_wrk("/")),
+    Workload("nginx, static page, at saturation", "nginx", 2.2, port=80, measure=wrk_of("/")),
     Workload(
         "redis, SET and GET",
         "redis",

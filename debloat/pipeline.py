@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from debloat import canary as canaries
 from debloat import sensor
 from debloat.closure import World
 from debloat.core.errors import UsageError
@@ -75,6 +76,7 @@ def slim(
     goes_to: str = "",
     measure_surface: bool = False,
     by_hand: ByHand | None = None,
+    canary: str = "",
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `result_name`).
 
@@ -82,7 +84,8 @@ def slim(
     is recorded. `reference` may say where else the image lies (`debloat.store.location`), `platform` which of several
     is meant there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged. With `verify`
     false nothing is replayed. `measure_surface` reads all programs of the original, for the report's attack surface.
-    `by_hand` lets somebody use the recorded container. `progress` is told of stages and details.
+    `by_hand` lets somebody use the recorded container. `canary` is what a canary of the result is to be called; it is
+    proven as well, MinimalFails where it fails. `progress` is told of stages and details.
     """
     watch = Stopwatch(progress)
     with (
@@ -91,6 +94,7 @@ def slim(
         ThreadPoolExecutor(1) as pool,
     ):
         image = source.runnable()
+        wrapper = sensor.binary(image.architecture) if canary else b""
         target = result_name(image, target, engine.info().traits.registry)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism, by_hand)
         whole = pool.submit(source.whole_config)
@@ -109,6 +113,9 @@ def slim(
             sink(Outcome(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished, target))
         if result and not goes_to:
             workspace.publish(result)
+        if result and canary:
+            bird = canaries.make(image, world, proven.minimal, wrapper, workspace.directory)
+            canaries.publish(workspace, bird, canary, judge if verify else None, watch)
         return finished
 
 

@@ -32,6 +32,7 @@ LAYERS = (
         "record",
         "verify",
         "result",
+        "canary",
         "pipeline",
         "compose",
         "lock",

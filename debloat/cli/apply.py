@@ -15,7 +15,7 @@ from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
 from debloat.cli.outputs import Destination, destination
-from debloat.cli.settings import configuration
+from debloat.cli.settings import configuration, target_of
 from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
@@ -24,7 +24,7 @@ from debloat.engine.workspace import written_whole
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
-from debloat.lock.apply import Applied
+from debloat.lock.apply import Applied, Healing
 from debloat.report.terminal import TerminalProgress, console
 from debloat.store.write import must_take
 
@@ -42,7 +42,7 @@ def apply(options: Apply, engines: Engines) -> None:
 
         show(plan(options, engines), options.json)
     else:
-        _apply(options, engines)
+        make(options, engines)
 
 
 def plan(options: Apply, engines: Engines) -> Plan:
@@ -62,13 +62,14 @@ def plan(options: Apply, engines: Engines) -> Plan:
     )
     outputs = [Output("image", planned.target)] if goes.tag else []
     outputs += [Output("archive", options.output)] if options.output and goes.output else []
+    outputs += [Output("canary", options.canary)] if options.canary else []
     outputs += [Output("lock", str(path))] if options.update_lock else []
     return replace(planned, verb="apply", outputs=tuple(outputs))
 
 
 def _engine(options: Apply, engines: Engines, goes: Destination) -> Engine | None:
     """The engine where it is needed: for an image or a name of its own, or to prove the result."""
-    return engines.connect() if options.verify or goes.tag else engines.for_image(options.image)
+    return engines.connect() if options.verify or options.canary or goes.tag else engines.for_image(options.image)
 
 
 def _recipe(options: Apply) -> Recipe | None:
@@ -77,7 +78,9 @@ def _recipe(options: Apply) -> Recipe | None:
 
 
 @parsed.open_cache()
-def _apply(options: Apply, engines: Engines) -> None:
+def make(options: Apply, engines: Engines, healing: Healing | None = None) -> None:
+    """Apply and tag, and say what came of it; `healing` adds to the lock beforehand."""
+    target_of(options.canary, "--canary")
     path = Path(options.lock or locks.DEFAULT_NAME)
     goes = destination(options.image, options.tag or "", options.output)
     if goes.output is not None:
@@ -93,6 +96,8 @@ def _apply(options: Apply, engines: Engines) -> None:
         output=goes.output,
         platform=engines.wanted,
         tag=goes.tag,
+        canary=options.canary or "",
+        healing=healing,
     )
     _say(applied, options.verbosity.quiet)
     text = json.dumps(document(applied), indent=2)

@@ -189,6 +189,14 @@ def apply(given: options.Apply, engines: Engines) -> None:
     command.apply(given, engines)
 
 
+@verb(cli, options.Heal)
+def heal(given: options.Heal, engines: Engines) -> None:
+    """Add what canaries noted in NOTES (canary.jsonl, logs) to the lock, and make the minimal image anew."""
+    from debloat.cli import heal as command
+
+    command.heal(given, engines)
+
+
 @verb(cli, options.Check)
 def check(given: options.Check, engines: Engines) -> None:
     """Check IMAGE (default: the lock's) against its lock and the rules of debloat.toml; exit 1 where it fails."""

@@ -170,12 +170,39 @@ class Apply:
     output: str | None = option(
         "--output", metavar="WHERE", text="Write the image there, as `slim` does; oci:DIR needs no engine."
     )
+    canary: str | None = option(
+        "--canary",
+        metavar="TAG",
+        text="Make a canary of the result too, which notes what it lacks, for `debloat heal` (docs/traces.md).",
+    )
     json: str | None = option(
         "--json", metavar="FILE", text="Write the outcome as JSON, with --dry-run the plan; - is stdout."
     )
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
     dry_run: bool = option(
         "--dry-run", text="Only print what would stay, has moved and is gone, and what would be started and written."
+    )
+    verbosity: Verbosity = group(Verbosity)
+    where: Where = group(Where)
+
+
+@options
+class Heal:
+    notes: tuple[str, ...] = argument(nargs=-1, required=True, metavar="NOTES...")
+    image: str | None = option("--image", metavar="IMAGE", text="The build to cut anew (default: the lock's).")
+    any_image: bool = option("--any-image", text="Take what canaries of other builds noted too.")
+    lock: str | None = option("--lock", metavar="FILE", text="The lock to add to (default: debloat.lock here).")
+    tag: str | None = option("-t", "--tag", metavar="NEW", text="Name of the result (default: NAME:TAG-slim).")
+    verify: bool = option(
+        "--verify", text="Run the probes of debloat.toml on IMAGE and on the result; tag if the answers agree."
+    )
+    config: str | None = option(
+        "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
+    )
+    canary: str | None = option(
+        "--canary",
+        metavar="TAG",
+        text="Make a canary of the result too, which notes what it lacks, for `debloat heal` (docs/traces.md).",
     )
     verbosity: Verbosity = group(Verbosity)
     where: Where = group(Where)

@@ -18,6 +18,8 @@ def outputs_of(target: str, goes: Destination, result: Result) -> Iterator[Outpu
     """What the main job would write, if its answers agree; reports in any case."""
     if goes.tag:
         yield Output("image", target)
+    if result.canary:
+        yield Output("canary", result.canary)
     for what, where in (
         ("archive", result.output if goes.output else ""),
         ("lock", result.lock),

@@ -27,10 +27,10 @@ def recipe_of(
     return recipe(table.merged(configuration(probes.config, directory), given))
 
 
-def target_of(tag: str | None) -> str:
+def target_of(tag: str | None, option: str = "-t") -> str:
     """The name given to the result, empty for none; UsageError for one that no image can have."""
     if tag and not _TARGET.fullmatch(tag):
-        raise UsageError(f"-t {tag!r} is not an image name", "write NAME:TAG, the name in lower case")
+        raise UsageError(f"{option} {tag!r} is not an image name", "write NAME:TAG, the name in lower case")
     return tag or ""
 
 

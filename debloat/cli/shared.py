@@ -76,6 +76,11 @@ class Result:
         metavar="WHERE",
         text="Write the image there: a FILE for `docker load`, oci:DIR, oci-archive:FILE, docker://REGISTRY/NAME:TAG.",
     )
+    canary: str | None = option(
+        "--canary",
+        metavar="TAG",
+        text="Make a canary of the result too, which notes what it lacks, for `debloat heal` (docs/traces.md).",
+    )
     json: str | None = option(
         "--json",
         metavar="FILE",

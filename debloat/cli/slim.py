@@ -84,6 +84,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
         goes_to=goes.elsewhere,
         measure_surface=bool(result.json or result.html or result.scan),
         by_hand=by_hand,
+        canary=result.canary or "",
     )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
@@ -103,6 +104,7 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
     recipe = recipe_of(options.probes, options.policy, directory, tests)
     result = options.result
     goes = destination(options.image, target_of(result.tag), result.output)
+    target_of(result.canary, "--canary")
     if goes.output is not None:
         must_take(goes.output)
     for name in (result.save_trace, result.lock, result.json, result.html):

@@ -305,8 +305,8 @@ class Want:
     """A rule's claim that `path` must stay.
 
     `path` may lead through links: all of them, the parent directories and what it ends at stay. `source` is the
-    kept path it follows from, or a root: `probe:NAME`, `config:FIELD`, `keep:GLOB`, `lock`. A path that does not
-    exist in the image is no claim. `follow` false keeps a link in the last place, not what it points at.
+    kept path it follows from, or a root: `probe:NAME`, `config:FIELD`, `keep:GLOB`, `lock`, `canary:FILE`. A path
+    that does not exist in the image is no claim. `follow` false keeps a link in the last place, not what it points at.
     """
 
     path: str

@@ -7,12 +7,13 @@ the probes are run on the new build, then on the minimal image cut from it, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debloat import __version__, sensor
+from debloat import canary as canaries
 from debloat.closure import World
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Closure, Image, Want
@@ -40,6 +41,9 @@ from debloat.store.location import Location, image_location
 from debloat.store.source import Source, opened
 from debloat.store.write import write
 from debloat.verify import Comparison, Judge, Verdict, missed_paths
+
+Healing = Callable[[Lock, Rootfs], Lock]
+"""A lock with more seeds, for the image with that root file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +173,25 @@ def apply(
     platform: Wanted | None = None,
     tag: bool = True,
     parts: Sequence[Part] = (),
+    canary: str = "",
+    healing: Healing | None = None,
 ) -> Applied:
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven.
 
     It goes to `output` as well, or, with `tag` false, there alone. Without an engine there is no recipe and no tag.
     `parts` are layers that it has in common with other images; the lock speaks of the same image in one layer.
+    `canary` is what a canary of it is to be called. `healing` adds to the lock before it is applied.
     """
     with (
         Workspace(engine) if engine is not None else Scratch() as run,
         opened(run, image_location(reference, platform)) as source,
     ):
         target = result_name(source.image, target, engine.info().traits.registry if engine is not None else "")
+        wrapper = sensor.binary(source.image.architecture) if canary else b""
+        if healing is not None:
+            lock = healing(lock, source.rootfs())
         locked_cut = cut_by_lock(source, replace(source.image, config=source.whole_config()), lock, progress)
-        minimal = locked_cut.minimal
+        minimal, judge = locked_cut.minimal, None
         if parts:
             minimal = divided(minimal, locked_cut.world.rootfs, locked_cut.image, parts, source.directory)
         verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
@@ -191,11 +201,15 @@ def apply(
             if recipe is not None:
                 binary = sensor.binary(run.engine.info().architecture)
                 runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
-                verdict, missed = replay(run, runnable, recipe, binary, progress)
+                judge = judge_of(run, runnable, recipe, binary, progress)
+                verdict, missed = judged(run, runnable, judge, progress)
         result = ""
         if verdict.passed or force:
             if tag and isinstance(run, Workspace):
                 run.publish(target)
+            if canary and isinstance(run, Workspace):
+                bird = canaries.make(locked_cut.image, locked_cut.world, minimal, wrapper, source.directory)
+                canaries.publish(run, bird, canary, judge, progress)
             if output is not None:
                 with progress.stage("write"):
                     write(minimal.written, target, output)
@@ -217,10 +231,21 @@ def replay(
     workspace: Workspace, locked_cut: LockedCut, recipe: Recipe, binary: bytes, progress: Progress
 ) -> tuple[Verdict, tuple[Want, ...]]:
     """Run the probes on the new build, then on the pending image: the verdict, and the missed paths."""
+    return judged(workspace, locked_cut, judge_of(workspace, locked_cut, recipe, binary, progress), progress)
+
+
+def judge_of(workspace: Workspace, locked_cut: LockedCut, recipe: Recipe, binary: bytes, progress: Progress) -> Judge:
+    """Who knows what the new build answers, because it was asked."""
     recorder = Recorder(binary)
     with progress.stage("ask the build"):
         recording = record(workspace, locked_cut.image, recipe, recorder, progress.say)
-    judge = Judge(workspace, locked_cut.image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
+    return Judge(workspace, locked_cut.image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
+
+
+def judged(
+    workspace: Workspace, locked_cut: LockedCut, judge: Judge, progress: Progress
+) -> tuple[Verdict, tuple[Want, ...]]:
+    """The verdict on the pending image, and the missed paths."""
     with progress.stage("verify"):
         verdict = judge.verify(workspace.pending)
     return verdict, missed_paths(locked_cut.world, verdict.trace, locked_cut.minimal.closure)

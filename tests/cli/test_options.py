@@ -57,6 +57,7 @@ LEAST: dict[str, tuple[str, ...]] = {
     "combine": ("a", "-o", "t"),
     "import": ("shop:1", "a", "-o", "t"),
     "pod": ("shop:1",),
+    "heal": ("notes",),
     "run": ("shop:1",),
     "why": ("shop:1", "/x"),
     "diff": ("a", "b"),

@@ -298,6 +298,7 @@ def test_every_verb_on_every_engine(engine: Engine, verb: str) -> None:
 ELSEWHERE = {
     "completion": "asks no engine",
     "compose": "needs Compose, and asks of an engine what each row does and what Compose does",
+    "heal": "is `apply`, by a lock that asks for more",
     "init": "asks what `inspect` asks, the configuration alone",
     "plugin": "asks no engine",
     "import": "reads an image as `inspect` does",

@@ -12,8 +12,9 @@
  *   recording                calls that take a path, the seccomp filter, supervisors, what a call names, event files
  *   identity                 USER, capabilities, environment: what the runtime would have set up
  *   control                  what is asked about a container at work
- *   verbs                    record, control, relay, serve, doctor
+ *   verbs                    record, control, relay, serve, doctor, canary
  */
+#include "verbs/canary.h"
 #include "verbs/control.h"
 #include "verbs/doctor.h"
 #include "verbs/record.h"
@@ -38,10 +39,12 @@ __attribute__((noreturn, used)) void start(long *stack)
         code = serve(argv[2]); /* argv ends in NULL */
     else if (argc == 2 && equal(argv[1], "doctor"))
         code = doctor();
+    else if (argc >= 2 && equal(argv[1], "canary"))
+        code = canary(argc - 2, argv + 2, env);
     else
         say(2,
             "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT | serve [ROOT] | "
-            "doctor",
+            "doctor | canary LIST NOTES -- ARGV...",
             NULL);
     exit_process(code);
 }

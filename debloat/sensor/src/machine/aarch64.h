@@ -94,6 +94,7 @@ enum {
     SYS_uname = 160,
     SYS_prctl = 167,
     SYS_getpid = 172,
+    SYS_geteuid = 175,
     SYS_socket = 198,
     SYS_socketpair = 199,
     SYS_bind = 200,

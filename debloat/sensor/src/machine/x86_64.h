@@ -82,6 +82,7 @@ enum {
     SYS_ptrace = 101,
     SYS_setuid = 105,
     SYS_setgid = 106,
+    SYS_geteuid = 107,
     SYS_setsid = 112,
     SYS_getgroups = 115,
     SYS_setgroups = 116,

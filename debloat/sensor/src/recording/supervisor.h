@@ -86,6 +86,15 @@ __attribute__((noreturn)) static void supervisor(int channel)
     exit_process(0);
 }
 
+/* A process that the program, which this one is to become, does not see: 0 in it. As a child without exit signal it is
+ * not seen by wait(). Where the program is not PID 1 it is better a sibling: an orphan would become a child of PID 1,
+ * with a signal. */
+static long fork_hidden(int program)
+{
+    long pid = program == 1 ? -EINVAL : sys5(SYS_clone, CLONE_PARENT, 0, 0, 0, 0);
+    return pid < 0 ? sys5(SYS_clone, 0, 0, 0, 0, 0) : pid;
+}
+
 /* Leaves `channel` in this process, which is to become the program. */
 static int fork_supervisor(void)
 {
@@ -94,11 +103,7 @@ static int fork_supervisor(void)
     if (r < 0)
         die("cannot make a socket pair: ", error_name(r));
     int near = (int)away_from_streams(pair[0]), far = (int)away_from_streams(pair[1]);
-    /* As a child without exit signal the supervisor is not seen by the program's wait(). Where the program is not PID 1
-     * it is better a sibling: an orphan would become a child of PID 1, with a signal. */
-    long pid = recording.program == 1 ? -EINVAL : sys5(SYS_clone, CLONE_PARENT, 0, 0, 0, 0);
-    if (pid < 0)
-        pid = sys5(SYS_clone, 0, 0, 0, 0, 0);
+    long pid = fork_hidden(recording.program);
     if (pid < 0)
         die("cannot start the supervisor: ", error_name(pid));
     if (pid == 0) {
