@@ -17,6 +17,7 @@ from debloat import __version__
 from debloat.cli.main import cli, complain, main
 from debloat.core import config, recipe
 from debloat.core.errors import DebloatError, Interrupted
+from debloat.fleet import config as fleets
 from tests.support import snippets
 from tests.support.cli import CommandLine
 from tests.support.engine import Behaviour, FakeEngine
@@ -156,12 +157,15 @@ def test_commands_are_found_in_a_document() -> None:
 
 @pytest.mark.parametrize("document", snippets.documents(), ids=lambda path: path.name)
 def test_recipes_in_documents(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every TOML block that is a debloat.toml is read as one, where the files are that its requests send."""
+    """Every TOML block is read as what it is, a debloat.toml where the files are that its requests send."""
     monkeypatch.chdir(tmp_path)
     for block in document.read_text().split("```toml\n")[1:]:
         raw = tomllib.loads(block.partition("```")[0])
         raw = raw.get("tool", {}).get("debloat", raw)
-        if not raw.keys() & {"family", "rule"}:
+        if "entry" in raw:
+            (tmp_path / "fleet.toml").write_text(block.partition("```")[0])
+            assert fleets.read(tmp_path / "fleet.toml").settings.entry
+        elif not raw.keys() & {"family", "rule"}:
             for request in raw.get("request", ()):
                 for name in (*request.get("files", {}).values(), *filter(None, [request.get("body_file")])):
                     Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -184,6 +184,22 @@ def test_programs_of_a_unit() -> None:
     assert "/usr/local/bin/idlectl" not in trees.closed(world, ruby.RULES, WEB[2])
 
 
+def test_a_program_of_the_standard_library_by_its_stub() -> None:
+    """`/usr/bin/irb` finds a gem that has its specification and this program alone (Gem.activate_bin_path)."""
+    program = f"{GEMS}/gems/irb-1.4/exe/irb"
+    table: Table = {
+        "/usr/bin/irb": ("0755", "#!/usr/bin/ruby\nload Gem.activate_bin_path('irb', 'irb', version)"),
+        f"{GEMS}/specifications/default/irb-1.4.gemspec": "",
+        program: ("0755", "#!/usr/bin/env ruby\nrequire 'irb'"),
+        f"{GEMS}/gems/irb-1.4/exe/other": ("0755", "#!/usr/bin/env ruby\n"),
+        f"{LIB}/irb.rb": "",
+        f"{LIB}/irb/context.rb": "",
+    }
+    kept = trees.closed(trees.world({**IMAGE, **table}), ruby.RULES, "/usr/bin/irb")
+    assert {program, f"{LIB}/irb.rb", f"{LIB}/irb/context.rb"} <= kept.evidence.keys()
+    assert f"{GEMS}/gems/irb-1.4/exe/other" not in kept
+
+
 def test_a_tool_brings_what_it_requires_when_it_is_loaded() -> None:
     table: Table = {
         f"{LIB}/irb.rb": "require 'rdoc'\ndef x\n  require 'debug'\nend",

@@ -96,6 +96,9 @@ class RubyRequire(Rule):
             for gem in ruby.gems.get(name, ()):
                 for path in use(gem, world):
                     yield self.want(path, entry.path, f"gem {name}, line {line}")
+        if stub := _STUB.search(world.rootfs.read(entry.path)):
+            for path in _programs(stub[1].decode(), stub[2].decode(), ruby, world):
+                yield self.want(path, entry.path, f"the program {stub[2].decode()} of gem {stub[1].decode()}")
         for line, prefix in facts.made:
             for name in (n for n in ruby.features if n.startswith(prefix)):
                 for path in ruby.features[name]:
@@ -239,7 +242,21 @@ def _files_of(world: World, owner: str) -> tuple[str, tuple[str, ...]]:
     return first, (*files, *scripts(world, owner, b"ruby"))
 
 
-_STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]")
+_STUB = re.compile(rb"(?:activate_bin_path|bin_path)\(['\"]([\w.-]+)['\"]\s*,\s*['\"]([\w.-]+)['\"]")
+
+
+def _programs(gem: str, name: str, ruby: Library, world: World) -> Iterator[str]:
+    """The programs of that name in a gem's own directories: all that a part of the standard library has there."""
+    for known in ruby.gems.get(gem, ()):
+        for directory in known.directories:
+            for below in world.rootfs.walk(directory):
+                if below.name == name and below.is_file and posixpath.dirname(below.path) in _bins(directory):
+                    yield below.path
+
+
+def _bins(directory: str) -> tuple[str, ...]:
+    """Where a gem's programs are: `exe` and `bin` by convention, `libexec` in Ruby's (Gem::Specification#bindir)."""
+    return tuple(f"{directory}/{name}" for name in ("exe", "bin", "libexec"))
 
 
 @derived
