@@ -54,7 +54,7 @@ def _read_recipe(value: Any, place: Place) -> str | Inline:
             f"write recipe = {RECIPE.example}",
         )
     _TABLE.read(value, place)
-    return Inline(json.dumps(value, sort_keys=True))
+    return Inline(json.dumps(value))
 
 
 RECIPE: ValueKind[str | Inline | None] = ValueKind(

@@ -94,7 +94,7 @@ def _recipe_text(directory: Path, said: str | Inline) -> str:
         return said.json
     document = config.document(directory / said, "paths in the file of a fleet begin at its directory")
     document.as_table(Settings)
-    return json.dumps(document.raw, sort_keys=True)
+    return json.dumps(document.raw)
 
 
 def settled(recipes: tuple[str, ...]) -> Settings:

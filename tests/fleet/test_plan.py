@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debloat.core.errors import UsageError
+from debloat.core.model import Level
 from debloat.fleet import config
 from debloat.fleet.ledger import Ledger, outcome_of
 from debloat.fleet.model import Finished, Item, Outcome, Status, Verb
-from debloat.fleet.plan import plan
+from debloat.fleet.plan import plan, settled
 from tests.support.fleets import items, write
 from tests.support.snippets import ROOT
 
@@ -103,6 +104,19 @@ def test_recipes_are_united(tmp_path: Path) -> None:
     (over,) = planned(tmp_path, text + 'level = "package"\n')
     assert over.level == "package"
     assert over.recipe != item.recipe
+
+
+def test_the_order_of_a_table_says_something(tmp_path: Path) -> None:
+    """Of levels by path the last that matches counts, in the file of a fleet as in one of its recipes."""
+    levels = [("/usr/share/**", Level.PACKAGE), ("/usr/**", Level.EXACT)]
+    keys = "\n".join(f'"{glob}" = "{level}"' for glob, level in levels)
+    write(tmp_path, f"[levels]\n{keys}\n", "shop.toml")
+    named, inline = planned(
+        tmp_path,
+        f'[[entry]]\nimage = "a"\nrecipe = "shop.toml"\n[[entry]]\nimage = "b"\n[entry.recipe.levels]\n{keys}\n',
+    )
+    for item in (named, inline):
+        assert list(settled(item.recipes).levels.items()) == levels
 
 
 def test_the_example_of_the_documents_is_valid(tmp_path: Path) -> None:
