@@ -40,8 +40,8 @@ __attribute__((noreturn, used)) void start(long *stack)
         code = doctor();
     else
         say(2,
-            "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT | serve [ROOT] | "
-            "doctor",
+            "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT[/udp] | "
+            "serve [ROOT] | doctor",
             NULL);
     exit_process(code);
 }
