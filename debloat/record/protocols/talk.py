@@ -16,7 +16,7 @@ from debloat.record.session import Session
 Answers: TypeAlias = list[tuple[ConcreteProbe, ProbeResult]]
 """Probes as they turned out to be, each with an answer."""
 
-PROGRAM_TIMEOUT = 30.0
+PROGRAM_TIMEOUT = 60.0
 """Seconds that a program of a protocol's may take."""
 NO_PROGRAM = (126, 127)
 """Exit codes of a command that cannot be started."""
