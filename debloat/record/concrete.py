@@ -70,8 +70,8 @@ def published_ports(
     """
     others = [probe for probe in probes or () if probe.ask is None]
     asked = [*scenario.probe, *(probe.ask for probe in probes or () if probe.ask is not None)]
-    named = {request.port for request in (*scenario.http, *scenario.requests, *scenario.grpc)} | {probe.port for probe in others}
-    named |= {probe.port for probe in scenario.websockets}
+    named = {probe.port for probe in (*scenario.http, *scenario.requests, *scenario.grpc)}
+    named |= {probe.port for probe in (*scenario.websockets, *others)}
     named |= {scenario.openapi.where.port} if scenario.openapi else set()
     named |= {ask.port for ask in asked if not _by_datagrams_alone(ask, config)}
     datagrams = {ask.port for ask in (*scenario.probe, *_unasked(scenario, config)) if ask.datagrams}
