@@ -71,7 +71,7 @@ def published_ports(
     others = [probe for probe in probes or () if probe.ask is None]
     asked = [*scenario.probe, *(probe.ask for probe in probes or () if probe.ask is not None)]
     named = {probe.port for probe in (*scenario.http, *scenario.requests, *scenario.grpc)}
-    named |= {probe.port for probe in (*scenario.websockets, *others)}
+    named |= {probe.port for probe in scenario.websockets} | {probe.port for probe in others}
     named |= {scenario.openapi.where.port} if scenario.openapi else set()
     named |= {ask.port for ask in asked if not _by_datagrams_alone(ask, config)}
     datagrams = {ask.port for ask in (*scenario.probe, *_unasked(scenario, config)) if ask.datagrams}
