@@ -32,6 +32,7 @@ from debloat.record.concrete import (
     ports_of,
     published_ports,
     run_to_end_probe,
+    stream_ports,
 )
 from debloat.record.record import must_be_runnable, rootless_lacks
 from debloat.record.session import Recorder, container_spec
@@ -230,7 +231,7 @@ def _containers(
 
 
 def _port_numbers(scenario: Scenario, image: Image) -> tuple[int, ...]:
-    return tuple(sorted(int(port.partition("/")[0]) for port in published_ports(scenario, image.config)))
+    return stream_ports(published_ports(scenario, image.config))
 
 
 def _probes(image: Image, recipe: Recipe) -> Iterator[PlannedProbe]:

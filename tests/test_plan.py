@@ -165,9 +165,10 @@ def test_what_is_asked_of_a_service_by_default() -> None:
         ("exec", "healthcheck", ()),
         ("port", "port 80", (80,)),
         ("port", "port 8080", (8080,)),
+        ("port", "port 53/udp", (53,)),
         ("stop", "stop", ()),
     ]
-    assert plan.containers[1].spec.ports == ("80/tcp", "8080/tcp")
+    assert plan.containers[1].spec.ports == ("53/udp", "80/tcp", "8080/tcp")
     assert plan.containers[1].user == "app"
     assert plan.known == (
         AlwaysKept("ENTRYPOINT", "/usr/bin/shop"),

@@ -110,7 +110,7 @@ def _recorded(own: dict[str, Any], standing: StandIn, recorder: Recorder) -> dic
         **({"deploy": deploy} if own.get("deploy") else {}),
     }
     if standing.ports and not service.options.shares_network:
-        own["ports"] = [f"127.0.0.1::{port.partition('/')[0]}" for port in standing.ports]
+        own["ports"] = [f"127.0.0.1::{port.removesuffix('/tcp')}" for port in standing.ports]
     config, options = service.config, service.options
     program = (*config.entrypoint, *config.cmd)
     if not recorder.recording:

@@ -13,23 +13,53 @@ from debloat.core.errors import UsageError
 
 SCHEMES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
+        "amqp": ("amqp", 5672),
+        "amqps": ("amqp", 5671),
+        "dns": ("dns", 53),
+        "dot": ("dns", 853),
+        "ftp": ("ftp", 21),
+        "imap": ("imap", 143),
+        "imaps": ("imap", 993),
+        "ldap": ("ldap", 389),
+        "ldaps": ("ldap", 636),
         "mariadb": ("mysql", 3306),
+        "memcached": ("memcached", 11211),
+        "mqtt": ("mqtt", 1883),
+        "mqtts": ("mqtt", 8883),
         "mysql": ("mysql", 3306),
+        "pop3": ("pop3", 110),
+        "pop3s": ("pop3", 995),
         "postgres": ("postgres", 5432),
         "postgresql": ("postgres", 5432),
         "redis": ("redis", 6379),
         "rediss": ("redis", 6379),
         "smtp": ("smtp", 25),
         "smtps": ("smtp", 465),
+        "ssh": ("ssh", 22),
         "tcp": ("tcp", 0),
         "tls": ("tls", 443),
+        "udp": ("udp", 0),
         "valkey": ("redis", 6379),
     }
 )
 """What a URL may begin with -> the protocol and its port (IANA's registry); 0: the port has to be said."""
 
-TLS_SCHEMES = frozenset({"rediss", "smtps"})
-"""Schemes of a protocol within TLS from the first byte on."""
+TLS_SCHEMES: Mapping[str, str] = MappingProxyType(
+    {
+        "amqps": "amqp",
+        "dot": "dns",
+        "imaps": "imap",
+        "ldaps": "ldap",
+        "mqtts": "mqtt",
+        "pop3s": "pop3",
+        "rediss": "redis",
+        "smtps": "smtp",
+    }
+)
+"""Schemes of a protocol within TLS from the first byte on -> the protocol."""
+
+DATAGRAMS: Mapping[str, int] = MappingProxyType({"dns": 53, "udp": 0})
+"""Protocols that are spoken in datagrams, not over TLS -> the port whose datagrams are in it where nothing is said."""
 
 _HERE = ("", "localhost", "127.0.0.1")
 _EXAMPLE = "write SCHEME://[USER:PASSWORD@]:PORT[/PATH][?KEY=VALUE], for example `redis://:6379/0`"
@@ -59,6 +89,17 @@ class ProtocolProbe:
         user = f"{self.user}@" if self.user else ""
         path = f"/{self.path}" if self.path else ""
         return f"probe {self.scheme}://{user}:{self.port}{path}"
+
+    @property
+    def datagrams(self) -> bool:
+        """Whether it is spoken over UDP, by itself or beside TCP."""
+        return self.protocol in DATAGRAMS and not self.tls
+
+    @classmethod
+    def of(cls, protocol: str, port: int, *, tls: bool = False) -> ProtocolProbe:
+        """A protocol at a port, by the scheme that says so."""
+        schemes = [scheme for scheme, name in TLS_SCHEMES.items() if tls and name == protocol]
+        return cls(protocol, schemes[0] if schemes else protocol, port, tls)
 
     @classmethod
     def parse(cls, line: str) -> ProtocolProbe:

@@ -10,8 +10,9 @@ from debloat.core.apis import WebSocketProbe
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
-from debloat.core.protocol import ProtocolProbe
+from debloat.core.protocol import DATAGRAMS, ProtocolProbe
 from debloat.core.recipe import Scenario
+from debloat.record.protocols import table
 
 END_HINT = "name a probe (--http PATH, --probe URL, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
 
@@ -42,7 +43,8 @@ class ConcreteProbe:
     `websocket` (`socket`), `grpc` (`http` is where), `call` (one over gRPC: `http`), `connect` (`port`),
     `protocol` (`ask`), `exec` (`argv`, in the container), `program` (the same, of one that belongs to a protocol),
     `run` (`command`, on this machine), `test` (the same, of which the exit code alone is the answer), `exit` (the
-    program runs to its end) or `default` (`port`, of which it is not known yet what it speaks).
+    program runs to its end) or `default` (`port`, of which it is not known yet what it speaks, or with `ask` that it
+    does).
     """
 
     kind: str
@@ -61,14 +63,41 @@ class ConcreteProbe:
 def published_ports(
     scenario: Scenario, config: ImageConfig, probes: Iterable[ConcreteProbe] | None = None
 ) -> tuple[str, ...]:
-    """The ports to publish (`80/tcp`), sorted: those that the image exposes over TCP, and those that probes name."""
+    """The ports to publish (`80/tcp`), sorted: those that the image exposes over TCP, and those that probes name.
+
+    Ports for datagrams (`53/udp`) are those whose protocol is spoken in them, if a probe asks for it or, where there is
+    no probe, the image exposes them.
+    """
+    others = [probe for probe in probes or () if probe.ask is None]
+    asked = [*scenario.probe, *(probe.ask for probe in probes or () if probe.ask is not None)]
     named = {probe.port for probe in (*scenario.http, *scenario.requests, *scenario.grpc)}
-    named |= {probe.port for probe in scenario.websockets} | {probe.port for probe in probes or ()}
-    named |= {probe.port for probe in scenario.probe}
+    named |= {probe.port for probe in scenario.websockets} | {probe.port for probe in others}
     named |= {scenario.openapi.where.port} if scenario.openapi else set()
+    named |= {ask.port for ask in asked if not _by_datagrams_alone(ask, config)}
+    datagrams = {ask.port for ask in (*scenario.probe, *_unasked(scenario, config)) if ask.datagrams}
     named |= scenario.until.ports if scenario.until else set()
     exposed = {port for port in config.ports if port.endswith("/tcp")}
+    exposed |= {f"{port}/udp" for port in datagrams}
     return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
+
+
+def stream_ports(ports: Iterable[str]) -> tuple[int, ...]:
+    """The numbers of the ports over TCP, of `80/tcp` and so on, in order."""
+    return tuple(sorted(int(port.partition("/")[0]) for port in ports if port.endswith("/tcp")))
+
+
+def _by_datagrams_alone(ask: ProtocolProbe, config: ImageConfig) -> bool:
+    """Whether a conversation is held in datagrams and never over TCP."""
+    exposed = f"{ask.port}/udp" in config.ports and f"{ask.port}/tcp" not in config.ports
+    return ask.datagrams and (exposed or ask.protocol == "udp")
+
+
+def _unasked(scenario: Scenario, config: ImageConfig) -> tuple[ProtocolProbe, ...]:
+    """The protocols of datagrams that exposed ports have by their number, where no probe is given."""
+    if scenario.probes or not scenario.talk:
+        return ()
+    usual = (ProtocolProbe.of(name, port) for name, port in DATAGRAMS.items() if f"{port}/udp" in config.ports)
+    return tuple(probe for probe in usual if table.available(probe))
 
 
 def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object]) -> bool | None:
@@ -76,7 +105,8 @@ def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object])
 
     A container with other arguments than the image's is a service if it listens on one of its ports.
     """
-    if scenario.probes or (scenario.args is None and (config.healthcheck or ports or scenario.until)):
+    said = config.healthcheck or ports or scenario.until or _unasked(scenario, config)
+    if scenario.probes or (scenario.args is None and said):
         return True
     return None if scenario.args is not None and ports else False
 
@@ -111,6 +141,8 @@ def concrete_probes(
         if config.healthcheck:
             probes.append(ConcreteProbe("exec", "healthcheck", argv=healthcheck_command(config)))
         probes += [ConcreteProbe("default", f"port {port}", port=port) for port in ports]
+        alone = [ask for ask in _unasked(scenario, config) if _by_datagrams_alone(ask, config)]
+        probes += [ConcreteProbe("default", f"port {ask.port}/udp", port=ask.port, ask=ask) for ask in alone]
         if not probes:
             raise NothingToProbe("the container exposes no port and has no HEALTHCHECK", END_HINT)
         return probes

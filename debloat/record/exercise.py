@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from debloat.core.errors import OriginalFails
@@ -31,6 +31,7 @@ from debloat.record.concrete import (
     ports_of,
     published_ports,
     run_to_end_probe,
+    stream_ports,
 )
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import FURTHER_KINDS, KINDS, RequestSequence
@@ -113,8 +114,7 @@ def begin(
 
     `described` are the probes of `described_probes`.
     """
-    numbers = {port: int(port.partition("/")[0]) for port in ports}
-    return _Run(session, config, scenario, limits, numbers, by_hand, described)
+    return _Run(session, config, scenario, limits, ports, by_hand, described)
 
 
 class _Run:
@@ -126,7 +126,7 @@ class _Run:
         config: ImageConfig,
         scenario: Scenario,
         limits: Limits,
-        ports: Mapping[str, int],
+        ports: Iterable[str],
         by_hand: ByHand | None = None,
         described: Sequence[ConcreteProbe] = (),
     ) -> None:
@@ -135,7 +135,7 @@ class _Run:
         self._scenario = scenario
         self._limits, self._by_hand = limits, by_hand
         self._described = described
-        self._ports = sorted(ports.values())
+        self._ports = stream_ports(ports)
         self._deadline = time.monotonic() + limits.ready
         self._names: tuple[Masked, ...] = (
             *(session.container[:12], *(str(p) for p in session.ports.values())),
@@ -244,9 +244,10 @@ class _Run:
     def _resolve(self, probe: ConcreteProbe) -> Answers:
         """Make a probe for the first time, and with it find out port and scheme, and what the port speaks."""
         if probe.kind == "default":
-            answers = self._talk.usual(probe.port) or self._on_port(
-                ConcreteProbe("http", "", http=HttpProbe(), port=probe.port), or_connect=True
-            )
+            unknown = ConcreteProbe("http", "", http=HttpProbe(), port=probe.port)
+            patience = self._answered + SILENT_PORT_TIMEOUT if self._answered else self._deadline
+            answers = self._talk.datagrams(probe, patience)
+            answers = answers or self._talk.usual(probe.port) or self._on_port(unknown, or_connect=True)
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
         if probe.kind in KINDS:
             return self._sequence.resolve(probe, self._ports)

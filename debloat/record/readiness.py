@@ -150,8 +150,9 @@ class Startup:
                     f"nothing listens on port {ports} after {self.seconds:.0f} s: {elsewhere}", PORT_HINT
                 )
             return f"nothing listens on port {ports} after {self._limits.ready:g} s{last_words(self._session)}"
-        if not self._ports:
-            self._until_bound([p for p in self._config.ports if p.endswith("/udp")])
+        published = [p for p in self._session.ports if p.endswith("/udp")]
+        exposed = [p for p in self._config.ports if p.endswith("/udp") and not self._ports]
+        self._until_bound(published or exposed)
         return ""
 
     def _until_said(self, until: Readiness) -> str:

@@ -17,7 +17,7 @@ from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, Container
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import SENSOR, SENSOR_HOME, sensor_tar
 from debloat.record.trace import Counters, parse_events, parse_marks, parse_state, scope_of
-from debloat.record.tunnel import Tunnel, published_here
+from debloat.record.tunnel import DatagramTunnel, Tunnel, published_here
 
 TRACES = f"{SENSOR_HOME}/trace"
 MAIN = "main"
@@ -81,7 +81,8 @@ class Session:
         self._recorder = recorder
         self._scopes: dict[str, str] = {}
         self._control: Channel | None = None
-        self._tunnels: list[Tunnel] = []
+        self._tunnels: list[Tunnel | DatagramTunnel] = []
+        self._within: dict[int, int] = {}
         self.ports: Mapping[str, int] = MappingProxyType({})
 
     def command(self, *words: str, timeout: float = 60.0) -> str:
@@ -175,17 +176,28 @@ class Session:
         state, local = self.engine.state(self.container), self.engine.info().local
         reached = {}
         for port in ports:
-            number = int(port.partition("/")[0])
+            number, datagrams = int(port.partition("/")[0]), port.endswith("/udp")
             published = state.ports.get(port, 0)
             if local and self._options.network == "host":
                 reached[port] = number
-            elif local and published and published_here(published):
+            elif local and published and published_here(published, datagrams=datagrams):
                 reached[port] = published
             else:
-                tunnel = Tunnel(self.engine, self.container, state.addresses or ("127.0.0.1",), number)
-                self._tunnels.append(tunnel)
-                reached[port] = tunnel.port
+                reached[port] = self._tunnel(DatagramTunnel if datagrams else Tunnel, state, number)
         self.ports = MappingProxyType(reached)
+
+    def within(self, port: int) -> int:
+        """A port of this machine that leads to one of the container as if from within, published or not."""
+        if self.engine.info().local and self._options.network == "host":
+            return port
+        if port not in self._within:
+            self._within[port] = self._tunnel(Tunnel, self.engine.state(self.container), port)
+        return self._within[port]
+
+    def _tunnel(self, kind: type[Tunnel | DatagramTunnel], state: ContainerState, port: int) -> int:
+        tunnel = kind(self.engine, self.container, state.addresses or ("127.0.0.1",), port)
+        self._tunnels.append(tunnel)
+        return tunnel.port
 
     def close(self) -> None:
         for tunnel in self._tunnels:

@@ -15,17 +15,18 @@ from debloat.core.errors import DebloatError
 from debloat.engine.base import Channel, ChannelClosed, Engine
 from debloat.image.reader import SENSOR
 
+_LOOPBACK = "127.0.0.1"
 _CHUNK_BYTES = 1 << 16
 _IDLE_TIMEOUT = 3600.0
 """Seconds that either side of a connection may stay silent; probes have limits of their own."""
 
 
-def published_here(port: int) -> bool:
+def published_here(port: int, *, datagrams: bool = False) -> bool:
     """Whether something on this machine is bound to 127.0.0.1:`port`, found out without connecting to it.
 
     A connection would reach the service, and might be the one that it serves.
     """
-    with socket.socket() as attempt:
+    with socket.socket(type=socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM) as attempt:
         try:
             attempt.bind(("127.0.0.1", port))
         except OSError as error:
@@ -95,6 +96,56 @@ class Tunnel:
         self._listener.close()
         for end in ends:
             end.close()
+
+
+class DatagramTunnel:
+    """A port on 127.0.0.1 (`port`) that forwards datagrams to a port of a container, until it is closed.
+
+    Answers go to whoever sent last: conversations are held one after the other.
+    """
+
+    def __init__(self, engine: Engine, container: str, addresses: tuple[str, ...], port: int) -> None:
+        self._engine = engine
+        self._container = container
+        self._argv = (SENSOR, "relay", addresses[0], f"{port}/udp")
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((_LOOPBACK, 0))
+        self._channel: Channel | None = None
+        self._client = (_LOOPBACK, 0)
+        self._closed = False
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while not self._closed:
+            try:
+                data, self._client = self._socket.recvfrom(_CHUNK_BYTES)
+            except OSError:
+                return
+            if self._closed:
+                return
+            with contextlib.suppress(ChannelClosed, DebloatError, OSError):
+                if self._channel is None:
+                    self._channel = self._engine.execute(self._container, self._argv, user="0:0")
+                    threading.Thread(target=self._answer, args=(self._channel,), daemon=True).start()
+                self._channel.send(len(data).to_bytes(2, "big") + data)
+
+    def _answer(self, channel: Channel) -> None:
+        with contextlib.suppress(ChannelClosed, OSError):
+            while True:
+                size = int.from_bytes(channel.read(2, _IDLE_TIMEOUT), "big")
+                self._socket.sendto(channel.read(size, _IDLE_TIMEOUT), self._client)
+        self._channel = None
+
+    def close(self) -> None:
+        self._closed = True
+        # A thread that waits in recvfrom() is woken by a datagram, not by the close.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+            waker.sendto(b"", (_LOOPBACK, self.port))
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+        self._socket.close()
 
 
 def _send(connection: socket.socket, channel: Channel) -> None:

@@ -64,7 +64,7 @@ def test_any_line_is_a_probe_or_a_mistake(line: str) -> None:
 
 def test_every_scheme_has_its_protocol() -> None:
     assert {protocol for protocol, _ in SCHEMES.values()} == set(table.PROTOCOLS)
-    assert set(SCHEMES) >= TLS_SCHEMES
+    assert set(SCHEMES) >= set(TLS_SCHEMES)
     assert all(name == protocol.name for name, protocol in table.PROTOCOLS.items())
 
 

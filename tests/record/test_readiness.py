@@ -9,6 +9,7 @@ import pytest
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
+from debloat.core.protocol import ProtocolProbe
 from debloat.core.recipe import Readiness, Scenario
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import DOCKER
@@ -136,6 +137,28 @@ def test_a_worker_without_ports_is_a_service_when_it_says_when_it_is_ready() -> 
 def test_ports_that_are_named_are_published() -> None:
     until = Readiness(port=5432, http=HttpProbe("GET", "/health", 8080))
     assert published_ports(Scenario(until=until), ImageConfig({})) == ("5432/tcp", "8080/tcp")
+
+
+@pytest.mark.parametrize(
+    ("exposed", "probes", "talk", "published"),
+    [
+        ("53/udp 53/tcp", "", True, "53/tcp 53/udp"),
+        ("53/udp", "", True, "53/udp"),
+        ("53/udp 53/tcp", "", False, "53/tcp"),
+        ("53/udp 514/udp 80/tcp", "redis://", True, "6379/tcp 80/tcp"),
+        ("514/udp 80/tcp", "", True, "80/tcp"),
+        ("514/udp", "udp://:514?send=x", True, "514/udp"),
+        ("", "dns://", True, "53/tcp 53/udp"),
+        ("53/udp", "dns://", True, "53/udp"),
+        ("53/udp", "dot://", True, "853/tcp"),
+    ],
+)
+def test_ports_for_datagrams_are_published_where_they_are_asked(
+    exposed: str, probes: str, talk: bool, published: str
+) -> None:
+    scenario = Scenario(probe=tuple(map(ProtocolProbe.parse, probes.split())), talk=talk)
+    config = ImageConfig({"ExposedPorts": {port: {} for port in exposed.split()}})
+    assert published_ports(scenario, config) == tuple(published.split())
 
 
 def test_a_healthcheck_that_the_image_has_not() -> None:

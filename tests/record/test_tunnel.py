@@ -17,7 +17,8 @@ from debloat.core.model import ImageConfig
 from debloat.core.recipe import RunOptions
 from debloat.engine.base import Channel, ChannelClosed, ContainerState, Engine, EngineInfo
 from debloat.record.session import Recorder, Session
-from debloat.record.tunnel import Tunnel, published_here
+from debloat.record.tunnel import DatagramTunnel, Tunnel, published_here
+from tests.support import servers
 
 
 class Wire:
@@ -47,6 +48,34 @@ class Wire:
         self._socket.close()
 
 
+class DatagramWire:
+    """The same for datagrams: frames from here to the server and back."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.connect(("127.0.0.1", port))
+        self._come = b""
+
+    def send(self, data: bytes) -> None:
+        assert int.from_bytes(data[:2], "big") == len(data) - 2
+        self._socket.send(data[2:])
+
+    def read(self, size: int, timeout: float = 60.0) -> bytes:
+        if not self._come:
+            try:
+                data = self._socket.recv(1 << 16)
+            except OSError as error:
+                raise ChannelClosed(str(error)) from error
+            self._come = len(data).to_bytes(2, "big") + data
+        got, self._come = self._come[:size], self._come[size:]
+        return got
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
 class Remote:
     """As much of an engine as tunnels ask of it; port 80 of its container is `served` on this machine."""
 
@@ -59,6 +88,8 @@ class Remote:
         self.argv.append(tuple(argv))
         if not self._served:
             raise EngineUnavailable("the container is not running")
+        if self.argv[-1][-1].endswith("/udp"):
+            return cast(Channel, DatagramWire(self._served))
         self.wires.append(Wire(self._served))
         return cast(Channel, self.wires[-1])
 
@@ -165,3 +196,42 @@ def test_the_network_of_the_machine_itself_needs_no_publishing(served: int) -> N
     with contextlib.closing(session(Remote(served, local=True), network="host")) as here:
         here.reach((f"{served}/tcp",))
         assert dict(here.ports) == {f"{served}/tcp": served}
+
+
+def shouted(port: int, words: Iterable[bytes]) -> list[bytes]:
+    """What comes back of each datagram, sent by a client of its own."""
+    answers = []
+    for word in words:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(20)
+            client.sendto(word, ("127.0.0.1", port))
+            answers.append(client.recv(1 << 16))
+    return answers
+
+
+def test_datagrams_go_through() -> None:
+    with servers.datagrams() as port:
+        remote = Remote(port)
+        with contextlib.closing(DatagramTunnel(cast(Engine, remote), "box", ("10.0.0.2",), 53)) as tunnel:
+            assert shouted(tunnel.port, [b"one", b"two" * 2_000]) == [b"ONE", b"TWO" * 2_000]
+    assert remote.argv == [("/.debloat/sensor", "relay", "10.0.0.2", "53/udp")]
+    assert not published_here(tunnel.port, datagrams=True)
+
+
+def test_datagrams_published_here_or_elsewhere() -> None:
+    with servers.datagrams() as port:
+        here, there = Remote(0, port, local=True), Remote(port, port)
+        for remote, by_tunnel in ((here, False), (there, True)):
+            remote.state = lambda container: ContainerState(True, 0, "", 1, {"53/udp": port}, addresses=("10.0.0.2",))  # type: ignore[method-assign]
+            with contextlib.closing(session(remote)) as reached:
+                reached.reach(("53/udp",))
+                assert (reached.ports["53/udp"] != port) == by_tunnel
+                assert shouted(reached.ports["53/udp"], [b"word"]) == [b"WORD"]
+
+
+def test_a_port_that_is_not_published_is_reached_from_within(served: int) -> None:
+    with contextlib.closing(session(Remote(served, local=True))) as here:
+        assert post(here.within(80), "word") == "WORD"
+        assert here.within(80) == here.within(80)
+    with contextlib.closing(session(Remote(0, local=True), network="host")) as here:
+        assert here.within(served) == served

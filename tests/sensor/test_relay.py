@@ -101,3 +101,46 @@ def test_usage(relay: Relay, address: str, port: str) -> None:
 
 def test_usage_without_a_port(relay: Relay) -> None:
     assert relay("127.0.0.1").returncode == 2
+
+
+def test_datagrams(sensor_binary: Path) -> None:
+    """Each with its length before it; one that nobody takes ends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.settimeout(TIMEOUT)
+        argv = [str(sensor_binary), "relay", "127.0.0.1", f"{_bound(server)}/udp"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for sent in (b"", b"hello", os.urandom(60_000)):
+                process.stdin.write(len(sent).to_bytes(2, "big") + sent)
+                process.stdin.flush()
+                got, client = server.recvfrom(1 << 16)
+                assert got == sent
+                server.sendto(sent[::-1], client)
+                assert process.stdout.read(2 + len(sent)) == len(sent).to_bytes(2, "big") + sent[::-1]
+            process.stdin.close()
+            assert process.wait(TIMEOUT) == 0
+
+
+def test_datagrams_to_a_port_that_is_bound_later(sensor_binary: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unbound:
+        port = _bound(unbound)
+    argv = [str(sensor_binary), "relay", "127.0.0.1", f"{port}/udp"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"\0\4lost")
+        process.stdin.flush()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind(("127.0.0.1", port))
+            server.settimeout(TIMEOUT)
+            process.stdin.write(b"\0\4kept" * 2)
+            process.stdin.flush()
+            assert server.recv(100) in (b"lost", b"kept")
+        process.stdin.close()
+        assert process.wait(TIMEOUT) == 0
+
+
+def _bound(server: socket.socket) -> int:
+    server.bind(("127.0.0.1", 0))
+    port: int = server.getsockname()[1]
+    return port

@@ -37,7 +37,10 @@ class Target:
     """A server to talk to, at `port` of 127.0.0.1. `timeout` is in seconds, for one answer.
 
     `accounts` are those that may log in, the best first; `given` says whether the user named one. `options` are those
-    of the probe's URL.
+    of the probe's URL, and `path` is what its path names. `inside` is the port as the
+    container has it. `udp` is the port of 127.0.0.1 that leads to the same one of
+    the container by datagrams, 0 where there is none. `within` gives a port of 127.0.0.1 that leads to a port of the
+    container, as if from within it: for servers that open more ports as they go.
     """
 
     port: int
@@ -46,6 +49,10 @@ class Target:
     accounts: tuple[Account, ...] = ()
     given: bool = False
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    path: str = ""
+    inside: int = 0
+    udp: int = 0
+    within: Callable[[int], int] = lambda port: port
 
     def connected(self) -> socket.socket:
         """A connection, within TLS where the server is."""
@@ -58,9 +65,22 @@ class Target:
             plain.close()
             raise
 
+    def sender(self) -> socket.socket:
+        """A socket for datagrams to the server; Unreachable where none lead there."""
+        if not self.udp:
+            raise Unreachable("no datagrams reach a container of this engine")
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sender.settimeout(self.timeout)
+        sender.connect((LOOPBACK, self.udp))
+        return sender
+
 
 class Silenced(Exception):
     """The server did not answer: the conversation ends here."""
+
+
+class Unreachable(OSError):
+    """No way leads to the server."""
 
 
 class Refused(Exception):
@@ -103,6 +123,18 @@ class Transcript:
     @property
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self.lines)
+
+
+def login(
+    said: Transcript, target: Target, connect: Callable[[Account], object], nobody: Account, advice: str
+) -> Account | None:
+    """Log in as somebody with a wrong password, then as each account: the first that may; None where none may."""
+    said.ask(f"log in as {nobody.user} with a wrong password", lambda: connect(nobody))
+    for account in target.accounts:
+        if said.ask(f"log in as {account.user}", lambda account=account: connect(account)) is not None:  # type: ignore[misc]
+            return account
+    said.advice = advice
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from debloat.record.protocols.base import (
     Target,
     Transcript,
     environment,
+    login,
     unverified,
 )
-from debloat.record.protocols.sql import login, statements
+from debloat.record.protocols.sql import statements
 
 _STATEMENTS = (
     "set names utf8mb4",

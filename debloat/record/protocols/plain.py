@@ -1,4 +1,4 @@
-"""Protocols that are not known beyond their bytes: TCP with something to send and to expect, and TLS itself."""
+"""Protocols that are not known beyond their bytes: TCP and UDP with what to send and to expect, and TLS itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from debloat.record.protocols.base import LOOPBACK, Protocol, Refused, Silenced,
 
 _MOST = 1 << 16
 """Bytes of an answer at most."""
+_NO_ANSWER = 1.0
+"""Seconds within which an answer comes to a datagram that need not be answered."""
 _ESCAPE = re.compile(r"\\(n|r|t|0|\\|x[0-9a-fA-F]{2})")
 _PLAIN = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0", "\\": b"\\"}
 
@@ -42,15 +44,38 @@ def exchange(connection: socket.socket, target: Target, said: Transcript) -> Non
         answer += piece
         if not piece or (expected.pattern and expected.search(answer)):
             break
-    said.ask("answer", lambda: bytes(answer))
+    answered(bytes(answer), expected, target, said)
+
+
+def answered(answer: bytes, expected: re.Pattern[bytes], target: Target, said: Transcript) -> None:
+    """Note an answer; Silenced where it is not what is expected."""
+    said.ask("answer", lambda: answer)
     if not expected.search(answer):
         said.spoke = False
-        raise Silenced(f"{target.options['expect']!r} was expected, and {bytes(answer[:200])!r} came")
+        raise Silenced(f"{target.options['expect']!r} was expected, and {answer[:200]!r} came")
 
 
 def _tcp(target: Target, said: Transcript) -> None:
     with contextlib.closing(target.connected()) as connection:
         exchange(connection, target, said)
+
+
+def _udp(target: Target, said: Transcript) -> None:
+    """A datagram, and those that come back until what is expected is there. Where nothing is, none need come."""
+    expected = re.compile(unescaped(target.options.get("expect", "")), re.DOTALL)
+    answer = bytearray()
+    with contextlib.closing(target.sender()) as sender:
+        sender.send(unescaped(target.options.get("send", "")))
+        deadline = time.monotonic() + (target.timeout if expected.pattern else min(target.timeout, _NO_ANSWER))
+        while len(answer) < _MOST and (left := deadline - time.monotonic()) > 0:
+            sender.settimeout(left)
+            try:
+                answer += sender.recv(_MOST)
+            except TimeoutError:
+                break
+            if not expected.pattern or expected.search(answer):
+                break
+    answered(bytes(answer), expected, target, said)
 
 
 def _tls(target: Target, said: Transcript) -> None:
@@ -81,3 +106,4 @@ def _handshake(target: Target, version: ssl.TLSVersion) -> object:
 
 TCP = Protocol("tcp", _tcp, lambda first: False)
 TLS = Protocol("tls", _tls, lambda first: False)
+UDP = Protocol("udp", _udp, lambda first: False)

@@ -17,9 +17,10 @@ from debloat.record.protocols.base import (
     Target,
     Transcript,
     environment,
+    login,
     unverified,
 )
-from debloat.record.protocols.sql import login, statements
+from debloat.record.protocols.sql import statements
 
 _SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 """SSLRequest (PostgreSQL, Message Formats): answered with one byte, `S` or `N`."""

@@ -75,7 +75,7 @@ def _converse(target: Target, said: Transcript) -> None:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    account = target.accounts[0] if target.accounts else Account()
+    account = target.accounts[0] if target.accounts else Account(path=target.path)
     connection: Any = redis.Redis(
         host=LOOPBACK,
         port=target.port,
@@ -159,6 +159,8 @@ REDIS = Protocol(
     programs=(
         ("redis-cli", "-p", "{port}", "PING"),
         ("valkey-cli", "-p", "{port}", "PING"),
+        ("redis-benchmark", "-p", "{port}", "-a", "{password}", "-q", "-n", "10", "-c", "2", "-t", "ping"),
+        ("valkey-benchmark", "-p", "{port}", "-a", "{password}", "-q", "-n", "10", "-c", "2", "-t", "ping"),
         ("redis-check-rdb", "--version"),
         ("redis-check-aof", "--version"),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from debloat.record.protocols.base import Account, Target, Transcript
+from debloat.record.protocols.base import Transcript
 
 UNSTABLE = "-- "
 """Begins a statement of which it counts only that it is answered, or with which error."""
@@ -17,15 +17,3 @@ def statements(said: Transcript, run: Callable[[str], object], lines: Iterable[s
             said.ask(line, lambda line=line: bool(run(line.removeprefix(UNSTABLE))) or "done")  # type: ignore[misc]
         else:
             said.ask(line, lambda line=line: run(line))  # type: ignore[misc]
-
-
-def login(
-    said: Transcript, target: Target, connect: Callable[[Account], object], nobody: Account, advice: str
-) -> Account | None:
-    """Log in as somebody with a wrong password, then as each account: the first that may; None where none may."""
-    said.ask(f"log in as {nobody.user} with a wrong password", lambda: connect(nobody))
-    for account in target.accounts:
-        if said.ask(f"log in as {account.user}", lambda account=account: connect(account)) is not None:  # type: ignore[misc]
-            return account
-    said.advice = advice
-    return None

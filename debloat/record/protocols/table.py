@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from debloat.core.probes import Masked, ProbeResult, excerpt, shape
 from debloat.core.protocol import ProtocolProbe
+from debloat.record.protocols.amqp import AMQP
 from debloat.record.protocols.base import Account, Protocol, Silenced, Target, Transcript
+from debloat.record.protocols.dns import DNS
+from debloat.record.protocols.ftp import FTP
+from debloat.record.protocols.imap import IMAP, POP3
+from debloat.record.protocols.ldap import LDAP
+from debloat.record.protocols.memcached import MEMCACHED
+from debloat.record.protocols.mqtt import MQTT
 from debloat.record.protocols.mysql import MYSQL
-from debloat.record.protocols.plain import TCP, TLS
+from debloat.record.protocols.plain import TCP, TLS, UDP
 from debloat.record.protocols.postgres import POSTGRES
 from debloat.record.protocols.redis import REDIS
 from debloat.record.protocols.smtp import SMTP
+from debloat.record.protocols.ssh import SSH
 
-PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in (MYSQL, POSTGRES, REDIS, SMTP, TCP, TLS)}
+_ALL = (AMQP, DNS, FTP, IMAP, LDAP, MEMCACHED, MQTT, MYSQL, POP3, POSTGRES, REDIS, SMTP, SSH, TCP, TLS, UDP)
+PROTOCOLS: Mapping[str, Protocol] = {p.name: p for p in _ALL}
 
 EXTRA = "pip install 'debloat[protocols]'"
 
@@ -28,11 +39,23 @@ GUESS = 1.0
 _ENOUGH = 512
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Ports of 127.0.0.1 that lead to a server: `port`, `udp` for datagrams, each 0 where there is none.
+
+    `within` is that of `Target`.
+    """
+
+    port: int
+    udp: int = 0
+    within: Callable[[int], int] = lambda port: port
+
+
 def usual(port: int) -> ProtocolProbe | None:
     """The protocol whose port this usually is; None where there is none."""
     for protocol in PROTOCOLS.values():
         if port in protocol.ports or port in protocol.tls_ports:
-            return ProtocolProbe(protocol.name, protocol.name, port, tls=port in protocol.tls_ports)
+            return ProtocolProbe.of(protocol.name, port, tls=port in protocol.tls_ports)
     return None
 
 
@@ -46,10 +69,13 @@ def guessed(inside: int, port: int, timeout: float) -> ProtocolProbe | None:
     """The protocol that 127.0.0.1:`port` speaks, by its handshake alone; `inside` is the port in the container."""
     target = Target(port, min(timeout, GUESS))
     greeting = _first(target, b"")
+    hellos = sorted({protocol.hello for protocol in PROTOCOLS.values()} - {b""} if not greeting else ())
+    with ThreadPoolExecutor(len(hellos) or 1) as pool:
+        answers = dict(zip(hellos, pool.map(lambda hello: _first(target, hello), hellos), strict=True))
     for protocol in PROTOCOLS.values():
-        first = greeting if not protocol.hello else b"" if greeting else _first(target, protocol.hello)
+        first = answers.get(protocol.hello, b"") if protocol.hello else greeting
         if first and protocol.greets(first):
-            return ProtocolProbe(protocol.name, protocol.name, inside)
+            return ProtocolProbe.of(protocol.name, inside)
     return None
 
 
@@ -72,15 +98,17 @@ def accounts(probe: ProtocolProbe, env: Mapping[str, str]) -> tuple[Account, ...
     if probe.user or probe.password:
         user = probe.user or (found[0].user if found else "")
         return (Account(user, probe.password, probe.path or (found[0].path if found else "")),)
-    return tuple(replace(account, path=probe.path or account.path) for account in found) or (
-        (Account(path=probe.path),) if probe.path else ()
-    )
+    return tuple(replace(account, path=probe.path or account.path) for account in found)
 
 
 def converse(
-    probe: ProtocolProbe, port: int, env: Mapping[str, str], timeout: float, names: tuple[Masked, ...]
+    probe: ProtocolProbe,
+    ways: Ways,
+    env: Mapping[str, str],
+    timeout: float,
+    names: tuple[Masked, ...],
 ) -> ProbeResult:
-    """Talk to the server at 127.0.0.1:`port`; never raises.
+    """Talk to the server that `ways` lead to; never raises.
 
     `env` is the container's environment, `timeout` is in seconds for one answer, `names` are masked in what is
     compared. `ok` says whether the server spoke the protocol at all. The `detail` of a result that is ok is advice.
@@ -90,7 +118,19 @@ def converse(
         return ProbeResult(probe.name, False, detail=f"the client library is not installed: {EXTRA}")
     said = Transcript(min(CONVERSATION, 4 * timeout))
     given = bool(probe.user or probe.password)
-    target = Target(port, timeout, probe.tls, accounts(probe, env), given, probe.options)
+    target = Target(
+        ways.port,
+        timeout,
+        probe.tls,
+        accounts(probe, env),
+        given,
+        probe.options,
+        probe.path,
+        probe.port,
+        ways.udp,
+        ways.within,
+    )
+    _quiet(protocol)
     why = ""
     try:
         protocol.converse(target, said)
@@ -104,16 +144,32 @@ def converse(
     return ProbeResult(probe.name, said.spoke, 0, (), shape(data, *names), excerpt(data), detail)
 
 
+def _quiet(protocol: Protocol) -> None:
+    """What a client library logs of a server that is not ready yet is for nobody."""
+    for module in protocol.modules:
+        logger = logging.getLogger(module)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+
+
 def programs(probe: ProtocolProbe, env: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The protocol's own programs that an image may bring: a name without the password, and the command line."""
     first = next(iter(accounts(probe, env)), Account())
     for words in PROTOCOLS[probe.protocol].programs:
         filled = {"user": first.user, "password": first.password, "path": first.path, "port": str(probe.port)}
         told = filled | {"password": "..."} if first.password else filled
-        yield " ".join(_filled(w, told) for w in words), tuple(_filled(w, filled) for w in words)
+        yield " ".join(_filled(words, told)), _filled(words, filled)
 
 
-def _filled(word: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        word = word.replace(f"{{{name}}}", value)
-    return word
+def _filled(words: tuple[str, ...], values: Mapping[str, str]) -> tuple[str, ...]:
+    """A command line with values in it; an option whose value is nothing goes."""
+    line: list[str] = []
+    for word in words:
+        filled = word
+        for name, value in values.items():
+            filled = filled.replace(f"{{{name}}}", value)
+        if word and not filled and line[-1:] and line[-1].startswith("-"):
+            line.pop()
+        elif filled or not word:
+            line.append(filled)
+    return tuple(line)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from debloat.core.probes import Masked, ProbeResult, excerpt
+from debloat.core.protocol import ProtocolProbe
 from debloat.record.commands import listening, published
 from debloat.record.concrete import ConcreteProbe, Limits, protocol_probe
 from debloat.record.protocols import table
@@ -15,7 +16,7 @@ from debloat.record.session import Session
 Answers: TypeAlias = list[tuple[ConcreteProbe, ProbeResult]]
 """Probes as they turned out to be, each with an answer."""
 
-PROGRAM_TIMEOUT = 30.0
+PROGRAM_TIMEOUT = 60.0
 """Seconds that a program of a protocol's may take."""
 NO_PROGRAM = (126, 127)
 """Exit codes of a command that cannot be started."""
@@ -42,6 +43,7 @@ class Talk:
         self._limits = limits
         self._names = names
         self._may = unasked
+        self._run: set[tuple[str, ...]] = set()
 
     def usual(self, port: int) -> Answers:
         """The protocol whose port this usually is, where the port listens and speaks it; nothing where it does not."""
@@ -50,6 +52,10 @@ class Talk:
             return []
         speaks = table.speaks(usual, published(self._session, port), min(table.GREETING, self._limits.timeout))
         return self._unasked(protocol_probe(usual)) if speaks else []
+
+    def datagrams(self, probe: ConcreteProbe, patience: float) -> Answers:
+        """What is spoken in datagrams alone, waited for until `patience` (monotonic); nothing for other probes."""
+        return self.everything(protocol_probe(probe.ask), patience) if probe.ask else []
 
     def guessed(self, port: int) -> Answers:
         """The protocol that a port speaks by its handshake alone; nothing where it is none that is known."""
@@ -66,7 +72,7 @@ class Talk:
         return [(ConcreteProbe("connect", name, port=probe.port), ProbeResult(name, True, detail=advice))]
 
     def everything(self, probe: ConcreteProbe, patience: float) -> Answers:
-        """A conversation, and what the protocol's own programs say, of those that the image brings.
+        """A conversation, and what the protocol's own programs say, each once, of those that the image brings.
 
         Until the moment `patience` (monotonic) the service may be starting.
         """
@@ -75,6 +81,9 @@ class Talk:
         if not answers[0][1].ok:
             return answers
         for name, argv in table.programs(probe.ask, self._env):
+            if argv in self._run:
+                continue
+            self._run.add(argv)
             program = ConcreteProbe("program", f"program {name}", argv=argv)
             self._session.mark(program.name)
             result = self._program(program)
@@ -90,12 +99,19 @@ class Talk:
         assert probe.ask is not None
         pause, timeout, hopeless = _MIN_PAUSE, self._limits.timeout, not table.available(probe.ask)
         while True:
-            result = table.converse(probe.ask, published(self._session, probe.port), self._env, timeout, self._names)
+            result = table.converse(probe.ask, self._ways(probe.ask), self._env, timeout, self._names)
             running = self._session.state().running
             if result.ok or hopeless or not running or time.monotonic() > patience:
                 return result
             time.sleep(pause)
             pause = min(pause * 2, _MAX_PAUSE)
+
+    def _ways(self, ask: ProtocolProbe) -> table.Ways:
+        """Where a conversation goes to. Containers in a network of their own may listen where nothing is published."""
+        reached, port = self._session.ports, ask.port
+        stream = 0 if f"{port}/tcp" not in reached and f"{port}/udp" in reached else published(self._session, port)
+        udp = reached.get(f"{port}/udp", 0) if ask.datagrams else 0
+        return table.Ways(stream, udp, self._session.within)
 
     def _program(self, probe: ConcreteProbe) -> ProbeResult:
         """Run a program in the container. Its exit code is compared, whatever it is: it need not be set up for use."""

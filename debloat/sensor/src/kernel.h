@@ -45,7 +45,8 @@ enum { WALL = 0x40000000 };
 enum { MS_BIND = 4096, MS_MOVE = 8192 };
 enum { RLIMIT_NOFILE = 7 };
 enum { SHUT_WR = 1 };
-enum { AF_UNIX = 1, AF_INET = 2, SOCK_STREAM = 1, SOCK_CLOEXEC = 02000000, SOL_SOCKET = 1, SCM_RIGHTS = 1 };
+enum { AF_UNIX = 1, AF_INET = 2, SOL_SOCKET = 1, SCM_RIGHTS = 1 };
+enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_CLOEXEC = 02000000 };
 enum { CLOCK_MONOTONIC = 1 };
 
 enum {

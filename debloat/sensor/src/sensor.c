@@ -43,8 +43,8 @@ __attribute__((noreturn, used)) void start(long *stack)
         code = canary(argc - 2, argv + 2, env);
     else
         say(2,
-            "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT | serve [ROOT] | "
-            "doctor | canary LIST NOTES -- ARGV...",
+            "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT[/udp] | "
+            "serve [ROOT] | doctor | canary LIST NOTES -- ARGV...",
             NULL);
     exit_process(code);
 }

@@ -30,13 +30,13 @@ class Container:
 
     container = "0" * 64
 
-    def __init__(self, port: int, inside: int) -> None:
-        self.ports = MappingProxyType({f"{inside}/tcp": port})
+    def __init__(self, port: int, inside: int, *over: str) -> None:
+        self.ports = MappingProxyType({f"{inside}/{protocol}": port for protocol in over or ("tcp",)})
         self._inside = inside
         self.executed: list[tuple[str, ...]] = []
 
     def command(self, *words: str, timeout: float = 60.0) -> str:
-        return {"listen": f"listen {self._inside}/tcp", "await": f"ready {self._inside}"}.get(words[0], "ok 1")
+        return {"listen": f"listen {' '.join(self.ports)}", "await": f"ready {self._inside}"}.get(words[0], "ok 1")
 
     def execute(self, name: str, argv: tuple[str, ...], timeout: float) -> ExecResult:
         self.executed.append(argv)
@@ -44,6 +44,9 @@ class Container:
 
     def state(self) -> ContainerState:
         return ContainerState(True, 0, "", 1, self.ports)
+
+    def within(self, port: int) -> int:
+        return port
 
     def mark(self, name: str) -> None: ...
 
@@ -54,10 +57,9 @@ class Container:
 def exercised(
     container: Container, scenario: Scenario | None = None, env: tuple[str, ...] = (), timeout: float = 5.0
 ) -> Exercise:
-    config = ImageConfig({"Env": list(env)})
-    ports = {port: int(port.partition("/")[0]) for port in container.ports}
+    config = ImageConfig({"Env": list(env), "ExposedPorts": {port: {} for port in container.ports}})
     scenario = scenario or Scenario()
-    run = _Run(cast(Session, container), config, scenario, Limits(timeout, timeout), ports)
+    run = _Run(cast(Session, container), config, scenario, Limits(timeout, timeout), container.ports)
     results = run.service(None)
     return Exercise(scenario, tuple(run.probes), tuple(results), Recorded())
 
@@ -97,7 +99,7 @@ def test_an_unusual_port_is_told_by_its_handshake(redis: tuple[int, Path]) -> No
 
 def test_the_same_is_asked_again(redis: tuple[int, Path]) -> None:
     first = exercised(Container(redis[0], 6379))
-    run = _Run(cast(Session, Container(redis[0], 6379)), ImageConfig({}), Scenario(), Limits(5, 5), {"6379/tcp": 6379})
+    run = _Run(cast(Session, Container(redis[0], 6379)), ImageConfig({}), Scenario(), Limits(5, 5), ("6379/tcp",))
     again = {result.name: result for result in run.service(first.probes)}
     assert all(not result.differs(again[result.name]) for result in first.results)
 
@@ -151,3 +153,23 @@ def test_what_is_expected_and_does_not_come_fails(redis: tuple[int, Path]) -> No
 
     assert asked(r"tcp://:6379?send=PING\r\n&expect=PONG") == ""
     assert re.search("'PANG' was expected.*PONG", asked(r"tcp://:6379?send=PING\r\n&expect=PANG"))
+
+
+@pytest.mark.parametrize("over", [("tcp", "udp"), ("udp",), ("tcp",)])
+def test_names_are_asked_for_over_what_is_exposed(over: tuple[str, ...]) -> None:
+    with servers.place() as directory, servers.unbound(directory) as port:
+        first = exercised(Container(port, 53, *over))
+        probe = ProtocolProbe.parse(f"udp://:53?send={_QUESTION}&expect=localhost")
+        by_hand = exercised(Container(port, 53, *over), Scenario(probe=(probe,)), timeout=0.5)
+    assert outcomes(first) == {"probe dns://:53": "answered"}
+    assert all(f"over {way.upper()} -> " in first.results[0].text for way in over[:1])
+    assert bool(by_hand.failures) == ("udp" not in over)
+
+
+_QUESTION = r"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\tlocalhost\0\0\x01\0\x01"
+
+
+def test_a_port_for_datagrams_that_nobody_answers() -> None:
+    """It fails, where it is all that there is."""
+    (failed,) = exercised(Container(servers.free_port(), 53, "udp"), timeout=0.2).failures
+    assert failed.name == "probe dns://:53"
