@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import cost, foreign, generality, growth, hostile, imports, overhead, plots, protocols, store
+from bench import cost, foreign, generality, growth, hostile, imports, overhead, plots, profiles, protocols, store
 
-PAGES = (store.ROOT / "README.md", store.ROOT / "docs" / "generality.md", store.ROOT / "docs" / "performance.md")
+PAGES = (
+    store.ROOT / "README.md",
+    *(store.ROOT / "docs" / name for name in ("generality.md", "performance.md", "profiles.md")),
+)
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -21,6 +24,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "hostile": lambda result: hostile.summary(result, markdown=True),
     "protocols": lambda result: protocols.summary(result, markdown=True),
     "foreign": lambda result: foreign.summary(result, markdown=True),
+    "profiles": lambda result: profiles.summary(result, markdown=True),
 }
 
 
