@@ -10,7 +10,7 @@ Format: docs.docker.com, "Seccomp security profiles for Docker"; OCI runtime spe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ def profile(noted: Iterable[tuple[str, int]], machine: str, held: frozenset[str]
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": 1,
         "archMap": [{"architecture": _SCMP[machine], "subArchitectures": others}],
-        "syscalls": [*_allowing(allowed), *_unknown(known, frozenset(call.name for call in allowed))],
+        "syscalls": list(_decided([*_allowing(allowed), *_unknown(known, {call.name for call in allowed})], held)),
     }
     return Profile(
         json.dumps(document, indent=1) + "\n",
@@ -114,7 +114,7 @@ _LIMITED: dict[str, list[dict[str, Any]]] = {
 """Calls that Docker's default profile allows with some arguments only: the rows that say so."""
 
 
-def _unknown(known: Iterable[Call], allowed: frozenset[str]) -> list[dict[str, Any]]:
+def _unknown(known: Iterable[Call], allowed: set[str]) -> list[dict[str, Any]]:
     """The rows that answer as a kernel does that does not know a call: to all, or to those who lack its capability."""
     to: dict[tuple[str, ...], list[str]] = {}
     for call in known:
@@ -124,6 +124,22 @@ def _unknown(known: Iterable[Call], allowed: frozenset[str]) -> list[dict[str, A
         _row(some, "SCMP_ACT_ERRNO", errnoRet=_ENOSYS, **({"excludes": {"caps": _prefixed(but)}} if but else {}))
         for but, some in sorted(to.items())
     ]
+
+
+def _decided(rows: Iterable[dict[str, Any]], held: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """Rows without conditions on capabilities that the containers have not got: most profiles have none then, and are
+    the OCI runtime specification's `linux.seccomp` as well."""
+    for row in rows:
+        needed, spared = ((row.get(key) or {}).get("caps", ()) for key in ("includes", "excludes"))
+        if needed and "ALL" not in held and held.isdisjoint(_plain(needed)):
+            continue
+        if spared and "ALL" not in held and held.isdisjoint(_plain(spared)):
+            row = {key: value for key, value in row.items() if key != "excludes"}
+        yield row
+
+
+def _plain(capabilities: Iterable[str]) -> list[str]:
+    return [capability.removeprefix("CAP_") for capability in capabilities]
 
 
 def _prefixed(capabilities: Iterable[str]) -> list[str]:

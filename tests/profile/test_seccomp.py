@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from debloat.embedded.bundle import DEFAULT_CAPS
 from debloat.embedded.seccomp import resolved
 from debloat.profile import calls, groups
 from debloat.profile.seccomp import profile, unseen
 
+CAPS = frozenset(DEFAULT_CAPS)
 ADMIN = frozenset({"SYS_ADMIN"})
 KERNEL = (6, 1)
 NOTED = st.frozensets(st.tuples(st.sampled_from(["native", "compat"]), st.integers(0, 700)), max_size=30)
@@ -76,10 +78,19 @@ def test_calls_that_are_allowed_with_some_arguments_only() -> None:
     ]
     (args,) = answers(made)["clone"]
     assert args == [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
-    assert answers(made, ADMIN)["clone"] == ["allowed"]
+    assert answers(document([], held=ADMIN), ADMIN)["clone"] == ["allowed"]
+    assert answers(document([], held=ADMIN))["clone"] == [args]
     assert "ptrace" not in {
         name for row in resolved(made, frozenset(), "amd64", (4, 4))["syscalls"] for name in row["names"]
     }
+
+
+def test_no_conditions_where_no_capability_was_added() -> None:
+    """So runtimes that know only their own form of a profile read it rightly too."""
+    rows = document([("native", number(name)) for name in ("mount", "clone", "clone3", "socket")], held=CAPS)[
+        "syscalls"
+    ]
+    assert {key for row in rows for key in row} == {"names", "action", "args", "errnoRet"}
 
 
 def test_young_calls_fail_as_on_a_kernel_without_them() -> None:
