@@ -22,6 +22,7 @@ from bench import (
     hostile,
     imports,
     overhead,
+    profiles,
     protocols,
     store,
 )
@@ -30,7 +31,7 @@ from tests.support import fixtures
 
 SUBJECTS = (
     *("generality", "cost", "overhead", "growth", "import", "hostile", "apply"),
-    *("fleet", "canary", "foreign", "protocols"),
+    *("fleet", "canary", "foreign", "protocols", "profiles"),
 )
 
 
@@ -84,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     one = add("protocols", _protocols, "what talking to databases and brokers brings at exact; not among all")
     one.add_argument("fixture", nargs="*", help=f"fixtures (default: {', '.join(protocols.FIXTURES)})")
     one.add_argument("--no", choices=("protocol",), help="only without conversations, as it was before there were any")
+    one = add("profiles", _profiles, "what services do under their seccomp profiles; an hour, so not among all")
+    one.add_argument("fixture", nargs="*", help="fixtures (default: all)")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -178,6 +181,10 @@ def _foreign(given: argparse.Namespace) -> int:
 def _protocols(given: argparse.Namespace) -> int:
     result = protocols.run(given.fixture or protocols.FIXTURES, say, talks=(False,) if given.no else (False, True))
     return _shown(result, protocols.summary, [], given.save)
+
+
+def _profiles(given: argparse.Namespace) -> int:
+    return _shown(profiles.run(given.fixture or fixtures.names(), say), profiles.summary, [], given.save)
 
 
 def _shown(

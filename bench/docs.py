@@ -18,13 +18,14 @@ from bench import (
     imports,
     overhead,
     plots,
+    profiles,
     protocols,
     store,
 )
 
 PAGES = (
     store.ROOT / "README.md",
-    *(store.ROOT / "docs" / f"{name}.md" for name in ("fleet", "generality", "performance")),
+    *(store.ROOT / "docs" / f"{name}.md" for name in ("fleet", "generality", "performance", "profiles")),
 )
 
 
@@ -39,6 +40,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "protocols": lambda result: protocols.summary(result, markdown=True),
     "canary": lambda result: canary.summary(result, markdown=True),
     "foreign": lambda result: foreign.summary(result, markdown=True),
+    "profiles": lambda result: profiles.summary(result, markdown=True),
 }
 
 

@@ -24,6 +24,7 @@ from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.archive import archive
 from debloat.image.rootfs import Rootfs
+from debloat.profile.prove import Profiled, profile
 from debloat.record.concrete import Limits
 from debloat.record.record import Recording, record
 from debloat.record.session import ByHand, Recorder
@@ -77,6 +78,7 @@ def slim(
     measure_surface: bool = False,
     by_hand: ByHand | None = None,
     canary: str = "",
+    profile_file: str = "",
 ) -> Report:
     """Make the minimal image of `reference`, prove it, and tag it `target` (default: `result_name`).
 
@@ -85,7 +87,8 @@ def slim(
     is meant there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged. With `verify`
     false nothing is replayed. `measure_surface` reads all programs of the original, for the report's attack surface.
     `by_hand` lets somebody use the recorded container. `canary` is what a canary of the result is to be called; it is
-    proven as well, MinimalFails where it fails. `progress` is told of stages and details.
+    proven as well, MinimalFails where it fails. With `profile_file`, where it is to go, a proven image gets a seccomp
+    profile, under which it is asked once more. `progress` is told of stages and details.
     """
     watch = Stopwatch(progress)
     with (
@@ -108,7 +111,12 @@ def slim(
         surfaces = NO_SURFACES
         if measuring is not None:
             surfaces = Surfaces(measuring.result(), surface((k.entry for k in proven.minimal.kept), rootfs))
-        finished = report(image, world, recording, proven, recipe, result, verify, watch.stages, surfaces)
+        seccomp: Profiled | None = None
+        if profile_file and verify and proven.verdict.passed:
+            with watch.stage("profile"):
+                architecture = engine.info().architecture
+                seccomp = profile(judge, workspace.pending, recorder, recipe, architecture, profile_file, watch.say)
+        finished = report(image, world, recording, proven, recipe, result, verify, watch.stages, surfaces, seccomp)
         for sink in sinks:
             sink(Outcome(image, recipe, world, proven.minimal, proven.verdict, proven.healed, finished, target))
         if result and not goes_to:

@@ -14,6 +14,7 @@ from debloat.core.text import count
 from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, image_footprint
+from debloat.profile.prove import Profiled
 from debloat.record.record import Recording
 from debloat.rules.application.modules import dropped_modules
 from debloat.rules.application.requested import dropped_requests
@@ -36,7 +37,8 @@ class Report:
     """A finished run. `result` is the new reference, empty where none was made; `verified`: whether it was replayed.
 
     `image_id` and `result_id` are `sha256:` ids, `layer` is the digest of the uncompressed layer, `before` and `after`
-    are the footprints of the original and the minimal image. `notes` are sentences on what was imperfect.
+    are the footprints of the original and the minimal image. `notes` are sentences on what was imperfect. `seccomp` is
+    the profile that was made of the system calls, where one was asked for.
     """
 
     tool: str
@@ -57,6 +59,7 @@ class Report:
     notes: tuple[str, ...]
     stages: tuple[Stage, ...]
     surface: Surfaces = NO_SURFACES
+    seccomp: Profiled | None = None
 
     @property
     def passed(self) -> bool:
@@ -91,6 +94,7 @@ def report(
     verified: bool,
     stages: tuple[Stage, ...],
     surface: Surfaces,
+    seccomp: Profiled | None = None,
 ) -> Report:
     """The report of a run. `result` is the tagged reference, empty where none; `verified` is false without a replay."""
     minimal, rootfs = proven.minimal, world.rootfs
@@ -130,4 +134,5 @@ def report(
         + audited,
         stages=stages,
         surface=surface,
+        seccomp=seccomp,
     )

@@ -45,10 +45,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The replay of a recording on a minimal image."""
+    """The replay of a recording on a minimal image; `calls` are system calls, where these were noted."""
 
     answers: tuple[Comparison, ...] = ()
     trace: Trace = Trace()
+    calls: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def passed(self) -> bool:
@@ -79,19 +80,20 @@ class Judge:
         self._recorder = recorder
         self._again: dict[str, list[dict[str, ProbeResult]]] = {}
 
-    def verify(self, reference: str) -> Verdict:
-        """Replay all scenarios on the image `reference`."""
+    def verify(self, reference: str, recorder: Recorder | None = None) -> Verdict:
+        """Replay all scenarios on the image `reference`, recorded as the original was, or by another recorder."""
 
         def replay_scenario(number: int) -> tuple[Exercise, tuple[Comparison, ...]]:
             original = self._exercises[number]
-            replay = self._asked(original, reference)
+            replay = self._asked(original, reference, recorder)
             return replay, tuple(compared(original, replay, lambda count: self._original_again(original, count)))
 
         replays = run_scenarios(self._workspace, [original.scenario for original in self._exercises], replay_scenario)
         answers = tuple(answer for _, compared in replays for answer in compared)
-        return Verdict(answers, trace_of(self._image, [replay for replay, _ in replays]))
+        calls = frozenset[tuple[str, int]]().union(*(replay.recorded.calls for replay, _ in replays))
+        return Verdict(answers, trace_of(self._image, [replay for replay, _ in replays]), calls)
 
-    def _asked(self, original: Exercise, reference: str) -> Exercise:
+    def _asked(self, original: Exercise, reference: str, recorder: Recorder | None = None) -> Exercise:
         """Repeat the probes of a scenario on an image."""
         return exercise(
             self._workspace,
@@ -99,7 +101,7 @@ class Judge:
             reference,
             original.scenario,
             self._limits,
-            replace(self._recorder, mechanism=original.mechanism),
+            recorder or replace(self._recorder, mechanism=original.mechanism),
             original.probes,
         )
 

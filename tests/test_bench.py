@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench import compare, docs, fleet, foreign, generality, generated, growth, hostile, imports, plots, stats
+from bench import compare, docs, fleet, foreign, generality, generated, growth, hostile, imports, plots, profiles, stats
 from bench.heldout import lacking, used_files
 from bench.workloads import timed
 from debloat.core.errors import DebloatError
@@ -384,6 +384,27 @@ def test_plots_are_the_same_each_time(tmp_path: Any) -> None:
     first, second = (plots.draw(results, tmp_path / name) for name in ("one", "two"))
     assert [p.name for p in first] == ["generality.svg", "cost.svg", "overhead.svg", "growth.svg"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+# ----------------------------------------------------------------------------------- profiles
+
+
+def test_a_profile_and_one_that_did_not_come() -> None:
+    made = {
+        "code": 0,
+        "allowed": 182,
+        "default": 309,
+        "seconds": 3.75,
+        "checks": 28,
+        "lost": {"mail": "no"},
+        "crun": "",
+    }
+    found = {"fixtures": {"shop": made, "other": {"code": 5, "error": "..."}}}
+    assert profiles.summary(found).splitlines() == [
+        "fixture  calls   of  seconds  checks  lost        which   on crun",
+        "other                                       exit code 5",
+        "shop       182  309      3.8      28     1         mail  all pass",
+    ]
 
 
 # ----------------------------------------------------------------------------------- foreign

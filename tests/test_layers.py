@@ -31,6 +31,7 @@ LAYERS = (
     *(
         "record",
         "verify",
+        "profile",
         "result",
         "canary",
         "pipeline",

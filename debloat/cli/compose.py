@@ -73,7 +73,7 @@ def compose(options: Compose, engines: Engines) -> None:
 def _complain(made: tuple[Made, ...]) -> None:
     failed = [one.report for one in made if not one.report.passed]
     if failed:
-        which = "\n".join(differences(report) for report in failed)
+        which = "\n".join(differences(report.answers) for report in failed)
         raise MinimalFails(
             f"with the minimal images the stack does not answer as it did:\n{which}", verdict_hint(failed[0])
         )

@@ -26,6 +26,7 @@ def outputs_of(target: str, goes: Destination, result: Result) -> Iterator[Outpu
         ("trace", result.save_trace),
         ("report", result.html),
         ("attestations", result.attest),
+        ("profile", result.seccomp),
     ):
         if where:
             yield Output(what, where)

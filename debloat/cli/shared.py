@@ -98,6 +98,11 @@ class Result:
     attest: str | None = option(
         "--attest", metavar="DIR", text="Write in-toto statements there: bills of materials, provenance, test results."
     )
+    seccomp: str | None = option(
+        "--seccomp",
+        metavar="FILE",
+        text="Write a seccomp profile that allows what the image's programs need, once they have answered under it.",
+    )
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
     force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
     dry_run: bool = option("--dry-run", text="Only print what would be started, asked, kept and written.")

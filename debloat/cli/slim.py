@@ -60,7 +60,9 @@ def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan
         platform=engines.wanted,
     )
     outputs = tuple(outputs_of(planned.target, goes, options.result))
-    return replace(planned, verb="lock" if isinstance(options, Lock) else "slim", outputs=outputs)
+    more = ("the minimal image is asked twice more: for its system calls, and under the profile made of them",)
+    notes = (*planned.notes, *(more if options.result.seccomp else ()))
+    return replace(planned, verb="lock" if isinstance(options, Lock) else "slim", outputs=outputs, notes=notes)
 
 
 @parsed.open_cache()
@@ -85,6 +87,7 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
         measure_surface=bool(result.json or result.html or result.scan),
         by_hand=by_hand,
         canary=result.canary or "",
+        profile_file=result.seccomp or "",
     )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
@@ -92,7 +95,14 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
     summary(report, quiet, "" if traits.own else traits.command)
     if not report.passed:
         raise MinimalFails(
-            f"the minimal image does not answer as the original does:\n{differences(report)}", verdict_hint(report)
+            f"the minimal image does not answer as the original does:\n{differences(report.answers)}",
+            verdict_hint(report),
+        )
+    if report.seccomp is not None and not report.seccomp.passed:
+        raise MinimalFails(
+            "under its seccomp profile the minimal image does not answer as the original does:\n"
+            f"{differences(report.seccomp.answers)}",
+            "the profile was not written, the image is proven without it; run it again with more probes, or report it",
         )
     if result.json != "-":
         click.echo(report.result)
@@ -107,7 +117,9 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
     target_of(result.canary, "--canary")
     if goes.output is not None:
         must_take(goes.output)
-    for name in (result.save_trace, result.lock, result.json, result.html):
+    if result.seccomp and result.no_verify:
+        raise UsageError("cannot prove a seccomp profile without a replay", "leave out --no-verify or --seccomp")
+    for name in (result.save_trace, result.lock, result.json, result.html, result.seccomp):
         if name and not (name == "-" and name == result.json):
             must_be_writable(Path(name))
     return recipe, goes, [read_trace(name) for name in result.traces]
@@ -144,6 +156,8 @@ def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> I
         from debloat.cli.attest import sink as attesting
 
         yield attesting(Path(result.attest))
+    if result.seccomp:
+        yield _save_profile
     if (to := goes.output) is not None:
         yield lambda outcome: _write(outcome, to, bool(result.attest))
     if result.html:
@@ -155,6 +169,13 @@ def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> I
 def _save(path: Path, data: bytes) -> None:
     with written_whole(path) as draft:
         draft.write_bytes(data)
+
+
+def _save_profile(outcome: Outcome) -> None:
+    """The profile, where the image has answered under it."""
+    made = outcome.report.seccomp
+    if made is not None and made.passed:
+        _save(Path(made.file), made.profile.document.encode())
 
 
 def _write(outcome: Outcome, to: Location, attested: bool) -> None:

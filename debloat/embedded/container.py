@@ -173,7 +173,12 @@ class Container:
             self._ground.user,
         )
         self._held = bundle.capabilities(self._spec, around.capabilities)
-        profile = seccomp.profile(self._held, seccomp.architecture_of(machine.machine), (version[0], version[1]))
+        where = (seccomp.architecture_of(machine.machine), (version[0], version[1]))
+        profile = (
+            seccomp.resolved(json.loads(self._spec.seccomp), frozenset(self._held), *where)
+            if self._spec.seccomp
+            else seccomp.profile(self._held, *where)
+        )
         account = self._user(self._spec.user or self._config.user)
         return bundle.document(self._spec, self._config, account, around, self._held, profile)
 

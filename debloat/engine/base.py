@@ -44,7 +44,8 @@ class ContainerSpec:
 
     `image_at` is where the image is mounted as well, as it is (only where `EngineTraits.mounts_images`). Such a
     container reads an image and does nothing else: it has no ports, volumes, variables or options of a user's.
-    `beside` is a running container whose processes and network it sees; `tty` gives it a terminal.
+    `beside` is a running container whose processes and network it sees; `tty` gives it a terminal. `seccomp` is a
+    profile as a JSON document in Docker's format, empty for the engine's own.
     """
 
     image: str
@@ -70,6 +71,7 @@ class ContainerSpec:
     image_at: str = ""
     beside: str = ""
     tty: bool = False
+    seccomp: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,9 @@ from debloat.engine.base import (
     Leftover,
 )
 from debloat.engine.client import Client, error_context, open_client
+from debloat.engine.confined import security_options
 from debloat.engine.endpoint import Endpoint, find
-from debloat.engine.inspection import config_of, find_config, find_history, image_of, mapping, number, text
+from debloat.engine.inspection import addresses, config_of, find_config, find_history, image_of, mapping, number, text
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
 from debloat.engine.traits import traits_of
@@ -220,7 +221,10 @@ class DockerEngine:
             return ContainerFound(text(raw, "Id"), text(raw, "Image"), bool(mapping(raw, "State")["Running"]))
 
     def create(self, spec: ContainerSpec) -> str:
-        with error_context(f"create a container of {spec.image}", (400, 404)):
+        with (
+            error_context(f"create a container of {spec.image}", (400, 404)),
+            security_options(spec, self.info()) as security,
+        ):
             if spec.image_at:
                 return libpod.create(self._client, spec)
             answer = self._client.create_container(
@@ -233,7 +237,7 @@ class DockerEngine:
                 ports=[tuple(p.split("/")) for p in spec.ports] or None,
                 volumes=list(spec.anonymous) or None,
                 labels={RUN_LABEL: spec.run},
-                host_config=self._host_config(spec),
+                host_config=self._host_config(spec, security),
                 healthcheck={"Test": ["NONE"]},
                 stdin_open=spec.stdin,
                 tty=spec.tty,
@@ -245,7 +249,7 @@ class DockerEngine:
                 raise ValueError("a container without an Id")
         return container
 
-    def _host_config(self, spec: ContainerSpec) -> dict[str, Any]:
+    def _host_config(self, spec: ContainerSpec, security: list[str]) -> dict[str, Any]:
         config: dict[str, Any] = self._client.create_host_config(
             port_bindings=dict.fromkeys(spec.ports, ("127.0.0.1", None)),
             binds=[absolute(volume) for volume in spec.volumes] or None,
@@ -255,7 +259,7 @@ class DockerEngine:
             cap_add=list(spec.cap_add) or None,
             cap_drop=list(spec.cap_drop) or None,
             group_add=list(spec.group_add) or None,
-            security_opt=["no-new-privileges"] if spec.no_new_privs else None,
+            security_opt=security or None,
             read_only=spec.read_only or None,
             init=spec.init or None,
             log_config=None if spec.logs else LogConfig(type="none"),
@@ -286,7 +290,7 @@ class DockerEngine:
                 pid=number(state, "Pid"),
                 ports={port: int(to[0]["HostPort"]) for port, to in sorted(mapping(network, "Ports").items()) if to},
                 oom_killed=bool(state.get("OOMKilled")),
-                addresses=_addresses(network),
+                addresses=addresses(network),
             )
 
     def wait(self, container: str, timeout: float) -> int | None:
@@ -436,13 +440,6 @@ def _container_left(raw: dict[str, Any]) -> Leftover:
 
 def _shared_left(kind: str, raw: Mapping[str, Any], identifier: str) -> Leftover:
     return Leftover(kind, identifier, text(mapping(raw, "Labels"), RUN_LABEL), text(raw, "Name"))
-
-
-def _addresses(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """IPv4 addresses of a container, in each of its networks."""
-    networks = (settings.get("Networks") or {}).values()
-    found = [settings.get("IPAddress"), *(network.get("IPAddress") for network in networks if network)]
-    return tuple(dict.fromkeys(address for address in found if address))
 
 
 def _has_tag(reference: str) -> bool:

@@ -155,3 +155,10 @@ class _Pieces(io.RawIOBase):
             size -= len(part) if size > 0 else 0
             parts.append(part)
         return b"".join(parts)
+
+
+def addresses(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The IPv4 addresses of a container (`NetworkSettings`), in each of its networks."""
+    networks = (settings.get("Networks") or {}).values()
+    found = [settings.get("IPAddress"), *(network.get("IPAddress") for network in networks if network)]
+    return tuple(dict.fromkeys(address for address in found if address))

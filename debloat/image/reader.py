@@ -32,7 +32,10 @@ _BATCH_PATHS = 2000
 
 
 def sensor_tar(binary: bytes) -> bytes:
-    """The archive that puts the sensor, and an empty directory for its traces, into `/.debloat`."""
+    """The archive that puts the sensor, and a directory for its traces, into `/.debloat`.
+
+    The number of the mark in force is there from the start: under a seccomp profile nobody may be able to make room.
+    """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         info = tarfile.TarInfo("sensor")
@@ -42,6 +45,9 @@ def sensor_tar(binary: bytes) -> bytes:
             info = tarfile.TarInfo(name)
             info.type, info.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(info)
+        info = tarfile.TarInfo("trace/epoch")
+        info.size, info.mode = 4, 0o644
+        tar.addfile(info, io.BytesIO(bytes(4)))
     return stream.getvalue()
 
 

@@ -48,11 +48,15 @@ class Recorder:
     """How to record: the sensor's binary for the engine's machine, and the mechanism, empty for no recording.
 
     `by_hand` lets somebody use the recorded container for as long as they want, once its probes are made.
+    With `unseen`, system calls are noted and no paths recorded, all calls but those of these numbers (comma separated).
+    `seccomp` is the profile that the container gets in place of the engine's own, empty for none.
     """
 
     sensor: bytes
     mechanism: str = "auto"
     by_hand: ByHand | None = None
+    unseen: str = ""
+    seccomp: str = ""
 
     @property
     def recording(self) -> bool:
@@ -61,11 +65,15 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a session leaves: accesses, the counters of each recording, and names that could not be resolved."""
+    """What a session leaves: accesses, the counters of each recording, and names that could not be resolved.
+
+    `calls` are system calls that were noted (`debloat.record.trace.Events`).
+    """
 
     accesses: frozenset[Access] = frozenset()
     counters: tuple[Counters, ...] = ()
     unresolved: tuple[str, ...] = ()
+    calls: frozenset[tuple[str, int]] = frozenset()
 
 
 class Session:
@@ -160,7 +168,7 @@ class Session:
         files = _untar(self.engine.get(self.container, TRACES))
         marks = parse_marks(files.get("marks", b""))
         accesses: set[Access] = set()
-        counters, unresolved = [], list[str]()
+        counters, unresolved, calls = [], list[str](), set[tuple[str, int]]()
         for name in sorted(files):
             if name.endswith(".state"):
                 counters.append(parse_state(files[name]))
@@ -169,7 +177,8 @@ class Session:
                 events = parse_events(files[name], exec_name or "start", {} if exec_name else marks)
                 accesses |= events.accesses
                 unresolved += events.unresolved
-        return Recorded(frozenset(accesses), tuple(counters), tuple(sorted(set(unresolved))))
+                calls |= events.calls
+        return Recorded(frozenset(accesses), tuple(counters), tuple(sorted(set(unresolved))), frozenset(calls))
 
     def reach(self, ports: tuple[str, ...]) -> None:
         """Fill `self.ports`: for each port (`80/tcp`) the one on this machine that leads to it."""
@@ -206,12 +215,16 @@ class Session:
             self._control.close()
 
 
+def held_capabilities(options: RunOptions) -> frozenset[str]:
+    """A container's capabilities, by Docker's default and these options, without `CAP_`; `ALL` stands for itself."""
+    added, dropped = ({c.upper().removeprefix("CAP_") for c in caps} for caps in (options.cap_add, options.cap_drop))
+    return frozenset(added | (set() if "ALL" in dropped else _DEFAULT_CAPS - dropped))
+
+
 def sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Capabilities to add for the sensor, and those of them that the program must not have."""
-    added = {c.upper().removeprefix("CAP_") for c in options.cap_add}
-    dropped = {c.upper().removeprefix("CAP_") for c in options.cap_drop}
-    held = added | (set() if "ALL" in dropped else _DEFAULT_CAPS - dropped)
-    missing = tuple(c for c in SENSOR_CAPS if c not in held and "ALL" not in added)
+    held = held_capabilities(options)
+    missing = tuple(c for c in SENSOR_CAPS if c not in held and "ALL" not in held)
     return missing, missing
 
 
@@ -232,6 +245,8 @@ def record_argv(config: ImageConfig, options: RunOptions, recorder: Recorder, sc
         argv += ["--drop-caps", ",".join(c.lower() for c in drop)]
     if options.no_new_privs:
         argv += ["--no-new-privs"]
+    if recorder.unseen:
+        argv += ["--calls", recorder.unseen]
     return (*argv, "--")
 
 
@@ -266,6 +281,7 @@ def container_spec(
         no_new_privs=options.no_new_privs,
         read_only=options.read_only,
         init=options.init,
+        seccomp=recorder.seccomp,
     )
 
 

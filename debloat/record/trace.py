@@ -23,15 +23,21 @@ VERSION = 1
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 _OPS = {op.value: op for op in Op}
 _FLAGS = re.compile(r"[a-z]*|-")
+_ABIS = {b"native": "native", b"compat": "compat"}
+_NUMBER = re.compile(rb"[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """A parsed event file: the mechanism, the accesses, and relative names whose directory is not known, sorted."""
+    """A parsed event file: the mechanism, the accesses, and relative names whose directory is not known, sorted.
+
+    `calls` are the system calls that were noted: ABI (`native`, `compat`) and number.
+    """
 
     mechanism: str
     accesses: frozenset[Access]
     unresolved: tuple[str, ...]
+    calls: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +76,14 @@ def parse_events(data: bytes, scope: str, marks: Mapping[int, str]) -> Events:
     programs: dict[bytes, str] = {}
     accesses: set[Access] = set()
     unresolved: list[str] = []
+    calls: set[tuple[str, int]] = set()
     for number, line in enumerate(lines[1:], 2):
         fields = line.split(b"\t")
         if fields[0] == b"p" and len(fields) == 3:
             programs[fields[1]] = unescape(fields[2])
+            continue
+        if fields[0] == b"c" and len(fields) == 3 and fields[1] in _ABIS and _NUMBER.fullmatch(fields[2]):
+            calls.add((_ABIS[fields[1]], int(fields[2])))
             continue
         if fields[0] not in (b"e", b"u") or len(fields) != 6 or not fields[1].isdigit():
             raise SensorUnavailable(f"line {number} of the sensor's trace is damaged: {line[:80]!r}")
@@ -86,7 +96,8 @@ def parse_events(data: bytes, scope: str, marks: Mapping[int, str]) -> Events:
             continue
         probe = marks.get(int(fields[1]), scope)
         accesses.add(Access(path, op, flags.strip("-"), probe, programs.get(fields[4], "")))
-    return Events(head[2].decode("ascii", "replace"), frozenset(accesses), tuple(sorted(set(unresolved))))
+    names = tuple(sorted(set(unresolved)))
+    return Events(head[2].decode("ascii", "replace"), frozenset(accesses), names, frozenset(calls))
 
 
 def scope_of(data: bytes) -> str:

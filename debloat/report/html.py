@@ -226,12 +226,13 @@ def _earlier(report: Report, points: Sequence[Point]) -> str:
 
 
 def _attack(report: Report) -> str:
-    surface = report.surface
+    surface, made = report.surface, report.seccomp and report.seccomp.profile
     rows = [
         f'<tr><td class="wide">{title}</td>{figure(was, text(was))}{figure(now, text(now))}<td></td></tr>'
         for title, was, now, text in (
             ("ELF files", surface.before.elf, surface.after.elf, "{:,}".format),
             ("code in them", surface.before.executable_bytes, surface.after.executable_bytes, size),
+            *([("system calls", made.default, len(made.allowed), "{:,}".format)] if made else ()),
         )
     ]
     lists = [(getattr(report.before, key), getattr(report.after, key), *words) for key, *words in _LISTS]

@@ -32,10 +32,19 @@ def document(report: Report) -> dict[str, Any]:
         "version": VERSION,
         **raw,
         "passed": report.passed,
+        "seccomp": _profile(report),
         "answers": answers,
         "healed": [{"path": w.path, "source": w.source, "detail": w.detail} for w in report.healed],
         "stages": [{"name": s.name, "seconds": round(s.seconds, 3)} for s in report.stages],
     }
+
+
+def _profile(report: Report) -> dict[str, Any] | None:
+    made = report.seccomp
+    if made is None:
+        return None
+    differences = {a.before.name: a.difference for a in made.answers if a.difference}
+    return {"allowed": list(made.profile.allowed), "default": made.profile.default, "differences": differences}
 
 
 def _result(result: ProbeResult) -> dict[str, Any]:

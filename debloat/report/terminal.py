@@ -14,6 +14,7 @@ from rich.text import Text
 
 from debloat.core.progress import Progress, Stage
 from debloat.core.text import count, name, saving, size
+from debloat.profile.prove import Profiled
 from debloat.result import Report
 from debloat.surface import Surface, Surfaces
 from debloat.verify import Comparison
@@ -123,6 +124,8 @@ def lines(report: Report, width: int = _WIDE, *, bar: bool = False, command: str
     yield from _figures(report, width, bar)
     yield Text()
     yield from _proof(report, width)
+    if report.seccomp:
+        yield from _profile(report.seccomp)
     if report.healed:
         sample = [w.path for w in report.healed]
         healed = count(len(sample), "path")
@@ -262,6 +265,14 @@ def _proof(report: Report, width: int) -> Iterator[Text]:
         yield _row("", Text(f"and {len(answers) - len(shown)} more, the same", style="dim"))
 
 
+def _profile(made: Profiled) -> Iterator[Text]:
+    """How much of what Docker's default profile allows is left."""
+    row = Text(f"{len(made.profile.allowed)} of the default profile's {count(made.profile.default, 'system call')}")
+    bad = sum(bool(a.difference) for a in made.answers)
+    row.append(f", and under it {count(bad, 'answer')} differ" if bad else ", proven", style="red" if bad else "green")
+    yield _row("seccomp", row)
+
+
 def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[Text]:
     text = Text(f"{_ellipsis(label, room):<{room}}  ")
     if not (explanation := answer.difference or answer.note):
@@ -280,7 +291,11 @@ def _next_steps(report: Report, command: str) -> Iterator[Text]:
         result = name(report.result)
         why = f"debloat why {result} PATH"
         if command:
-            yield _row("next", Text(f"{command} run {result}", style="bold"))
+            made = report.seccomp
+            step = f"{command} run {result}"
+            if made and made.passed:
+                step = f"{command} run --security-opt seccomp={name(made.file)} {result}"
+            yield _row("next", Text(step, style="bold"))
         yield _row("" if command else "next", Text(why, style="" if command else "bold"))
         if command and report.before.shells and not report.after.shells:
             yield _row("", Text("debloat debug CONTAINER  (there is no shell in it)"))
@@ -288,9 +303,9 @@ def _next_steps(report: Report, command: str) -> Iterator[Text]:
         yield _row("next", Text(f"the same command with --level {wider}", style="bold"))
 
 
-def differences(report: Report) -> str:
+def differences(answers: Iterable[Comparison]) -> str:
     """The differences of answers, one line for each probe that differs."""
-    return "\n".join(f"  {name(a.before.name)}: {name(a.difference)}" for a in report.answers if a.difference)
+    return "\n".join(f"  {name(a.before.name)}: {name(a.difference)}" for a in answers if a.difference)
 
 
 def verdict_hint(report: Report) -> str:

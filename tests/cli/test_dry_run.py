@@ -40,6 +40,12 @@ def test_the_plan_is_on_standard_output(untouched: CommandLine, tmp_path: Path, 
     assert set(untouched.engine.names) == {"shop:1", "shop:2"}
 
 
+def test_a_profile_is_planned(untouched: CommandLine) -> None:
+    done = untouched("shop:1", "--dry-run", "--seccomp", "shop.json")
+    assert "profile   shop.json\n" in done.out
+    assert "asked twice more" in done.out
+
+
 def test_the_plan_as_json(untouched: CommandLine, here: Path) -> None:
     done = untouched("shop:1", "--dry-run", "-q", "--args", "a", "--args", "b", "--json", "-")
     VALIDATOR.validate(done.json)

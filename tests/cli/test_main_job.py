@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +15,8 @@ from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image
 from debloat.engine.base import PENDING_REPOSITORY
 from debloat.engine.traits import PODMAN
-from tests.support.cli import CommandLine, fails, shop, shows_what_is_gone
-from tests.support.engine import FakeEngine
+from tests.support.cli import CommandLine, fails, sells, shop, shows_what_is_gone
+from tests.support.engine import FakeEngine, Program
 
 Lines = Callable[[FakeEngine], CommandLine]
 
@@ -84,6 +85,47 @@ def test_json_on_stdout_takes_the_place_of_the_reference(debloat: CommandLine) -
     assert debloat("shop:1", "--json", "-").json["passed"] is True
 
 
+CHOWN, INOTIFY_INIT = 92, 253
+
+
+def calls(*noted: int, unseen: tuple[int, ...] = ()) -> Program:
+    """A shop that makes further system calls."""
+    return lambda rootfs, argv: replace(sells(rootfs, argv), calls=noted, unseen=unseen)
+
+
+def test_a_profile_of_what_the_program_calls(lines: Lines, here: Path) -> None:
+    debloat = lines(shop(calls(CHOWN)))
+    done = debloat("shop:1", "--level", "exact", "--seccomp", "shop.json", "--json", "r.json")
+    assert (done.code, done.out) == (0, "shop:1-slim\n")
+    assert "docker run --security-opt seccomp=shop.json shop:1-slim" in done.err
+    document = json.loads((here / "shop.json").read_text())
+    assert document["defaultAction"] == "SCMP_ACT_ERRNO"
+    allowed = json.loads((here / "r.json").read_text())["seccomp"]["allowed"]
+    assert {"chown", "fchownat", "execve", "read"} <= set(allowed)
+    assert not {"inotify_init", "ptrace", "mount"} & set(allowed)
+    confined = [made for made in debloat.engine.created if made.seccomp]
+    assert [json.loads(made.seccomp) for made in confined] == [document]
+    assert confined[0].entrypoint == (), "nothing records there: the sensor's own calls would have to be allowed"
+
+
+def test_a_profile_under_which_answers_differ_is_not_written(lines: Lines, here: Path) -> None:
+    debloat = lines(shop(calls(CHOWN, unseen=(INOTIFY_INIT,))))
+    done = debloat("shop:1", "--level", "exact", "--seccomp", "shop.json", "--json", "r.json")
+    assert done.code == 5
+    assert "under its seccomp profile the minimal image does not answer" in done.complaint
+    assert "run CMD: exit code 0 before, exit code 1 now" in done.complaint
+    assert {path.name for path in here.iterdir()} == {"r.json"}
+    assert list(json.loads((here / "r.json").read_text())["seccomp"]["differences"]) == ["run CMD"]
+    assert "shop:1-slim" in debloat.engine.names, "the image itself is proven"
+    noting = [made.entrypoint for made in debloat.engine.created if "--calls" in made.entrypoint]
+    assert [argv[argv.index("--mechanism") + 1] for argv in noting] == ["auto", "ptrace"]
+
+
+def test_no_profile_of_an_image_that_is_not_proven(lines: Lines, here: Path) -> None:
+    assert lines(shop(shows_what_is_gone))("shop:1", "--level", "exact", "--seccomp", "shop.json").code == 5
+    assert not list(here.iterdir())
+
+
 def test_without_proof_nothing_is_replayed(debloat: CommandLine) -> None:
     done = debloat("shop:1", "--level", "exact", "--no-verify")
     assert (done.code, done.out) == (0, "shop:1-slim\n")
@@ -125,6 +167,8 @@ def test_an_original_that_fails_ends_with_4(lines: Lines) -> None:
         (("shop:1", "-c", "none.toml"), "cannot read none.toml"),
         (("shop:1", "--trace", "none.trace"), "cannot read the trace none.trace"),
         (("shop:1", "--lock", "/proc/none/lock"), "cannot write /proc/none/lock"),
+        (("shop:1", "--seccomp", "/proc/none/p"), "cannot write /proc/none/p"),
+        (("shop:1", "--seccomp", "p", "--no-verify"), "cannot prove a seccomp profile without a replay"),
     ],
 )
 def test_bad_input_ends_with_2(debloat: CommandLine, argv: tuple[str, ...], says: str) -> None:

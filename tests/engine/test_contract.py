@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import platform
 import subprocess
 import tarfile
 import time
@@ -26,6 +27,7 @@ from debloat.engine.base import ChannelClosed, ContainerSpec, Engine
 from debloat.engine.docker import connect as connect_docker
 from debloat.engine.run_id import new_run
 from debloat.image.archive import archive
+from debloat.profile.seccomp import profile
 from tests.support.trees import tree
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -135,6 +137,21 @@ def test_a_program_that_is_not_there(engine: Engine) -> None:
     container = engine.create(spec("/no/such/program"))
     with pytest.raises((UsageError, EngineUnavailable), match=r"[Nn]o such file"):
         engine.start(container)
+
+
+def test_a_seccomp_profile(engine: Engine) -> None:
+    """A program starts under a profile that allows what none was seen to do; what it does not allow fails."""
+    made = profile([], platform.machine(), frozenset())
+    line = "cat /data/file; chown 0 /data/file 2>&1; mv /data/file /data/other; mkfifo /tmp/pipe 2>&1; ls /data"
+    told = shell(engine, line, seccomp=made.document).splitlines()
+    assert told[0] == "kept"
+    assert told[1].endswith("'/data/file': Operation not permitted")
+    assert told[2].endswith("'/tmp/pipe': Operation not permitted")
+    assert told[3:] == ["link", "other"]
+    container = engine.create(spec("sleep", "60", seccomp=made.document))
+    engine.start(container)
+    done = engine.run(container, ["mkfifo", "/tmp/other"], user="4000")
+    assert (done.exit_code, done.stderr.rstrip()[-23:]) == (1, b"Operation not permitted")
 
 
 def test_what_a_program_finds(engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from debloat import sensor
 from debloat.cli.main import main
+from debloat.core.errors import UsageError
 from debloat.core.model import Image
+from debloat.engine.base import ContainerSpec
 from debloat.engine.client import open_client
 from debloat.engine.docker import DockerEngine
 from debloat.engine.endpoint import Endpoint
@@ -37,7 +40,7 @@ CONFIG: dict[str, object] = {"Entrypoint": ["/usr/bin/tool"], "Volumes": {"/vol"
 SAYS = ('HEALTHCHECK &{["CMD"', "SHELL [/bin/bash -o pipefail -c]", "ONBUILD RUN echo later", "COPY tool /")
 
 
-def run(http: HttpEngine, place: Path) -> Image:
+def run(http: HttpEngine, place: Path, *more: str) -> Image:
     """The result of the main job on an engine behind a socket."""
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -49,7 +52,7 @@ def run(http: HttpEngine, place: Path) -> Image:
         patch.setenv("DOCKER_HOST", endpoint)
         patch.setenv("XDG_STATE_HOME", str(place))
         patch.setattr(sensor, "binary", lambda architecture: b"sensor")
-        code = main(["shop:1", "-q", "--level", "exact"])
+        code = main(["shop:1", "-q", "--level", "exact", *more])
     (place / "engine.sock").unlink()
     assert code == 0, err.getvalue()
     assert not http.engine.containers
@@ -59,6 +62,29 @@ def run(http: HttpEngine, place: Path) -> Image:
 def fake(config: dict[str, object]) -> FakeEngine:
     uses = (("open", "r", "/usr/share/tool/data"),)
     return FakeEngine({"shop:1": (tree(TREE), config)}, lambda rootfs, argv: Behaviour(uses))
+
+
+@pytest.mark.parametrize("release", ["", *RELEASES])
+def test_a_seccomp_profile_reaches_the_container(tmp_path: Path, release: str) -> None:
+    """Docker takes its text, Podman a file that it reads while it creates the container."""
+    engine = fake(CONFIG)
+    profile, scratch = tmp_path / "profile.json", tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(scratch))
+        run(PodmanEngine(engine, release) if release else HttpEngine(engine), tmp_path, "--seccomp", str(profile))
+    assert [made.seccomp for made in engine.created if made.seccomp] == [profile.read_text()]
+    assert not list(scratch.iterdir())
+
+
+def test_a_podman_elsewhere_reads_no_profile_of_this_machine(tmp_path: Path) -> None:
+    with serving(PodmanEngine(fake(CONFIG), RELEASES[0]), tmp_path / "engine.sock") as url:
+        endpoint = Endpoint(url)
+        engine = DockerEngine(open_client(endpoint, url), endpoint)
+        engine._info = replace(engine.info(), local=False)
+        with pytest.raises(UsageError, match="cannot run a container under a seccomp profile"):
+            engine.create(ContainerSpec("shop:1", "run", seccomp="{}"))
+        engine.close()
 
 
 @pytest.mark.parametrize("release", RELEASES)

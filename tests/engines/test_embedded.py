@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pyte
 
 WITHOUT = ["setpriv", "--bounding-set", "-sys_admin"]
 """Root as it is in a container without privileges."""
+PROFILED = ("nginx", "scratch")
+"""Fixtures that get a seccomp profile as well, as root and in a namespace."""
 LAYERS: dict[str, str] = {}
 """By fixture: the layer that Docker's engine makes."""
 
@@ -49,7 +51,11 @@ def test_the_same_image_as_of_docker(fixture: str, wrapper: list[str], tmp_path:
     archive = tmp_path / "image.tar"
     subprocess.run(["docker", "save", "-o", str(archive), image], check=True)
     output = tmp_path / "result"
-    made = layer(f"docker-archive:{archive}", "embedded", fixture, tmp_path, wrapper, "--output", f"oci:{output}")
+    more = ("--seccomp", str(tmp_path / "seccomp.json")) if fixture in PROFILED else ()
+    made = layer(
+        f"docker-archive:{archive}", "embedded", fixture, tmp_path, wrapper, "--output", f"oci:{output}", *more
+    )
+    assert not more or (tmp_path / "seccomp.json").exists(), "it has answered under its profile on this engine"
     assert made == LAYERS[fixture]
     assert (output / "oci-layout").exists()
     assert not list((tmp_path / "store" / "containers").iterdir())

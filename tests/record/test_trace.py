@@ -90,6 +90,14 @@ def test_events() -> None:
     assert events.unresolved == ("foo",)
 
 
+def test_system_calls_that_were_noted() -> None:
+    events = trace.parse_events(EVENTS + b"c\tnative\t59\nc\tcompat\t11\nc\tnative\t59\n", "main", {})
+    assert events.calls == {("native", 59), ("compat", 11)}
+    for damaged in (b"c\tnative\n", b"c\tother\t1\n", b"c\tnative\t-1\n", b"c\tnative\t99999\n"):
+        with pytest.raises(SensorUnavailable, match="line 2"):
+            trace.parse_events(EVENTS + damaged, "main", {})
+
+
 def test_the_header_names_the_scope() -> None:
     assert trace.scope_of(EVENTS) == "main"
     assert trace.scope_of(b"") == ""

@@ -17,7 +17,7 @@ from debloat.core.text import name
 from debloat.report import terminal
 from debloat.result import Report
 from debloat.verify import Comparison
-from tests.support.reports import DIFFERING, EMPTY, EVIL, HOSTILE, OK, PLAIN, REPORTS
+from tests.support.reports import DIFFERING, EMPTY, EVIL, HOSTILE, OK, PLAIN, PROFILED, REPORTS
 
 everywhere = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS.keys())
 
@@ -46,6 +46,14 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Screen]:
         return screen
 
     return begin
+
+
+def test_a_profile_and_how_to_run_under_it() -> None:
+    more = [line for line in plain(PROFILED) if line not in plain(PLAIN)]
+    assert more == [
+        "  seccomp           3 of the default profile's 309 system calls, proven",
+        "  next              docker run --security-opt seccomp=shop.json shop:1-slim",
+    ]
 
 
 def test_the_lines_of_a_summary() -> None:
@@ -219,8 +227,8 @@ def test_the_running_stage_is_one_line() -> None:
 
 
 def test_differences_cannot_forge_a_line() -> None:
-    assert len(terminal.differences(HOSTILE).splitlines()) == 1
-    assert terminal.differences(PLAIN) == ""
+    assert len(terminal.differences(HOSTILE.answers).splitlines()) == 1
+    assert terminal.differences(PLAIN.answers) == ""
 
 
 def test_the_hint_names_a_wider_level() -> None:

@@ -7,6 +7,7 @@ fake program is a function from the root file system it runs on to a `Behaviour`
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,16 +32,23 @@ from debloat.engine.base import (
 from debloat.engine.traits import DOCKER
 from debloat.image.reader import ExportedContents
 from debloat.image.rootfs import MemoryContents, Rootfs
+from debloat.profile.calls import numbers
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a program does: the paths it uses as (operation, flags, path), its output and exit code."""
+    """What a program does: the paths it uses as (operation, flags, path), its output and exit code.
+
+    `calls` are numbers of system calls beside those of the paths, on x86_64: under a profile that refuses one of them
+    it fails. Calls that are `unseen` are made all the same and not noted.
+    """
 
     uses: tuple[tuple[str, str, str], ...] = ()
     stdout: bytes = b""
     stderr: bytes = b""
     exit_code: int = 0
+    calls: tuple[int, ...] = ()
+    unseen: tuple[int, ...] = ()
 
 
 Program = Callable[[Rootfs, tuple[str, ...]], Behaviour]
@@ -52,6 +60,13 @@ class FakeContainer:
     rootfs: Rootfs
     behaviour: Behaviour = field(default_factory=Behaviour)
     started: bool = False
+
+
+def _allowed(profile: str) -> set[int]:
+    """The numbers of the calls that a profile allows for whatever arguments."""
+    rows = json.loads(profile)["syscalls"]
+    names = {name for row in rows if row["action"] == "SCMP_ACT_ALLOW" for name in row["names"]}
+    return set(numbers("x86_64", names))
 
 
 class FakeEngine:
@@ -130,12 +145,17 @@ class FakeEngine:
             own = argv if box.spec.beside else config.entrypoint
             argv = argv[argv.index("--") + 1 :] if "record" in argv else (*own, *box.spec.cmd)
             box.behaviour = self._program(box.rootfs, argv)
+            if box.spec.seccomp and not {*box.behaviour.calls, *box.behaviour.unseen} <= _allowed(box.spec.seccomp):
+                box.behaviour = replace(box.behaviour, stdout=b"", stderr=b"Operation not permitted\n", exit_code=1)
 
     def get(self, container: str, path: str) -> Iterator[bytes]:
         self._call("get")
-        uses = self.containers[container].behaviour.uses
+        behaviour, argv = self.containers[container].behaviour, self.containers[container].spec.entrypoint
+        uses = behaviour.uses
         lines = ["debloat-events\t1\tnotify\tx86_64\tmain", "p\t1\t/usr/bin/tool"]
         lines += [f"e\t0\t{op}\t{flags or '-'}\t1\t{path}" for op, flags, path in uses]
+        if "--calls" in argv:
+            lines = [lines[0], *(f"c\tnative\t{number}" for number in behaviour.calls)]
         state = bytearray(128)
         state[:16] = b"DBLSTATE" + (1).to_bytes(4, "little") + (1).to_bytes(4, "little")
         state[16:24] = len(uses).to_bytes(8, "little")

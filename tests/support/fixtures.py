@@ -54,7 +54,7 @@ class FixtureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a container is run: the keys of `[run_options]` and of a check's `options`."""
+    """How a container is run: the keys of `[run_options]` and of a check's `options`. `seccomp` is a profile's text."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     volumes: tuple[str, ...] = ()
@@ -64,6 +64,7 @@ class Options:
     tmpfs: tuple[str, ...] = ()
     init: bool = False
     cap_add: tuple[str, ...] = ()
+    seccomp: str = ""
 
     @classmethod
     def read(cls, table: Mapping[str, Any], where: str) -> Self:
@@ -365,6 +366,7 @@ def _started(
         tmpfs={path: mode for path, _, mode in (entry.partition(":") for entry in options.tmpfs)},
         init=options.init or None,
         cap_add=list(options.cap_add),
+        security_opt=[f"seccomp={options.seccomp}"] if options.seccomp else None,
     )
     try:
         try:

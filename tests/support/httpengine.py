@@ -11,7 +11,7 @@ import re
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -67,7 +67,12 @@ INFO = {
 
 
 class HttpEngine:
-    """The fake engine behind a socket; `asked` are the routes in the order that they were asked for."""
+    """The fake engine behind a socket; `asked` are the routes in the order that they were asked for.
+
+    `reads_profiles`: seccomp profiles are given to it as names of files, not as texts.
+    """
+
+    reads_profiles = False
 
     def __init__(self, engine: FakeEngine, lie: Lie = truthful) -> None:
         self.engine = engine
@@ -129,9 +134,22 @@ def _create(http: HttpEngine, name: str, query: dict[str, str], body: bytes) -> 
     if http.engine.names.get(image, image) not in http.engine.images:
         raise Refused(404, f"No such image: {image}")
     spec = ContainerSpec(
-        image, asked["Labels"][RUN_LABEL], tuple(asked.get("Entrypoint") or ()), tuple(asked.get("Cmd") or ())
+        image,
+        asked["Labels"][RUN_LABEL],
+        tuple(asked.get("Entrypoint") or ()),
+        tuple(asked.get("Cmd") or ()),
+        seccomp=_profile(http, (asked.get("HostConfig") or {}).get("SecurityOpt") or ()),
     )
     return {"Id": http.engine.create(spec), "Warnings": []}
+
+
+def _profile(http: HttpEngine, options: Iterable[str]) -> str:
+    """A seccomp profile among security options: Docker is given its text, Podman the name of a file."""
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "seccomp":
+            return Path(value).read_text() if http.reads_profiles else value
+    return ""
 
 
 def inspection(http: HttpEngine, container: str, query: dict[str, str], body: bytes) -> Any:

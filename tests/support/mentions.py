@@ -62,6 +62,7 @@ OTHERS: Mapping[str, frozenset[str]] = {
     "ls": frozenset({"-l"}),
     "trivy image": frozenset({"--format", "--output", "--vex"}),
     "shop": frozenset({"--check"}),
+    f"{UNKNOWN} run": frozenset({"--security-opt"}),
     "strace": frozenset({"-f", "-ff", "-o", "-p", "-y"}),
     "usermod": frozenset({"--add-subuids", "--add-subgids"}),
 }

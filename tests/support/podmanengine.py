@@ -49,6 +49,8 @@ class PodmanEngine(HttpEngine):
     `history` is what the images' history says, newest first; `saved` counts the archives that were asked for.
     """
 
+    reads_profiles = True
+
     def __init__(self, engine: FakeEngine, release: str, history: tuple[str, ...] = ()) -> None:
         super().__init__(engine)
         self.real = recorded(release)

@@ -9,6 +9,8 @@ from debloat.core.probes import ProbeResult
 from debloat.core.progress import Stage
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint
+from debloat.profile.prove import Profiled
+from debloat.profile.seccomp import Profile
 from debloat.result import Report, RuleShare
 from debloat.surface import NO_SURFACES, Surface, Surfaces
 from debloat.verify import Comparison
@@ -50,6 +52,9 @@ PLAIN = Report(
 )
 """A run as most are."""
 
+PROFILED = replace(PLAIN, seccomp=Profiled(Profile("{}", ("close", "read", "write"), 309), (), "shop.json"))
+"""A run that made a seccomp profile."""
+
 BROKEN = ProbeResult(OK.name, False, 500, detail="status 500: no template\nsecond line")
 DIFFERING = replace(
     PLAIN,
@@ -79,6 +84,7 @@ HOSTILE = replace(
     mechanisms=(EVIL,),
     notes=(EVIL,),
     stages=(Stage(EVIL, 1.0),),
+    seccomp=Profiled(Profile(EVIL, (EVIL,), 1), (Comparison(EVIL, replace(OK, name=EVIL), BROKEN, EVIL),), EVIL),
     surface=Surfaces(Surface(1, 1, (EVIL,), (EVIL,), (EVIL,), (EVIL,)), Surface(1, 1, (EVIL,), (), (), (EVIL,))),
 )
 """A run in which every text is hostile."""
@@ -97,4 +103,4 @@ EMPTY = replace(
 )
 """A run on an image of nothing, without proof."""
 
-REPORTS = {"plain": PLAIN, "differing": DIFFERING, "hostile": HOSTILE, "empty": EMPTY}
+REPORTS = {"plain": PLAIN, "differing": DIFFERING, "hostile": HOSTILE, "empty": EMPTY, "profiled": PROFILED}

@@ -1,10 +1,9 @@
 /* The seccomp filter, made from the table of calls. */
 #pragma once
 
-#include "calls.h"
-#include "state.h"
+#include "noted.h"
 
-static struct bpf filter_code[ABIS * (2 * CALLS + 5 * SIGNAL_CALLS + 16) + 8];
+static struct bpf filter_code[ABIS * (2 * CALLS + 2 * UNSEEN + 5 * SIGNAL_CALLS + 16) + 8];
 static struct bpf_program filter;
 
 /* What Docker's default profile forbids a program without SYS_ADMIN, and allowed this container because SYS_ADMIN was
@@ -20,11 +19,8 @@ static bool forbid_namespaces;
 
 static void emit(u16 code, u8 yes, u8 no, u32 k) { filter_code[filter.len++] = (struct bpf){code, yes, no, k}; }
 
-static void filter_abi(int abi, u32 action)
+static void filter_paths(int abi, u32 action)
 {
-    emit(BPF_LOAD_WORD, 0, 0, DATA_NR);
-    if (abi == NATIVE && SECOND_ABI_BIT != 0)
-        emit(BPF_AND, 0, 0, ~SECOND_ABI_BIT);
     for (int i = 0; i < CALLS; i++) {
         int nr = calls[i].number[abi];
         if (nr == ABSENT || (i && calls[i - 1].number[abi] == nr))
@@ -39,6 +35,25 @@ static void filter_abi(int abi, u32 action)
         emit(BPF_RETURN, 0, 0, action);
         emit(BPF_RETURN, 0, 0, RET_ALLOW);
     }
+}
+
+static void filter_unseen(void)
+{
+    for (int i = 0; i < noting.unseen_count; i++) {
+        emit(BPF_JUMP_EQUAL, 0, 1, (u32)noting.unseen[i]);
+        emit(BPF_RETURN, 0, 0, RET_ALLOW);
+    }
+}
+
+static void filter_abi(int abi, u32 action)
+{
+    emit(BPF_LOAD_WORD, 0, 0, DATA_NR);
+    if (abi == NATIVE && SECOND_ABI_BIT != 0)
+        emit(BPF_AND, 0, 0, ~SECOND_ABI_BIT);
+    if (!noting.on)
+        filter_paths(abi, action);
+    else if (abi == NATIVE)
+        filter_unseen();
     emit(BPF_JUMP_EQUAL, 0, 1, SYS_io_uring_setup); /* what goes through a ring is seen by no tracer */
     emit(BPF_RETURN, 0, 0, RET_ERRNO | ENOSYS);
     if (forbid_namespaces) {
@@ -51,7 +66,7 @@ static void filter_abi(int abi, u32 action)
         emit(BPF_JUMP_SET, 0, 1, NAMESPACE_FLAGS);
         emit(BPF_RETURN, 0, 0, RET_ERRNO | EPERM);
     }
-    emit(BPF_RETURN, 0, 0, RET_ALLOW);
+    emit(BPF_RETURN, 0, 0, noting.on ? action : RET_ALLOW);
 }
 
 /* The data of the action says which ABI the call is of, for tracers on kernels that cannot tell. */

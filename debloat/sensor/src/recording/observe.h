@@ -3,6 +3,7 @@
 
 #include "events.h"
 #include "memory.h"
+#include "noted.h"
 
 /* `path` as the kernel will look it up, from the root of the image. */
 static void record_path(struct stop *s, enum operation op, unsigned flags, int dir, bool in_root, const char *path,
@@ -174,6 +175,18 @@ static void observe_signal(const struct stop *s)
         recording.state->raised = recording.stop_signal;
 }
 
+static void note_call(const struct stop *s)
+{
+    if (s->nr >= NUMBERS || noting.noted[s->abi][s->nr] || !still_waiting(s))
+        return;
+    noting.noted[s->abi][s->nr] = true;
+    line.len = 0;
+    put_text(&line, s->abi == NATIVE ? "c\tnative\t" : "c\tcompat\t");
+    put_number(&line, s->nr, 10);
+    put_byte(&line, '\n');
+    write_record(&line);
+}
+
 static void observe(struct stop *s, u32 arch)
 {
     recording.state->handled++;
@@ -188,6 +201,10 @@ static void observe(struct stop *s, u32 arch)
     for (int i = 0; i < SIGNAL_CALLS; i++)
         if (signal_calls[i].number[s->abi] == (short)s->nr)
             observe_signal(s);
+    if (noting.on) {
+        note_call(s);
+        return;
+    }
     if (s->nr >= NUMBERS || !row_of[s->abi][s->nr])
         return;
     const struct call *c = &calls[row_of[s->abi][s->nr] - 1];

@@ -93,6 +93,8 @@ static bool set_option(struct options *o, const char *name, char *value)
         recording.stop_signal = (u32)parse_number(value);
     else if (equal(name, "--drop-caps"))
         o->drop_caps = parse_capabilities(value);
+    else if (equal(name, "--calls"))
+        return parse_unseen(value);
     else
         return false;
     return true;
