@@ -14,7 +14,7 @@ from debloat.core.model import Image, Trace, Want
 from debloat.core.platform import Wanted
 from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
-from debloat.core.reference import result_name
+from debloat.core.reference import result_name, spare_names
 from debloat.core.text import count
 from debloat.cut import Minimal, cut
 from debloat.debian import dpkg
@@ -99,6 +99,7 @@ def slim(
         image = source.runnable()
         wrapper = sensor.binary(image.architecture) if canary else b""
         target = result_name(image, target, engine.info().traits.registry)
+        spare_names(image, target, canary)
         recorder = Recorder(sensor.binary(engine.info().architecture), mechanism, by_hand)
         whole = pool.submit(source.whole_config)
         rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)

@@ -15,7 +15,7 @@ from debloat.core.model import Image, Level, Policy, Trace
 from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe, Scenario
-from debloat.core.reference import result_name
+from debloat.core.reference import result_name, spare_names
 from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.footprint import Footprint, image_footprint
@@ -142,12 +142,14 @@ def plan_run(
     mechanism: str = "auto",
     verify: bool = True,
     platform: Wanted | None = None,
+    canary: str = "",
 ) -> Plan:
     """The plan of making a minimal image. Raises what the run itself would raise before it starts anything."""
     location = image_location(reference, platform)
     with Workspace(engine) as workspace, opened(workspace, location, pull=False) as source:
         image = replace(source.image, config=source.whole_config())
     target = result_name(image, target, engine.info().traits.registry)
+    spare_names(image, target, canary)
     must_be_runnable(engine, image, recipe)
     recorder = Recorder(b"", mechanism)
     stages = [("record", False), *([("verify", True)] if verify else [])]
@@ -171,6 +173,7 @@ def plan_apply(
     target: str = "",
     recipe: Recipe | None = None,
     platform: Wanted | None = None,
+    canary: str = "",
 ) -> Plan:
     """The plan of applying a lock. The cut is made, to say what would be kept, and thrown away.
 
@@ -183,6 +186,7 @@ def plan_apply(
     ):
         image = replace(source.image, config=source.whole_config())
         target = result_name(image, target, engine.info().traits.registry if engine is not None else "")
+        spare_names(image, target, canary)
         if engine is not None and recipe is not None:
             must_be_runnable(engine, image, recipe)
         locked_cut = cut_by_lock(source, image, lock, progress)

@@ -59,6 +59,7 @@ def plan(options: Apply, engines: Engines) -> Plan:
         target=goes.name,
         recipe=_recipe(options),
         platform=engines.wanted,
+        canary=options.canary or "",
     )
     outputs = [Output("image", planned.target)] if goes.tag else []
     outputs += [Output("archive", options.output)] if options.output and goes.output else []

@@ -58,6 +58,7 @@ def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan
         mechanism=options.probes.mechanism,
         verify=not options.result.no_verify,
         platform=engines.wanted,
+        canary=options.result.canary or "",
     )
     outputs = tuple(outputs_of(planned.target, goes, options.result))
     more = ("the minimal image is asked twice more: for its system calls, and under the profile made of them",)

@@ -12,11 +12,28 @@ from debloat.core.model import Image
 
 def spare_original(image: Image, target: str) -> None:
     """UsageError where the result would take a name from the original."""
-    if full_name(target) in {full_name(name) for name in (image.reference, *image.names)}:
+    if _is_of(image, target):
         raise UsageError(
             f"cannot name the result {target}: that is the original's name, which stays its own",
             f"choose another with -t, for example {default_target(target)}",
         )
+
+
+def spare_names(image: Image, target: str, canary: str) -> None:
+    """UsageError where the canary of a result called `target` would take a name from that or from the original.
+
+    Nothing is said of an empty `canary`: there is none.
+    """
+    whose = "original" if _is_of(image, canary) else "minimal image" if full_name(canary) == full_name(target) else ""
+    if canary and whose:
+        raise UsageError(
+            f"cannot name the canary {canary}: that is the {whose}'s name, which stays its own",
+            f"choose another with --canary, for example {default_target(image.reference)}-canary",
+        )
+
+
+def _is_of(image: Image, name: str) -> bool:
+    return full_name(name) in {full_name(own) for own in (image.reference, *image.names)}
 
 
 def full_name(reference: str) -> str:

@@ -20,7 +20,7 @@ from debloat.core.model import Closure, Image, Want
 from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
-from debloat.core.reference import result_name
+from debloat.core.reference import result_name, spare_names
 from debloat.cut import Minimal, Part, carve_closure, cut, divided
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
@@ -187,6 +187,7 @@ def apply(
         opened(run, image_location(reference, platform)) as source,
     ):
         target = result_name(source.image, target, engine.info().traits.registry if engine is not None else "")
+        spare_names(source.image, target, canary)
         wrapper = sensor.binary(source.image.architecture) if canary else b""
         if healing is not None:
             lock = healing(lock, source.rootfs())

@@ -91,6 +91,20 @@ def test_bad_input_ends_with_2(locked: CommandLine, argv: tuple[str, ...], says:
     assert says in done.complaint
 
 
+@pytest.mark.parametrize("argv", [("shop:1",), ("apply", "shop:1"), ("shop:1", "--dry-run")])
+@pytest.mark.parametrize(
+    ("name", "whose"), [("shop:1", "original"), ("docker.io/library/shop:1-slim", "minimal image")]
+)
+def test_a_canary_takes_no_name_of_others(locked: CommandLine, argv: tuple[str, ...], name: str, whose: str) -> None:
+    """Neither the original's nor the minimal image's; nothing has been started or named by then."""
+    before = dict(locked.engine.names)
+    done = locked(*argv, "--canary", name)
+    assert done.code == 2
+    assert f"cannot name the canary {name}: that is the {whose}'s name" in done.complaint
+    assert "shop:1-slim-canary" in done.complaint
+    assert locked.engine.names == before
+
+
 def test_a_canary_that_answers_differently_is_not_made(lines: Lines) -> None:
     """The minimal image stands: a program that is confused by links that lead nowhere has nothing to do with it."""
 
