@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +9,7 @@ from debloat.cli.options import Policy, Probes
 from debloat.core import config, table
 from debloat.core.errors import UsageError
 from debloat.core.recipe import Recipe, Settings, recipe
-
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
-_TARGET = re.compile(
-    rf"(?:(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*(?::[\w][\w.-]{{0,127}})?",
-    re.ASCII,
-)
-"""Grammar of `NAME:TAG` (github.com/distribution/reference, `reference.go`)."""
+from debloat.core.reference import must_be_name
 
 
 def recipe_of(
@@ -29,8 +22,8 @@ def recipe_of(
 
 def target_of(tag: str | None, option: str = "-t") -> str:
     """The name given to the result, empty for none; UsageError for one that no image can have."""
-    if tag and not _TARGET.fullmatch(tag):
-        raise UsageError(f"{option} {tag!r} is not an image name", "write NAME:TAG, the name in lower case")
+    if tag:
+        must_be_name(tag, option)
     return tag or ""
 
 

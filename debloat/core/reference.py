@@ -64,12 +64,21 @@ def default_target(reference: str) -> str:
 
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
-_REFERENCE = re.compile(
+_NAMED = (
     rf"(?:(?:\[[0-9a-fA-F:]+\]|(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+)(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*"
-    r"(?::[\w][\w.-]{0,127})?(?:@[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,})?|sha256:[0-9a-f]{1,64}",
-    re.ASCII,
+    r"(?::[\w][\w.-]{0,127})?"
+)
+_NAME = re.compile(_NAMED, re.ASCII)
+_REFERENCE = re.compile(
+    rf"{_NAMED}(?:@[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{{32,}})?|sha256:[0-9a-f]{{1,64}}", re.ASCII
 )
 """`NAME[:TAG][@DIGEST]` or an id (github.com/distribution/reference, `reference.go`)."""
+
+
+def must_be_name(text: str, what: str) -> None:
+    """UsageError for what no image can be called, `NAME[:TAG]`; `what` is the option or the key that says it."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(f"{what} {text!r} is not an image name", "write NAME:TAG, the name in lower case")
 
 
 def must_be_reference(text: str, command: str) -> None:

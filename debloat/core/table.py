@@ -90,8 +90,12 @@ def read(table: type[T], raw: object, place: Place = (), example: str = "{ KEY =
         _must_be_known(name, table_rows, place)
     for name, row in table_rows.items():
         if row.required and name not in raw:
-            raise Mistake(place, f"{named(place)} needs a {name}", f"write {name} = {row.example}")
+            raise Mistake(place, f"{named(place)} needs {_article(name)} {name}", f"write {name} = {row.example}")
     return table(**{name: table_rows[name].kind.read(value, (*place, name)) for name, value in raw.items()})
+
+
+def _article(noun: str) -> str:
+    return "an" if noun.startswith(("a", "e", "i", "o", "u")) else "a"
 
 
 def merged(base: T, over: T) -> T:

@@ -18,7 +18,7 @@ from debloat.core.errors import UsageError
 from debloat.core.globs import glob_regex
 from debloat.core.model import Level
 from debloat.core.recipe import Settings, recipe
-from debloat.core.reference import default_target, split_reference
+from debloat.core.reference import default_target, full_name, must_be_name, split_reference
 from debloat.fleet.config import EntrySettings, FleetFile, Inline
 from debloat.fleet.model import Item, Verb
 from debloat.gate.rules import rules_of
@@ -160,7 +160,10 @@ def _item(fleet: FleetFile, entry: _Entry, image: str, verb: Verb, version: str)
     if verb is not Verb.RUN:
         digest = _lock_digest(fleet, entry, image, verb, lock)
     if target:
-        must_take(image_location(target))
+        location = image_location(target)
+        if location.on_engine:
+            must_be_name(target, f"{image}: target")
+        must_take(location)
     return Item(image, verb, target, entry.recipes, entry.recipe, entry.level, version, lock, digest)
 
 
@@ -202,21 +205,22 @@ def _reference(location: Location) -> str:
 
 def _must_differ(items: list[Item], verb: Verb) -> None:
     """UsageError where two items would write the same."""
-    originals = {item.name for item in items}
+    originals = {full_name(item.name): item.name for item in items}
     for what, values in (
         ("make", [(item.target, item.name) for item in items if item.target]),
         ("write", [(item.lock, item.name) for item in items if item.lock and verb is Verb.RUN]),
     ):
         seen: dict[str, str] = {}
         for value, name in values:
-            if value in seen:
+            written = full_name(value) if what == "make" else value
+            if written in seen:
                 raise UsageError(
-                    f"{seen[value]} and {name} would both {what} {value}",
+                    f"{seen[written]} and {name} would both {what} {value}",
                     f"say more in the template: {', '.join(f'{{{field}}}' for field in ('name', 'tag', 'level'))}",
                 )
-            if what == "make" and value in originals:
+            if what == "make" and written in originals:
                 raise UsageError(
-                    f"the result of {name} would take the name of {value}, which is an original",
+                    f"the result of {name} would take the name of {originals[written]}, which is an original",
                     "choose another target",
                 )
-            seen[value] = name
+            seen[written] = name

@@ -235,6 +235,19 @@ WRONG: dict[str, tuple[str, str]] = {
         '[[entry]]\nimage = "shop/*"\ntarget = "{nmae}"\n',
         "fleet.toml, line 3: entry 1, target: the template '{nmae}' holds {nmae} in a form that says nothing\n",
     ),
+    "a result that can have no such name": (
+        '[[entry]]\nimage = "shop/web:1"\ntarget = "Shop:UP er"\n',
+        "shop/web:1: target 'Shop:UP er' is not an image name\n  hint: write NAME:TAG, the name in lower case",
+    ),
+    "one name for two, in two forms": (
+        '[[entry]]\nimage = "shop/web:1"\ntarget = "slim"\n[[entry]]\nimage = "shop/web:2"\ntarget = "slim:latest"\n',
+        "shop/web:1 and shop/web:2 would both make slim:latest\n",
+    ),
+    "an original's name in another form": (
+        '[[entry]]\nimage = "shop/web:1"\ntarget = "docker.io/shop/web:2"\n[[entry]]\nimage = "shop/web:2"\n',
+        "the result of shop/web:1 would take the name of shop/web:2, which is an original\n",
+    ),
+    "an entry without an image": ("[[entry]]\n", "fleet.toml, line 1: entry 1 needs an image\n"),
     "an original's name": (
         '[[entry]]\nimage = "shop/web:1"\ntarget = "shop/web:2"\n[[entry]]\nimage = "shop/web:2"\n',
         "the result of shop/web:1 would take the name of shop/web:2, which is an original\n",
