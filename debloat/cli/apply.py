@@ -20,7 +20,7 @@ from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.engine.base import Engine
-from debloat.engine.workspace import written_whole
+from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
@@ -86,6 +86,9 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
     goes = destination(options.image, options.tag or "", options.output)
     if goes.output is not None:
         must_take(goes.output)
+    for written in (options.json if options.json != "-" else None, path if options.update_lock else None):
+        if written:
+            must_be_writable(Path(written))
     applied = applying.apply(
         _engine(options, engines, goes),
         options.image,

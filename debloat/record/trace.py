@@ -149,7 +149,7 @@ def parse(data: bytes, name: str) -> Trace:
     """Read what `dump` wrote; UsageError naming `name` where it is anything else."""
     try:
         raw = json.loads(data)
-        if raw.get("format") != FORMAT:
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ValueError("it is not a debloat trace")
         if raw.get("version") != VERSION:
             raise ValueError(f"it has version {raw.get('version')!r}, this debloat reads version {VERSION}")

@@ -83,12 +83,22 @@ def test_notes_on_another_image(locked: CommandLine, here: Path) -> None:
         (("heal", "debloat.toml", "--lock", "none.lock"), "cannot read the lock none.lock"),
         (("shop:1", "--canary", "UPPER"), "--canary 'UPPER' is not an image name"),
         (("apply", "shop:1", "--canary", "a:b:c"), "--canary 'a:b:c' is not an image name"),
+        (("shop:1", "--trace", "list.json"), "cannot use the trace list.json: it is not a debloat trace"),
     ],
 )
 def test_bad_input_ends_with_2(locked: CommandLine, argv: tuple[str, ...], says: str) -> None:
+    Path("list.json").write_text("[]\n")
     done = locked(*argv)
     assert done.code == 2
     assert says in done.complaint
+
+
+def test_what_cannot_be_written_is_found_before_anything_is_named(locked: CommandLine) -> None:
+    before = dict(locked.engine.names)
+    done = locked("apply", "shop:1", "-t", "shop:new", "--json", "/proc/none/x")
+    assert done.code == 2
+    assert "cannot write /proc/none/x" in done.complaint
+    assert locked.engine.names == before
 
 
 @pytest.mark.parametrize("argv", [("shop:1",), ("apply", "shop:1"), ("shop:1", "--dry-run")])
