@@ -76,11 +76,12 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContainerFound:
-    """A container that a user named: its id, the id of its image, and whether it runs."""
+    """A container that a user named: its id, the id of its image, whether it runs, and where something is mounted."""
 
     id: str
     image: str
     running: bool
+    mounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,8 @@ class DockerEngine:
     def find(self, container: str) -> ContainerFound:
         with error_context(f"find the container {container}", (404,)):
             raw = self._client.inspect_container(container)
-            return ContainerFound(text(raw, "Id"), text(raw, "Image"), bool(mapping(raw, "State")["Running"]))
+            mounts = tuple(sorted(text(mount, "Destination") for mount in raw.get("Mounts") or ()))
+            return ContainerFound(text(raw, "Id"), text(raw, "Image"), bool(mapping(raw, "State")["Running"]), mounts)
 
     def create(self, spec: ContainerSpec) -> str:
         with (
