@@ -48,6 +48,11 @@ def debug(options: Debug, engines: Engines) -> None:
         target = engine.find(options.container)
         if not target.running:
             raise UsageError(f"cannot debug {options.container}: it does not run", "start it first")
+        if not target.alone:
+            raise UsageError(
+                f"cannot debug {options.container}: its PID 1 is another's, and so are the files that are seen there",
+                "start it without --pid",
+            )
         minimal = engine.image(target.image)
         base = _original(minimal)
         if not base and (options.image is None or options.notes is not None):
@@ -85,8 +90,7 @@ def toolbox(
     return ContainerSpec(
         image=tools.id,
         run=workspace.run,
-        entrypoint=program[:1],
-        cmd=program[1:],
+        entrypoint=program,
         user="0",
         env={"TERM": os.environ.get("TERM", "dumb")},
         workdir="/",
@@ -140,7 +144,7 @@ class Watcher:
             asked = list(lookups(session.recorded().accesses))
             missing = self._missing(asked) if asked else {}
             if self._notes is not None:
-                original = self._workspace.engine.image(self._base)
+                original = self._workspace.engine.image(self._base, pull=False)
                 with written_whole(Path(self._notes)) as draft:
                     draft.write_bytes(noted(original.identity, missing))
             self._say(missing)
@@ -150,7 +154,7 @@ class Watcher:
         engine = self._workspace.engine
         there = open_rootfs(self._workspace, self._minimal, self._sensor)
         made, mounts = engine.changes(self._target.id), tuple(f"{m.rstrip('/')}/" for m in self._target.mounts)
-        original = open_rootfs(self._workspace, engine.image(self._base), self._sensor)
+        original = open_rootfs(self._workspace, engine.image(self._base, pull=False), self._sensor)
 
         def has(path: str) -> bool:
             return path in there or path in made or f"{path}/".startswith(mounts) or is_outside_image(path)

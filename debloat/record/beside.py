@@ -25,7 +25,7 @@ def lookups(accesses: Iterable[Access]) -> Iterator[Access]:
 
 
 def in_vain(lookups: Iterable[Access], original: Rootfs, has: Callable[[str], bool]) -> tuple[str, ...]:
-    """The real paths of the original for want of which lookups failed in a container, sorted; `has` tells what is there.
+    """The real paths of the original for want of which lookups failed in a container that `has` others, sorted.
 
     Of a lookup, the first: what a link that is gone leads to follows from it. An absolute link is followed in the root
     of the process that looks, which is not the container's for most: there a lookup ends.
