@@ -55,11 +55,15 @@ def debug(options: Debug, engines: Engines) -> None:
             )
         minimal = engine.image(target.image)
         base = _original(minimal)
-        if not base and (options.image is None or options.notes is not None):
-            what = "what is looked up in vain" if options.image else "whose tools to use"
-            hint = "name an image with --image" if options.image is None else "leave out --notes"
+        if not base and options.image is None:
             raise UsageError(
-                f"cannot tell {what}: the image of {options.container} does not say what it was made from", hint
+                f"cannot tell whose tools to use: the image of {options.container} does not say what it was made from",
+                "name an image with --image",
+            )
+        if not base and options.notes is not None:
+            raise UsageError(
+                f"cannot tell what is missing: the image of {options.container} does not say what it was made from",
+                "leave out --notes",
             )
         tools = engine.image(options.image or base)
         watcher = Watcher(workspace, target, minimal, base, options.notes)

@@ -119,7 +119,7 @@ def test_a_command_without_its_lookups(
         (("none",), "cannot find the container none"),
         (("done",), "cannot debug done: it does not run"),
         (("plain",), "cannot tell whose tools to use: the image of plain does not say what it was made from"),
-        (("--image", "shop:1", "--notes", "x", "plain"), "cannot tell what is looked up in vain: the image of plain"),
+        (("--image", "shop:1", "--notes", "x", "plain"), "cannot tell what is missing: the image of plain"),
         (("--notes", ".", "web"), "cannot write .: Is a directory"),
         (("shared",), "cannot debug shared: its PID 1 is another's"),
         (("--image", "none:1", "web"), "cannot find the image none:1"),
