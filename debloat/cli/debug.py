@@ -51,7 +51,7 @@ def debug(options: Debug, engines: Engines) -> None:
         if not target.alone:
             raise UsageError(
                 f"cannot debug {options.container}: its PID 1 is another's, and so are the files that are seen there",
-                "start it without --pid",
+                "start it with processes of its own",
             )
         minimal = engine.image(target.image)
         base = _original(minimal)
