@@ -13,7 +13,7 @@ import re
 import shlex
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from unittest import mock
 
 import docker
@@ -97,7 +97,7 @@ def watching(watch: Watch) -> Iterator[None]:
         args: str | None = None,
     ) -> Iterator[fixtures.Service]:
         check = watch.check
-        given = RunOptions(**{name: getattr(options, name) for name in fixtures._fields(fixtures.Options)})
+        given = RunOptions(**{f.name: getattr(options, f.name) for f in fields(RunOptions) if hasattr(options, f.name)})
         words = None if args is None else tuple(shlex.split(args))
         config, workspace = watch.image.config, watch.workspace
         ports = tuple(p for p in config.ports if p.endswith("/tcp")) if given.network != "none" else ()

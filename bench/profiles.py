@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
@@ -63,7 +64,7 @@ def _fixture(fixture: fixtures.Fixture) -> dict[str, Any]:
             "seconds": made.stages.get("profile", 0.0),
             "checks": sum(not detail for detail in plain.values()),
             "lost": {name: confined[name] for name in lost},
-            "crun": _other_runtime(archive, recipe(configuration(str(fixture.recipe))), document, Path(scratch)),
+            "crun": _other_runtime(archive, recipe(configuration(str(fixture.recipe))), document, fixture.directory),
         }
 
 
@@ -76,13 +77,14 @@ def _judged(target: str, fixture: fixtures.Fixture) -> dict[str, str]:
     return answers
 
 
-def _other_runtime(archive: Path, wanted: Recipe, document: str, scratch: Path) -> str:
+def _other_runtime(archive: Path, wanted: Recipe, document: str, directory: Path) -> str:
     """What fails of the recipe's probes in debloat's own engine, under the same profile; empty for nothing."""
     engine: EmbeddedEngine = connect()
     recorder = Recorder(sensor.binary(engine.info().architecture), "", seccomp=document)
     failed = []
     try:
         with (
+            contextlib.chdir(directory),  # commands on this machine are the fixture's
             Workspace(engine) as workspace,
             opened(workspace, image_location(f"docker-archive:{archive}", None)) as source,
         ):

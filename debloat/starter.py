@@ -92,7 +92,11 @@ def _lines(image: Image | None) -> Iterator[str]:
     if not sure.get("http"):
         yield "# With no key here: HEALTHCHECK, then HTTP or a connect on each exposed port; without either, its end."
     args = shlex.join(about.cmd) if about.cmd and _plain(about.cmd) else "--version"
-    examples: dict[str, Any] = {"http": ["/"], "exec": ["true"], "run": ['curl -fsS "$DEBLOAT_URL"'], "args": [args]}
+    examples: dict[str, Any] = {
+        **{"http": ["/"], "crawl": 20, "openapi": "/openapi.json", "har": ["session.har"], "grpc": True},
+        **{"probe": ["redis://:6379"], "talk": False, "exec": ["true"], "run": ['curl -fsS "$DEBLOAT_URL"']},
+        **{"tests": ["npm test"], "args": [args], "masks": ["token=[a-z]+"]},
+    }
     if about.healthcheck and _plain(about.healthcheck):
         examples["exec"] = [shlex.join(healthcheck_command(about))]
     yield from _keys(Settings, examples, sure)

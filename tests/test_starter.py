@@ -82,7 +82,7 @@ def test_each_comment_that_looks_like_a_key_is_one(about: Image | None) -> None:
     text = uncommented(starter(about))
     got = config.settings(tomllib.loads(text), "debloat.toml", text)
     unset = [name for name in Settings.__dataclass_fields__ if getattr(got, name) == getattr(Settings(), name)]
-    assert unset == ["levels", *([] if about and about.history else ["packages"])]
+    assert unset == ["levels", "request", "websocket", *([] if about and about.history else ["packages"])]
 
 
 def test_what_the_image_says_of_itself_stands_above() -> None:

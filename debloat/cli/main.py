@@ -249,7 +249,8 @@ def vex(given: options.Vex, engines: Engines) -> None:
 def debug(given: options.Debug, engines: Engines) -> None:
     """Run a shell, or COMMAND, with the original's tools beside a running CONTAINER: its network, its processes.
 
-    The container is left as it is; its files are below /proc/1/root.
+    The container is left as it is; its files are below /proc/1/root. What is looked up there in vain although the
+    original has it is told at the end.
     """
     from debloat.cli import debug as command
 

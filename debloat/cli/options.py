@@ -347,6 +347,9 @@ class Debug:
     image: str | None = option(
         "--image", metavar="IMAGE", text="Whose tools to use (default: the original that the labels name)."
     )
+    notes: str | None = option(
+        "--notes", metavar="FILE", text="Write there what was looked up in vain, for `debloat heal`."
+    )
 
 
 @options

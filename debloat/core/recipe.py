@@ -101,6 +101,10 @@ class Readiness:
         return ", ".join(filter(None, named))
 
 
+DEFAULT = "default"
+"""The name of the scenario that nobody named: the container as the image starts it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One start of the container and what is asked of it.
@@ -113,7 +117,7 @@ class Scenario:
     probe is given, and not only connected to.
     """
 
-    name: str = "default"
+    name: str = DEFAULT
     args: tuple[str, ...] | None = None
     http: tuple[HttpProbe, ...] = ()
     exec: tuple[str, ...] = ()
@@ -346,7 +350,7 @@ def recipe(settings: Settings) -> Recipe:
     described = (settings.openapi, settings.har, settings.websocket, settings.grpc)
     commands = (settings.exec, settings.run, settings.tests)
     if any((*probes, *described, *commands)) or not (settings.args or settings.scenario):
-        scenarios.append(_asking(Scenario("default", None, options=options), settings, "request"))
+        scenarios.append(_asking(Scenario(DEFAULT, None, options=options), settings, "request"))
     scenarios += [Scenario(f"args {shlex.join(words)}", words, options=options) for words in settings.args]
     for number, table in enumerate(settings.scenario, 1):
         name = table.name if table.name is not None else f"scenario {number}"

@@ -76,11 +76,16 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContainerFound:
-    """A container that a user named: its id, the id of its image, and whether it runs."""
+    """A container that a user named: its id, the id of its image, whether it runs, and where something is mounted.
+
+    `alone` is false where it shares the processes of another container or of the machine, so PID 1 is not its own.
+    """
 
     id: str
     image: str
     running: bool
+    mounts: tuple[str, ...] = ()
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)

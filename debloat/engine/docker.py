@@ -218,7 +218,13 @@ class DockerEngine:
     def find(self, container: str) -> ContainerFound:
         with error_context(f"find the container {container}", (404,)):
             raw = self._client.inspect_container(container)
-            return ContainerFound(text(raw, "Id"), text(raw, "Image"), bool(mapping(raw, "State")["Running"]))
+            return ContainerFound(
+                id=text(raw, "Id"),
+                image=text(raw, "Image"),
+                running=bool(mapping(raw, "State")["Running"]),
+                mounts=tuple(sorted(text(mount, "Destination") for mount in raw.get("Mounts") or ())),
+                alone=text(mapping(raw, "HostConfig"), "PidMode") in ("", "private"),
+            )
 
     def create(self, spec: ContainerSpec) -> str:
         with (

@@ -54,6 +54,13 @@ def parse(data: bytes, name: str) -> tuple[Note, ...]:
     return tuple(sorted(found))
 
 
+def noted(image: str, paths: Iterable[str]) -> bytes:
+    """What `parse` reads, a line a path: cut paths that were looked up in an image of that identity."""
+    return b"".join(
+        b'%s"image":%s,"path":%s}\n' % (_BEGIN, *(json.dumps(s).encode() for s in (image, p))) for p in paths
+    )
+
+
 def _note(text: bytes, name: str) -> Iterator[Note]:
     try:
         value, _ = _DECODER.raw_decode(text.decode("utf-8"))

@@ -16,7 +16,7 @@ from debloat.core.errors import OriginalFails
 from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import Masked, ProbeResult
-from debloat.core.recipe import Scenario
+from debloat.core.recipe import DEFAULT, Scenario
 from debloat.engine.workspace import Workspace
 from debloat.record.commands import Commands, listening, published
 from debloat.record.concrete import (
@@ -54,6 +54,11 @@ TLS_HANDSHAKE_TIMEOUT = 5.0
 NON_HTTP_TIMEOUT = 2.0
 """Seconds that a port in `NON_HTTP_PORTS` may stay silent on an HTTP request."""
 _MIN_PAUSE, _MAX_PAUSE = 0.005, 0.25
+
+
+def beginning(scenario: Scenario) -> str:
+    """What traces call the time before the first probe: scenarios of an image are told apart by it."""
+    return "start" if scenario.name == DEFAULT else f"start of {scenario.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def exercise(
         run = begin(session, config, scenario, limits, ports, by_hand, described)
         with contextlib.closing(run):
             results = run.to_the_end(first=probes is None) if run.finite(probes) else run.service(probes)
-        recorded = session.recorded()
+        recorded = session.recorded(beginning(scenario))
         return Exercise(scenario, tuple(run.probes), tuple(results), recorded, run.ready, recorder.mechanism)
 
 

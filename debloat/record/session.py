@@ -161,8 +161,11 @@ class Session:
         except (ChannelClosed, EngineUnavailable):
             return True  # `control` goes down with the container
 
-    def recorded(self) -> Recorded:
-        """What was recorded. To be called after the container's end; SensorUnavailable where files are damaged."""
+    def recorded(self, beginning: str = "start") -> Recorded:
+        """What was recorded; `beginning` names what came before the first probe.
+
+        To be called after the container's end; SensorUnavailable where files are damaged.
+        """
         if not self._recorder.recording:
             return Recorded()
         files = _untar(self.engine.get(self.container, TRACES))
@@ -174,7 +177,7 @@ class Session:
                 counters.append(parse_state(files[name]))
             elif name.endswith(".events"):
                 exec_name = self._scopes.get(scope_of(files[name]))
-                events = parse_events(files[name], exec_name or "start", {} if exec_name else marks)
+                events = parse_events(files[name], exec_name or beginning, {} if exec_name else marks)
                 accesses |= events.accesses
                 unresolved += events.unresolved
                 calls |= events.calls

@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from debloat.core.errors import UsageError
 from debloat.image.archive import archive
 from debloat.image.oci import Referrer, Written, digest_of, manifest, plain_layers
 from debloat.store.base import StoreError
-from debloat.store.files import DockerArchive
-from debloat.store.location import Location, Transport
+from debloat.store.location import Location
+from debloat.store.saved import SavedImage
 
 TIMEOUT = 600.0
 """Seconds for Podman to write or read an image."""
 
 
-class PodmanImage(DockerArchive):
+class PodmanImage(SavedImage):
     """An image of Podman's, as `podman save` writes it: with the health check, which OCI's format has no place for."""
 
     def __init__(self, location: Location) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="debloat-")
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._directory)
-            saved = Path(self._directory.name) / "image.tar"
-            _podman(["save", "--format", "docker-archive", "-o", str(saved), location.name], location)
-            super().__init__(Location(Transport.DOCKER_ARCHIVE, saved))
-            self._tags = [location.name]
-            self.where = str(location)
-            stack.pop_all()
+        super().__init__(location, functools.partial(_save, location))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        self._directory.cleanup()
+
+def _save(location: Location, file: Path) -> None:
+    _podman(["save", "--format", "docker-archive", "-o", str(file), location.name], location)
 
 
 class PodmanSink:

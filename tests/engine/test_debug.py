@@ -49,3 +49,33 @@ def test_beside_a_container_of_docker() -> None:
     finally:
         docker("rm", "-f", name)
     assert "cannot find the container" in debug("true").stderr
+
+
+@pytest.mark.engine
+def test_what_is_looked_up_in_vain() -> None:
+    """From the tools' root and from within the container's; what the tools or the container have is not missed."""
+    name, base = f"debloat-debugged-{uuid.uuid4().hex[:12]}", "debian:bookworm-slim"
+    label = f"LABEL org.opencontainers.image.base.name={base}"
+    gone = ("/usr/bin/tac", "/usr/bin/more", "/etc/debian_version", "/etc/issue", "/etc/issue.net")
+    docker("run", "--name", f"{name}-cut", base, "rm", *gone)
+    script = """
+        cd /proc/1/root/etc
+        cat debian_version none issue hostname /etc/issue.net
+        cat 3<. /proc/self/fd/3/../usr/bin/none
+        chroot /proc/1/root sh -c 'more; cd /usr/bin; cat tac'
+        exit 4
+    """
+    try:
+        docker("commit", "--change", label, f"{name}-cut", name)
+        docker("run", "-d", "--name", name, name, "sh", "-c", "echo own >/etc/issue; exec sleep 300")
+        argv = [sys.executable, "-m", "debloat", "debug", name, "sh", "-c", script]
+        told = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        assert told.returncode == 4, told.stderr
+        listed = [line.split()[0] for line in told.stderr.splitlines() if line.startswith("  /")]
+        assert listed == ["/etc/debian_version", "/usr/bin/more", "/usr/bin/tac"], told.stderr
+        assert "  /usr/bin/tac (coreutils)\n" in told.stderr
+        left = [line.split()[-2:] for line in docker("top", name, "-o", "pid,args").splitlines()[1:]]
+        assert left == [["sleep", "300"]], "no process of the sensor is left with it"
+    finally:
+        docker("rm", "-f", name, f"{name}-cut")
+        docker("rmi", "-f", name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import subprocess
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,6 +228,37 @@ def test_scenarios_of_a_configuration(place: Place) -> None:
     seen = exact(place, image)
     assert {"page_other", "page_there"} <= seen.pages
     assert {a["scenario"] for a in seen.report["answers"]} == {"web", "other port"}
+
+
+ROLES = """#!/bin/sh
+set -eu
+case $1 in
+    sorter) printf 'b\\na\\n' | sort ;;
+    counter) printf 'b\\na\\n' | wc -l ;;
+esac
+"""
+
+
+def test_an_image_with_two_roles_is_whole_with_the_traces_of_both(place: Place) -> None:
+    """As staging records them, each where it runs: by one alone, the image lacks what the other needs."""
+    image = place.build(in_base("COPY role /usr/bin/", 'ENTRYPOINT ["role"]'), {"role!": ROLES})
+    said = {"sorter": "a\nb\n", "counter": "2\n"}
+    place.config("level = 'exact'")
+    for role in said:
+        assert place.debloat("record", image, "--args", role, "--save-trace", f"{role}.trace").code == 0
+    for role, other in (("sorter", "counter"), ("counter", "sorter")):
+        alone, both = place.images.name(f"{role}-alone"), place.images.name(f"{role}-both")
+        assert place.debloat(image, "-q", "--args", role, "-t", alone).code == 0
+        assert run(alone, role).stdout == said[role]
+        assert run(alone, other).returncode != 0
+        assert place.debloat(image, "-q", "--args", role, "--trace", f"{other}.trace", "-t", both).code == 0
+        assert {name: run(both, name).stdout for name in said} == said
+        assert "because of probe:start of args sorter\n" in place.debloat("why", both, "/usr/bin/sort").out
+
+
+def run(image: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    words = ["docker", "run", "--rm", "--network", "none", image, *argv]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60)
 
 
 # --------------------------------------------------------------------------------------------------- how it is run

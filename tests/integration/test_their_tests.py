@@ -35,7 +35,7 @@ def web(place: Place) -> str:
 
 
 def pytest_words(name: str) -> tuple[str, ...]:
-    return ("--", sys.executable, "-m", "pytest", "-q", "-p", "debloat.pytestplugin", "-p", "no:cacheprovider", name)
+    return ("--", sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name)
 
 
 def test_what_their_tests_use_is_kept_and_known_by_test(place: Place, web: str) -> None:

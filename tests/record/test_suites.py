@@ -52,7 +52,7 @@ def asked(container: Marked, command: str, kind: str = "test") -> ProbeResult:
 
 def suite(directory: Path, text: str) -> str:
     (directory / "test_shop.py").write_text(text)
-    words = (sys.executable, "-m", "pytest", "-p", "debloat.pytestplugin", "-p", "no:cacheprovider", "-q", "-s")
+    words = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-s")
     return f"cd {shlex.quote(str(directory))} && {shlex.join(words)}"
 
 

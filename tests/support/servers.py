@@ -211,13 +211,12 @@ def rabbitmq(directory: Path) -> Iterator[int]:
     }
     program("rabbitmq-server")
     argv = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
-    with serving(argv, port, directory / "log", user, env):
-        try:
+    try:
+        with serving(argv, port, directory / "log", user, env):
             yield port
-        finally:
-            subprocess.run(
-                (program("epmd"), "-port", str(mapper), "-kill"), capture_output=True, timeout=20, check=False
-            )
+    finally:
+        # It ends only once no broker is registered with it.
+        subprocess.run((program("epmd"), "-port", str(mapper), "-kill"), capture_output=True, timeout=20, check=False)
 
 
 @contextlib.contextmanager

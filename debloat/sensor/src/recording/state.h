@@ -50,6 +50,7 @@ static struct {
     /* Shared with the process that becomes the program: 0 while the calls are still the sensor's own. */
     volatile u32 *live;
     bool roots_differ; /* chroot, pivot_root or setns was seen: absolute paths need the root of the process */
+    bool beside;       /* PID 1 is another container's: what lies in its root is told apart */
     bool no_readv;     /* process_vm_readv is refused here */
     bool torn;         /* the last record was cut short by an error */
     bool complained;

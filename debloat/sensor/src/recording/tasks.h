@@ -80,6 +80,34 @@ struct place {
     char text[PATH_MAX + 1];
 };
 
+/* Whether a link of a task and a path lead to the same file. */
+static bool leads_to(const struct task *t, const char *name, const char *path)
+{
+    struct statx is, named;
+    return t && !stat_at(t->dir, name, 0, &is) && !stat_at(AT_FDCWD, path, 0, &named) && is.ino == named.ino &&
+           is.dev_major == named.dev_major && is.dev_minor == named.dev_minor;
+}
+
+/* The kernel tells a place by its path in the mount namespace that it is in. One in the root of PID 1, which is another
+ * container's, gets the path by which it is reached from here. */
+static void place_beside(const struct stop *s, const char *name, struct place *to)
+{
+    static const char root[] = "/proc/1/root";
+    enum { ROOT = sizeof root - 1 };
+    static char there[ROOT + PATH_MAX + 1];
+    struct task *t = find_task(s->tid);
+    size_t n = to->len > 1 ? to->len : 0;
+    if (leads_to(t, name, to->text) || ROOT + n > PATH_MAX)
+        return;
+    memcpy(there, root, ROOT);
+    memcpy(there + ROOT, to->text, n);
+    there[ROOT + n] = 0;
+    if (!leads_to(t, name, there))
+        return;
+    memcpy(to->text, there, ROOT + n + 1);
+    to->len = ROOT + n;
+}
+
 static enum base read_link(struct stop *s, const char *name, struct place *to)
 {
     static const char suffix[] = " (deleted)";
@@ -95,11 +123,10 @@ static enum base read_link(struct stop *s, const char *name, struct place *to)
         return NOWHERE;
     if (n > SUFFIX && !memcmp(to->text + n - SUFFIX, suffix, SUFFIX)) {
         /* A name may really end so: then the name leads to the same file as the link does. */
-        struct statx is, named;
-        struct task *t = find_task(s->tid);
-        if (!t || stat_at(t->dir, name, 0, &is) || stat_at(AT_FDCWD, to->text, 0, &named) || is.ino != named.ino ||
-            is.dev_major != named.dev_major || is.dev_minor != named.dev_minor)
+        if (!leads_to(find_task(s->tid), name, to->text))
             return NOWHERE;
     }
+    if (recording.beside)
+        place_beside(s, name, to);
     return FOUND;
 }

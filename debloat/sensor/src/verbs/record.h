@@ -112,6 +112,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
             o->no_new_privs = true;
         else if (equal(argv[at], "--keep-home"))
             o->keep_home = true;
+        else if (equal(argv[at], "--beside"))
+            recording.beside = true;
         else if (at + 1 >= argc || !set_option(o, argv[at], argv[at + 1])) {
             say(2, "sensor: unknown option, or one without a value: ", argv[at], NULL);
             return false;
