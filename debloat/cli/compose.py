@@ -66,7 +66,7 @@ def compose(options: Compose, engines: Engines) -> None:
         write_report(one.report, _result(options, one.services))
         summary(one.report, quiet, engine.info().traits.command)
     _complain(made)
-    for one in made:
+    for one in made if options.json != "-" else ():
         click.echo(one.report.result)
 
 
