@@ -18,7 +18,7 @@ from docker.types import LogConfig
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
-from debloat.core.reference import must_be_reference, must_not_be_a_file, qualified, split_reference
+from debloat.core.reference import has_tag, must_be_reference, must_not_be_a_file, qualified, split_reference
 from debloat.engine import libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
@@ -213,7 +213,7 @@ class DockerEngine:
         must_not_be_a_file(reference, command)
         try:
             platform = str(self._wanted) if self._wanted else None
-            self._client.pull(reference, tag=None if _has_tag(reference) else "latest", platform=platform)
+            self._client.pull(reference, tag=None if has_tag(reference) else "latest", platform=platform)
             return self._shown(reference)
         except docker.errors.APIError as error:
             raise UsageError(
@@ -448,7 +448,3 @@ class DockerEngine:
         self._client.close()
         if self._forward is not None:
             self._forward.close()
-
-
-def _has_tag(reference: str) -> bool:
-    return ":" in reference.rpartition("/")[2] or "@" in reference
