@@ -136,3 +136,8 @@ def split_reference(reference: str) -> tuple[str, str]:
     head, slash, last = reference.rpartition("/")
     name, _, tag = last.partition(":")
     return head + slash + name, tag or "latest"
+
+
+def has_tag(reference: str) -> bool:
+    """Whether a reference says which image of its name is meant, by a tag or a digest."""
+    return ":" in reference.rpartition("/")[2] or "@" in reference

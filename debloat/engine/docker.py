@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from docker.types import LogConfig
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
-from debloat.core.reference import must_be_reference, must_not_be_a_file, qualified, split_reference
+from debloat.core.reference import has_tag, must_be_reference, must_not_be_a_file, qualified, split_reference
 from debloat.engine import libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
@@ -34,7 +34,18 @@ from debloat.engine.base import (
 from debloat.engine.client import Client, error_context, open_client
 from debloat.engine.confined import security_options
 from debloat.engine.endpoint import Endpoint, find
-from debloat.engine.inspection import addresses, config_of, find_config, find_history, image_of, mapping, number, text
+from debloat.engine.inspection import (
+    addresses,
+    config_of,
+    container_left,
+    find_config,
+    find_history,
+    image_of,
+    mapping,
+    number,
+    shared_left,
+    text,
+)
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
 from debloat.engine.traits import traits_of
@@ -202,7 +213,7 @@ class DockerEngine:
         must_not_be_a_file(reference, command)
         try:
             platform = str(self._wanted) if self._wanted else None
-            self._client.pull(reference, tag=None if _has_tag(reference) else "latest", platform=platform)
+            self._client.pull(reference, tag=None if has_tag(reference) else "latest", platform=platform)
             return self._shown(reference)
         except docker.errors.APIError as error:
             raise UsageError(
@@ -408,12 +419,12 @@ class DockerEngine:
             containers = self._client.containers(all=True, filters=label)
             images = self._client.images(name=PENDING_REPOSITORY)
             pending = (PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry))
-            found = [_container_left(container) for container in containers or ()]
+            found = [container_left(container) for container in containers or ()]
             found += [
-                _shared_left("network", raw, text(raw, "Id")) for raw in self._client.networks(filters=label) or ()
+                shared_left("network", raw, text(raw, "Id")) for raw in self._client.networks(filters=label) or ()
             ]
             volumes = self._client.volumes(filters=label).get("Volumes") or ()
-            found += [_shared_left("volume", raw, text(raw, "Name")) for raw in volumes]
+            found += [shared_left("volume", raw, text(raw, "Name")) for raw in volumes]
             for image in images or ():
                 for name in image.get("RepoTags") or ():
                     repository, tag = split_reference(name)
@@ -437,16 +448,3 @@ class DockerEngine:
         self._client.close()
         if self._forward is not None:
             self._forward.close()
-
-
-def _container_left(raw: dict[str, Any]) -> Leftover:
-    name = (raw.get("Names") or ["/?"])[0].lstrip("/")
-    return Leftover("container", raw["Id"], text(mapping(raw, "Labels"), RUN_LABEL), name)
-
-
-def _shared_left(kind: str, raw: Mapping[str, Any], identifier: str) -> Leftover:
-    return Leftover(kind, identifier, text(mapping(raw, "Labels"), RUN_LABEL), text(raw, "Name"))
-
-
-def _has_tag(reference: str) -> bool:
-    return ":" in reference.rpartition("/")[2] or "@" in reference
