@@ -4,8 +4,8 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Tests without an engine share nothing but the processors.
 PARALLEL := -n auto --maxprocesses 4
-# Of those with one, a worker takes all but the fixtures, while the other is at these.
-PAIRED := -n 2 --dist=loadgroup --no-loadscope-reorder
+# Of those with one two run at a time, which ones tests/support/paired.py says.
+PAIRED := -n 2 --dist=loadscope --no-loadscope-reorder
 
 # Tests start the command line a thousand times: its modules are compiled once, whatever the caller's environment says.
 unexport PYTHONDONTWRITEBYTECODE

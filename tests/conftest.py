@@ -59,13 +59,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     network.allow(item.get_closest_marker("network") is not None)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests without an engine, then those with one, then the long ones over the fixtures.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What two workers run of the tests with an engine; those without share nothing, and go to whoever is free."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.support.paired import Paired
 
-    Where workers run those with an engine (`--dist=loadgroup`), one of them takes all but the fixtures, which go to
-    whoever is free.
-    """
+    return Paired(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests without an engine, then those with one, then the long ones over the fixtures."""
 
     def rank(item: pytest.Item) -> tuple[bool, int]:
         place = item.nodeid.replace(os.sep, "/")
@@ -73,9 +78,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("engine") is not None, -kind
 
     items.sort(key=rank)
-    for item in items:
-        if item.get_closest_marker("engine") is not None and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("engine"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

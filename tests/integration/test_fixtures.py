@@ -110,9 +110,7 @@ def made(place: Place, fixture: Fixture, image: str) -> dict[str, dict[str, Any]
     return reports
 
 
-@pytest.mark.parametrize(
-    "fixture", [pytest.param(name, marks=pytest.mark.xdist_group(f"fixture {name}")) for name in fixtures.names()]
-)
+@pytest.mark.parametrize("fixture", fixtures.names())
 def test_a_fixture(place: Place, builds: Builds, outcomes: Outcomes, fixture: str) -> None:
     outcome = None
     try:
@@ -235,7 +233,6 @@ def table(outcomes: dict[str, Outcome]) -> str:
     return "\n".join([*lines, f"{'median':<14} " + "".join(f"{100 * share:>6.1f} %" for share in medians)])
 
 
-@pytest.mark.xdist_group("all fixtures")
 @pytest.mark.timeout(1800)
 def test_sizes_over_all_fixtures(outcomes: Outcomes, record_property: Callable[[str, object], None]) -> None:
     found = outcomes.all()
@@ -245,7 +242,6 @@ def test_sizes_over_all_fixtures(outcomes: Outcomes, record_property: Callable[[
     assert all(outcome.share("exact") <= outcome.share("safe") + 0.001 for outcome in both.values())
 
 
-@pytest.mark.xdist_group("all fixtures")
 @pytest.mark.timeout(1800)
 def test_held_out_checks_over_all_fixtures(outcomes: Outcomes) -> None:
     results = [result for outcome in outcomes.all().values() for result in outcome.held_out]
