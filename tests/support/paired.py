@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 FIXTURES = "tests/integration/test_fixtures.py::"
 
 
-class Paired(LoadScopeScheduling):
+class Paired(LoadScopeScheduling):  # type: ignore[misc]
     """A scheduler of pytest-xdist: tests of one scope run one after the other in one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
