@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from debloat import canary as canaries
 from debloat import sensor
 from debloat.closure import World
-from debloat.core.errors import UsageError
+from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Image, Trace, Want
 from debloat.core.platform import Wanted
 from debloat.core.progress import Progress, Stopwatch
@@ -61,6 +61,14 @@ Sink = Callable[[Outcome], None]
 """Writes something of the outcome before the run ends: an archive, a lock, a trace."""
 
 
+class CanaryFails(MinimalFails):
+    """The canary does not answer as the original did; `report` is of the run, whose minimal image stands."""
+
+    def __init__(self, error: MinimalFails, report: Report) -> None:
+        super().__init__(error.message, error.hint)
+        self.report = report
+
+
 def slim(
     engine: Engine,
     reference: str,
@@ -87,7 +95,7 @@ def slim(
     is meant there. Where the sinks take the result elsewhere, `goes_to` says where, and it is not tagged. With `verify`
     false nothing is replayed. `measure_surface` reads all programs of the original, for the report's attack surface.
     `by_hand` lets somebody use the recorded container. `canary` is what a canary of the result is to be called; it is
-    proven as well, MinimalFails where it fails. With `profile_file`, where it is to go, a proven image gets a seccomp
+    proven as well, CanaryFails where it fails. With `profile_file`, where it is to go, a proven image gets a seccomp
     profile, under which it is asked once more. `progress` is told of stages and details.
     """
     watch = Stopwatch(progress)
@@ -124,7 +132,10 @@ def slim(
             workspace.publish(result)
         if result and canary:
             bird = canaries.make(image, world, proven.minimal, wrapper, workspace.directory)
-            canaries.publish(workspace, bird, canary, judge if verify else None, watch)
+            try:
+                canaries.publish(workspace, bird, canary, judge if verify else None, watch)
+            except MinimalFails as error:
+                raise CanaryFails(error, finished) from error
         return finished
 
 

@@ -72,28 +72,34 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
     counting = scan.counting(result.scan)
-    report = pipeline.slim(
-        engine,
-        options.image,
-        recipe,
-        TerminalProgress(quiet, options.verbosity.verbose),
-        target=goes.name,
-        traces=traces,
-        mechanism=options.probes.mechanism,
-        verify=not result.no_verify,
-        force=result.force,
-        sinks=[*sinks_of(options.image, result, goes, engine), *counting],
-        platform=engines.wanted,
-        goes_to=goes.elsewhere,
-        measure_surface=bool(result.json or result.html or result.scan),
-        by_hand=by_hand,
-        canary=result.canary or "",
-        profile_file=result.seccomp or "",
-    )
+    without_canary: MinimalFails | None = None
+    try:
+        report = pipeline.slim(
+            engine,
+            options.image,
+            recipe,
+            TerminalProgress(quiet, options.verbosity.verbose),
+            target=goes.name,
+            traces=traces,
+            mechanism=options.probes.mechanism,
+            verify=not result.no_verify,
+            force=result.force,
+            sinks=[*sinks_of(options.image, result, goes, engine), *counting],
+            platform=engines.wanted,
+            goes_to=goes.elsewhere,
+            measure_surface=bool(result.json or result.html or result.scan),
+            by_hand=by_hand,
+            canary=result.canary or "",
+            profile_file=result.seccomp or "",
+        )
+    except pipeline.CanaryFails as error:
+        without_canary, report = error, error.report
     report = counting[0].told(report) if counting else report
     write_report(report, result)
     traits = engine.info().traits
     summary(report, quiet, "" if traits.own else traits.command)
+    if without_canary is not None:
+        raise without_canary
     if not report.passed:
         raise MinimalFails(
             f"the minimal image does not answer as the original does:\n{differences(report.answers)}",

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from debloat.core.errors import EngineUnavailable
+from debloat.engine.socketpath import socket_directory
 
 _LAST_WORDS = 400
 _GRACE = 5.0
@@ -43,7 +44,7 @@ class Forward:
 
     def __init__(self, url: str) -> None:
         self._argv = ssh_argv(url)
-        self._directory = tempfile.TemporaryDirectory(prefix="debloat-ssh-")
+        self._directory = socket_directory("debloat-ssh-")
         self.path = Path(self._directory.name) / "engine.sock"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._jobs: list[subprocess.Popen[bytes]] = []

@@ -15,6 +15,9 @@ from debloat.record.suites import judged, marking, patience_with
 FURTHER_PORT_TIMEOUT = 3.0
 """Seconds within which a further port of a service comes up after the first."""
 
+NO_PROGRAM = (126, 127)
+"""Exit codes of a command that the container has not, or not as a program (POSIX, 2.8.2): time does not bring it."""
+
 _POLL_INTERVAL = 0.025
 
 
@@ -79,7 +82,8 @@ class Commands:
             except TimeoutError:
                 return ProbeResult(probe.name, False, -1, detail=f"no end after {self._timeout:g} s")
             result = self.result(probe, executed.exit_code, executed.stdout, executed.stderr)
-            if result.ok or not is_first or time.monotonic() > self._deadline or not self._session.state().running:
+            given_up = not is_first or result.status in NO_PROGRAM or time.monotonic() > self._deadline
+            if result.ok or given_up or not self._session.state().running:
                 return result
             time.sleep(pause)
             pause = min(pause * 2, 1.0)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from debloat.core.probes import ProbeResult
+from debloat.engine.socketpath import socket_directory
 from debloat.record.concrete import ConcreteProbe
 
 VARIABLE = "DEBLOAT_MARK"
@@ -41,7 +41,7 @@ def marking(mark: Callable[[str], None], env: Mapping[str, str]) -> Iterator[dic
 
     No call is under way any more when the block ends.
     """
-    with tempfile.TemporaryDirectory(prefix="debloat-marks-") as directory, socket.socket(socket.AF_UNIX) as server:
+    with socket_directory("debloat-marks-") as directory, socket.socket(socket.AF_UNIX) as server:
         address = str(Path(directory) / "socket")
         server.bind(address)
         server.listen()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from debloat import canary
+from debloat.core.errors import MinimalFails
 from debloat.image.rootfs import Rootfs
 from tests.support.cli import CommandLine, sells, shop
 from tests.support.engine import Behaviour, FakeEngine
@@ -135,3 +136,17 @@ def test_a_plan_names_it(locked: CommandLine) -> None:
         planned = locked(*argv, "--canary", "shop:bird", "--dry-run", "--json", "-").json
         assert {"what": "canary", "where": "shop:bird"}.items() <= planned["outputs"][1].items()
     assert "shop:bird" not in locked.engine.names
+
+
+def test_a_canary_that_fails_takes_no_report_away(debloat: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The minimal image stands, with all that was to be written of it."""
+
+    def publish(*given: object) -> None:
+        raise MinimalFails("the canary does not answer", "the canary is not made")
+
+    monkeypatch.setattr(canary, "publish", publish)
+    done = debloat("shop:1", "--canary", "shop:canary", "--json", "report.json")
+    assert done.code == MinimalFails.exit_code
+    assert "the canary does not answer" in done.complaint
+    assert json.loads(Path("report.json").read_bytes())["passed"]
+    assert debloat.engine.image("shop:1-slim")
