@@ -10,6 +10,7 @@ from debloat.core import config, table
 from debloat.core.errors import UsageError
 from debloat.core.recipe import Recipe, Settings, recipe
 from debloat.core.reference import must_be_name
+from debloat.engine import volumes
 
 
 def recipe_of(
@@ -17,7 +18,10 @@ def recipe_of(
 ) -> Recipe:
     """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags and tests on top."""
     given = replace(settings_of(probes, policy or Policy()), tests=tests)
-    return recipe(table.merged(configuration(probes.config, directory), given))
+    found = recipe(table.merged(configuration(probes.config, directory), given))
+    for volume in {volume for scenario in found.scenarios for volume in scenario.options.volumes}:
+        volumes.parse(volume)
+    return found
 
 
 def target_of(tag: str | None, option: str = "-t") -> str:

@@ -160,6 +160,7 @@ def test_an_original_that_fails_ends_with_4(lines: Lines) -> None:
         (("shop:1", "-t", "shop:1"), "that is the original's name"),
         (("shop:1", "-t", "Shop"), "is not an image name"),
         (("shop:1", "-e", "novalue"), "-e 'novalue' is not K=V"),
+        (("shop:1", "-v", "data"), "'data' is no volume"),
         (("shop:1", "--http", "?"), "http: '?' is not an HTTP probe"),
         (("shop:1", "--exec", "'"), "exec: cannot split"),
         (("shop:1", "--keep", "etc/x"), "keep: the pattern 'etc/x' must be absolute"),
