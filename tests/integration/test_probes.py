@@ -65,7 +65,7 @@ def test_without_a_probe_each_exposed_port_is_asked(shared: Place, web: str) -> 
 
 def test_ports_that_are_published_elsewhere(shared: Place, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with an engine over TCP, or its socket mounted into a container: requests go through the sensor."""
-    monkeypatch.setattr("debloat.record.session.published_here", lambda port: False)
+    monkeypatch.setattr("debloat.record.session.published_here", lambda port, *, datagrams: False)
     seen = exact(shared, web, "--http", "/there")
     assert seen.answers["http GET http://:80/there"] == "status 200"
     assert seen.pages == {"get-plain", "get-encoded", "page_there"}
