@@ -48,7 +48,10 @@ def sensor_tar(binary: bytes) -> bytes:
         info = tarfile.TarInfo("trace/epoch")
         info.size, info.mode = 4, 0o644
         tar.addfile(info, io.BytesIO(bytes(4)))
-    return stream.getvalue()
+        end = tar.offset
+    # Without what tarfile fills the last record with: Podman's reader stops at the end of the archive, and breaks the pipe
+    # of who still writes.
+    return stream.getvalue()[: end + 2 * tarfile.BLOCKSIZE]
 
 
 class Spool:

@@ -35,7 +35,7 @@ def remove(engine: Engine, image: str) -> None:
     client = engine.client()
     try:
         client.remove_image(image)
-    except docker.errors.ImageNotFound:
+    except docker.errors.NotFound:  # Podman's answer is not of the form that makes it ImageNotFound
         pass
     finally:
         client.close()

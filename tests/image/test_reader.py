@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Kind
 from debloat.engine.base import ChannelClosed
-from debloat.image.reader import ExportedContents, IndexParser, SensorContents, without_engine_made
+from debloat.image.reader import ExportedContents, IndexParser, SensorContents, sensor_tar, without_engine_made
 from debloat.image.rootfs import Contents, MemoryContents, Rootfs
 from tests.support.engine import ServeChannel, serve_index
 
@@ -187,3 +187,13 @@ def test_what_is_left_of_a_broken_answer_is_nobodys_content(tmp_path: Path) -> N
     channel.left = 1000
     with pytest.raises(EngineUnavailable):
         contents.read("/b")
+
+
+def test_the_sensors_archive_ends_where_it_ends() -> None:
+    """Two blocks of zeros end an archive (pax(1)); what follows would be written to a reader that has gone."""
+    data = sensor_tar(b"x" * 700)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        names = tar.getnames()
+    assert names == ["sensor", "trace", "root", "trace/epoch"]
+    assert data[-1024:] == bytes(1024)
+    assert any(data[-2048:-1536]), "the header of the last file, whose four bytes are zeros"
