@@ -49,8 +49,8 @@ def sensor_tar(binary: bytes) -> bytes:
         info.size, info.mode = 4, 0o644
         tar.addfile(info, io.BytesIO(bytes(4)))
         end = tar.offset
-    # Without what tarfile fills the last record with: Podman's reader stops at the end of the archive, and breaks the pipe
-    # of who still writes.
+    # Without what tarfile fills the last record with: Podman's reader stops at the end of the archive, and breaks the
+    # pipe of who still writes.
     return stream.getvalue()[: end + 2 * tarfile.BLOCKSIZE]
 
 
