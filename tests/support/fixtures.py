@@ -44,6 +44,8 @@ HANDLER_LIMIT = 3.0
 POLL = 0.02
 SETTLED = 0.1
 """Seconds after which a connection that is still open has something behind the engine's proxy."""
+YOUNG = 5.0
+"""Seconds after which a service that seemed to be ready is: on a busy machine the proxy takes longer to hang up."""
 RETRY = 0.2
 DETAIL = 400
 
@@ -266,6 +268,7 @@ class Service:
     def __init__(self, container: Container, fixture: Fixture) -> None:
         self.container = container
         self.fixture = fixture
+        self.ready_at = 0.0
 
     @property
     def alive(self) -> bool:
@@ -285,6 +288,7 @@ class Service:
             if not self.alive:
                 raise _Failed(f"the container ended with exit code {self.exit_code()}: {self.logs()}")
             if all(_served(port) for port in self.ports().values()) and self._says_ready():
+                self.ready_at = time.monotonic()
                 return
             if time.monotonic() > deadline:
                 raise _Failed(f"not ready after {self.fixture.ready_limit:g} s: {self.logs()}")
@@ -468,8 +472,9 @@ def _ask(service: Service, check: Check) -> None:
         try:
             _act(service, check)
             return
-        except (_Failed, httpx.HTTPError):
-            if not (check.eventually or check.signal) or time.monotonic() > deadline:
+        except (_Failed, httpx.HTTPError) as error:
+            young = isinstance(error, httpx.TransportError) and time.monotonic() < service.ready_at + YOUNG
+            if not (young or check.eventually or check.signal) or time.monotonic() > deadline:
                 raise
             time.sleep(RETRY)
 
