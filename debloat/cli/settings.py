@@ -19,8 +19,9 @@ def recipe_of(
     """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags and tests on top."""
     given = replace(settings_of(probes, policy or Policy()), tests=tests)
     found = recipe(table.merged(configuration(probes.config, directory), given))
-    for volume in {volume for scenario in found.scenarios for volume in scenario.options.volumes}:
-        volumes.parse(volume)
+    for scenario in found.scenarios:
+        for volume in scenario.options.volumes:
+            volumes.parse(volume)
     return found
 
 

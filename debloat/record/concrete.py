@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from debloat.core.apis import WebSocketProbe
 from debloat.core.errors import OriginalFails, UsageError
 from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
+from debloat.core.probes import ProbeResult
 from debloat.core.protocol import DATAGRAMS, ProtocolProbe
 from debloat.core.recipe import Scenario
 from debloat.record.protocols import table
@@ -58,6 +60,10 @@ class ConcreteProbe:
     requests: tuple[HttpProbe, ...] = ()
     socket: WebSocketProbe | None = None
     ask: ProtocolProbe | None = None
+
+
+Answers: TypeAlias = list[tuple[ConcreteProbe, ProbeResult]]
+"""Probes as they turned out to be, and as they are to be repeated, each with an answer."""
 
 
 def published_ports(

@@ -21,6 +21,7 @@ from debloat.engine.workspace import Workspace
 from debloat.record.commands import Commands, listening, published
 from debloat.record.concrete import (
     END_HINT,
+    Answers,
     ConcreteProbe,
     Limits,
     ListensElsewhere,
@@ -35,7 +36,7 @@ from debloat.record.concrete import (
 )
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import FURTHER_KINDS, KINDS, RequestSequence
-from debloat.record.protocols.talk import Answers, Talk
+from debloat.record.protocols.talk import Talk
 from debloat.record.readiness import OUT_OF_MEMORY, PORT_HINT, Startup
 from debloat.record.session import STOP_GRACE, ByHand, Recorded, Recorder, Session, started
 
@@ -175,7 +176,7 @@ class _Run:
 
     def _serves(self) -> bool:
         """Whether a container with other arguments turns out to be a service: it listens on an exposed port."""
-        return self._startup.listening(self._limits.ready).startswith("ready")
+        return self._startup.until_open(self._limits.ready).startswith("ready")
 
     def to_the_end(self, *, first: bool) -> list[ProbeResult]:
         """Wait for the program to finish; its output and exit code are the answer."""

@@ -179,7 +179,7 @@ class Startup:
         """
         deadline, elsewhere = time.monotonic() + self._limits.ready, 0.0
         while (left := deadline - time.monotonic()) > 0:
-            answer = self.listening(min(LISTEN_POLL_INTERVAL, left))
+            answer = self.until_open(min(LISTEN_POLL_INTERVAL, left))
             if answer != "timeout" or self._scenario.probes:
                 if answer != "timeout":
                     return answer
@@ -214,7 +214,7 @@ class Startup:
             return f"port {loopback[0].partition('/')[0]} is bound to 127.0.0.1, where nobody else can reach it"
         return f"it listens on port {', '.join(other_ports)}" if other_ports else ""
 
-    def listening(self, seconds: float) -> str:
+    def until_open(self, seconds: float) -> str:
         """Wait for an open port: the sensor's answer, `timeout` after these seconds."""
         ports = ",".join(map(str, self._ports))
         return self._session.command("await", ports, str(int(seconds * 1000)), timeout=seconds + 10)

@@ -11,16 +11,13 @@ from debloat.core.apis import WebSocketProbe
 from debloat.core.http import HttpProbe
 from debloat.core.probes import Masked, ProbeResult
 from debloat.record.commands import listening, published
-from debloat.record.concrete import ConcreteProbe, ports_of
+from debloat.record.concrete import Answers, ConcreteProbe, ports_of
 from debloat.record.http.plain import NON_HTTP_PORTS
 
 if TYPE_CHECKING:
     from debloat.record.http.browser import Browser
     from debloat.record.http.rpc import Service
     from debloat.record.session import Session
-
-Answers = list[tuple[ConcreteProbe, ProbeResult]]
-"""Probes as they are to be repeated, and what was answered."""
 
 RPC_TIMEOUT = 20.0
 """Seconds for a call over gRPC: a port that speaks something else may stay silent."""

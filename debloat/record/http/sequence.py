@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from debloat.core.http import HttpProbe
 from debloat.core.probes import Masked, ProbeResult
-from debloat.record.concrete import ConcreteProbe, ports_of
-from debloat.record.http.conversations import Answers, Conversations
+from debloat.record.concrete import Answers, ConcreteProbe, ports_of
+from debloat.record.http.conversations import Conversations
 from debloat.record.http.pages import Walk
 from debloat.record.http.plain import Response
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TypeAlias
 
 from debloat.core.probes import Masked, ProbeResult, excerpt
 from debloat.core.protocol import ProtocolProbe
-from debloat.record.commands import listening, published
-from debloat.record.concrete import ConcreteProbe, Limits, protocol_probe
+from debloat.record.commands import NO_PROGRAM, listening, published
+from debloat.record.concrete import Answers, ConcreteProbe, Limits, protocol_probe
 from debloat.record.protocols import table
 from debloat.record.session import Session
 
-Answers: TypeAlias = list[tuple[ConcreteProbe, ProbeResult]]
-"""Probes as they turned out to be, each with an answer."""
-
 PROGRAM_TIMEOUT = 60.0
 """Seconds that a program of a protocol's may take."""
-NO_PROGRAM = (126, 127)
-"""Exit codes of a command that cannot be started."""
 _MIN_PAUSE, _MAX_PAUSE = 0.01, 0.25
 
 
