@@ -114,6 +114,8 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
         raise applying.replay_failure(applied)
     if options.update_lock:
         save(applied.lock, path)
+    if applied.canary_fails is not None:
+        raise applied.canary_fails
     if options.json != "-":
         click.echo(applied.result)
 

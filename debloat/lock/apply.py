@@ -54,7 +54,7 @@ class Applied:
     another version now, `gone` those that no longer exist. `result` is the new reference, empty where none was made.
     `bytes_before` are those of the build's files, a hard-linked file once.
     `answers` compares the answers of a replay, `missed` are paths of the build that it failed to find; both are empty
-    without a replay.
+    without a replay. `canary_fails` is why there is no canary where one was asked for: the minimal image stands.
     """
 
     lock: Lock
@@ -66,6 +66,7 @@ class Applied:
     answers: tuple[Comparison, ...] = ()
     missed: tuple[Want, ...] = ()
     notes: tuple[str, ...] = ()
+    canary_fails: MinimalFails | None = None
 
     @property
     def identical(self) -> bool:
@@ -204,17 +205,20 @@ def apply(
                 runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
                 judge = judge_of(run, runnable, recipe, binary, progress)
                 verdict, missed = judged(run, runnable, judge, progress)
-        result = ""
+        result, canary_fails = "", None
         if verdict.passed or force:
-            if tag and isinstance(run, Workspace):
-                run.publish(target)
-            if canary and isinstance(run, Workspace):
-                bird = canaries.make(locked_cut.image, locked_cut.world, minimal, wrapper, source.directory)
-                canaries.publish(run, bird, canary, judge, progress)
             if output is not None:
                 with progress.stage("write"):
                     write(minimal.written, target, output)
+            if tag and isinstance(run, Workspace):
+                run.publish(target)
             result = target if tag else str(output)
+            if canary and isinstance(run, Workspace):
+                bird = canaries.make(locked_cut.image, locked_cut.world, minimal, wrapper, source.directory)
+                try:
+                    canaries.publish(run, bird, canary, judge, progress)
+                except MinimalFails as error:
+                    canary_fails = error
         return Applied(
             locked_cut.lock,
             locked_cut.diff,
@@ -225,6 +229,7 @@ def apply(
             verdict.answers,
             missed,
             notes,
+            canary_fails,
         )
 
 

@@ -138,15 +138,22 @@ def test_a_plan_names_it(locked: CommandLine) -> None:
     assert "shop:bird" not in locked.engine.names
 
 
-def test_a_canary_that_fails_takes_no_report_away(debloat: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The minimal image stands, with all that was to be written of it."""
+@pytest.mark.parametrize("verb", [(), ("apply", "--update-lock")])
+def test_a_canary_that_fails_takes_nothing_else_away(
+    locked: CommandLine, monkeypatch: pytest.MonkeyPatch, here: Path, verb: tuple[str, ...]
+) -> None:
+    """The minimal image stands, with all that was to be written of it, whichever verb made it."""
 
     def publish(*given: object) -> None:
         raise MinimalFails("the canary does not answer", "the canary is not made")
 
     monkeypatch.setattr(canary, "publish", publish)
-    done = debloat("shop:1", "--canary", "shop:canary", "--json", "report.json")
+    before = (here / "debloat.lock").read_bytes()
+    outputs = ("--json", "report.json", "--output", "image.tar")
+    done = locked(*verb[:1], "shop:2", *verb[1:], "--canary", "shop:canary", *outputs)
     assert done.code == MinimalFails.exit_code
     assert "the canary does not answer" in done.complaint
-    assert json.loads(Path("report.json").read_bytes())["passed"]
-    assert debloat.engine.image("shop:1-slim")
+    assert json.loads((here / "report.json").read_bytes())["result"] == "shop:2-slim"
+    assert (here / "image.tar").stat().st_size
+    assert locked.engine.image("shop:2-slim")
+    assert ((here / "debloat.lock").read_bytes() != before) is bool(verb)
