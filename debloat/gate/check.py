@@ -85,7 +85,8 @@ def check(
             subject, drift = _subject_as_is(source, inputs, progress)
             original, failures = None, _failed_probes(run, source, inputs)
         else:
-            locked_cut = cut_by_lock(source, image, lock, progress)
+            # What a build lacks of the lock is what is looked for here, however much it is.
+            locked_cut = cut_by_lock(source, image, lock, progress, any_image=True)
             subject, drift, original = _subject_after_cut(image, locked_cut, lock, inputs)
             failures = _failed_replays(run, source, locked_cut, inputs, progress)
         findings, checked = judge(subject, rules, drift)

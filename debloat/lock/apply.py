@@ -29,6 +29,7 @@ from debloat.engine.workspace import Scratch, Workspace
 from debloat.image.archive import archive as archived
 from debloat.image.carve import content_size
 from debloat.image.rootfs import Rootfs
+from debloat.lock.belonging import must_belong
 from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, platform, recipe_digest
@@ -108,10 +109,11 @@ class LockedCut:
         return not (self.diff or self.moves or self.gone)
 
 
-def cut_by_lock(source: Source, image: Image, lock: Lock, progress: Progress) -> LockedCut:
-    """Cut an image by a lock: carry its seeds over, close over them and carve. UsageError for another platform.
+def cut_by_lock(source: Source, image: Image, lock: Lock, progress: Progress, *, any_image: bool = False) -> LockedCut:
+    """Cut an image by a lock: carry its seeds over, close over them and carve.
 
-    `image` is the source's, its configuration whole where the result is to be used.
+    UsageError for another platform, and for another application than the lock's unless `any_image` is set. `image` is
+    the source's, its configuration whole where the result is to be used.
     """
     if platform(image) != lock.platform:
         raise UsageError(
@@ -126,9 +128,12 @@ def cut_by_lock(source: Source, image: Image, lock: Lock, progress: Progress) ->
         rootfs.fetch(item.path for item in lock.manifest)  # in one request instead of thirty
         packages = dpkg.read(rootfs)
     with progress.stage("close and carve"):
-        return (is_locked_image and _cut_by_manifest(image, lock, rootfs, packages, source.directory)) or _cut_by_seeds(
-            image, lock, rootfs, packages, source.directory
-        )
+        if is_locked_image and (known := _cut_by_manifest(image, lock, rootfs, packages, source.directory)):
+            return known
+        seeds = carry_over(lock, rootfs, packages)
+        if not any_image:
+            must_belong(lock, image, seeds.gone)
+        return _cut_by_seeds(image, lock, seeds, rootfs, packages, source.directory)
 
 
 def _cut_by_manifest(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> LockedCut | None:
@@ -141,9 +146,10 @@ def _cut_by_manifest(image: Image, lock: Lock, rootfs: Rootfs, packages: Package
     return LockedCut(image, _world(image, lock, rootfs, packages, seeds), seeds, minimal, new_lock, Diff())
 
 
-def _cut_by_seeds(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> LockedCut:
+def _cut_by_seeds(
+    image: Image, lock: Lock, seeds: Seeds, rootfs: Rootfs, packages: Packages, directory: Path
+) -> LockedCut:
     """Carve the closure of the lock's seeds: for another build, or another release of the rules."""
-    seeds = carry_over(lock, rootfs, packages)
     world = _world(image, lock, rootfs, packages, seeds)
     minimal = cut(world, image, seeds.healed, directory)
     new_lock = lock_of(image, lock.recipe, world, minimal, seeds.healed)

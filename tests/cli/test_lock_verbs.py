@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import CommandLine, shop, shows_what_is_gone
+from tests.support.cli import BAKERY, CommandLine, shop, shows_what_is_gone
 from tests.support.engine import FakeEngine
 
 Lines = Callable[[FakeEngine], CommandLine]
@@ -48,6 +48,27 @@ def test_apply_to_a_newer_build(locked: CommandLine, here: Path) -> None:
     quiet = locked("apply", "shop:2", "-q", "-t", "small:2", "--update-lock")
     assert (quiet.out, quiet.err) == ("small:2\n", "")
     assert (here / "debloat.lock").read_text() != before
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--output", "image.tar"), ("--force",)])
+def test_the_lock_of_another_application_is_refused(lines: Lines, here: Path, more: tuple[str, ...]) -> None:
+    locked = lines(shop(more=BAKERY))
+    assert locked("lock", "shop:1", "-q").code == 0
+    before = dict(locked.engine.names)
+    done = locked("apply", "bakery:1", *more)
+    assert done.code == 2
+    assert "cannot apply the lock of shop:1 to bakery:1: that is another application" in done.complaint
+    assert "`debloat lock bakery:1`" in done.complaint
+    assert locked.engine.names == before
+    assert not (here / "image.tar").exists()
+
+
+def test_the_gate_tells_what_the_image_of_another_application_lacks(lines: Lines) -> None:
+    locked = lines(shop(more=BAKERY))
+    assert locked("lock", "shop:1", "-q").code == 0
+    done = locked("check", "bakery:1")
+    assert done.code == 1
+    assert "drift-missing" in done.out
 
 
 def test_apply_with_proof(locked: CommandLine, lines: Lines) -> None:

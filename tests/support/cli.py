@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -48,6 +49,14 @@ SHOP_2: Table = {
     "/usr/lib/libshop.so.1.1": "newer library",
 }
 
+OTHER: Table = {
+    **database({"dash": ["/usr/bin/dash"], "bakery": ["/usr/bin/bakery"]}),
+    "/usr/bin/dash": ("0755", "\x00dash"),
+    "/usr/bin/bakery": ("0755", "\x00bakery"),
+    "/tmp/": ("1777", ""),
+}
+"""Another application on the same base."""
+
 USED = ("/usr/share/shop/catalogue", "/usr/lib/libshop.so.1.0", "/usr/lib/libshop.so.1.1", "/usr/lib/shop/old")
 """What the shop reads where it is there."""
 
@@ -67,9 +76,13 @@ def fails(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
     return Behaviour((("stat", "", "/tmp"),), b"", b"no database\n", 3)
 
 
-def shop(program: Program = sells) -> FakeEngine:
-    """An engine that has both builds."""
-    return FakeEngine({"shop:1": (tree(SHOP_1), CONFIG), "shop:2": (tree(SHOP_2), CONFIG)}, program)
+Images = Mapping[str, tuple[Rootfs, Mapping[str, object]]]
+BAKERY: Images = {"bakery:1": (tree(OTHER), {**CONFIG, "Entrypoint": ["/usr/bin/bakery"]})}
+
+
+def shop(program: Program = sells, more: Images = MappingProxyType({})) -> FakeEngine:
+    """An engine that has both builds, and `more` images."""
+    return FakeEngine({"shop:1": (tree(SHOP_1), CONFIG), "shop:2": (tree(SHOP_2), CONFIG), **more}, program)
 
 
 @dataclass(frozen=True, slots=True)
