@@ -142,7 +142,8 @@ class _Run:
         self._limits, self._by_hand = limits, by_hand
         self._described = described
         self._ports = stream_ports(ports)
-        self._deadline = time.monotonic() + limits.ready
+        self._begun = time.monotonic()
+        self._deadline = self._begun + limits.ready
         self._names: tuple[Masked, ...] = (
             *(session.container[:12], *(str(p) for p in session.ports.values())),
             *map(re.compile, scenario.masks),
@@ -204,8 +205,9 @@ class _Run:
         """Wait until it is ready, and make the probes; it stays up."""
         problem = self._startup.wait()
         if problem and probes is None:
-            if self._scenario.until is None and self._session.state().running and self._startup.elsewhere():
-                raise ListensElsewhere(problem, PORT_HINT)
+            until = self._scenario.until
+            if until is None or until.ports:
+                self._must_not_listen_elsewhere(problem, sorted(until.ports) if until else self._ports)
             traits = self._session.engine.info().traits
             runs = "does it run elsewhere?" if traits.own else f"does `{traits.command} run` of it work?"
             needs = "set what it needs with -e, -v or --network, or `ready` in debloat.toml"
@@ -218,6 +220,8 @@ class _Run:
             else:
                 answers = self._resolve(probe) if probes is None else [(probe, r) for r in self._answers(probe)]
             self._note_answer(answers)
+            if probes is None and self._scenario.probes:
+                self._must_be_heard(answers)
             for concrete in answers if probe.kind == "http" else ():
                 self._sequence.note(concrete[0].name)
             self.probes += [a for a in dict.fromkeys(concrete for concrete, _ in answers) if a not in self.probes]
@@ -225,6 +229,23 @@ class _Run:
         if self._by_hand is not None:
             self._session.by_hand(self._by_hand)
         return self._with_cause(results)
+
+    def _must_be_heard(self, answers: Answers) -> None:
+        """ListensElsewhere where nobody answered because nothing listens on a port, and others are open."""
+        for probe, result in answers:
+            status = result.status and probe.kind != "call"  # of gRPC that is UNAVAILABLE
+            by_datagrams = probe.ask is not None and probe.ask.datagrams
+            if probe.port and not (result.ok or status or by_datagrams):
+                waited = time.monotonic() - self._begun
+                problem = f"{result.name}: nothing listens on port {probe.port} after {waited:.0f} s"
+                self._must_not_listen_elsewhere(problem, (probe.port,))
+
+    def _must_not_listen_elsewhere(self, problem: str, ports: Sequence[int]) -> None:
+        """ListensElsewhere, with the problem, where the container has other ports open than these: it got ready, and
+        would open no more of them if it ran unrecorded."""
+        own_network = not self._scenario.options.shares_network
+        if own_network and self._session.state().running and (where := self._startup.elsewhere(ports)):
+            raise ListensElsewhere(problem if where in problem else f"{problem}: {where}", PORT_HINT)
 
     def stop(self) -> ProbeResult:
         """Stop it as its engine would; how it ended is the answer."""

@@ -138,18 +138,20 @@ class Startup:
         if self._scenario.until is not None:
             problem = self._until_said(self._scenario.until)
             self.seconds = time.monotonic() - start
-            return f"{problem}{last_words(self._session)}" if problem else ""
+            ports = sorted(self._scenario.until.ports) if problem and self._session.state().running else ()
+            elsewhere = self.elsewhere(ports) if ports else ""
+            return f"{problem}{elsewhere and f': {elsewhere}'}{last_words(self._session)}" if problem else ""
         answer = self._until_listening() if self._ports else ""
         self.seconds = time.monotonic() - start
         if answer == "gone" or not self._session.state().running:
             return f"the container ended before it was ready{last_words(self._session)}"
         if answer == "timeout" and not self._scenario.probes and not self._config.healthcheck:
-            ports = ", ".join(map(str, self._ports))
+            names = ", ".join(map(str, self._ports))
             if elsewhere := self.elsewhere():
                 raise ListensElsewhere(
-                    f"nothing listens on port {ports} after {self.seconds:.0f} s: {elsewhere}", PORT_HINT
+                    f"nothing listens on port {names} after {self.seconds:.0f} s: {elsewhere}", PORT_HINT
                 )
-            return f"nothing listens on port {ports} after {self._limits.ready:g} s{last_words(self._session)}"
+            return f"nothing listens on port {names} after {self._limits.ready:g} s{last_words(self._session)}"
         published = [p for p in self._session.ports if p.endswith("/udp")]
         exposed = [p for p in self._config.ports if p.endswith("/udp") and not self._ports]
         self._until_bound(published or exposed)
@@ -201,18 +203,18 @@ class Startup:
         except TimeoutError:
             return False
 
-    def elsewhere(self) -> str:
-        """A phrase on where the service listens instead of on its exposed ports; empty where it does not listen."""
+    def elsewhere(self, ports: Sequence[int] = ()) -> str:
+        """A phrase on where the service listens instead of on some ports, by default on its exposed ones.
+
+        Empty where it listens on all of them, or nowhere.
+        """
         listeners = [listener for listener in self._session.command("listen").split() if "/tcp" in listener]
-        loopback = [
-            listener
-            for listener in listeners
-            if listener.endswith("!") and int(listener.partition("/")[0]) in self._ports
-        ]
-        other_ports = [listener.partition("/")[0] for listener in listeners if not listener.endswith("!")]
+        open_ports = [int(listener.partition("/")[0]) for listener in listeners if not listener.endswith("!")]
+        silent = [port for port in ports or self._ports if port not in open_ports]
+        loopback = [port for port in silent if f"{port}/tcp!" in listeners]
         if loopback:
-            return f"port {loopback[0].partition('/')[0]} is bound to 127.0.0.1, where nobody else can reach it"
-        return f"it listens on port {', '.join(other_ports)}" if other_ports else ""
+            return f"port {loopback[0]} is bound to 127.0.0.1, where nobody else can reach it"
+        return f"it listens on port {', '.join(map(str, open_ports))}" if silent and open_ports else ""
 
     def until_open(self, seconds: float) -> str:
         """Wait for an open port: the sensor's answer, `timeout` after these seconds."""

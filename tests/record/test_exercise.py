@@ -14,11 +14,12 @@ from typing import Any, cast
 
 import pytest
 
+from debloat.core import config
 from debloat.core.errors import OriginalFails
 from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult
-from debloat.core.recipe import Scenario
+from debloat.core.recipe import Scenario, recipe
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import PODMAN
 from debloat.record import exercise, readiness
@@ -326,6 +327,49 @@ def test_a_service_that_listens_elsewhere_is_said_to(
     with pytest.raises(ListensElsewhere, match=said) as raised:
         run.service(None)
     assert "EXPOSE" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"http": [":81/"]},
+        {"http": [":80/", ":81/"]},
+        {"probe": ["redis://:81"]},
+        {"probe": ["tcp://:81"]},
+        {"request": [{"http": ":81/"}]},
+        {"websocket": [{"url": ":81/"}]},
+        {"grpc": [":81"]},
+        {"ready": {"port": 81, "seconds": 1}},
+    ],
+    ids=str,
+)
+def test_a_named_port_that_nobody_listens_on_is_no_fault_of_the_recording(serve: Any, settings: dict[str, Any]) -> None:
+    """So it is not tried once more unrecorded; the port that is open is named."""
+    server, closed = serve(lambda first: b"HTTP/1.0 204 well\r\n\r\n"), socket.create_server(("127.0.0.1", 0))
+    session = Listening({80: server.port, 81: closed.getsockname()[1]})
+    closed.close()
+    asks = recipe(config.settings(settings))
+    (scenario,) = asks.scenarios
+    run = _Run(cast(Session, session), ImageConfig({}), scenario, Limits(1, 1), {"80/tcp": 80, "81/tcp": 81})
+    with pytest.raises(ListensElsewhere, match=r"nothing listens on port 81.*: it listens on port 80") as raised:
+        run.service(None)
+    assert "name it (`--http :PORT/`)" in raised.value.hint
+
+
+class Listening(Container):
+    """A container in which only the first of its published ports is open."""
+
+    within = None
+
+    @property
+    def engine(self) -> Any:
+        return self
+
+    def command(self, *words: str, timeout: float = 60.0) -> str:
+        return "listen 80/tcp" if words[0] == "listen" else super().command(*words)
+
+    def logs(self, container: str) -> tuple[bytes, bytes]:
+        return b"serving", b""
 
 
 class Healthy(Ports):
