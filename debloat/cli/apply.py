@@ -26,7 +26,6 @@ from debloat.lock import compare
 from debloat.lock import format as locks
 from debloat.lock.apply import Applied, Healing
 from debloat.report.terminal import TerminalProgress, console
-from debloat.store.write import must_take
 
 if TYPE_CHECKING:
     from debloat.plan import Plan
@@ -49,8 +48,7 @@ def plan(options: Apply, engines: Engines) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
     from debloat.plan import Output, plan_apply
 
-    path = Path(options.lock or locks.DEFAULT_NAME)
-    goes = destination(options.image, options.tag or "", options.output)
+    path, goes = _checked(options)
     planned = plan_apply(
         _engine(options, engines, goes),
         options.image,
@@ -68,6 +66,17 @@ def plan(options: Apply, engines: Engines) -> Plan:
     return replace(planned, verb="apply", outputs=tuple(outputs))
 
 
+def _checked(options: Apply) -> tuple[Path, Destination]:
+    """The lock's file, and where the result goes; UsageError for what could not be named or written at the end."""
+    path = Path(options.lock or locks.DEFAULT_NAME)
+    goes = destination(options.image, target_of(options.tag), options.output)
+    target_of(options.canary, "--canary")
+    for written in (options.json if options.json != "-" else None, path if options.update_lock else None):
+        if written:
+            must_be_writable(Path(written))
+    return path, goes
+
+
 def _engine(options: Apply, engines: Engines, goes: Destination) -> Engine | None:
     """The engine where it is needed: for an image or a name of its own, or to prove the result."""
     return engines.connect() if options.verify or options.canary or goes.tag else engines.for_image(options.image)
@@ -81,14 +90,7 @@ def _recipe(options: Apply) -> Recipe | None:
 @parsed.open_cache()
 def make(options: Apply, engines: Engines, healing: Healing | None = None) -> None:
     """Apply and tag, and say what came of it; `healing` adds to the lock beforehand."""
-    target_of(options.canary, "--canary")
-    path = Path(options.lock or locks.DEFAULT_NAME)
-    goes = destination(options.image, options.tag or "", options.output)
-    if goes.output is not None:
-        must_take(goes.output)
-    for written in (options.json if options.json != "-" else None, path if options.update_lock else None):
-        if written:
-            must_be_writable(Path(written))
+    path, goes = _checked(options)
     applied = applying.apply(
         _engine(options, engines, goes),
         options.image,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from debloat.core.errors import UsageError
 from debloat.store.location import Location, image_location, output_location
+from debloat.store.write import must_take
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,11 @@ def destination(image: str, tag: str, output: str | None) -> Destination:
     """Where the result of an image goes.
 
     The engine gets the result of an image of its own, and of another where it is named by `-t` or nothing else is.
+    UsageError for a place that takes nothing.
     """
     to = output_location(output) if output else None
+    if to is not None:
+        must_take(to)
     if to is not None and to.on_engine:
         if tag and tag != to.name:
             raise UsageError(f"the result cannot be called both {tag} and {to.name}", "leave out -t or --output")

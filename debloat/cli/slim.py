@@ -31,7 +31,7 @@ from debloat.record.session import ByHand
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report
 from debloat.store.location import Location, image_location
-from debloat.store.write import must_take, write
+from debloat.store.write import write
 
 
 def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand: ByHand | None = None) -> None:
@@ -122,8 +122,6 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
     result = options.result
     goes = destination(options.image, target_of(result.tag), result.output)
     target_of(result.canary, "--canary")
-    if goes.output is not None:
-        must_take(goes.output)
     if result.seccomp and result.no_verify:
         raise UsageError("cannot prove a seccomp profile without a replay", "leave out --no-verify or --seccomp")
     for name in (result.save_trace, result.lock, result.json, result.html, result.seccomp):

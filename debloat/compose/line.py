@@ -122,6 +122,7 @@ def _chosen(
                 f"service {name} has neither image nor build", "say in the compose file what it is made of"
             )
         images[name] = image = engine.image(reference)
+        result_name(image, "", engine.info().traits.registry)  # UsageError for what could not be named at the end
         service = Service(name, raw, reference, config_of(raw, image.config), options_of(raw), recipe)
         must_be_runnable(engine, replace(image, config=service.config), recipe)
         services.append(service)

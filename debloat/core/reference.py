@@ -75,10 +75,20 @@ _REFERENCE = re.compile(
 """`NAME[:TAG][@DIGEST]` or an id (github.com/distribution/reference, `reference.go`)."""
 
 
+_MOST = 255
+"""Characters of a name with its registry, as engines count them: `shop` is `docker.io/library/shop`."""
+_NAME_HINT = f"write NAME:TAG, the name in lower case and of at most {_MOST} characters, the tag of at most 128"
+
+
+def is_name(text: str) -> bool:
+    """Whether an image can be called so, `NAME[:TAG]`."""
+    return _NAME.fullmatch(text) is not None and len(full_name(text).rpartition(":")[0]) <= _MOST
+
+
 def must_be_name(text: str, what: str) -> None:
     """UsageError for what no image can be called, `NAME[:TAG]`; `what` is the option or the key that says it."""
-    if not _NAME.fullmatch(text):
-        raise UsageError(f"{what} {text!r} is not an image name", "write NAME:TAG, the name in lower case")
+    if not is_name(text):
+        raise UsageError(f"{what} {text!r} is not an image name", _NAME_HINT)
 
 
 def must_be_reference(text: str, command: str) -> None:
@@ -117,12 +127,15 @@ def result_name(image: Image, asked: str, registry: str) -> str:
     """The name of the result of a run on an image: what was asked for, else the default.
 
     That is made of the image's reference, or of its id where an id named it, however short. A name without a registry
-    gets `registry` in front, where the engine has one for such names. UsageError for the original's own name.
+    gets `registry` in front, where the engine has one for such names. UsageError for the original's own name, and for
+    one that no image can have.
     """
     reference = image.reference
     named_by_id = re.fullmatch(r"[0-9a-f]{4,64}", reference) and image.id.startswith(f"sha256:{reference}")
     target = qualified(asked or default_target(image.id if named_by_id else reference), registry)
     spare_original(image, target)
+    if not is_name(target):
+        raise UsageError(f"cannot name the result {target}: no image can be called so", f"choose with -t: {_NAME_HINT}")
     return target
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from debloat.core.errors import UsageError
+from debloat.core.reference import must_be_name
 from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.image.archive import Format, archive
 from debloat.image.oci import (
@@ -33,9 +34,14 @@ from debloat.store.location import IN_FILES, Location, Transport
 from debloat.store.opened import open_sink
 from debloat.store.streams import damaged
 
+_ANY_NAME = (Transport.OCI, Transport.OCI_ARCHIVE)
+"""A name in a layout is whatever its index says (`org.opencontainers.image.ref.name`)."""
+
 
 def must_take(location: Location) -> None:
-    """UsageError, before any work, where nothing can be written at a location."""
+    """UsageError, before any work, where nothing can be written at a location, or nothing called so."""
+    if location.name and location.transport not in _ANY_NAME:
+        must_be_name(location.name, f"{location}:")
     if location.transport in IN_FILES:
         must_be_writable(location.path / "index.json" if location.transport is Transport.OCI else location.path)
 

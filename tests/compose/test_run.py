@@ -178,3 +178,12 @@ def test_outputs_of_each_service(stacked: Stacked, how: str) -> None:
     assert stacked()("compose", "counter", "next", "--level", "exact", flag, "{service}.out").code == 0
     assert Path("counter.out").stat().st_size
     assert Path("next.out").stat().st_size
+
+
+def test_a_name_that_the_result_cannot_have_is_said_before_the_stack_starts(stacked: Stacked) -> None:
+    debloat = stacked(printed=f'services: {{counter: {{image: "shop:{"a" * 124}"}}}}')
+    debloat.engine.names[f"shop:{'a' * 124}"] = debloat.engine.names["shop:1"]
+    done = debloat("compose", "counter")
+    assert done.code == 2
+    assert "no image can be called so" in done.complaint
+    assert "create" not in debloat.engine.calls
