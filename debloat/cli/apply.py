@@ -14,13 +14,13 @@ from rich.text import Text
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
-from debloat.cli.outputs import Destination, destination
+from debloat.cli.outputs import Destination, archive, destination, must_be_apart, named
 from debloat.cli.settings import configuration, target_of
 from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.engine.base import Engine
-from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.engine.workspace import written_whole
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
@@ -71,9 +71,9 @@ def _checked(options: Apply) -> tuple[Path, Destination]:
     path = Path(options.lock or locks.DEFAULT_NAME)
     goes = destination(options.image, target_of(options.tag), options.output)
     target_of(options.canary, "--canary")
-    for written in (options.json if options.json != "-" else None, path if options.update_lock else None):
-        if written:
-            must_be_writable(Path(written))
+    lock = list(named(("--lock", str(path))))
+    written = (*named(("--json", options.json), streams=True), *archive(options.output))
+    must_be_apart((*written, *(lock if options.update_lock else ())), (*lock, *named(("-c", options.config))))
     return path, goes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ import click
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read
 from debloat.cli.options import Check
+from debloat.cli.outputs import STDOUT, Named, must_be_apart, named
 from debloat.cli.settings import configuration
 from debloat.core import parsed
 from debloat.core.errors import GateFailed, UsageError
@@ -41,6 +42,8 @@ def check(options: Check, engines: Engines) -> None:
 def report_of(options: Check, engines: Engines) -> GateReport:
     """Check and write the reports that were asked for."""
     outputs = list(_outputs(options.formats, options.output))
+    read = named(("--lock", options.lock), ("-c", options.config), ("--baseline", options.baseline))
+    must_be_apart(_written(outputs, options.output), (*read, *named(("--dockerfile", options.dockerfile))))
     settings = configuration(options.config)
     lock, lock_name = _lock(options.lock)
     reference = options.image or (lock.reference if lock else "")
@@ -101,6 +104,13 @@ def _outputs(formats: Iterable[str], output: str | None) -> Iterable[tuple[str, 
         name, _, file = item.partition("=")
         renderer(name)
         yield name, file or (output if output and item == chosen[-1] else "-")
+
+
+def _written(outputs: Iterable[tuple[str, str]], output: str | None) -> Iterator[Named]:
+    """Those that go to files: the terminal's is told beside another on standard output."""
+    for name, file in outputs:
+        if file != STDOUT:
+            yield Named("--output" if file == output else f"--format {name} to", file)
 
 
 def _write(report: GateReport, outputs: list[tuple[str, str]], quiet: bool) -> None:

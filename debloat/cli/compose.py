@@ -11,7 +11,7 @@ import click
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Compose, Probes, Result
-from debloat.cli.outputs import Destination
+from debloat.cli.outputs import Destination, Named, must_be_apart, named
 from debloat.cli.settings import settings_of
 from debloat.cli.slim import sinks_of, write_report
 from debloat.compose import command
@@ -20,7 +20,6 @@ from debloat.compose.line import Made, slim_stack
 from debloat.compose.standin import original_name, with_images
 from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
-from debloat.engine.workspace import must_be_writable
 from debloat.pipeline import Sink
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 
@@ -81,6 +80,7 @@ def _complain(made: tuple[Made, ...]) -> None:
 
 def _check_outputs(options: Compose, chosen: tuple[str, ...]) -> None:
     """UsageError for outputs that would be written over each other, or cannot be written."""
+    written = list[Named]()
     for key in _OUTPUTS:
         name = getattr(options, key)
         if name and len(chosen) > 1 and PLACE not in name:
@@ -88,8 +88,9 @@ def _check_outputs(options: Compose, chosen: tuple[str, ...]) -> None:
             raise UsageError(
                 f"{flag} {name} would be written once for each service", f"write {flag} with {PLACE} in the name"
             )
-        for service in chosen if name and name != "-" else ():
-            must_be_writable(Path(name.replace(PLACE, service)))
+        for service in chosen if name else ():
+            written += named((f"--{key.replace('_', '-')}", name.replace(PLACE, service)), streams=key == "json")
+    must_be_apart(written, named(*(("-f", name) for name in options.files)))
 
 
 def _result(options: Compose, services: tuple[str, ...]) -> Result:

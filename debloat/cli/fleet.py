@@ -14,11 +14,12 @@ import click
 from debloat import __version__
 from debloat.cli.engines import Engines
 from debloat.cli.fleetoptions import FleetCheck, FleetPlan, FleetRun, FleetStatus, FleetWork, Said
+from debloat.cli.outputs import must_be_apart, named, tell
 from debloat.core import parsed
 from debloat.core.errors import Interrupted, UsageError
 from debloat.core.progress import Progress, Silent
 from debloat.core.signals import end_with_parent
-from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.engine.workspace import written_whole
 from debloat.fleet import config
 from debloat.fleet import run as running
 from debloat.fleet.executor import Executor
@@ -41,7 +42,7 @@ def do(options: FleetCheck, engines: Engines, verb: Verb) -> None:
     """Do it with all images; print the names of the results. The exit code is the report's."""
     from debloat.report import fleetterminal
 
-    _must_take(options.said)
+    _must_take(options.said, options.file)
     fleet = config.read(Path(options.file))
     ledger = _ledger(fleet, options.which.state)
     executor = executor_of(options, engines)
@@ -116,7 +117,7 @@ def status(options: FleetStatus) -> None:
     """What was done, by the ledger alone: no engine is asked."""
     from debloat.report import fleetterminal
 
-    _must_take(options.said)
+    _must_take(options.said, options.file)
     fleet, verb = config.read(Path(options.file)), Verb(options.verb)
     ledger = _ledger(fleet, options.which.state)
     rows = [row for _, row in ledger.rows()]
@@ -132,6 +133,7 @@ def plan(options: FleetPlan, engines: Engines) -> None:
     """Print what would be done, or what has others do it; nothing is started."""
     from debloat.report import fleetmatrix, fleetterminal
 
+    must_be_apart(named(("--output", options.output), streams=True), named(("the fleet", options.file)))
     fleet = config.read(Path(options.file))
     items = planned(fleet, Verb(options.verb), __version__, lambda: engines.connect().image_names(), options.only)
     if options.format == "github":
@@ -147,11 +149,7 @@ def plan(options: FleetPlan, engines: Engines) -> None:
         text = fleetjobs.kubernetes((running.task_of(item, {}) for item in items), options.image, __version__)
     else:
         text = "\n".join(fleetterminal.listing(items))
-    if options.output:
-        with written_whole(Path(options.output)) as draft:
-            draft.write_text(f"{text}\n")
-    else:
-        click.echo(text)
+    tell(f"{text}\n", options.output)
 
 
 @parsed.open_cache()
@@ -193,11 +191,10 @@ def _ledger(fleet: FleetFile, state: str | None) -> Ledger:
     return Ledger(Path(os.path.relpath(state or fleet.directory / DIRECTORY)))
 
 
-def _must_take(said: Said) -> None:
+def _must_take(said: Said, file: str) -> None:
     """UsageError, before any work, where a report could not be written."""
-    for where in _places(said):
-        if where != "-":
-            must_be_writable(Path(where))
+    places = (("--json", said.json), ("--html", said.html), ("--metrics", said.metrics))
+    must_be_apart(named(*places, streams=True), named(("the fleet", file)))
 
 
 def _places(said: Said) -> list[str]:

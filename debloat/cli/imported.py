@@ -6,17 +6,17 @@ from pathlib import Path
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Import
+from debloat.cli.outputs import must_be_apart, named
 from debloat.cli.record import save
 from debloat.core.errors import UsageError
 from debloat.core.text import size
-from debloat.engine.workspace import must_be_writable
 from debloat.record.imports import read as imports
 from debloat.report.terminal import console
 
 
 def import_(options: Import, engines: Engines) -> None:
     """Read the files, keep what is of the image, and save it; the file's name goes to stdout, notes to stderr."""
-    must_be_writable(Path(options.save_trace))
+    must_be_apart(named(("-o", options.save_trace)), named(*(("FILE", name) for name in options.files)))
     files = {name: _read(Path(name)) for name in options.files}
     with engines.opened(options.image) as source:
         found = imports.read(files, source.image.config.workdir)

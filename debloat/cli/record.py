@@ -11,11 +11,12 @@ import click
 from debloat import sensor
 from debloat.cli.engines import Engines
 from debloat.cli.options import Combine, Record
+from debloat.cli.outputs import inputs_of, must_be_apart, named
 from debloat.cli.pause import pause
 from debloat.cli.settings import recipe_of
 from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
-from debloat.engine.workspace import Workspace, must_be_writable, written_whole
+from debloat.engine.workspace import Workspace, written_whole
 from debloat.record import trace
 from debloat.record.record import record as recording_of
 from debloat.record.session import Recorder
@@ -27,7 +28,7 @@ from debloat.store.source import opened
 def record(options: Record, engines: Engines) -> None:
     """Exercise an image and save what it touched; the file's name goes to stdout."""
     recipe = recipe_of(options.probes)
-    must_be_writable(Path(options.save_trace))
+    must_be_apart(named(("--save-trace", options.save_trace)), inputs_of(options.probes))
     progress = TerminalProgress(options.verbosity.quiet, options.verbosity.verbose)
     engine = engines.connect()
     by_hand = pause if options.pause else None
@@ -42,6 +43,7 @@ def record(options: Record, engines: Engines) -> None:
 
 def combine(options: Combine, engines: Engines) -> None:
     """Save the union of some traces."""
+    must_be_apart(named(("--save-trace", options.save_trace)))
     save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
 
 

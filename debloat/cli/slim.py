@@ -14,7 +14,7 @@ from debloat import pipeline
 from debloat.cli import runs, scan
 from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Run, Slim
-from debloat.cli.outputs import Destination, destination
+from debloat.cli.outputs import Destination, destination, inputs_of_run, must_be_apart, outputs_of_run
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
@@ -22,7 +22,7 @@ from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
 from debloat.engine.base import Engine
-from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.engine.workspace import written_whole
 from debloat.image.oci import Referrer
 from debloat.pipeline import Outcome, Sink
 from debloat.plan import Plan, plan_run
@@ -124,9 +124,7 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
     target_of(result.canary, "--canary")
     if result.seccomp and result.no_verify:
         raise UsageError("cannot prove a seccomp profile without a replay", "leave out --no-verify or --seccomp")
-    for name in (result.save_trace, result.lock, result.json, result.html, result.seccomp):
-        if name and not (name == "-" and name == result.json):
-            must_be_writable(Path(name))
+    must_be_apart(outputs_of_run(result), inputs_of_run(options.probes, result))
     return recipe, goes, [read_trace(name) for name in result.traces]
 
 

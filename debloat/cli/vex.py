@@ -10,11 +10,11 @@ import click
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Vex
+from debloat.cli.outputs import must_be_apart, named, tell
 from debloat.core.errors import UsageError
 from debloat.core.model import Image
 from debloat.core.text import name
 from debloat.debian import dpkg
-from debloat.engine.workspace import written_whole
 from debloat.image.carve import BASE_NAME
 
 
@@ -28,6 +28,7 @@ def vex(options: Vex, engines: Engines) -> None:
         raise UsageError(
             f"cannot write VEX: {error.name or error} is not installed", 'pip install "debloat[sbom]"'
         ) from error
+    must_be_apart(named(("--output", options.output), streams=True), named(("--report", options.report)))
     found, code = scans.findings(report(options.report), options.report), _code(options.code)
     with contextlib.ExitStack() as stack:
         here = stack.enter_context(engines.opened(options.image))
@@ -41,11 +42,7 @@ def vex(options: Vex, engines: Engines) -> None:
     render = documents.openvex if options.format == "openvex" else documents.cyclonedx
     text = render(minimal, examined)
     click.echo(f"  {documents.summary(examined)}", err=True)
-    if options.output is None:
-        click.echo(text, nl=False)
-        return
-    with written_whole(Path(options.output)) as draft:
-        draft.write_text(text)
+    tell(text, options.output)
 
 
 def report(file: str) -> bytes:
