@@ -71,19 +71,22 @@ def findings(data: bytes, called: str) -> tuple[Finding, ...]:
         return _sorted(_grype(document))
     raise UsageError(
         f"cannot read {called}: it is neither a report of Trivy nor one of Grype",
-        "`trivy image --format json --output FILE IMAGE`, `grype -o json IMAGE > FILE`",
+        _MAKE,
     )
+
+
+_MAKE = "`trivy image --format json --output FILE IMAGE`, `grype -o json IMAGE > FILE`"
 
 
 def _document(data: bytes, called: str) -> Mapping[str, Any]:
     if len(data) > MAX_REPORT:
-        raise UsageError(f"cannot read {called}: it has more than {MAX_REPORT >> 20} MiB")
+        raise UsageError(f"cannot read {called}: it has more than {MAX_REPORT >> 20} MiB", _MAKE)
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read {called}: it is no JSON") from error
+        raise UsageError(f"cannot read {called}: it is no JSON", _MAKE) from error
     if not isinstance(document, dict):
-        raise UsageError(f"cannot read {called}: it is no JSON object")
+        raise UsageError(f"cannot read {called}: it is no JSON object", _MAKE)
     return document
 
 
@@ -163,9 +166,14 @@ def tracked(data: bytes, called: str, inventory: Inventory) -> tuple[Finding, ..
     document = _document(data, called)
     suite = _SUITES.get(inventory.distribution.partition("-")[2].partition(".")[0], "")
     if not suite:
-        raise UsageError(f"cannot use {called}: it does not know the release {inventory.distribution}")
+        raise UsageError(
+            f"cannot use {called}: it does not know the release {inventory.distribution or 'of the image'}", _MAKE
+        )
     if not any(isinstance(value, dict) for value in document.values()):
-        raise UsageError(f"cannot read {called}: it is not the JSON of Debian's security tracker")
+        raise UsageError(
+            f"cannot read {called}: it is not the JSON of Debian's security tracker",
+            "its address ends in /tracker/data/json; or name a report of Trivy or Grype",
+        )
     found = []
     for component in (c for c in inventory.components if c.kind == "deb"):
         version = component.source_version or component.version

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
-from debloat.cli.options import Apply
+from debloat.cli.options import Apply, Probes
 from debloat.cli.outputs import Destination, archive, destination, must_be_apart, named
-from debloat.cli.settings import configuration, target_of
+from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
-from debloat.core.recipe import Recipe, recipe
+from debloat.core.recipe import Recipe
 from debloat.core.text import name
 from debloat.engine.base import Engine
 from debloat.engine.workspace import written_whole
@@ -84,7 +84,7 @@ def _engine(options: Apply, engines: Engines, goes: Destination) -> Engine | Non
 
 def _recipe(options: Apply) -> Recipe | None:
     """What the proof asks; None where none is wanted."""
-    return recipe(configuration(options.config)) if options.verify else None
+    return recipe_of(replace(Probes(), config=options.config)) if options.verify else None
 
 
 @parsed.open_cache()

@@ -16,7 +16,7 @@ from typing import IO
 from debloat.cli.engines import Engines
 from debloat.cli.options import Build, Slim
 from debloat.cli.plan import built_first, show
-from debloat.cli.slim import plan, slim
+from debloat.cli.slim import must_be_possible, plan, slim
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.reference import qualified
 from debloat.core.signals import hold_back
@@ -49,6 +49,7 @@ def build(options: Build, engines: Engines) -> None:
         words = (builder.name, *builder.argv[1:], *command_line(options, original, "", *builder.options))
         show(built_first(plan(main_job, engines, directory), words), result.json)
         return
+    must_be_possible(main_job, directory)
     mark = qualified(f"{PENDING_REPOSITORY}:{new_run()}", registry)
     more = (*builder.options, *(_loading(builder) if info.traits.product == "docker" else ()))
     _build(builder, command_line(options, original, mark, *more))

@@ -25,6 +25,7 @@ from debloat.gate.location import Dockerfile
 from debloat.gate.rules import Severity, rules_of
 from debloat.lock import format as locks
 from debloat.lock.format import Lock
+from debloat.record.concrete import must_be_usable
 from debloat.report.formats import renderer
 from debloat.report.terminal import TerminalProgress
 
@@ -51,11 +52,14 @@ def report_of(options: Check, engines: Engines) -> GateReport:
         raise UsageError("there is no image to check", "name it: `debloat check IMAGE`")
     # Without a configuration there is no recipe to hold against the lock's, only one to probe by.
     has_recipe = settings != Settings() or options.probe
+    asked = recipe(settings) if has_recipe else None
+    if asked is not None and options.probe:
+        must_be_usable(asked)
     inputs = CheckInputs(
         rules_of(settings),
         lock,
         lock_name,
-        recipe(settings) if has_recipe else None,
+        asked,
         options.probe,
         options.as_is,
         read_baseline(Path(options.baseline)) if options.baseline else frozenset(),
@@ -93,7 +97,7 @@ def _dockerfile(named: str | None) -> Dockerfile:
         return Dockerfile(path.as_posix(), path.read_text("utf-8", "replace"))
     except OSError as error:
         if named:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from error
+            raise UsageError(f"cannot read {path}: {error.strerror}", "name a file that can be read") from error
         return Dockerfile("Dockerfile")
 
 

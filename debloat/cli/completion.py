@@ -12,5 +12,5 @@ def completion(shell: str, cli: click.Command) -> None:
     """Print the script for the shell."""
     made = get_completion_class(shell)
     if made is None:
-        raise UsageError(f"cannot complete in {shell}: click does not know it")
+        raise UsageError(f"cannot complete in {shell}: click does not know it", "name bash, zsh or fish")
     click.echo(made(cli, {}, "debloat", "_DEBLOAT_COMPLETE").source())

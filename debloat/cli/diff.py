@@ -25,13 +25,17 @@ from debloat.report import tables
 
 def diff(options: Diff, engines: Engines) -> None:
     """Print the difference; with `exit_code`, exit 1 where there is one."""
-    old, new = (_side(text, engines) for text in (options.before, options.after))
+    # Files first: what is wrong in one is not said after an image was read.
+    before, after = (_in_file(text) for text in (options.before, options.after))
+    if isinstance(before, Trace) is not isinstance(after, Trace):
+        raise _unlike()
+    old, new = before or _of_image(options.before, engines), after or _of_image(options.after, engines)
     if isinstance(old, Trace) and isinstance(new, Trace):
         different = _traces(old, new, options.json or options.format == "json")
     elif isinstance(old, Side) and isinstance(new, Side):
         different = _sides(old, new, options)
     else:
-        raise UsageError("cannot compare a trace with an image or a lock", "name two traces, or no trace")
+        raise _unlike()
     if different and options.exit_code:
         raise click.exceptions.Exit(1)
 
@@ -107,15 +111,26 @@ def _traces(old: Trace, new: Trace, as_json: bool) -> bool:
     return bool(uses)
 
 
-def _side(text: str, engines: Engines) -> Side | Trace:
-    """What a word of the command line names: a file that is a lock or a trace, else an image."""
+def _unlike() -> UsageError:
+    return UsageError("cannot compare a trace with an image or a lock", "name two traces, or no trace")
+
+
+def _in_file(text: str) -> Side | Trace | None:
+    """The lock or the trace in the file that a word of the command line names; None where it names none."""
     path = Path(text)
-    if path.is_file():
+    if not path.is_file():
+        return None
+    try:
         data = path.read_bytes()
-        if data.startswith(lock.MAGIC.encode()):
-            locked = lock.parse(data, text)
-            return Side(text, locked.manifest, locked.packages)
-        return trace.parse(data, text)
+    except OSError as error:
+        raise UsageError(f"cannot read {text}: {error.strerror}", "name a lock, a trace or an image") from error
+    if data.startswith(lock.MAGIC.encode()):
+        locked = lock.parse(data, text)
+        return Side(text, locked.manifest, locked.packages)
+    return trace.parse(data, text)
+
+
+def _of_image(text: str, engines: Engines) -> Side:
     with engines.opened(text) as source:
         rootfs = source.rootfs()
         packages = dpkg.read(rootfs)

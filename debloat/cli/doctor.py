@@ -56,7 +56,7 @@ def doctor(options: Doctor, engines: Engines) -> None:
             if not finding.ok and finding.remedy:
                 click.echo(f"    {finding.remedy}")
     if not all(f.ok for f in findings if f.subject in ("engine", "sensor", "recording")):
-        raise EngineUnavailable("something that every run needs does not work here")
+        raise EngineUnavailable("something that every run needs does not work here", "do what stands below each NO")
 
 
 def examine(engines: Engines) -> Iterator[Diagnosis]:

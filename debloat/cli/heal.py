@@ -61,7 +61,9 @@ def _notes(names: tuple[str, ...]) -> Iterator[healing.Note]:
                 )
             data = path.read_bytes()
         except OSError as error:
-            raise UsageError(f"cannot read the notes {name}: {error.strerror}") from error
+            raise UsageError(
+                f"cannot read the notes {name}: {error.strerror}", "name a file that can be read"
+            ) from error
         yield from healing.parse(data, path.name)
 
 

@@ -18,7 +18,7 @@ def install(options: HookInstall) -> None:
     hooks.git_directory(Path.cwd())
     done = subprocess.run(["git", "rev-parse", "--git-path", "hooks"], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UsageError(f"git does not say where its hooks are: {done.stderr.strip()}")
+        raise UsageError(f"git does not say where its hooks are: {done.stderr.strip()}", "does `git status` work here?")
     directory = Path(done.stdout.rstrip("\n"))
     if options.uninstall:
         removed = hooks.uninstall(directory)

@@ -34,4 +34,4 @@ def _read(path: Path) -> bytes:
             )
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot import {path}: {error.strerror}") from error
+        raise UsageError(f"cannot import {path}: {error.strerror}", "name a file that can be read") from error

@@ -16,6 +16,8 @@ NAME = "debloat"
 MARK = "# debloat as a plug-in of docker; `debloat plugin uninstall` removes it\n"
 """The line by which a plug-in of ours is known."""
 
+_ELSEWHERE = "make it a directory that you can write to, or set DOCKER_CONFIG to another"
+
 
 def path() -> Path:
     """Where the plug-in goes: `cli-plugins` in docker's configuration, which is $DOCKER_CONFIG or ~/.docker."""
@@ -32,7 +34,7 @@ def install() -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make {place.parent}: {error.strerror}") from error
+        raise UsageError(f"cannot make {place.parent}: {error.strerror}", _ELSEWHERE) from error
     with written_whole(place) as draft:
         draft.write_text(text)
     place.chmod(0o755)
@@ -52,6 +54,6 @@ def _must_be_ours(place: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"cannot read {place}: {error.strerror}") from error
+        raise UsageError(f"cannot read {place}: {error.strerror}", _ELSEWHERE) from error
     if MARK.encode() not in text:
         raise UsageError(f"cannot touch {place}: debloat did not make it", "remove it by hand, if it is to go")

@@ -20,7 +20,7 @@ def pod(options: Pod, engines: Engines) -> None:
     try:
         args = None if options.args is None else tuple(shlex.split(options.args))
     except ValueError as error:
-        raise UsageError(f"--args: cannot split {options.args!r}: {error}") from error
+        raise UsageError(f"--args: cannot split {options.args!r}: {error}", "balance the quotes") from error
     with engines.opened(options.image) as source:
         image = source.image
     recorder = Recorder(sensor.binary(image.architecture))

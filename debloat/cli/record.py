@@ -27,8 +27,8 @@ from debloat.store.source import opened
 
 def record(options: Record, engines: Engines) -> None:
     """Exercise an image and save what it touched; the file's name goes to stdout."""
-    recipe = recipe_of(options.probes)
     must_be_apart(named(("--save-trace", options.save_trace)), inputs_of(options.probes))
+    recipe = recipe_of(options.probes)
     progress = TerminalProgress(options.verbosity.quiet, options.verbosity.verbose)
     engine = engines.connect()
     by_hand = pause if options.pause else None

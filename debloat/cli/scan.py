@@ -17,7 +17,9 @@ class Counting:
         try:
             self._data = Path(file).read_bytes()
         except OSError as error:
-            raise UsageError(f"cannot read the report {file}: {error.strerror}") from error
+            raise UsageError(
+                f"cannot read the report {file}: {error.strerror}", "name a file that can be read"
+            ) from error
         self._file = file
         self._found: tuple[list[str], list[str]] = ([], [])
         from debloat.attest.scans import is_report

@@ -10,18 +10,19 @@ from debloat.core import config, table
 from debloat.core.errors import UsageError
 from debloat.core.recipe import Recipe, Settings, recipe
 from debloat.core.reference import must_be_name
-from debloat.engine import volumes
+from debloat.record.concrete import must_be_usable
 
 
 def recipe_of(
     probes: Probes, policy: Policy | None = None, directory: Path | None = None, tests: tuple[str, ...] = ()
 ) -> Recipe:
-    """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags and tests on top."""
+    """The recipe: the configuration's settings (`-c`, else what is found in the directory), flags and tests on top.
+
+    UsageError for what the run would end by (`must_be_usable`).
+    """
     given = replace(settings_of(probes, policy or Policy()), tests=tests)
     found = recipe(table.merged(configuration(probes.config, directory), given))
-    for scenario in found.scenarios:
-        for volume in scenario.options.volumes:
-            volumes.parse(volume)
+    must_be_usable(found)
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from debloat import pipeline
-from debloat.cli import runs, scan
+from debloat.cli import lockfile, runs, scan
 from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Run, Slim
 from debloat.cli.outputs import Destination, destination, inputs_of_run, must_be_apart, outputs_of_run
@@ -116,7 +116,11 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
 
 
 def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination, list[Trace]]:
-    """The recipe, where the result goes, and the traces; UsageError for what is wrong before anything is started."""
+    """The recipe, where the result goes, and the traces; UsageError for what is wrong before anything is started.
+
+    Whatever is given in files has been read then.
+    """
+    must_be_apart(outputs_of_run(options.result), inputs_of_run(options.probes, options.result))
     tests = (shlex.join(options.command),) if isinstance(options, Run) and options.command else ()
     recipe = recipe_of(options.probes, options.policy, directory, tests)
     result = options.result
@@ -124,8 +128,15 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
     target_of(result.canary, "--canary")
     if result.seccomp and result.no_verify:
         raise UsageError("cannot prove a seccomp profile without a replay", "leave out --no-verify or --seccomp")
-    must_be_apart(outputs_of_run(result), inputs_of_run(options.probes, result))
+    for name in result.earlier:
+        lockfile.read(Path(name))
+    scan.counting(result.scan)
     return recipe, goes, [read_trace(name) for name in result.traces]
+
+
+def must_be_possible(options: Slim, directory: Path | None = None) -> None:
+    """UsageError for what the main job would end by before it starts anything."""
+    _checked(options, directory)
 
 
 def read_trace(name: str) -> Trace:
@@ -133,7 +144,9 @@ def read_trace(name: str) -> Trace:
     try:
         data = Path(name).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read the trace {name}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot read the trace {name}: {error.strerror}", "`debloat record IMAGE --save-trace FILE` makes one"
+        ) from error
     try:
         return trace.parse(data, name)
     except UsageError:
@@ -152,9 +165,7 @@ def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> I
     if name := result.save_trace:
         yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))
     if result.lock:
-        from debloat.cli.lockfile import sink
-
-        yield sink(Path(result.lock))
+        yield lockfile.sink(Path(result.lock))
     if result.attest:
         from debloat.cli.attest import sink as attesting
 

@@ -50,7 +50,7 @@ def report(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read the report {file}: {error.strerror}") from error
+        raise UsageError(f"cannot read the report {file}: {error.strerror}", "name a file that can be read") from error
 
 
 def _code(given: Iterable[str]) -> dict[str, list[str]]:

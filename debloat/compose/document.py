@@ -36,12 +36,17 @@ def parse(text: str) -> Document:
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"cannot read what Compose makes of the file: {' '.join(str(error).split())}") from error
+        raise UsageError(
+            f"cannot read what Compose makes of the file: {' '.join(str(error).split())}",
+            "does `docker compose config` print it well?",
+        ) from error
     services = raw.get("services") if isinstance(raw, dict) else None
     if not isinstance(services, dict) or not services:
         raise UsageError("cannot use the compose file: it has no services", "name another with -f FILE")
     if not all(service is None or isinstance(service, dict) for service in services.values()):
-        raise UsageError("cannot use the compose file: a service is no table")
+        raise UsageError(
+            "cannot use the compose file: a service is no table", "write what it is made of below its name"
+        )
     return Document(raw)
 
 

@@ -26,6 +26,7 @@ from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
 from debloat.pipeline import Outcome, Sink, world_of
+from debloat.record.concrete import must_be_usable
 from debloat.record.record import Recording, must_be_runnable, notes_on, trace_of, with_fallbacks
 from debloat.record.session import Recorder
 from debloat.result import Report, report
@@ -72,6 +73,9 @@ def slim_stack(
     All are tagged or none, unless `force` is set. `given` are settings over those of each service, `project` is what
     Compose calls the user's own stack. `sinks` are those of the image of some services.
     """
+    for name in chosen:
+        if name in document.services:
+            must_be_usable(recipe_of(name, document.services[name], given)[0])
     watch = Stopwatch(progress)
     with Workspace(engine) as workspace:
         if services := built(document):

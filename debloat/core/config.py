@@ -18,6 +18,8 @@ T = TypeVar("T")
 _TABLE = ("tool", "debloat")
 """Where the settings stand in a `pyproject.toml`."""
 
+_TOML = "write strings in quotes, lists in [ ], tables below [NAME], and the file in UTF-8"
+
 _MOST_LINES = 400
 """Lines that one value may have while its line is looked for."""
 
@@ -31,7 +33,7 @@ def find(directory: Path) -> Path | None:
     if candidate.is_file():
         try:
             return candidate if _at(tomllib.loads(candidate.read_text("utf-8")), _TABLE) is not None else None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
             return None
     return None
 
@@ -63,7 +65,7 @@ def document(path: Path, hint: str = "name the file with -c FILE") -> Document:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+        raise UsageError(f"{path} is not TOML: {error}", _TOML) from error
     place = _TABLE if path.name == "pyproject.toml" else ()
     own = _at(raw, place)
     return Document(str(path), text, {} if own is None else own, place)

@@ -87,7 +87,9 @@ class Children:
             try:
                 return Said(json.loads(out), said)
             except ValueError as error:
-                raise WorkersUnavailable(f"cannot read what a worker's process answers: {error}") from error
+                raise WorkersUnavailable(
+                    f"cannot read what a worker's process answers: {error}", "run the fleet again; what is done is kept"
+                ) from error
         raise WorkersUnavailable(*_complaint(said, child.returncode))
 
     def perform(self, task: Task, platform: str = "") -> Finished:

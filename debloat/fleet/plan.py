@@ -23,6 +23,7 @@ from debloat.fleet.config import EntrySettings, FleetFile, Inline
 from debloat.fleet.model import Item, Verb
 from debloat.gate.rules import rules_of
 from debloat.lock.manifest import recipe_digest
+from debloat.record.concrete import must_be_usable
 from debloat.store.location import Location, image_location
 from debloat.store.write import must_take
 
@@ -53,7 +54,7 @@ def plan(
     With `as_known`, `names` are not all that there are, and a pattern may mean none of them. UsageError where an entry
     means no image, two results have one name, or a recipe or a lock cannot be used.
     """
-    entries = [_with_defaults(fleet, entry) for entry in fleet.settings.entry]
+    entries = [_with_defaults(fleet, entry, verb) for entry in fleet.settings.entry]
     wanted = frozenset(only)
     known = functools.cache(lambda: tuple(names()))
     meant = list(_images(entries, known, as_known))
@@ -69,7 +70,7 @@ def plan(
     return tuple(items)
 
 
-def _with_defaults(fleet: FleetFile, entry: EntrySettings) -> _Entry:
+def _with_defaults(fleet: FleetFile, entry: EntrySettings, verb: Verb) -> _Entry:
     defaults = fleet.settings.defaults
     level = defaults.level if entry.level is None else entry.level
     said = [r for r in (defaults.recipe, entry.recipe) if r is not None]
@@ -77,10 +78,13 @@ def _with_defaults(fleet: FleetFile, entry: EntrySettings) -> _Entry:
     if level is not None:
         recipes = (*recipes, json.dumps({"level": str(level)}))
     settings = settled(recipes)
+    asked = recipe(settings)
+    if verb is Verb.RUN:
+        must_be_usable(asked)
     return _Entry(
         entry,
         recipes,
-        recipe_digest(recipe(settings)),
+        recipe_digest(asked),
         str(Level.SAFE if settings.level is None else settings.level),
         entry.lock or defaults.lock or "",
         entry.target or defaults.target or "",

@@ -176,7 +176,9 @@ def task_of(item: Item, engines: Mapping[str, tuple[str, ...]], shares: Shares =
         try:
             lock = Path(item.lock).read_bytes().decode("utf-8", "surrogateescape")
         except OSError as error:
-            raise UsageError(f"cannot read the lock {item.lock}: {error.strerror}") from error
+            raise UsageError(
+                f"cannot read the lock {item.lock}: {error.strerror}", "`debloat fleet run` writes it"
+            ) from error
     return Task(
         item.key,
         item.name,

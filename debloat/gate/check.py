@@ -233,4 +233,7 @@ def read_baseline(path: Path) -> frozenset[str]:
     try:
         return baseline(path.read_bytes(), str(path))
     except OSError as error:
-        raise UsageError(f"cannot read the baseline {path}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot read the baseline {path}: {error.strerror}",
+            f"write one: `debloat check IMAGE --format json --output {path}`",
+        ) from error

@@ -211,7 +211,7 @@ class _Damaged(Exception):
 def _body(data: bytes, name: str) -> list[str]:
     """The lines after the digest, once format, version, end and digest have been checked."""
     if len(data) > MAX_SIZE:
-        raise UsageError(f"cannot use the lock {name}: it is larger than {MAX_SIZE >> 20} MiB")
+        raise UsageError(f"cannot use the lock {name}: it is larger than {MAX_SIZE >> 20} MiB", AGAIN)
     data = data.replace(b"\r\n", b"\n")
     head, _, rest = data.partition(b"\n")
     fields = head.split(b"\t")

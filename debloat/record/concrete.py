@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
 from debloat.core.probes import ProbeResult
 from debloat.core.protocol import DATAGRAMS, ProtocolProbe
-from debloat.core.recipe import Scenario
+from debloat.core.recipe import Recipe, Scenario
+from debloat.engine import volumes
 from debloat.record.protocols import table
 
 END_HINT = "name a probe (--http PATH, --probe URL, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
@@ -131,6 +133,28 @@ def described_probes(scenario: Scenario) -> tuple[ConcreteProbe, ...]:
         ConcreteProbe(kind, f"{kind} {source}", http=http, port=http.port, requests=requests)
         for kind, source, http, requests in described(scenario)
     )
+
+
+_LIBRARIES: tuple[tuple[str, str, str], ...] = (("websockets", "websockets", "http"), ("grpc", "grpc", "grpc"))
+"""What a scenario says -> the module that it takes, and the extra that brings that."""
+
+
+def must_be_usable(recipe: Recipe) -> None:
+    """UsageError, before anything is started, for what a run of a recipe would end by.
+
+    That is a file that its probes come from, and that cannot be read or is none of its kind, a volume that is none, and
+    a library of a protocol that is not installed.
+    """
+    for scenario in recipe.scenarios:
+        for volume in scenario.options.volumes:
+            volumes.parse(volume)
+        described_probes(scenario)
+        for probe in scenario.probe:
+            if not table.available(probe):
+                raise UsageError(f"cannot make the {probe.name}: its client library is not installed", table.EXTRA)
+        for said, module, extra in _LIBRARIES:
+            if getattr(scenario, said) and importlib.util.find_spec(module) is None:
+                raise UsageError(f"cannot ask {said}: {module} is not installed", f'pip install "debloat[{extra}]"')
 
 
 def concrete_probes(

@@ -326,5 +326,5 @@ def _untar(stream: Iterator[bytes]) -> dict[str, bytes]:
                 if file is not None:
                     files[member.name.rpartition("/")[2]] = file.read()
     except tarfile.TarError as error:
-        raise SensorUnavailable(f"the trace came back damaged: {error}") from error
+        raise SensorUnavailable(f"the trace came back damaged: {error}", "run `debloat doctor`") from error
     return files

@@ -21,6 +21,8 @@ VERSION = 1
 """Version 1: `images`, `mechanisms`, `programs`, `probes`, `accesses` as [path, op, flags, probe, program]."""
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+_DAMAGED = "run `debloat doctor`, and report it with its output"
+
 _OPS = {op.value: op for op in Op}
 _FLAGS = re.compile(r"[a-z]*|-")
 _ABIS = {b"native": "native", b"compat": "compat"}
@@ -86,10 +88,10 @@ def parse_events(data: bytes, scope: str, marks: Mapping[int, str]) -> Events:
             calls.add((_ABIS[fields[1]], int(fields[2])))
             continue
         if fields[0] not in (b"e", b"u") or len(fields) != 6 or not fields[1].isdigit():
-            raise SensorUnavailable(f"line {number} of the sensor's trace is damaged: {line[:80]!r}")
+            raise SensorUnavailable(f"line {number} of the sensor's trace is damaged: {line[:80]!r}", _DAMAGED)
         op, flags = _OPS.get(fields[2].decode("ascii", "replace")), fields[3].decode("ascii", "replace")
         if op is None or not _FLAGS.fullmatch(flags):
-            raise SensorUnavailable(f"line {number} of the sensor's trace is damaged: {line[:80]!r}")
+            raise SensorUnavailable(f"line {number} of the sensor's trace is damaged: {line[:80]!r}", _DAMAGED)
         path = unescape(fields[5])
         if fields[0] == b"u" or not path.startswith("/"):
             unresolved.append(path)
@@ -160,8 +162,9 @@ def parse(data: bytes, name: str) -> Trace:
         )
         return Trace(accesses, frozenset(map(_text, raw["images"])), frozenset(map(_text, raw["mechanisms"])))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        missing = f"it has no {error}" if isinstance(error, KeyError) else ""
         raise UsageError(
-            f"cannot use the trace {name}: {error or type(error).__name__}",
+            f"cannot use the trace {name}: {missing or error or type(error).__name__}",
             "record it again with `debloat record IMAGE --save-trace FILE`",
         ) from error
 

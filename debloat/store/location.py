@@ -99,5 +99,8 @@ def parse(text: str) -> Location | None:
         rest = rest.removeprefix("//")
     if transport is Transport.CONTAINERS and rest.startswith("["):
         raise UsageError(f"cannot use {text}: another storage than Podman's own", "leave out what stands in [ ]")
-    must_be_reference(rest, "docker")
+    try:
+        must_be_reference(rest, "docker")
+    except UsageError as error:
+        raise UsageError(f"cannot use {text}: {error.message}", error.hint) from error
     return Location(transport, name=rest, stated=transport is Transport.DAEMON)

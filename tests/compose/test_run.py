@@ -187,3 +187,15 @@ def test_a_name_that_the_result_cannot_have_is_said_before_the_stack_starts(stac
     assert done.code == 2
     assert "no image can be called so" in done.complaint
     assert "create" not in debloat.engine.calls
+
+
+def test_files_of_services_are_read_before_anything_is_built(stacked: Stacked, here: Path) -> None:
+    (here / "broken.har").write_text("{")
+    (here / "context").mkdir()
+    debloat = stacked(
+        printed="services: {web: {build: {context: context}, x-debloat: {har: [broken.har]}}}",
+        build=Interrupted("it was built"),
+    )
+    done = debloat("compose", "web")
+    assert done.code == 2
+    assert "broken.har" in done.complaint

@@ -75,7 +75,7 @@ def test_a_process_answers_and_its_log_is_kept() -> None:
         ),
         ("import sys; sys.stderr.write('debloat: no engine\\n'); sys.exit(3)", "no engine", ""),
         ("import sys; sys.exit(3)", "exit code 3", ""),
-        ("print('{')", "cannot read what a worker's process answers: ", ""),
+        ("print('{')", "cannot read what a worker's process answers: ", "run the fleet again; what is done is kept"),
     ],
 )
 def test_a_process_that_fails(text: str, message: str, hint: str) -> None:

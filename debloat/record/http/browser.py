@@ -132,7 +132,10 @@ def _read(path: str) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(MAX_BODY_FILE)
     except OSError as error:
-        raise OriginalFails(f"cannot read {path}, which a request sends: {error.strerror}") from error
+        raise OriginalFails(
+            f"cannot read {path}, which a request sends: {error.strerror}",
+            "put it back until the run has ended",
+        ) from error
 
 
 def _body(response: httpx.Response, deadline: float) -> tuple[bytes, bool]:
