@@ -104,6 +104,11 @@ def _dockerfile(named: str | None) -> Dockerfile:
 def _outputs(formats: Iterable[str], output: str | None) -> Iterable[tuple[str, str]]:
     """Pairs of a format and the file it goes to; `-` is standard output."""
     chosen = list(formats) or ["terminal"]
+    if output and "=" in chosen[-1]:
+        raise UsageError(
+            f"--output {output} does nothing: the last format goes to {chosen[-1].partition('=')[2]}",
+            "leave out one of the two",
+        )
     for item in chosen:
         name, _, file = item.partition("=")
         renderer(name)

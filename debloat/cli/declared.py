@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from debloat.cli.engines import Engines
+from debloat.core.errors import UsageError
 
 T = TypeVar("T")
 
@@ -24,11 +26,17 @@ class _Declaration:
     names: tuple[str, ...] = ()
     click: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     group: type | None = None
+    needs: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
 
-def option(*names: str, text: str, **more: Any) -> Any:
-    """A field that is an option: its names, its help, and what else click is to know (`metavar`, `default`, ...)."""
-    return _Declaration(names, {"help": text, **more})
+def option(*names: str, text: str, needs: tuple[str, ...] = (), excludes: tuple[str, ...] = (), **more: Any) -> Any:
+    """A field that is an option: its names, its help, and what else click is to know (`metavar`, `default`, ...).
+
+    It would do nothing without one of `needs`, nor with one of `excludes`: options of the same verb as they are said,
+    `--html` or `--format tree`. Whoever gives it all the same is told.
+    """
+    return _Declaration(names, {"help": text, **more}, needs=needs, excludes=excludes)
 
 
 def argument(**more: Any) -> Any:
@@ -139,6 +147,35 @@ class _Verb(click.Command):
         """Whatever the class that this one is derived from begins with."""
 
 
+def must_have_effect(cls: type, context: click.Context) -> None:
+    """UsageError for an option that was given and would do nothing beside the others."""
+    fields = {field.name: field.metadata["declaration"] for field in _flat(cls)}
+    by_option = {option: name for name, declared in fields.items() for option in declared.names}
+    unsaid = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+    def holds(said: str) -> bool:
+        option, _, wanted = said.partition(" ")
+        actual = context.params[by_option[option]]
+        return actual == wanted if wanted else bool(actual)
+
+    for name, declared in fields.items():
+        if context.get_parameter_source(name) in unsaid:
+            continue
+        said = max(declared.names, key=len, default="")
+        if declared.needs and not any(map(holds, declared.needs)):
+            needed = " or ".join(declared.needs)
+            raise UsageError(f"{said} does nothing without {needed}", f"add {declared.needs[0]}, or leave out {said}")
+        for other in filter(holds, declared.excludes):
+            raise UsageError(f"{said} does nothing with {other}", "leave out one of the two")
+
+
+def _flat(cls: type) -> Iterator[dataclasses.Field[Any]]:
+    """The fields of a class, those of its groups where they stand."""
+    for field in _fields(cls):
+        group = field.metadata["declaration"].group
+        yield from _flat(group) if group else (field,)
+
+
 def verb(
     parent: click.Group, cls: type[T], name: str | None = None
 ) -> Callable[[Callable[[T, Engines], None]], click.Command]:
@@ -154,6 +191,7 @@ def verb(
             engines.platform = given.get("platform") or ""
             engines.choice = given.get("engine") or ""
             context.call_on_close(engines.close)
+            must_have_effect(cls, context)
             function(value(cls, given), engines)
 
         command = _Verb(

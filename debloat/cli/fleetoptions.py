@@ -61,6 +61,7 @@ class FleetRun(FleetCheck):
         type=click.IntRange(min=1, max=100),
         metavar="N",
         text="Layers that an image may have with --share, its own counted.",
+        needs=("--share",),
     )
 
 
@@ -92,7 +93,10 @@ class FleetPlan:
         text="A line an image, a matrix for GitHub, a child pipeline for GitLab, or Jobs for Kubernetes.",
     )
     image: str | None = option(
-        "--image", metavar="IMAGE", text="The image with debloat in which GitLab's jobs and pods run."
+        "--image",
+        metavar="IMAGE",
+        text="The image with debloat in which GitLab's jobs and pods run.",
+        needs=("--format gitlab", "--format kubernetes"),
     )
     only: tuple[str, ...] = option("--only", metavar="IMAGE", text="Only this image; may be given several times.")
     output: str | None = option("--output", metavar="FILE", text="Write it there, not to standard output.")

@@ -91,7 +91,11 @@ class Compose:
     html: str | None = option("--html", metavar="FILE", text="Write the report as a page; FILE as with --lock.")
     save_trace: str | None = option("--save-trace", metavar="FILE", text="Save what was recorded; FILE as with --lock.")
     no_verify: bool = option("--no-verify", text="Do not start the stack again with the minimal images.")
-    force: bool = option("--force", text="Tag the results although one answers differently (exit code stays 5).")
+    force: bool = option(
+        "--force",
+        text="Tag the results although one answers differently (exit code stays 5).",
+        excludes=("--no-verify",),
+    )
     verbosity: Verbosity = group(Verbosity)
     on: OnEngine = group(OnEngine)
 
@@ -164,7 +168,10 @@ class Apply:
         "--verify", text="Run the probes of debloat.toml on IMAGE and on the result; tag if the answers agree."
     )
     config: str | None = option(
-        "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
+        *("-c", "--config"),
+        metavar="FILE",
+        text="Read this debloat.toml (default: the one found here).",
+        needs=("--verify",),
     )
     update_lock: bool = option("--update-lock", text="Write the lock again, as the result is now.")
     output: str | None = option(
@@ -178,7 +185,9 @@ class Apply:
     json: str | None = option(
         "--json", metavar="FILE", text="Write the outcome as JSON, with --dry-run the plan; - is stdout."
     )
-    force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
+    force: bool = option(
+        "--force", text="Tag the result although it answers differently (exit code stays 5).", needs=("--verify",)
+    )
     dry_run: bool = option(
         "--dry-run", text="Only print what would stay, has moved and is gone, and what would be started and written."
     )
@@ -197,7 +206,10 @@ class Heal:
         "--verify", text="Run the probes of debloat.toml on IMAGE and on the result; tag if the answers agree."
     )
     config: str | None = option(
-        "-c", "--config", metavar="FILE", text="Read this debloat.toml (default: the one found here)."
+        *("-c", "--config"),
+        metavar="FILE",
+        text="Read this debloat.toml (default: the one found here).",
+        needs=("--verify",),
     )
     canary: str | None = option(
         "--canary",
@@ -247,7 +259,7 @@ class Diff:
         show_default=True,
         text="A row for each package, packages with their files, or JSON.",
     )
-    json: bool = option("--json", text="The same as --format json.")
+    json: bool = option("--json", text="The same as --format json.", excludes=("--format table",))
     sort: Literal["size", "files", "name"] = option(
         "--sort",
         default="name",
@@ -258,7 +270,13 @@ class Diff:
         "--limit", default=0, type=click.IntRange(min=0), metavar="N", text="Show N packages only. JSON has all."
     )
     files: int = option(
-        "--files", default=0, type=click.IntRange(min=0), metavar="N", text="Show N files of each package only."
+        "--files",
+        default=0,
+        type=click.IntRange(min=0),
+        metavar="N",
+        text="Show N files of each package only.",
+        needs=("--format tree",),
+        excludes=("--json",),
     )
     exit_code: bool = option("--exit-code", text="Exit 1 where they differ.")
     where: Where = group(Where)
@@ -270,7 +288,7 @@ class Inspect:
     format: Literal["table", "tree", "json"] = option(
         "--format", default="table", show_default=True, text="Tables, directories as a tree, or JSON (docs/report.md)."
     )
-    json: bool = option("--json", text="The same as --format json.")
+    json: bool = option("--json", text="The same as --format json.", excludes=("--format tree",))
     only: tuple[
         Literal["packages", "unowned", "layers", "binaries", "privileged", "credentials", "duplicates"], ...
     ] = option("--only", text="Show, and look for, this only; may be given several times.")
@@ -286,7 +304,13 @@ class Inspect:
         text="Rows of each table, names in each directory; 0 is all. JSON has all.",
     )
     depth: int = option(
-        "--depth", default=3, show_default=True, type=click.IntRange(min=1), metavar="N", text="Depth of the tree."
+        "--depth",
+        default=3,
+        show_default=True,
+        type=click.IntRange(min=1),
+        metavar="N",
+        text="Depth of the tree.",
+        needs=("--format tree",),
     )
     where: Where = group(Where)
 
@@ -331,7 +355,9 @@ class Vex:
 @options
 class HookInstall:
     image: str | None = argument(required=False)
-    chain: bool = option("--chain", text="Keep a pre-push hook that is there, and run it first.")
+    chain: bool = option(
+        "--chain", text="Keep a pre-push hook that is there, and run it first.", excludes=("--uninstall",)
+    )
     uninstall: bool = option("--uninstall", text="Remove the hook, and put back the one it was chained to.")
 
 

@@ -88,7 +88,10 @@ class Result:
     )
     html: str | None = option("--html", metavar="FILE", text="Write the report as a page.")
     earlier: tuple[str, ...] = option(
-        "--earlier", metavar="LOCK", text="An earlier lock, for sizes over time in the page; the oldest first."
+        "--earlier",
+        metavar="LOCK",
+        text="An earlier lock, for sizes over time in the page; the oldest first.",
+        needs=("--html",),
     )
     scan: str | None = option(
         "--scan",
@@ -104,7 +107,11 @@ class Result:
         text="Write a seccomp profile that allows what the image's programs need, once they have answered under it.",
     )
     no_verify: bool = option("--no-verify", text="Do not replay the probes on the result.")
-    force: bool = option("--force", text="Tag the result although it answers differently (exit code stays 5).")
+    force: bool = option(
+        "--force",
+        text="Tag the result although it answers differently (exit code stays 5).",
+        excludes=("--no-verify",),
+    )
     dry_run: bool = option("--dry-run", text="Only print what would be started, asked, kept and written.")
 
 

@@ -50,7 +50,7 @@ def test_apply_to_a_newer_build(locked: CommandLine, here: Path) -> None:
     assert (here / "debloat.lock").read_text() != before
 
 
-@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--output", "image.tar"), ("--force",)])
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--output", "image.tar"), ("--verify", "--force")])
 def test_the_lock_of_another_application_is_refused(lines: Lines, here: Path, more: tuple[str, ...]) -> None:
     locked = lines(shop(more=BAKERY))
     assert locked("lock", "shop:1", "-q").code == 0

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import click
 import pytest
 
-from debloat.cli import fleetoptions, options
+from debloat.cli import declared, fleetoptions, options
+from debloat.cli.declared import must_have_effect
 from debloat.cli.engines import Engines
 from debloat.cli.main import cli
 from debloat.cli.options import (
@@ -27,7 +28,7 @@ from debloat.cli.options import (
     parameters,
     verb,
 )
-from tests.support.cli import shop
+from tests.support.cli import CommandLine, shop
 
 
 def read(command: click.Command, described: type, *words: str) -> Any:
@@ -152,3 +153,63 @@ def test_no_options_are_passed_as_loose_words() -> None:
     }
     declared = {("declared", name) for name in ("option", "argument", "called", "first", "__init__")}
     assert found <= {*declared, ("build", "_call")}
+
+
+NOTHING = {
+    "slim --earlier a.lock": "--earlier does nothing without --html",
+    "slim --force --no-verify": "--force does nothing with --no-verify",
+    "lock --earlier a.lock --json -": "--earlier does nothing without --html",
+    "compose --force --no-verify": "--force does nothing with --no-verify",
+    "apply --force": "--force does nothing without --verify",
+    "apply -c debloat.toml": "--config does nothing without --verify",
+    "heal -c debloat.toml": "--config does nothing without --verify",
+    "diff --files 3 --format table": "--files does nothing without --format tree",
+    "diff --files 3 --json": "--files does nothing with --json",
+    "diff --json --format table": "--json does nothing with --format table",
+    "inspect --depth 2": "--depth does nothing without --format tree",
+    "inspect --json --format tree": "--json does nothing with --format tree",
+    "hook_install --chain --uninstall": "--chain does nothing with --uninstall",
+    "fleet_run --layers 4": "--layers does nothing without --share",
+    "fleet_apply --layers 10": "--layers does nothing without --share",
+    "fleet_plan --image x": "--image does nothing without --format gitlab or --format kubernetes",
+    "fleet_plan --image x --format github": "--image does nothing without --format gitlab or --format kubernetes",
+}
+"""What is said to a verb beside the least, and what it is told."""
+
+
+@pytest.mark.parametrize("line", NOTHING)
+def test_an_option_that_does_nothing_is_told(line: str, debloat: CommandLine) -> None:
+    name, *words = line.split()
+    done = debloat(*name.split("_"), *LEAST[name], *words)
+    assert done.code == 2
+    assert done.complaint.startswith(f"debloat: {NOTHING[line]}\n  hint: ")
+    assert debloat.connected == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("slim --html x --earlier a.lock", "apply --verify --force -c x", "diff --files 3", "inspect --format tree"),
+        *("inspect --depth 2 --format tree", "fleet_run --share --layers 4", "fleet_plan --image x --format gitlab"),
+        *("fleet_plan --image x --format kubernetes", "hook_install --uninstall", "slim --no-verify", "diff --json"),
+    ],
+)
+def test_an_option_that_does_something_is_not(line: str) -> None:
+    name, *words = line.split()
+    with commands()[name].make_context(name, [*LEAST[name], *words]) as context:
+        must_have_effect(described(name), context)
+
+
+def test_what_options_need_are_options_of_the_same_verb() -> None:
+    """And each of them has a row above."""
+    told = {(line.split()[0], NOTHING[line].split()[0]) for line in NOTHING}
+    for name, command in commands().items():
+        known = {option: parameter for parameter in command.params for option in parameter.opts}
+        for field in declared._flat(described(name)):
+            declaration = field.metadata["declaration"]
+            for other in (*declaration.needs, *declaration.excludes):
+                option, _, value = other.partition(" ")
+                kind = known[option].type
+                assert not value or (isinstance(kind, click.Choice) and value in kind.choices)
+                same = {"run": "slim", "build": "slim", "lock": "slim"}.get(name, name)
+                assert (same, max(declaration.names, key=len)) in told

@@ -218,7 +218,6 @@ def test_a_container_that_stays_up_with_nothing_to_ask(place: Place) -> None:
     ("probe", "said"),
     [
         (("--http", "/error"), "status 500"),
-        (("--http", ":81/"), "81"),
         (("--exec", "false"), "exec false: exit code 1"),
         (("--exec", "/no/such/program"), "/no/such/program"),
         (("--run", "echo it is broken >&2; exit 7"), "exit code 7: it is broken"),
@@ -231,6 +230,15 @@ def test_probes_that_the_original_fails(place: Place, probe: tuple[str, str], sa
     assert "the original image does not pass its own probes" in told
     assert said in told
     assert "hint: a probe must succeed on the image as it is" in told
+
+
+def test_a_port_that_nobody_listens_on(place: Place) -> None:
+    place.config("ready = 1\ntimeout = 5")
+    image = place.build(in_base(WEB), WEB_FILES)
+    told = complaint(place.debloat(image, "--http", ":81/"), 4)
+    assert "http GET http://:81/: nothing listens on port 81" in told
+    assert ": it listens on port 80\n" in told
+    assert "hint: EXPOSE the port that it serves, name it" in told
 
 
 def test_a_command_of_the_container_that_this_machine_has_not(place: Place) -> None:
