@@ -9,10 +9,11 @@ from debloat.anatomy.explored import Explored
 from debloat.anatomy.layers import accounts
 from debloat.cli.engines import Engines
 from debloat.cli.inspect import layers_of
-from debloat.cli.options import Explore, Policy, Why
-from debloat.cli.why import sources
+from debloat.cli.options import Explore
+from debloat.cli.why import remembered_of
 from debloat.closure import close
 from debloat.core.errors import UsageError
+from debloat.core.recipe import Recipe
 from debloat.debian import dpkg
 from debloat.pipeline import world_of
 from debloat.rules import all_rules
@@ -39,13 +40,13 @@ def explored(engines: Engines, reference: str, minimal: str | None) -> Explored:
         packages = dpkg.read(rootfs)
         found = Explored(reference, rootfs, packages, accounts(layers_of(source, engines)))
         try:
-            original, trace, asked, healed = sources(engines, image, Why(reference, "/", policy=Policy()))
+            remembered = remembered_of(image)
         except UsageError as error:
             found = replace(found, note=f"no reasons are known: {error.message}")
         else:
-            if not original:  # the image itself
-                world = world_of(image, rootfs, packages, asked, trace)
-                closure = close(closing(world), all_rules(), healed)
+            if remembered.image == image.identity:
+                world = world_of(image, rootfs, packages, Recipe(policy=remembered.policy), remembered.trace)
+                closure = close(closing(world), all_rules(), remembered.healed)
                 found = replace(found, kept=closure.evidence.keys(), closure=closure)
         if minimal is not None:
             with engines.opened(minimal) as cut:

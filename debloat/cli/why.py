@@ -17,7 +17,7 @@ from debloat.cli.settings import settings_of
 from debloat.cli.slim import read_trace
 from debloat.closure import World
 from debloat.core.errors import EngineUnavailable, UsageError
-from debloat.core.model import Closure, Image, Level, Trace, Want
+from debloat.core.model import Closure, Image, Level, Policy, Want
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.cut import closed
@@ -27,15 +27,22 @@ from debloat.pipeline import world_of
 from debloat.rules.application.modules import asked_modules
 from debloat.rules.application.requested import Purpose, Request, requests
 from debloat.rules.application.survey import leftover_reason
+from debloat.store.source import Source
 
 
 def why(options: Why, engines: Engines) -> None:
     """Print the explanation on stdout."""
+    asked = recipe(settings_of(Probes(), options.policy))
+    given = functools.reduce(operator.or_, map(read_trace, options.traces)) if options.traces else None
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(engines.opened(options.image))
-        original, trace, asked, healed = sources(engines, source.image, options)
-        if original:
-            source = stack.enter_context(engines.opened(original))
+        trace, healed = given, tuple[Want, ...]()
+        if trace is None:
+            remembered = remembered_of(source.image)
+            trace, healed = remembered.trace, remembered.healed
+            asked = Recipe(policy=_policy(remembered.policy, asked.policy, options))
+            if source.image.identity != remembered.image:
+                source = _original(engines, source.image, remembered, stack)
         rootfs = source.rootfs()
         world = world_of(source.image, rootfs, dpkg.read(rootfs), asked, trace)
         closure = closed(world, healed)
@@ -43,36 +50,36 @@ def why(options: Why, engines: Engines) -> None:
             click.echo(line)
 
 
-def sources(engines: Engines, image: Image, options: Why) -> tuple[str, Trace, Recipe, tuple[Want, ...]]:
-    """The original image where it is another, and what its last run saw and decided; flags change the policy."""
-    asked = recipe(settings_of(Probes(), options.policy))
-    if options.traces:
-        return "", functools.reduce(operator.or_, map(read_trace, options.traces)), asked, ()
+def remembered_of(image: Image) -> runs.Run:
+    """What the last run that made an image, or was made from it, saw and decided."""
     remembered = runs.recall(image.identity)
     if remembered is None:
         raise UsageError(
             f"nothing is remembered of a run on {image.reference}",
             "run `debloat` on it first (on this machine), or pass --trace FILE",
         )
-    policy = remembered.policy
-    policy = replace(
-        policy,
-        level=asked.policy.level if options.policy.level else policy.level,
-        keep=policy.keep + asked.policy.keep,
-        drop=policy.drop + asked.policy.drop,
-        keep_packages=policy.keep_packages + asked.policy.keep_packages,
+    return remembered
+
+
+def _policy(known: Policy, asked: Policy, options: Why) -> Policy:
+    """A run's policy, with what flags say over it."""
+    return replace(
+        known,
+        level=asked.level if options.policy.level else known.level,
+        keep=known.keep + asked.keep,
+        drop=known.drop + asked.drop,
+        keep_packages=known.keep_packages + asked.keep_packages,
     )
-    return _original(engines, image, remembered), remembered.trace, Recipe(policy=policy), remembered.healed
 
 
-def _original(engines: Engines, image: Image, remembered: runs.Run) -> str:
-    """Where the image lies that a run was made from, as the run knew it; empty for `image` itself."""
-    if image.identity == remembered.image:
-        return ""
+def _original(engines: Engines, image: Image, remembered: runs.Run, stack: contextlib.ExitStack) -> Source:
+    """The image that a run was made from, where the run knew it to be, open for as long as `stack` is."""
     for known in remembered.names:
-        with contextlib.suppress(UsageError, EngineUnavailable), engines.opened(known, pull=False) as source:
+        with contextlib.suppress(UsageError, EngineUnavailable), contextlib.ExitStack() as attempt:
+            source = attempt.enter_context(engines.opened(known, pull=False))
             if source.image.identity == remembered.image:
-                return known
+                stack.enter_context(attempt.pop_all())
+                return source
     raise UsageError(
         f"cannot find the image that {image.reference} was made from: {remembered.names[-1]} is gone, or another now",
         "build or pull it again; without it there is nothing to explain",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -168,6 +169,31 @@ def test_diff_of_unlike_things(debloat: CommandLine, here: Path) -> None:
     assert "cannot compare a trace with an image or a lock" in done.complaint
     (here / "broken").write_text("debloat-lock\t9\n")
     assert debloat("diff", "broken", "shop:1").code == 2
+
+
+# ------------------------------------------------------------------------------------------ why
+
+
+def test_why_opens_each_image_once(debloat: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image of a daemon on debloat's own engine is saved each time that it is opened."""
+    names = list[str]()
+    actual = Engines.opened
+
+    def opened(self: Engines, reference: str, *, pull: bool = True) -> Any:
+        names.append(reference)
+        return actual(self, reference, pull=pull)
+
+    monkeypatch.setattr(Engines, "opened", opened)
+    assert debloat("shop:1", "-q").code == 0
+    original = debloat.engine.names["shop:1"]
+    for reference, others in (("shop:1-slim", [original]), ("shop:1", [])):
+        names.clear()
+        assert debloat("why", reference, "/usr/bin/shop").out.startswith("kept: /usr/bin/shop")
+        assert names == [reference, *others]
+    debloat.engine.images.pop(original)
+    debloat.engine.names["shop:1"] = debloat.engine.names["shop:2"]
+    done = debloat("why", "shop:1-slim", "/usr/bin/shop")
+    assert "cannot find the image that shop:1-slim was made from: shop:1 is gone, or another now" in done.complaint
 
 
 # ------------------------------------------------------------------------------------------ explore
