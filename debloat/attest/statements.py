@@ -15,13 +15,15 @@ from typing import Any
 from debloat import __version__
 from debloat.attest import bill
 from debloat.attest.minimal import minimal_rootfs
-from debloat.core.model import Image, ImageConfig
+from debloat.core.model import Image, ImageConfig, Policy
 from debloat.core.text import name
+from debloat.cut import Minimal
 from debloat.debian import dpkg
+from debloat.image.rootfs import Rootfs
 from debloat.inventory.read import read
 from debloat.lock.manifest import recipe_digest
 from debloat.pipeline import Outcome
-from debloat.result import Report
+from debloat.verify import Comparison
 
 MEDIA_TYPE = "application/vnd.in-toto+json"
 """Of a statement, by itself and as an artifact beside an image."""
@@ -52,6 +54,41 @@ class Attestation:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A minimal image and how it was made, while the contents of the original can be read.
+
+    `image` and `rootfs` are the original's, `name` is the result's. `recipe` is the digest of what was asked,
+    `mechanisms` how it was recorded; `answers` is None where nothing was replayed. `materials` are further files that
+    it was made by, with their digests.
+    """
+
+    image: Image
+    rootfs: Rootfs
+    minimal: Minimal
+    name: str
+    policy: Policy
+    recipe: str
+    mechanisms: tuple[str, ...]
+    answers: tuple[Comparison, ...] | None
+    materials: tuple[tuple[str, str], ...] = ()
+
+
+def made_by(outcome: Outcome) -> Made:
+    """What a run made."""
+    report = outcome.report
+    return Made(
+        outcome.image,
+        outcome.world.rootfs,
+        outcome.minimal,
+        report.result or outcome.image.reference,
+        outcome.recipe.policy,
+        recipe_digest(outcome.recipe),
+        report.mechanisms,
+        report.answers if report.verified else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What a statement is about: a name, and a digest (`sha256:...`) of an image's manifest or configuration."""
 
@@ -59,41 +96,41 @@ class Subject:
     digest: str
 
 
-def attestations(outcome: Outcome, subjects: Iterable[Subject] = ()) -> tuple[Attestation, ...]:
-    """All statements about what a run made; by default about the image by the digest of its configuration.
+def attestations(made: Made, subjects: Iterable[Subject] = ()) -> tuple[Attestation, ...]:
+    """All statements about a minimal image; by default about the image by the digest of its configuration.
 
     UsageError where the extra `sbom` is not installed.
     """
-    image = minimal_image(outcome)
+    image = minimal_image(made)
     about = tuple(subjects) or (Subject(image.reference, image.id),)
     predicates = [
         (form, predicate_type, json.loads(text))
-        for (form, predicate_type), text in zip(BILLS.items(), bills(outcome), strict=True)
+        for (form, predicate_type), text in zip(BILLS.items(), bills(made), strict=True)
     ]
-    predicates.append(("provenance", PROVENANCE, provenance(outcome)))
-    if outcome.report.verified:
-        predicates.append(("test-result", TEST_RESULT, test_result(outcome)))
+    predicates.append(("provenance", PROVENANCE, provenance(made)))
+    if made.answers is not None:
+        predicates.append(("test-result", TEST_RESULT, test_result(made.recipe, made.answers)))
     return tuple(Attestation(label, kind, statement(about, kind, predicate)) for label, kind, predicate in predicates)
 
 
-def bills(outcome: Outcome) -> tuple[str, ...]:
+def bills(made: Made) -> tuple[str, ...]:
     """The bills of materials of a minimal image that is at hand, in the order of `bill.FORMATS`."""
     renderers = [bill.renderer(form) for form in bill.FORMATS]
-    rootfs = minimal_rootfs(outcome.world.rootfs, outcome.minimal)
+    rootfs = minimal_rootfs(made.rootfs, made.minimal)
     inventory = read(rootfs, dpkg.read(rootfs))
-    return tuple(render(minimal_image(outcome), inventory) for render in renderers)
+    return tuple(render(minimal_image(made), inventory) for render in renderers)
 
 
-def minimal_image(outcome: Outcome) -> Image:
+def minimal_image(made: Made) -> Image:
     """The minimal image as an engine of the classic store will know it."""
-    document = json.loads(outcome.minimal.config)
+    document = json.loads(made.minimal.config)
     return replace(
-        outcome.image,
-        reference=outcome.report.result or outcome.image.reference,
-        id=outcome.minimal.id,
+        made.image,
+        reference=made.name,
+        id=made.minimal.id,
         created=document["created"],
         config=ImageConfig(document["config"]),
-        layers=(outcome.minimal.layer.diff_id,),
+        layers=(made.minimal.layer.diff_id,),
     )
 
 
@@ -114,32 +151,33 @@ def _digest(digest: str) -> dict[str, str]:
     return {algorithm: value}
 
 
-def provenance(outcome: Outcome) -> dict[str, Any]:
+def provenance(made: Made) -> dict[str, Any]:
     """SLSA provenance: the original is what it was made of, the recipe what was asked for."""
-    policy, report = outcome.recipe.policy, outcome.report
+    policy = made.policy
     original = {
-        "name": name(outcome.image.reference),
-        "uri": f"docker://{name(outcome.image.reference)}",
-        "digest": _digest(_pinned(outcome.image)),
+        "name": name(made.image.reference),
+        "uri": f"docker://{name(made.image.reference)}",
+        "digest": _digest(_pinned(made.image)),
     }
+    materials = [{"name": name(called), "digest": _digest(digest)} for called, digest in made.materials]
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {
-                "image": name(outcome.image.reference),
-                "platform": outcome.image.platform_name,
+                "image": name(made.image.reference),
+                "platform": made.image.platform_name,
                 "level": str(policy.level),
                 "keep": [name(glob) for glob in policy.keep],
                 "drop": [name(glob) for glob in policy.drop],
                 "keepPackages": sorted(policy.keep_packages),
-                "recipe": recipe_digest(outcome.recipe),
+                "recipe": made.recipe,
             },
-            "internalParameters": {"mechanisms": list(report.mechanisms), "verified": report.verified},
-            "resolvedDependencies": [original],
+            "internalParameters": {"mechanisms": list(made.mechanisms), "verified": made.answers is not None},
+            "resolvedDependencies": [original, *materials],
         },
         "runDetails": {
             "builder": {"id": BUILDER, "version": {"debloat": __version__}},
-            "byproducts": [{"name": "layer", "digest": _digest(outcome.minimal.layer.diff_id)}],
+            "byproducts": [{"name": "layer", "digest": _digest(made.minimal.layer.diff_id)}],
         },
     }
 
@@ -149,12 +187,14 @@ def _pinned(image: Image) -> str:
     return image.reference.partition("@")[2] or image.id
 
 
-def test_result(outcome: Outcome) -> dict[str, Any]:
-    """The probes as tests: passed, passed with an excuse, failed; and what each image answered."""
-    report: Report = outcome.report
+def test_result(recipe: str, compared: Iterable[Comparison]) -> dict[str, Any]:
+    """The probes as tests: passed, passed with an excuse, failed; and what each image answered.
+
+    `recipe` is the digest of what was asked.
+    """
     lists: dict[str, list[str]] = {"passedTests": [], "warnedTests": [], "failedTests": []}
     answers = []
-    for number, answer in enumerate(report.answers, 1):
+    for number, answer in enumerate(compared, 1):
         test = f"{number} {name(answer.scenario)}: {name(answer.before.name)}"
         kind = "failedTests" if answer.difference else "warnedTests" if answer.note else "passedTests"
         lists[kind].append(test)
@@ -168,7 +208,6 @@ def test_result(outcome: Outcome) -> dict[str, Any]:
             }
         )
     result = "FAILED" if lists["failedTests"] else "WARNED" if lists["warnedTests"] else "PASSED"
-    recipe = recipe_digest(outcome.recipe)
     return {
         "result": result,
         "configuration": [{"name": "recipe", "digest": _digest(recipe)}],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +16,20 @@ from rich.text import Text
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply, Probes
-from debloat.cli.outputs import Destination, archive, destination, must_be_apart, named
+from debloat.cli.outputs import Destination, Holds, Named, archive, destination, must_be_apart, named
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
 from debloat.core.recipe import Recipe
 from debloat.core.text import name
 from debloat.engine.base import Engine
 from debloat.engine.workspace import written_whole
+from debloat.image.oci import Referrer
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
-from debloat.lock.apply import Applied, Healing
+from debloat.lock.apply import Answers, Applied, Attesting, Healing, LockedCut
+from debloat.lock.format import Lock
+from debloat.lock.manifest import recipe_digest
 from debloat.report.terminal import TerminalProgress, console
 
 if TYPE_CHECKING:
@@ -61,6 +66,7 @@ def plan(options: Apply, engines: Engines) -> Plan:
     )
     outputs = [Output("image", planned.target)] if goes.tag else []
     outputs += [Output("archive", options.output)] if options.output and goes.output else []
+    outputs += [Output("attestations", options.attest)] if options.attest else []
     outputs += [Output("canary", options.canary)] if options.canary else []
     outputs += [Output("lock", str(path))] if options.update_lock else []
     return replace(planned, verb="apply", outputs=tuple(outputs))
@@ -72,7 +78,8 @@ def _checked(options: Apply) -> tuple[Path, Destination]:
     goes = destination(options.image, target_of(options.tag), options.output)
     target_of(options.canary, "--canary")
     lock = list(named(("--lock", str(path))))
-    written = (*named(("--json", options.json), streams=True), *archive(options.output))
+    attested = (Named("--attest", options.attest, Holds.SHARED),) if options.attest else ()
+    written = (*named(("--json", options.json), streams=True), *archive(options.output), *attested)
     must_be_apart((*written, *(lock if options.update_lock else ())), (*lock, *named(("-c", options.config))))
     return path, goes
 
@@ -91,19 +98,21 @@ def _recipe(options: Apply) -> Recipe | None:
 def make(options: Apply, engines: Engines, healing: Healing | None = None) -> None:
     """Apply and tag, and say what came of it; `healing` adds to the lock beforehand."""
     path, goes = _checked(options)
+    lock, recipe = read(path), _recipe(options)
     applied = applying.apply(
         _engine(options, engines, goes),
         options.image,
-        read(path),
+        lock,
         TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
         target=goes.name,
-        recipe=_recipe(options),
+        recipe=recipe,
         force=options.force,
         output=goes.output,
         platform=engines.wanted,
         tag=goes.tag,
         canary=options.canary or "",
         healing=healing,
+        attesting=_attesting(Path(options.attest), path, lock, recipe, goes) if options.attest else _nothing,
     )
     _say(applied, options.verbosity.quiet)
     text = json.dumps(document(applied), indent=2)
@@ -120,6 +129,27 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
         raise applied.canary_fails
     if options.json != "-":
         click.echo(applied.result)
+
+
+def _nothing(cut: LockedCut, name: str, answers: Answers) -> Iterable[Referrer]:
+    return ()
+
+
+def _attesting(directory: Path, path: Path, lock: Lock, recipe: Recipe | None, goes: Destination) -> Attesting:
+    """Writes statements about the result of a lock into a directory, and beside it where that has room for them."""
+    from debloat.attest.statements import Made
+    from debloat.cli import attest
+
+    attest.must_be_possible(directory)
+    asked = recipe_digest(recipe) if recipe is not None else lock.recipe
+
+    def write(cut: LockedCut, name: str, answers: Answers) -> Iterable[Referrer]:
+        by = ((str(path), f"sha256:{hashlib.sha256(locks.dump(lock)).hexdigest()}"),)
+        made = Made(cut.image, cut.world.rootfs, cut.minimal, name, lock.policy, asked, (), answers, by)
+        attest.save(directory, made)
+        return attest.referrers(made, goes.output) if goes.output is not None else ()
+
+    return write
 
 
 def document(applied: Applied) -> dict[str, Any]:

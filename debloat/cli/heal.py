@@ -42,6 +42,7 @@ def heal(options: Heal, engines: Engines) -> None:
         update_lock=True,
         output=None,
         canary=options.canary,
+        attest=None,
         json=None,
         force=False,
         dry_run=False,

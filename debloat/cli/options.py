@@ -182,6 +182,9 @@ class Apply:
         metavar="TAG",
         text="Make a canary of the result too, which notes what it lacks, for `debloat heal` (docs/traces.md).",
     )
+    attest: str | None = option(
+        "--attest", metavar="DIR", text="Write in-toto statements there, as `slim` does; test results with --verify."
+    )
     json: str | None = option(
         "--json", metavar="FILE", text="Write the outcome as JSON, with --dry-run the plan; - is stdout."
     )

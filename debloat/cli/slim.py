@@ -196,9 +196,10 @@ def _write(outcome: Outcome, to: Location, attested: bool) -> None:
     if outcome.report.result:
         beside: tuple[Referrer, ...] = ()
         if attested:
+            from debloat.attest.statements import made_by
             from debloat.cli.attest import referrers
 
-            beside = referrers(outcome, to)
+            beside = referrers(made_by(outcome), to)
         write(outcome.minimal.written, outcome.name, to, beside)
 
 

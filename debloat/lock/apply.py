@@ -7,7 +7,7 @@ the probes are run on the new build, then on the minimal image cut from it, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from debloat.engine.base import Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.image.archive import archive as archived
 from debloat.image.carve import content_size
+from debloat.image.oci import Referrer
 from debloat.image.rootfs import Rootfs
 from debloat.lock.belonging import must_belong
 from debloat.lock.compare import Diff, Side, compare
@@ -45,6 +46,12 @@ from debloat.verify import Comparison, Judge, Verdict, missed_paths
 
 Healing = Callable[[Lock, Rootfs], Lock]
 """A lock with more seeds, for the image with that root file system."""
+
+
+Answers = tuple[Comparison, ...] | None
+"""What a replay compared; None without one."""
+Attesting = Callable[["LockedCut", str, Answers], Iterable[Referrer]]
+"""Writes statements about a cut that is to be called so, and gives those that are to stand beside it at `output`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +189,14 @@ def apply(
     parts: Sequence[Part] = (),
     canary: str = "",
     healing: Healing | None = None,
+    attesting: Attesting = lambda cut, name, answers: (),
 ) -> Applied:
     """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven.
 
     It goes to `output` as well, or, with `tag` false, there alone. Without an engine there is no recipe and no tag.
     `parts` are layers that it has in common with other images; the lock speaks of the same image in one layer.
-    `canary` is what a canary of it is to be called. `healing` adds to the lock before it is applied.
+    `canary` is what a canary of it is to be called. `healing` adds to the lock before it is applied. `attesting` is
+    asked once it is certain that there is a result.
     """
     with (
         Workspace(engine) if engine is not None else Scratch() as run,
@@ -213,12 +222,13 @@ def apply(
                 verdict, missed = judged(run, runnable, judge, progress)
         result, canary_fails = "", None
         if verdict.passed or force:
+            result = target if tag else str(output)
+            beside = attesting(locked_cut, result, verdict.answers if judge is not None else None)
             if output is not None:
                 with progress.stage("write"):
-                    write(minimal.written, target, output)
+                    write(minimal.written, target, output, beside)
             if tag and isinstance(run, Workspace):
                 run.publish(target)
-            result = target if tag else str(output)
             if canary and isinstance(run, Workspace):
                 bird = canaries.make(locked_cut.image, locked_cut.world, minimal, wrapper, source.directory)
                 try:

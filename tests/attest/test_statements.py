@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,42 @@ def test_they_refer_to_the_image_in_a_layout(debloat: CommandLine, tmp_path: Pat
         said = json.loads((blobs / layer["digest"].partition(":")[2]).read_text())
         digests = {f"sha256:{subject['digest']['sha256']}" for subject in said["subject"]}
         assert image["digest"] in digests
+
+
+@pytest.mark.parametrize("more", [(), ("--verify",)])
+def test_a_lock_that_is_applied(debloat: CommandLine, tmp_path: Path, more: tuple[str, ...]) -> None:
+    """The same statements, of the build and by the lock; what nobody asked is not said to have been."""
+    assert debloat("lock", "shop:1", "-q", "--level", "exact").code == 0
+    said = ("--attest", "a", "--output", "oci:layout", "--json", "applied.json")
+    done = debloat("apply", "shop:2", "-q", *said, *more)
+    assert (done.code, done.out) == (0, "shop:2-slim\n")
+    found = written(tmp_path / "a")
+    assert list(found) == [label for label in LABELS if label != "test-result" or more]
+    identity = debloat.engine.names["shop:2-slim"]
+    for document in found.values():
+        assert document["subject"] == [{"name": "shop:2-slim", "digest": {"sha256": identity.partition(":")[2]}}]
+    definition = found["provenance"]["predicate"]["buildDefinition"]
+    original, lock = definition["resolvedDependencies"]
+    assert original["digest"] == {"sha256": debloat.engine.names["shop:2"].partition(":")[2]}
+    digest = hashlib.sha256((tmp_path / "debloat.lock").read_bytes()).hexdigest()
+    assert lock == {"name": "debloat.lock", "digest": {"sha256": digest}}
+    assert definition["externalParameters"]["level"] == "exact"
+    assert definition["internalParameters"]["verified"] is bool(more)
+    if more:
+        assert found["test-result"]["predicate"]["result"] == "PASSED"
+    assert debloat("sbom", "shop:2-slim").json["components"] == found["cyclonedx"]["predicate"]["components"]
+    index = json.loads((tmp_path / "layout" / "index.json").read_text())["manifests"]
+    assert sum("artifactType" in entry for entry in index) == len(found)
+
+
+def test_a_result_that_was_not_made_is_not_attested(debloat: CommandLine, tmp_path: Path, capsys: Any) -> None:
+    assert debloat("lock", "shop:1", "-q", "--level", "exact").code == 0
+    failing = CommandLine(capsys, shop(shows_what_is_gone))
+    assert failing("apply", "shop:2", "-q", "--attest", "b", "--verify").code == 5
+    assert list((tmp_path / "b").iterdir()) == []
+    assert failing("apply", "shop:2", "-q", "--attest", "c", "--verify", "--force").code == 5
+    assert written(tmp_path / "c")["test-result"]["predicate"]["result"] == "FAILED"
+    assert "cannot write to /proc/none" in debloat("apply", "shop:2", "--attest", "/proc/none").complaint
 
 
 def test_in_toto_accepts_them(debloat: CommandLine, tmp_path: Path) -> None:
