@@ -145,7 +145,7 @@ class Watcher:
         with self._bearing():
             config, recorder = ImageConfig({}), Recorder(self._sensor)
             session = Session(self._workspace.engine, box, config, RunOptions(), recorder)
-            asked = list(lookups(session.recorded().accesses))
+            asked = list(lookups(session.recorded("start").accesses))
             missing = self._missing(asked) if asked else {}
             if self._notes is not None:
                 original = self._workspace.engine.image(self._base, pull=False)

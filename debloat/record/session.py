@@ -161,7 +161,7 @@ class Session:
         except (ChannelClosed, EngineUnavailable):
             return True  # `control` goes down with the container
 
-    def recorded(self, beginning: str = "start") -> Recorded:
+    def recorded(self, beginning: str) -> Recorded:
         """What was recorded; `beginning` names what came before the first probe.
 
         To be called after the container's end; SensorUnavailable where files are damaged.
