@@ -20,8 +20,7 @@ from debloat.core.text import name
 from debloat.debian import dpkg
 from debloat.inventory.read import read
 from debloat.lock.manifest import recipe_digest
-from debloat.pipeline import Outcome
-from debloat.result import Report
+from debloat.result import Outcome, Report
 
 MEDIA_TYPE = "application/vnd.in-toto+json"
 """Of a statement, by itself and as an artifact beside an image."""

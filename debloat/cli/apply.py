@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from debloat.canary import failure
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply
-from debloat.cli.outputs import Destination, destination
 from debloat.cli.settings import configuration, target_of
 from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
@@ -26,6 +26,7 @@ from debloat.lock import compare
 from debloat.lock import format as locks
 from debloat.lock.apply import Applied, Healing
 from debloat.report.terminal import TerminalProgress, console
+from debloat.store.location import Destination, destination, image_location
 from debloat.store.write import must_take
 
 if TYPE_CHECKING:
@@ -53,12 +54,11 @@ def plan(options: Apply, engines: Engines) -> Plan:
     goes = destination(options.image, options.tag or "", options.output)
     planned = plan_apply(
         _engine(options, engines, goes),
-        options.image,
+        image_location(options.image, engines.wanted),
         read(path),
         TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
         target=goes.name,
         recipe=_recipe(options),
-        platform=engines.wanted,
         canary=options.canary or "",
     )
     outputs = [Output("image", planned.target)] if goes.tag else []
@@ -91,15 +91,12 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
             must_be_writable(Path(written))
     applied = applying.apply(
         _engine(options, engines, goes),
-        options.image,
+        image_location(options.image, engines.wanted),
         read(path),
         TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
-        target=goes.name,
+        destination=goes,
         recipe=_recipe(options),
         force=options.force,
-        output=goes.output,
-        platform=engines.wanted,
-        tag=goes.tag,
         canary=options.canary or "",
         healing=healing,
     )
@@ -114,6 +111,8 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
         raise applying.replay_failure(applied)
     if options.update_lock:
         save(applied.lock, path)
+    if applied.canary is not None and not applied.canary.passed:
+        raise failure(applied.canary)
     if options.json != "-":
         click.echo(applied.result)
 

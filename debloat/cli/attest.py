@@ -9,7 +9,7 @@ from debloat.attest import bill
 from debloat.core.errors import UsageError
 from debloat.engine.workspace import written_whole
 from debloat.image.oci import Referrer, digest_of, manifest, plain_layers
-from debloat.pipeline import Outcome, Sink
+from debloat.result import Outcome, Sink
 from debloat.store.location import Location, Transport
 
 

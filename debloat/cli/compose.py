@@ -11,7 +11,6 @@ import click
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Compose, Probes, Result
-from debloat.cli.outputs import Destination
 from debloat.cli.settings import settings_of
 from debloat.cli.slim import sinks_of, write_report
 from debloat.compose import command
@@ -21,8 +20,10 @@ from debloat.compose.standin import original_name, with_images
 from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.engine.workspace import must_be_writable
-from debloat.pipeline import Sink
+from debloat.pipeline import Watching
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
+from debloat.result import Sink
+from debloat.store.location import ON_ENGINE
 
 PLACE = "{service}"
 """What stands in the name of an output for the service that it is of."""
@@ -46,7 +47,7 @@ def compose(options: Compose, engines: Engines) -> None:
 
     def sinks(services: tuple[str, ...]) -> Iterator[Sink]:
         image = original_name(stack.services[services[0]])
-        yield from sinks_of(image, _result(options, services), Destination("", None, True), engine)
+        yield from sinks_of(image, _result(options, services), ON_ENGINE, engine)
 
     made = slim_stack(
         engine,
@@ -56,8 +57,7 @@ def compose(options: Compose, engines: Engines) -> None:
         project,
         given,
         TerminalProgress(quiet, options.verbosity.verbose),
-        mechanism=options.mechanism,
-        verify=not options.no_verify,
+        watching=Watching(options.mechanism, replay=not options.no_verify),
         force=options.force,
         sinks=sinks,
         measure_surface=bool(options.json or options.html),

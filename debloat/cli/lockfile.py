@@ -10,7 +10,7 @@ from debloat.engine.workspace import written_whole
 from debloat.lock import format as lock
 
 if TYPE_CHECKING:
-    from debloat.pipeline import Outcome, Sink
+    from debloat.result import Outcome, Sink
 
 
 def sink(path: Path) -> Sink:

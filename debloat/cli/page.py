@@ -14,9 +14,9 @@ from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image, Kind
 from debloat.engine.base import Engine
 from debloat.engine.workspace import written_whole
-from debloat.pipeline import Outcome, Sink
 from debloat.report.html import render
 from debloat.report.pagedata import PageContents, Point
+from debloat.result import Outcome, Sink
 
 
 def sink(path: Path, engine: Engine, earlier: Iterable[str]) -> Sink:

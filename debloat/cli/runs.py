@@ -15,7 +15,7 @@ from debloat.engine.workspace import written_whole
 from debloat.record import trace
 
 if TYPE_CHECKING:
-    from debloat.pipeline import Outcome
+    from debloat.result import Outcome
 
 
 REMEMBERED = 200

@@ -5,16 +5,15 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from debloat import pipeline
+from debloat import canary, pipeline, steps
 from debloat.cli import runs, scan
 from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Run, Slim
-from debloat.cli.outputs import Destination, destination
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
@@ -24,13 +23,14 @@ from debloat.core.recipe import Recipe
 from debloat.engine.base import Engine
 from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.image.oci import Referrer
-from debloat.pipeline import Outcome, Sink
+from debloat.pipeline import Watching
 from debloat.plan import Plan, plan_run
 from debloat.record import trace
 from debloat.record.session import ByHand
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
-from debloat.result import Report
-from debloat.store.location import Location, image_location
+from debloat.result import Outcome, Report, Sink
+from debloat.steps import Step
+from debloat.store.location import Destination, Location, destination, image_location
 from debloat.store.write import must_take, write
 
 
@@ -48,19 +48,16 @@ def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand
 
 def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
-    recipe, goes, traces = _checked(options, directory)
+    asked = _checked(options, directory)
     planned = plan_run(
         engines.connect(),
-        options.image,
-        recipe,
-        target=goes.name,
-        traces=traces,
-        mechanism=options.probes.mechanism,
-        verify=not options.result.no_verify,
-        platform=engines.wanted,
+        image_location(options.image, engines.wanted),
+        asked.recipe,
+        watching=asked.watching,
+        target=asked.goes.name,
         canary=options.result.canary or "",
     )
-    outputs = tuple(outputs_of(planned.target, goes, options.result))
+    outputs = tuple(outputs_of(planned.target, asked.goes, options.result))
     more = ("the minimal image is asked twice more: for its system calls, and under the profile made of them",)
     notes = (*planned.notes, *(more if options.result.seccomp else ()))
     return replace(planned, verb="lock" if isinstance(options, Lock) else "slim", outputs=outputs, notes=notes)
@@ -68,38 +65,35 @@ def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan
 
 @parsed.open_cache()
 def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHand | None) -> None:
-    recipe, goes, traces = _checked(options, directory)
+    asked = _checked(options, directory)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
     counting = scan.counting(result.scan)
-    without_canary: MinimalFails | None = None
-    try:
-        report = pipeline.slim(
-            engine,
-            options.image,
-            recipe,
-            TerminalProgress(quiet, options.verbosity.verbose),
-            target=goes.name,
-            traces=traces,
-            mechanism=options.probes.mechanism,
-            verify=not result.no_verify,
-            force=result.force,
-            sinks=[*sinks_of(options.image, result, goes, engine), *counting],
-            platform=engines.wanted,
-            goes_to=goes.elsewhere,
-            measure_surface=bool(result.json or result.html or result.scan),
-            by_hand=by_hand,
-            canary=result.canary or "",
-            profile_file=result.seccomp or "",
-        )
-    except pipeline.CanaryFails as error:
-        without_canary, report = error, error.report
+    report = pipeline.slim(
+        engine,
+        image_location(options.image, engines.wanted),
+        asked.recipe,
+        TerminalProgress(quiet, options.verbosity.verbose),
+        watching=replace(asked.watching, by_hand=by_hand),
+        destination=asked.goes,
+        force=result.force,
+        steps=tuple(steps_of(result)),
+        sinks=[*sinks_of(options.image, result, asked.goes, engine), *counting],
+        measure_surface=bool(result.json or result.html or result.scan),
+    )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
     traits = engine.info().traits
     summary(report, quiet, "" if traits.own else traits.command)
-    if without_canary is not None:
-        raise without_canary
+    _complain(report)
+    if result.json != "-":
+        click.echo(report.result)
+
+
+def _complain(report: Report) -> None:
+    """MinimalFails where something that was made answers differently."""
+    if report.canary is not None and not report.canary.passed:
+        raise canary.failure(report.canary)
     if not report.passed:
         raise MinimalFails(
             f"the minimal image does not answer as the original does:\n{differences(report.answers)}",
@@ -111,12 +105,19 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
             f"{differences(report.seccomp.answers)}",
             "the profile was not written, the image is proven without it; run it again with more probes, or report it",
         )
-    if result.json != "-":
-        click.echo(report.result)
 
 
-def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination, list[Trace]]:
-    """The recipe, where the result goes, and the traces; UsageError for what is wrong before anything is started."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the options and the configuration say."""
+
+    recipe: Recipe
+    goes: Destination
+    watching: Watching
+
+
+def _checked(options: Slim, directory: Path | None) -> _Asked:
+    """What is asked for; UsageError for what is wrong before anything is started."""
     tests = (shlex.join(options.command),) if isinstance(options, Run) and options.command else ()
     recipe = recipe_of(options.probes, options.policy, directory, tests)
     result = options.result
@@ -129,7 +130,8 @@ def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination
     for name in (result.save_trace, result.lock, result.json, result.html, result.seccomp):
         if name and not (name == "-" and name == result.json):
             must_be_writable(Path(name))
-    return recipe, goes, [read_trace(name) for name in result.traces]
+    traces = tuple(map(read_trace, result.traces))
+    return _Asked(recipe, goes, Watching(options.probes.mechanism, traces=traces, replay=not result.no_verify))
 
 
 def read_trace(name: str) -> Trace:
@@ -148,6 +150,14 @@ def read_trace(name: str) -> Trace:
                 f"cannot use the trace {name}: {tool} wrote it", f"debloat import IMAGE {name} -o FILE makes one of it"
             ) from None
         raise
+
+
+def steps_of(result: Result) -> Iterator[Step]:
+    """What more is made of a proven image."""
+    if result.seccomp:
+        yield steps.Profile(result.seccomp)
+    if result.canary:
+        yield steps.Canary(result.canary)
 
 
 def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:

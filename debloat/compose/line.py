@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from debloat import sensor
+from debloat.closure import World
 from debloat.compose.command import Compose
 from debloat.compose.document import Document
-from debloat.compose.prove import StackJudge, StackProven, Subject, prove
+from debloat.compose.judge import Shared, StackJudge
 from debloat.compose.service import Service, config_of, environment_of, options_of, recipe_of
 from debloat.compose.stack import Exercised, Stack, exercise
 from debloat.compose.standin import built, original_name, to_build
@@ -25,10 +26,11 @@ from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
-from debloat.pipeline import Outcome, Sink, world_of
+from debloat.pipeline import AS_USUAL, Watching, world_of
+from debloat.prove import Proven, Replay, Subject, prove
 from debloat.record.record import Recording, must_be_runnable, notes_on, trace_of, with_fallbacks
 from debloat.record.session import Recorder
-from debloat.result import Report, report
+from debloat.result import Outcome, Report, Sink, report
 from debloat.rules import prepare
 from debloat.store.location import image_location
 from debloat.store.source import opened
@@ -50,6 +52,24 @@ class _Read:
     packages: Packages
     services: tuple[Service, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(service.name for service in self.services)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """An image, what the services that run it ask for together, and the world of what was recorded in all of them."""
+
+    read: _Read
+    recipe: Recipe
+    recording: Recording
+    world: World
+
+    @property
+    def image(self) -> Image:
+        return self.read.image
+
 
 def slim_stack(
     engine: Engine,
@@ -60,8 +80,7 @@ def slim_stack(
     given: Settings,
     progress: Progress,
     *,
-    mechanism: str = "auto",
-    verify: bool = True,
+    watching: Watching = AS_USUAL,
     force: bool = False,
     sinks: Callable[[tuple[str, ...]], Iterable[Sink]] = lambda services: (),
     measure_surface: bool = False,
@@ -80,30 +99,36 @@ def slim_stack(
                 file.write_text(to_build(document), "utf-8")
                 compose.build(str(file), project, services)
         images, stack, notes = _chosen(engine, compose, document, tuple(chosen), given)
-        recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
+        recorder = Recorder(sensor.binary(engine.info().architecture), watching.mechanism)
         originals = {service.name: service.image for service in stack.chosen}
         read, recorded, more = _read_and_record(workspace, stack, images, originals, recorder, watch)
-        recordings = [_recording(one, recorded, (*notes, *more)) for one in read]
-        subjects = tuple(_subject(one, recording) for one, recording in zip(read, recordings, strict=True))
-        judge = None
-        if verify:
+        recordings = [_recorded(one, recorded, (*notes, *more)) for one in read]
+        replay: Replay | None = None
+        if watching.replay:
             probes = {name: one.probes for name, one in recorded.by_service.items()}
             replaying = replace(recorder, mechanism=next(iter(recorded.by_service.values())).mechanism)
-            judge = StackJudge(
-                lambda places: exercise(workspace, stack, places, replaying, probes), recorded, originals, subjects
+            shared = tuple(Shared(one.image, one.names) for one in read)
+            replay = StackJudge(
+                lambda places: exercise(workspace, stack, places, replaying, probes), recorded, originals, shared
+            ).verdicts
+        proofs = prove(workspace, [Subject(one.image, one.world) for one in recordings], replay, watch)
+        tagged = force or all(proven.verdict.passed for proven in proofs)
+        outcomes = list[Outcome]()
+        for one, proven in zip(recordings, proofs, strict=True):
+            name = result_name(one.image, "", engine.info().traits.registry)
+            surfaces = _surfaces(one.read.rootfs, proven) if measure_surface else NO_SURFACES
+            said = report(
+                *(one.image, one.world, one.recording, proven, one.recipe),
+                *(name if tagged else "", watching.replay, watch.stages, surfaces),
             )
-        proofs = prove(workspace, subjects, judge, watch)
-        tagged = force or all(proof.proven.verdict.passed for proof in proofs)
-        made = list[Made]()
-        for one, recording, subject, proof in zip(read, recordings, subjects, proofs, strict=True):
-            outcome = _outcome(engine, one, recording, subject, proof, tagged, verify, watch, measure_surface)
-            for sink in sinks(subject.services):
-                sink(outcome)
-            made.append(Made(subject.services, outcome.report))
-        for done, proof in zip(made, proofs, strict=True):
-            if done.report.result:
-                workspace.publish(done.report.result, proof.pending)
-        return tuple(made)
+            tags = ((proven.pending, name),) if tagged else ()
+            outcomes.append(Outcome(one.image, one.recipe, one.world, proven, said, name, tags))
+            for sink in sinks(one.read.names):
+                sink(outcomes[-1])
+        for outcome in outcomes:
+            for pending, tag in outcome.tags:
+                workspace.publish(pending, tag)
+        return tuple(Made(one.names, outcome.report) for one, outcome in zip(read, outcomes, strict=True))
 
 
 def _chosen(
@@ -162,18 +187,19 @@ def _read_and_record(
             return tuple(one.result() for one in reading), recorded, notes
 
 
-def _recording(one: _Read, recorded: Exercised, notes: tuple[str, ...]) -> Recording:
-    exercises = tuple(recorded.by_service[service.name] for service in one.services)
-    config = one.services[0].config
+def _recorded(one: _Read, recorded: Exercised, notes: tuple[str, ...]) -> _Recorded:
+    exercises = tuple(recorded.by_service[name] for name in one.names)
+    started = replace(one.image, config=one.services[0].config)
     for exercised in exercises:
-        notes += notes_on(replace(one.image, config=config), exercised)
-    return Recording(exercises, trace_of(one.image, list(exercises)), notes)
+        notes += notes_on(started, exercised)
+    recording = Recording(exercises, trace_of(one.image, list(exercises)), notes)
+    recipe = _recipe(one)
+    world = world_of(one.image, one.rootfs, one.packages, recipe, recording.trace)
+    return _Recorded(one, recipe, recording, replace(world, config=_with_environment(one)))
 
 
-def _subject(one: _Read, recording: Recording) -> Subject:
-    world = world_of(one.image, one.rootfs, one.packages, _recipe(one), recording.trace)
-    names = tuple(service.name for service in one.services)
-    return Subject(one.image, replace(world, config=_with_environment(one)), names)
+def _surfaces(rootfs: Rootfs, proven: Proven) -> Surfaces:
+    return Surfaces(surface(rootfs.entries(), rootfs), surface((k.entry for k in proven.minimal.kept), rootfs))
 
 
 def _recipe(one: _Read) -> Recipe:
@@ -196,25 +222,3 @@ def _with_environment(one: _Read) -> ImageConfig:
     for service in one.services:
         env |= environment_of(service.raw)
     return ImageConfig(MappingProxyType({**one.image.config.raw, "Env": [f"{k}={v}" for k, v in env.items()]}))
-
-
-def _outcome(
-    engine: Engine,
-    one: _Read,
-    recording: Recording,
-    subject: Subject,
-    proof: StackProven,
-    tagged: bool,
-    verified: bool,
-    watch: Stopwatch,
-    measure_surface: bool,
-) -> Outcome:
-    target = result_name(one.image, "", engine.info().traits.registry)
-    surfaces, recipe, proven = NO_SURFACES, _recipe(one), proof.proven
-    if measure_surface:
-        before = surface(one.rootfs.entries(), one.rootfs)
-        surfaces = Surfaces(before, surface((k.entry for k in proven.minimal.kept), one.rootfs))
-    finished = report(
-        one.image, subject.world, recording, proven, recipe, target if tagged else "", verified, watch.stages, surfaces
-    )
-    return Outcome(one.image, recipe, subject.world, proven.minimal, proven.verdict, proven.healed, finished, target)

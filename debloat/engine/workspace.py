@@ -118,11 +118,6 @@ class Workspace(Scratch):
         self._ended = False
         self._channels: list[Channel] = []
 
-    @property
-    def pending(self) -> str:
-        """The name under which an image of this run is loaded until it is proven."""
-        return f"{PENDING_REPOSITORY}:{self.run}"
-
     def create(self, spec: ContainerSpec) -> str:
         """Create a container that is removed with the run at the latest. Interrupted once the run has ended."""
         with self.shielded():
@@ -169,27 +164,20 @@ class Workspace(Scratch):
                     self.engine.remove(container)
                     self._containers.discard(container)
 
-    def load(self, tar: Iterator[bytes]) -> str:
-        """Load an image archive that carries the pending name; the name goes with the run."""
+    def load(self, named: Callable[[str], Iterator[bytes]], instead: str = "") -> str:
+        """Load an image, which `named` archives under a name that goes with the run; the image `instead` goes now."""
+        name = instead or f"{PENDING_REPOSITORY}:{new_run() if self._pending else self.run}"
         with self.shielded():
-            self._discard(self.pending)
-            self._pending.add(self.pending)
-            self.engine.load(tar, self.pending)
-            return self.pending
-
-    def borrow(self, named: Callable[[str], Iterator[bytes]]) -> str:
-        """Load an original from elsewhere, which `named` archives under a name; it goes with the run."""
-        name = f"{PENDING_REPOSITORY}:{new_run()}"
-        with self.shielded():
+            self._discard(instead)
             self._pending.add(name)
             self.engine.load(named(name), name)
             return name
 
-    def publish(self, reference: str, pending: str = "") -> None:
-        """Give the loaded image, or the one that is called `pending`, its name; it is no longer pending."""
+    def publish(self, pending: str, reference: str) -> None:
+        """Give the loaded image that is called `pending` its name; it is no longer pending."""
         with self.shielded():
-            self.engine.tag(pending or self.pending, reference)
-            self._discard(pending or self.pending)
+            self.engine.tag(pending, reference)
+            self._discard(pending)
 
     def _discard(self, name: str) -> None:
         if name in self._pending:

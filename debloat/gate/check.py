@@ -28,7 +28,6 @@ from debloat.gate.judge import Drift, Subject, judge, manifest_footprint
 from debloat.gate.location import NO_DOCKERFILE, Dockerfile
 from debloat.gate.rules import BY_ID, Rules, Severity
 from debloat.image import carve
-from debloat.image.archive import archive
 from debloat.image.reader import ENGINE_TOUCHED
 from debloat.image.rootfs import Rootfs
 from debloat.lock.apply import LockedCut, cut_by_lock, replay, side_of
@@ -196,11 +195,8 @@ def _failed_replays(
     """Run the probes on the new build, then on the image that the lock cuts from it, and compare the answers."""
     if not inputs.probe or inputs.recipe is None or not isinstance(run, Workspace):
         return []
-    run.load(archive(locked_cut.minimal.written, [run.pending]))
-    binary = sensor.binary(run.engine.info().architecture)
-    runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
     try:
-        verdict, _ = replay(run, runnable, inputs.recipe, binary, progress)
+        verdict = replay(source, locked_cut, run, inputs.recipe, progress)
     except OriginalFails as error:
         return [_failure("the new build", error.message)]
     return [_failure(a.before.name, a.difference) for a in verdict.answers if a.difference]

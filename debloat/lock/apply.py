@@ -17,7 +17,6 @@ from debloat import canary as canaries
 from debloat.closure import World
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Closure, Image, Want
-from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name, spare_names
@@ -33,14 +32,15 @@ from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, platform, recipe_digest
 from debloat.lock.seeds import Gone, Move, Seeds, carry_over
+from debloat.prove import missed_paths
 from debloat.record.concrete import Limits
 from debloat.record.record import record
 from debloat.record.session import Recorder
 from debloat.rules import prepare
-from debloat.store.location import Location, image_location
+from debloat.store.location import ON_ENGINE, Destination, Location
 from debloat.store.source import Source, opened
 from debloat.store.write import write
-from debloat.verify import Comparison, Judge, Verdict, missed_paths
+from debloat.verify import Comparison, Judge, Verdict
 
 Healing = Callable[[Lock, Rootfs], Lock]
 """A lock with more seeds, for the image with that root file system."""
@@ -54,7 +54,7 @@ class Applied:
     another version now, `gone` those that no longer exist. `result` is the new reference, empty where none was made.
     `bytes_before` are those of the build's files, a hard-linked file once.
     `answers` compares the answers of a replay, `missed` are paths of the build that it failed to find; both are empty
-    without a replay.
+    without a replay. `canary` is the canary that was made, None where none was.
     """
 
     lock: Lock
@@ -66,6 +66,7 @@ class Applied:
     answers: tuple[Comparison, ...] = ()
     missed: tuple[Want, ...] = ()
     notes: tuple[str, ...] = ()
+    canary: canaries.Hatched | None = None
 
     @property
     def identical(self) -> bool:
@@ -162,93 +163,87 @@ def side_of(lock: Lock, name: str) -> Side:
 
 def apply(
     engine: Engine | None,
-    reference: str,
+    location: Location,
     lock: Lock,
     progress: Progress,
     *,
-    target: str = "",
+    destination: Destination = ON_ENGINE,
     recipe: Recipe | None = None,
     force: bool = False,
-    output: Location | None = None,
-    platform: Wanted | None = None,
-    tag: bool = True,
     parts: Sequence[Part] = (),
     canary: str = "",
     healing: Healing | None = None,
 ) -> Applied:
-    """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven.
+    """Make the minimal image of the image at `location` by a lock; with a recipe, it goes out only once it is proven.
 
-    It goes to `output` as well, or, with `tag` false, there alone. Without an engine there is no recipe and no tag.
-    `parts` are layers that it has in common with other images; the lock speaks of the same image in one layer.
-    `canary` is what a canary of it is to be called. `healing` adds to the lock before it is applied.
+    Without an engine there is no recipe, and no name on an engine. `parts` are layers that it has in common with other
+    images; the lock speaks of the same image in one layer. `canary` is what a canary of it is to be called. `healing`
+    adds to the lock before it is applied.
     """
-    with (
-        Workspace(engine) if engine is not None else Scratch() as run,
-        opened(run, image_location(reference, platform)) as source,
-    ):
-        target = result_name(source.image, target, engine.info().traits.registry if engine is not None else "")
-        spare_names(source.image, target, canary)
-        wrapper = sensor.binary(source.image.architecture) if canary else b""
+    with Workspace(engine) if engine is not None else Scratch() as run, opened(run, location) as source:
+        name = result_name(source.image, destination.name, engine.info().traits.registry if engine is not None else "")
+        if canary:
+            spare_names(source.image, name, canary)
+            sensor.binary(source.image.architecture)
         if healing is not None:
             lock = healing(lock, source.rootfs())
         locked_cut = cut_by_lock(source, replace(source.image, config=source.whole_config()), lock, progress)
-        minimal, judge = locked_cut.minimal, None
+        image, world, minimal = locked_cut.image, locked_cut.world, locked_cut.minimal
         if parts:
-            minimal = divided(minimal, locked_cut.world.rootfs, locked_cut.image, parts, source.directory)
-        verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
-        if isinstance(run, Workspace) and (tag or recipe is not None):
+            minimal = divided(minimal, world.rootfs, image, parts, source.directory)
+        written, pending = minimal.written, ""
+        if isinstance(run, Workspace) and (destination.tag or recipe is not None):
             with progress.stage("load"):
-                run.load(archived(minimal.written, [run.pending]))
-            if recipe is not None:
-                binary = sensor.binary(run.engine.info().architecture)
-                runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
-                judge = judge_of(run, runnable, recipe, binary, progress)
-                verdict, missed = judged(run, runnable, judge, progress)
-        result = ""
-        if verdict.passed or force:
-            if tag and isinstance(run, Workspace):
-                run.publish(target)
-            if canary and isinstance(run, Workspace):
-                bird = canaries.make(locked_cut.image, locked_cut.world, minimal, wrapper, source.directory)
-                canaries.publish(run, bird, canary, judge, progress)
-            if output is not None:
-                with progress.stage("write"):
-                    write(minimal.written, target, output)
-            result = target if tag else str(output)
+                pending = run.load(lambda name: archived(written, [name]))
+        judge, verdict, missed = None, Verdict(), tuple[Want, ...]()
+        if isinstance(run, Workspace) and recipe is not None:
+            judge = judge_of(run, replace(image, id=source.runnable().id), recipe, progress)
+            verdict, missed = judged(judge, locked_cut, pending, progress)
+        made, hatched = verdict.passed or force, None
+        if made and canary and isinstance(run, Workspace):
+            bird = canaries.make(image, world, minimal, sensor.binary(image.architecture), run.directory)
+            hatched = canaries.hatch(run, bird, canary, judge, progress)
+        if made and destination.output is not None:
+            with progress.stage("write"):
+                write(written, name, destination.output)
+        if made and destination.tag and isinstance(run, Workspace):
+            run.publish(pending, name)
+        if hatched is not None and hatched.passed and isinstance(run, Workspace):
+            run.publish(hatched.pending, hatched.tag)
         return Applied(
             locked_cut.lock,
             locked_cut.diff,
             locked_cut.moves,
             locked_cut.gone,
-            result,
-            content_size(locked_cut.world.rootfs.entries()),
+            (destination.elsewhere or name) if made else "",
+            content_size(world.rootfs.entries()),
             verdict.answers,
             missed,
-            notes,
+            notes_on(lock, recipe),
+            hatched,
         )
 
 
-def replay(
-    workspace: Workspace, locked_cut: LockedCut, recipe: Recipe, binary: bytes, progress: Progress
-) -> tuple[Verdict, tuple[Want, ...]]:
-    """Run the probes on the new build, then on the pending image: the verdict, and the missed paths."""
-    return judged(workspace, locked_cut, judge_of(workspace, locked_cut, recipe, binary, progress), progress)
+def replay(source: Source, locked_cut: LockedCut, workspace: Workspace, recipe: Recipe, progress: Progress) -> Verdict:
+    """Run the probes on the new build, then on the minimal image of it."""
+    written = locked_cut.minimal.written
+    pending = workspace.load(lambda name: archived(written, [name]))
+    judge = judge_of(workspace, replace(locked_cut.image, id=source.runnable().id), recipe, progress)
+    return judged(judge, locked_cut, pending, progress)[0]
 
 
-def judge_of(workspace: Workspace, locked_cut: LockedCut, recipe: Recipe, binary: bytes, progress: Progress) -> Judge:
+def judge_of(workspace: Workspace, image: Image, recipe: Recipe, progress: Progress) -> Judge:
     """Who knows what the new build answers, because it was asked."""
-    recorder = Recorder(binary)
+    recorder = Recorder(sensor.binary(workspace.engine.info().architecture))
     with progress.stage("ask the build"):
-        recording = record(workspace, locked_cut.image, recipe, recorder, progress.say)
-    return Judge(workspace, locked_cut.image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
+        recording = record(workspace, image, recipe, recorder, progress.say)
+    return Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
 
 
-def judged(
-    workspace: Workspace, locked_cut: LockedCut, judge: Judge, progress: Progress
-) -> tuple[Verdict, tuple[Want, ...]]:
-    """The verdict on the pending image, and the missed paths."""
+def judged(judge: Judge, locked_cut: LockedCut, pending: str, progress: Progress) -> tuple[Verdict, tuple[Want, ...]]:
+    """The verdict on the minimal image, which the engine calls `pending`, and the missed paths."""
     with progress.stage("verify"):
-        verdict = judge.verify(workspace.pending)
+        verdict = judge.verify(pending)
     return verdict, missed_paths(locked_cut.world, verdict.trace, locked_cut.minimal.closure)
 
 

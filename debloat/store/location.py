@@ -101,3 +101,38 @@ def parse(text: str) -> Location | None:
         raise UsageError(f"cannot use {text}: another storage than Podman's own", "leave out what stands in [ ]")
     must_be_reference(rest, "docker")
     return Location(transport, name=rest, stated=transport is Transport.DAEMON)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a result goes: to the engine under a name, and to a place that `--output` names, or to that place alone.
+
+    `name` is the result's, empty for the usual one, `output` where else it goes, `tag` if the engine gets it.
+    """
+
+    name: str = ""
+    output: Location | None = None
+    tag: bool = True
+
+    @property
+    def elsewhere(self) -> str:
+        """Where the result goes if the engine does not get it; empty where it does."""
+        return "" if self.tag or self.output is None else str(self.output)
+
+
+ON_ENGINE = Destination()
+"""The engine, under the usual name."""
+
+
+def destination(image: str, tag: str, output: str | None) -> Destination:
+    """Where the result of an image goes.
+
+    The engine gets the result of an image of its own, and of another where it is named by `-t` or nothing else is.
+    """
+    to = output_location(output) if output else None
+    if to is not None and to.on_engine:
+        if tag and tag != to.name:
+            raise UsageError(f"the result cannot be called both {tag} and {to.name}", "leave out -t or --output")
+        return Destination(to.name, None, True)
+    on_engine = image_location(image).on_engine
+    return Destination(tag, to, on_engine or bool(tag) or to is None)
