@@ -19,8 +19,9 @@ from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.footprint import Footprint, image_footprint
 from debloat.image.reader import reading_spec
-from debloat.lock.apply import LockedCut, cut_by_lock, notes_on
+from debloat.lock.apply import notes_on
 from debloat.lock.compare import Diff
+from debloat.lock.cut import LockedCut, cut_by_lock
 from debloat.lock.format import Lock
 from debloat.lock.manifest import platform
 from debloat.lock.seeds import Gone, Move

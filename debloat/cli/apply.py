@@ -19,8 +19,8 @@ from debloat.cli.settings import configuration, target_of
 from debloat.core import parsed
 from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
+from debloat.core.written import must_be_writable, written_whole
 from debloat.engine.base import Engine
-from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from debloat.attest import bill
 from debloat.core.errors import UsageError
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.image.oci import Referrer, digest_of, manifest, plain_layers
 from debloat.result import Outcome, Sink
 from debloat.store.location import Location, Transport

@@ -16,7 +16,7 @@ from debloat.core import parsed
 from debloat.core.errors import GateFailed, UsageError
 from debloat.core.recipe import Settings, recipe
 from debloat.core.text import printable
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.gate import check as gate
 from debloat.gate.check import CheckInputs, read_baseline
 from debloat.gate.findings import GateReport

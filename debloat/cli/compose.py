@@ -19,7 +19,7 @@ from debloat.compose.line import Made, slim_stack
 from debloat.compose.standin import original_name, with_images
 from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
-from debloat.engine.workspace import must_be_writable
+from debloat.core.written import must_be_writable
 from debloat.pipeline import Watching
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Sink

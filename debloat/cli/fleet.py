@@ -18,7 +18,7 @@ from debloat.core import parsed
 from debloat.core.errors import Interrupted, UsageError
 from debloat.core.progress import Progress, Silent
 from debloat.core.signals import end_with_parent
-from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.core.written import must_be_writable, written_whole
 from debloat.fleet import config
 from debloat.fleet import run as running
 from debloat.fleet.executor import Executor

@@ -9,7 +9,7 @@ from debloat.cli.options import Import
 from debloat.cli.record import save
 from debloat.core.errors import UsageError
 from debloat.core.text import size
-from debloat.engine.workspace import must_be_writable
+from debloat.core.written import must_be_writable
 from debloat.record.imports import read as imports
 from debloat.report.terminal import console
 

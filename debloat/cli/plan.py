@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from debloat.cli.options import Result
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.plan import Output, Plan
 from debloat.store.location import Destination
 

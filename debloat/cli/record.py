@@ -15,7 +15,8 @@ from debloat.cli.pause import pause
 from debloat.cli.settings import recipe_of
 from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
-from debloat.engine.workspace import Workspace, must_be_writable, written_whole
+from debloat.core.written import must_be_writable, written_whole
+from debloat.engine.workspace import Workspace
 from debloat.record import trace
 from debloat.record.record import record as recording_of
 from debloat.record.session import Recorder

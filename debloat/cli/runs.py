@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from debloat.core.errors import UsageError
 from debloat.core.model import Level, Policy, Trace, Want
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.record import trace
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import click
 from debloat.attest import bill
 from debloat.cli.engines import Engines
 from debloat.cli.options import Sbom
+from debloat.core.written import written_whole
 from debloat.debian import dpkg
-from debloat.engine.workspace import written_whole
 
 
 def sbom(options: Sbom, engines: Engines) -> None:

@@ -20,8 +20,8 @@ from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
+from debloat.core.written import must_be_writable, written_whole
 from debloat.engine.base import Engine
-from debloat.engine.workspace import must_be_writable, written_whole
 from debloat.image.oci import Referrer
 from debloat.pipeline import Watching
 from debloat.plan import Plan, plan_run

@@ -13,8 +13,8 @@ from debloat.cli.options import Vex
 from debloat.core.errors import UsageError
 from debloat.core.model import Image
 from debloat.core.text import name
+from debloat.core.written import written_whole
 from debloat.debian import dpkg
-from debloat.engine.workspace import written_whole
 from debloat.image.carve import BASE_NAME
 
 

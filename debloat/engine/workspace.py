@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import signal
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
+from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted
 from debloat.core.signals import ENDING
 from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine, Leftover
 from debloat.engine.run_id import new_run
@@ -206,45 +205,3 @@ def discard(engine: Engine, leftover: Leftover) -> None:
         engine.untag(leftover.name)
     else:
         engine.remove_shared(leftover.kind, leftover.id)
-
-
-def must_be_writable(path: Path) -> None:
-    """UsageError where a file cannot be made in the directory of `path`, found out before any work; makes nothing."""
-    directory = path.absolute().parent
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
-        ) from error
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` when the block ends well, and vanishes otherwise.
-
-    UsageError where it cannot be written.
-    """
-    draft: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-        os.close(handle)
-        draft = Path(name)
-        yield draft
-        umask = os.umask(0)
-        os.umask(umask)
-        draft.chmod(0o666 & ~umask)
-        draft.replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
-        ) from error
-    finally:
-        if draft is not None:
-            draft.unlink(missing_ok=True)

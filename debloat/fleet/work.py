@@ -38,7 +38,8 @@ from debloat.gate.findings import GateReport
 from debloat.gate.rules import rules_of
 from debloat.lock import apply as applying
 from debloat.lock import format as locks
-from debloat.lock.apply import Applied, cut_by_lock
+from debloat.lock.apply import Applied
+from debloat.lock.cut import cut_by_lock
 from debloat.lock.format import Lock
 from debloat.lock.manifest import lock_of, recipe_digest
 from debloat.result import Outcome as RunOutcome

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from debloat.core.errors import UsageError
-from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.core.written import must_be_writable, written_whole
 from debloat.image.archive import Format, archive
 from debloat.image.oci import (
     LAYOUT,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
-from debloat.core.errors import Interrupted, UsageError
+from debloat.core.errors import Interrupted
 from debloat.engine.base import ContainerSpec
-from debloat.engine.workspace import Workspace, must_be_writable, written_whole
+from debloat.engine.workspace import Workspace
 from tests.support.engine import Behaviour, FakeEngine
 from tests.support.trees import tree
 
@@ -67,31 +66,3 @@ def test_handlers_are_put_back(engine: FakeEngine) -> None:
     with Workspace(engine):
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "report.json"
-
-    def broken() -> None:
-        with written_whole(path) as draft:
-            draft.write_text("half")
-            raise ValueError
-
-    with pytest.raises(ValueError):  # noqa: PT011 - raised two lines above
-        broken()
-    assert list(path.parent.iterdir()) == []
-    with written_whole(path) as draft:
-        draft.write_text("all")
-    assert path.read_text() == "all"
-    assert [p.name for p in path.parent.iterdir()] == ["report.json"]
-
-
-def test_what_cannot_be_written_is_found_out_before_and_nothing_is_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    for good in (tmp_path / "new", tmp_path / "file", tmp_path / "a" / "b" / "c"):
-        must_be_writable(good)
-    for bad in (tmp_path / "file" / "below", tmp_path, Path("/proc/none/x")):
-        with pytest.raises(UsageError, match="cannot write"):
-            must_be_writable(bad)
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert (tmp_path / "file").read_text() == "mine"
