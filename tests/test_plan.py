@@ -19,10 +19,9 @@ from debloat.engine.base import ContainerSpec
 from debloat.engine.traits import PODMAN
 from debloat.lock.apply import apply
 from debloat.lock.format import Lock
-from debloat.lock.manifest import lock_of, recipe_digest
+from debloat.lock.manifest import lock_of_run
 from debloat.pipeline import Watching, slim
 from debloat.plan import AlwaysKept, Plan, PlannedProbe, plan_apply, plan_run
-from debloat.result import Outcome
 from debloat.store.location import Destination, image_location
 from tests.support.cli import CONFIG, SHOP_1, shop
 from tests.support.engine import FakeEngine
@@ -236,12 +235,7 @@ def locked() -> tuple[FakeEngine, Lock]:
     engine = shop()
     locks: list[Lock] = []
 
-    def sink(outcome: Outcome) -> None:
-        locks.append(
-            lock_of(outcome.image, recipe_digest(outcome.recipe), outcome.world, outcome.minimal, outcome.healed)
-        )
-
-    slim(engine, SHOP, EXACT, Silent(), sinks=[sink])
+    slim(engine, SHOP, EXACT, Silent(), sinks=[lambda outcome: locks.append(lock_of_run(outcome))])
     engine.calls.clear()
     engine.created.clear()
     return engine, locks[0]

@@ -11,8 +11,8 @@ import click
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Compose, Probes, Result
+from debloat.cli.outputs import sinks_of, write_report
 from debloat.cli.settings import settings_of
-from debloat.cli.slim import sinks_of, write_report
 from debloat.compose import command
 from debloat.compose.document import used
 from debloat.compose.line import Made, slim_stack

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 def sink(path: Path) -> Sink:
     """Writes the lock of a result that was tagged; an unproven one leaves the old lock as it is."""
 
-    from debloat.lock.manifest import lock_of, recipe_digest
+    from debloat.lock.manifest import lock_of_run
 
     def write(outcome: Outcome) -> None:
         if outcome.report.result:
-            digest = recipe_digest(outcome.recipe)
-            save(lock_of(outcome.image, digest, outcome.world, outcome.minimal, outcome.healed), path)
+            save(lock_of_run(outcome), path)
 
     return write
 

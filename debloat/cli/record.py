@@ -9,15 +9,14 @@ from pathlib import Path
 import click
 
 from debloat import sensor
+from debloat.cli import tracefile
 from debloat.cli.engines import Engines
 from debloat.cli.options import Combine, Record
 from debloat.cli.pause import pause
 from debloat.cli.settings import recipe_of
-from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
-from debloat.core.written import must_be_writable, written_whole
+from debloat.core.written import must_be_writable
 from debloat.engine.workspace import Workspace
-from debloat.record import trace
 from debloat.record.record import record as recording_of
 from debloat.record.session import Recorder
 from debloat.report.terminal import TerminalProgress, console
@@ -43,11 +42,10 @@ def record(options: Record, engines: Engines) -> None:
 
 def combine(options: Combine, engines: Engines) -> None:
     """Save the union of some traces."""
-    save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
+    save(functools.reduce(operator.or_, map(tracefile.read, options.traces)), options.save_trace)
 
 
 def save(result: Trace, name: str) -> None:
     """Write a trace, and print the file's name."""
-    with written_whole(Path(name)) as draft:
-        draft.write_bytes(trace.dump(result))
+    tracefile.save(result, Path(name))
     click.echo(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,27 +10,24 @@ from pathlib import Path
 import click
 
 from debloat import canary, pipeline, steps
-from debloat.cli import runs, scan
+from debloat.cli import scan, tracefile
 from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Run, Slim
+from debloat.cli.outputs import sinks_of, write_report
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
-from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
-from debloat.core.written import must_be_writable, written_whole
-from debloat.engine.base import Engine
-from debloat.image.oci import Referrer
+from debloat.core.written import must_be_writable
 from debloat.pipeline import Watching
 from debloat.plan import Plan, plan_run
-from debloat.record import trace
 from debloat.record.session import ByHand
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
-from debloat.result import Outcome, Report, Sink
+from debloat.result import Report
 from debloat.steps import Step
-from debloat.store.location import Destination, Location, destination, image_location
-from debloat.store.write import must_take, write
+from debloat.store.location import Destination, destination, image_location
+from debloat.store.write import must_take
 
 
 def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand: ByHand | None = None) -> None:
@@ -130,26 +126,8 @@ def _checked(options: Slim, directory: Path | None) -> _Asked:
     for name in (result.save_trace, result.lock, result.json, result.html, result.seccomp):
         if name and not (name == "-" and name == result.json):
             must_be_writable(Path(name))
-    traces = tuple(map(read_trace, result.traces))
+    traces = tuple(map(tracefile.read, result.traces))
     return _Asked(recipe, goes, Watching(options.probes.mechanism, traces=traces, replay=not result.no_verify))
-
-
-def read_trace(name: str) -> Trace:
-    """The trace in a file."""
-    try:
-        data = Path(name).read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the trace {name}: {error.strerror}") from error
-    try:
-        return trace.parse(data, name)
-    except UsageError:
-        from debloat.record.imports.read import is_foreign
-
-        if tool := is_foreign(data):
-            raise UsageError(
-                f"cannot use the trace {name}: {tool} wrote it", f"debloat import IMAGE {name} -o FILE makes one of it"
-            ) from None
-        raise
 
 
 def steps_of(result: Result) -> Iterator[Step]:
@@ -158,58 +136,3 @@ def steps_of(result: Result) -> Iterator[Step]:
         yield steps.Profile(result.seccomp)
     if result.canary:
         yield steps.Canary(result.canary)
-
-
-def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
-    """What writes the outputs of a run on an image, and remembers it."""
-    yield functools.partial(runs.remember, where=image_location(image).lasting)
-    if name := result.save_trace:
-        yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))
-    if result.lock:
-        from debloat.cli.lockfile import sink
-
-        yield sink(Path(result.lock))
-    if result.attest:
-        from debloat.cli.attest import sink as attesting
-
-        yield attesting(Path(result.attest))
-    if result.seccomp:
-        yield _save_profile
-    if (to := goes.output) is not None:
-        yield lambda outcome: _write(outcome, to, bool(result.attest))
-    if result.html:
-        from debloat.cli import page
-
-        yield page.sink(Path(result.html), engine, result.earlier)
-
-
-def _save(path: Path, data: bytes) -> None:
-    with written_whole(path) as draft:
-        draft.write_bytes(data)
-
-
-def _save_profile(outcome: Outcome) -> None:
-    """The profile, where the image has answered under it."""
-    made = outcome.report.seccomp
-    if made is not None and made.passed:
-        _save(Path(made.file), made.profile.document.encode())
-
-
-def _write(outcome: Outcome, to: Location, attested: bool) -> None:
-    if outcome.report.result:
-        beside: tuple[Referrer, ...] = ()
-        if attested:
-            from debloat.cli.attest import referrers
-
-            beside = referrers(outcome, to)
-        write(outcome.minimal.written, outcome.name, to, beside)
-
-
-def write_report(report: Report, result: Result) -> None:
-    """The report as JSON, where it was asked for."""
-    from debloat.report import jsonreport
-
-    if result.json == "-":
-        click.echo(jsonreport.render(report))
-    elif result.json:
-        _save(Path(result.json), jsonreport.render(report).encode())

@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import click
 
-from debloat.cli import runs
+from debloat.cli import runs, tracefile
 from debloat.cli.engines import Engines
 from debloat.cli.options import Probes, Why
 from debloat.cli.settings import settings_of
-from debloat.cli.slim import read_trace
 from debloat.closure import World
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Closure, Image, Level, Trace, Want
@@ -47,7 +46,7 @@ def sources(engines: Engines, image: Image, options: Why) -> tuple[str, Trace, R
     """The original image where it is another, and what its last run saw and decided; flags change the policy."""
     asked = recipe(settings_of(Probes(), options.policy))
     if options.traces:
-        return "", functools.reduce(operator.or_, map(read_trace, options.traces)), asked, ()
+        return "", functools.reduce(operator.or_, map(tracefile.read, options.traces)), asked, ()
     remembered = runs.recall(image.identity)
     if remembered is None:
         raise UsageError(

@@ -41,7 +41,7 @@ from debloat.lock import format as locks
 from debloat.lock.apply import Applied
 from debloat.lock.cut import cut_by_lock
 from debloat.lock.format import Lock
-from debloat.lock.manifest import lock_of, recipe_digest
+from debloat.lock.manifest import lock_of_run
 from debloat.result import Outcome as RunOutcome
 from debloat.result import Report, Sink
 from debloat.store.location import Destination, Location, image_location
@@ -193,8 +193,7 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
 
     def locking(outcome: RunOutcome) -> None:
         if outcome.report.result:
-            digest = recipe_digest(outcome.recipe)
-            files[LOCK] = locks.dump(lock_of(outcome.image, digest, outcome.world, outcome.minimal, outcome.healed))
+            files[LOCK] = locks.dump(lock_of_run(outcome))
 
     def writing(outcome: RunOutcome) -> None:
         if outcome.report.result:
