@@ -150,7 +150,8 @@ class Container:
 
     def _source(self, volume: Volume, target: str) -> str:
         if not volume.named:
-            os.makedirs(volume.source, exist_ok=True) if not os.path.lexists(volume.source) else None
+            if not os.path.lexists(volume.source):
+                os.makedirs(volume.source, exist_ok=True)
             return volume.source
         directory = self._ground.place.volumes / volume.source
         if not directory.exists():

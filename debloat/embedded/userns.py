@@ -24,12 +24,9 @@ _NEEDED = frozenset({"CHOWN", "NET_ADMIN", "SYS_CHROOT", "SYS_ADMIN"})
 _ALL_IDS = (1 << 32) - 1
 _MAPPERS = ("newuidmap", "newgidmap")
 IN_CONTAINER = "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
-_APPARMOR = "/proc/self/attr/current"
-_WITH_APPARMOR = (
-    "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
-    " --security-opt apparmor=unconfined"
-)
 """What Docker lets a container do without privileges, so that it can run containers."""
+_WITH_APPARMOR = f"{IN_CONTAINER} --security-opt apparmor=unconfined"
+_APPARMOR = "/proc/self/attr/current"
 
 
 def enter() -> bool:

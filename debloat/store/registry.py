@@ -6,9 +6,9 @@ import hashlib
 import io
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from debloat.core.errors import UsageError
@@ -32,7 +32,7 @@ from debloat.image.oci import (
 )
 from debloat.store import choice
 from debloat.store.base import Blob, Place, StoredImage, StoreError, Variant
-from debloat.store.client import Client
+from debloat.store.client import Answer, Client
 from debloat.store.documents import (
     MANIFESTS,
     MAX_MANIFEST,
@@ -47,6 +47,9 @@ from debloat.store.streams import PIECE, Verified, damaged
 _CHUNK = 8 << 20
 """Bytes of a chunk, where a registry does not take a blob in one piece."""
 _TOO_LARGE = 413
+
+Content = Callable[[int], bytes | BinaryIO]
+"""What of a blob begins at an offset."""
 
 
 def _split(name: str) -> tuple[str, str, str, str]:
@@ -181,30 +184,24 @@ class RegistrySink:
     def _push_bytes(self, data: bytes) -> None:
         self._push(digest_of(data), len(data), lambda start: data[start:])
 
-    def _push(self, digest: str, size: int, content: Any) -> None:
+    def _push(self, digest: str, size: int, content: Content) -> None:
         """Upload a blob, unless it is there already; `content(start)` is what of it begins there."""
-        client, what = self._client, f"push to {self._location.name}"
+        client = self._client
         with client.ask("HEAD", f"blobs/{digest}") as answer:
             if answer.status == 200:
                 return
-        with client.ask("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as answer:
-            if answer.status != 202:
-                raise client.refused(answer, what)
-            target = client.location(answer)
+        target, _ = self._begun()
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with client.ask("PUT", _with(target, digest), headers=headers, body=lambda: content(0), size=size) as answer:
             if answer.status == 201:
                 return
             if answer.status != _TOO_LARGE:
-                raise client.refused(answer, what)
-        self._push_chunks(digest, size, content, what)
+                raise self._refused(answer)
+        self._push_chunks(digest, size, content)
 
-    def _push_chunks(self, digest: str, size: int, content: Any, what: str) -> None:
+    def _push_chunks(self, digest: str, size: int, content: Content) -> None:
         client = self._client
-        with client.ask("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as answer:
-            target = client.location(answer)
-            least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            chunk = max(_CHUNK, min(int(least), 1 << 30) if least.isdigit() else 0)
+        target, chunk = self._begun()
         for start in range(0, size, chunk):
             part = content(start)
             data = part[:chunk] if isinstance(part, bytes) else part.read(chunk)
@@ -215,11 +212,22 @@ class RegistrySink:
             }
             with client.ask("PATCH", target, headers=headers, body=data, size=len(data)) as answer:
                 if answer.status != 202:
-                    raise client.refused(answer, what)
+                    raise self._refused(answer)
                 target = client.location(answer)
         with client.ask("PUT", _with(target, digest), headers={"Content-Length": "0"}) as answer:
             if answer.status != 201:
-                raise client.refused(answer, what)
+                raise self._refused(answer)
+
+    def _begun(self) -> tuple[str, int]:
+        """Where an upload that begins goes, and the bytes of its chunks."""
+        with self._client.ask("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as answer:
+            if answer.status != 202:
+                raise self._refused(answer)
+            least = answer.headers.get("OCI-Chunk-Min-Length", "")
+            return self._client.location(answer), max(_CHUNK, min(int(least), 1 << 30) if least.isdigit() else 0)
+
+    def _refused(self, answer: Answer) -> StoreError | UsageError:
+        return self._client.refused(answer, f"push to {self._location.name}")
 
     def _put(self, document: bytes, reference: str, media_type: str) -> str:
         """Put a manifest; what the server says of the subject that it refers to (`OCI-Subject`)."""
