@@ -27,7 +27,7 @@ from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
 from debloat.pipeline import AS_USUAL, Watching, world_of
-from debloat.prove import Proven, Replay, Subject, prove
+from debloat.prove import Proven, Subject, prove
 from debloat.record.record import Recording, must_be_runnable, notes_on, trace_of, with_fallbacks
 from debloat.record.session import Recorder
 from debloat.result import Outcome, Report, Sink, report
@@ -47,6 +47,8 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
+    """An image as it was read, and the chosen services that run it."""
+
     image: Image
     rootfs: Rootfs
     packages: Packages
@@ -59,16 +61,13 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """An image, what the services that run it ask for together, and the world of what was recorded in all of them."""
+    """An image, the services that run it, what they ask for together, and the world of what was recorded in them."""
 
-    read: _Read
+    image: Image
+    services: tuple[str, ...]
     recipe: Recipe
     recording: Recording
     world: World
-
-    @property
-    def image(self) -> Image:
-        return self.read.image
 
 
 def slim_stack(
@@ -103,32 +102,43 @@ def slim_stack(
         originals = {service.name: service.image for service in stack.chosen}
         read, recorded, more = _read_and_record(workspace, stack, images, originals, recorder, watch)
         recordings = [_recorded(one, recorded, (*notes, *more)) for one in read]
-        replay: Replay | None = None
-        if watching.replay:
-            probes = {name: one.probes for name, one in recorded.by_service.items()}
-            replaying = replace(recorder, mechanism=next(iter(recorded.by_service.values())).mechanism)
-            shared = tuple(Shared(one.image, one.names) for one in read)
-            replay = StackJudge(
-                lambda places: exercise(workspace, stack, places, replaying, probes), recorded, originals, shared
-            ).verdicts
-        proofs = prove(workspace, [Subject(one.image, one.world) for one in recordings], replay, watch)
+        judge = _judge(workspace, stack, recordings, recorded, originals, recorder) if watching.replay else None
+        subjects = [Subject(one.image, one.world) for one in recordings]
+        proofs = prove(workspace, subjects, judge.verdicts if judge is not None else None, watch)
         tagged = force or all(proven.verdict.passed for proven in proofs)
-        outcomes = list[Outcome]()
+        outcomes = []
         for one, proven in zip(recordings, proofs, strict=True):
             name = result_name(one.image, "", engine.info().traits.registry)
-            surfaces = _surfaces(one.read.rootfs, proven) if measure_surface else NO_SURFACES
-            said = report(
-                *(one.image, one.world, one.recording, proven, one.recipe),
-                *(name if tagged else "", watching.replay, watch.stages, surfaces),
-            )
+            surfaces = _surfaces(one.world.rootfs, proven) if measure_surface else NO_SURFACES
+            result, known = name if tagged else "", (one.image, one.world, one.recording, proven, one.recipe)
+            said = report(*known, result, watching.replay, watch.stages, surfaces)
             tags = ((proven.pending, name),) if tagged else ()
             outcomes.append(Outcome(one.image, one.recipe, one.world, proven, said, name, tags))
-            for sink in sinks(one.read.names):
-                sink(outcomes[-1])
-        for outcome in outcomes:
-            for pending, tag in outcome.tags:
-                workspace.publish(pending, tag)
-        return tuple(Made(one.names, outcome.report) for one, outcome in zip(read, outcomes, strict=True))
+        for one, outcome in zip(recordings, outcomes, strict=True):
+            for sink in sinks(one.services):
+                sink(outcome)
+        for pending, tag in (tagging for outcome in outcomes for tagging in outcome.tags):
+            workspace.publish(pending, tag)
+        made = zip(recordings, outcomes, strict=True)
+        return tuple(Made(one.services, outcome.report) for one, outcome in made)
+
+
+def _judge(
+    workspace: Workspace,
+    stack: Stack,
+    recordings: Iterable[_Recorded],
+    recorded: Exercised,
+    originals: Mapping[str, str],
+    recorder: Recorder,
+) -> StackJudge:
+    """Who knows what the stack answered: replays make the same probes, recorded by the mechanism that worked."""
+    probes = {name: one.probes for name, one in recorded.by_service.items()}
+    mechanism = next(iter(recorded.by_service.values())).mechanism
+
+    def ask(images: Mapping[str, str]) -> Exercised:
+        return exercise(workspace, stack, images, replace(recorder, mechanism=mechanism), probes)
+
+    return StackJudge(ask, recorded, originals, tuple(Shared(one.image, one.services) for one in recordings))
 
 
 def _chosen(
@@ -195,7 +205,7 @@ def _recorded(one: _Read, recorded: Exercised, notes: tuple[str, ...]) -> _Recor
     recording = Recording(exercises, trace_of(one.image, list(exercises)), notes)
     recipe = _recipe(one)
     world = world_of(one.image, one.rootfs, one.packages, recipe, recording.trace)
-    return _Recorded(one, recipe, recording, replace(world, config=_with_environment(one)))
+    return _Recorded(one.image, one.names, recipe, recording, replace(world, config=_with_environment(one)))
 
 
 def _surfaces(rootfs: Rootfs, proven: Proven) -> Surfaces:
