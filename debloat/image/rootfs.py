@@ -124,6 +124,10 @@ class Rootfs:
         """The paths whose last part is one of the names, sorted: faster by far than a look at each path."""
         return tuple(self._tree.named(frozenset(names)))
 
+    def ending(self, suffix: str) -> tuple[str, ...]:
+        """The paths whose last part ends so, sorted; as fast."""
+        return tuple(self._tree.ending(suffix))
+
     @property
     def tree(self) -> Tree:
         """The numbered entries, for tables over all of an image that must stay small."""
@@ -143,10 +147,8 @@ class Rootfs:
 
     def walk(self, directory: str) -> Iterator[Entry]:
         """Everything below the directory that `directory` leads to, parents first; links are not entered."""
-        for entry in self.children(directory):
-            yield entry
-            if entry.is_dir:
-                yield from self.walk(entry.path)
+        real = self.resolve(directory).path
+        return (self._at(path) for path, _ in self._tree.below(real)) if real is not None else iter(())
 
     def resolve(self, path: str, *, follow: bool = True) -> Resolution:
         """Follow `path` from the root as the kernel would (path_resolution(7)).
@@ -254,9 +256,7 @@ class Rootfs:
         prefix = "/" if directory == "/" else directory + "/"
         if head == "**":
             match = glob_regex("/".join(parts)).fullmatch
-            for entry in self.walk(directory):
-                if match(entry.path[len(prefix) :]):
-                    yield entry.path
+            yield from (path for path, _ in self._tree.below(directory) if match(path[len(prefix) :]))
             return
         names = self._tree.names(directory)
         for name in fnmatch.filter(names, head) if any(c in head for c in "*?[") else [n for n in names if n == head]:

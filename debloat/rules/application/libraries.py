@@ -9,7 +9,7 @@ library of the image's brings nothing. A Debian package names what it depends on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from debloat.closure import Rule, World, derived
@@ -81,18 +81,18 @@ def _names(entry: Entry, world: World, owned: bool) -> Iterator[str]:
 
 
 @cached(list, tuple)
-def _in_source(data: bytes) -> Sequence[str]:
+def _in_source(data: bytes) -> tuple[str, ...]:
     names = set(_sonames(data)) if b".so" in data else set()
     names |= {name.decode() for call in _CALLS.groups(data) for name in _NAME.findall(call)}
-    return sorted(names)
+    return tuple(sorted(names))
 
 
 @cached(list, tuple)
-def _in_program(data: bytes) -> Sequence[str]:
+def _in_program(data: bytes) -> tuple[str, ...]:
     if b"dlopen" not in data:
         return ()
     data = read_program(data).data
-    return sorted({*_sonames(data), *(name.decode() for name in _PACKED.findall(data))})
+    return tuple(sorted({*_sonames(data), *(name.decode() for name in _PACKED.findall(data))}))
 
 
 def _sonames(data: bytes) -> Iterator[str]:

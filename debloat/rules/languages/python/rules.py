@@ -182,9 +182,9 @@ class NativeImports(Rule):
 
 
 @cached(list, tuple)
-def _named(data: bytes) -> Sequence[str]:
+def _named(data: bytes) -> tuple[str, ...]:
     """The texts of compiled code that may name a module, sorted."""
-    return sorted({text.decode() for text in _NAMED.findall(data)})
+    return tuple(sorted({text.decode() for text in _NAMED.findall(data)}))
 
 
 _WHOLE = re.compile(rb"\0([A-Za-z_]\w{1,60}(?:\.\w{1,60}){0,4})(?=\0)")
