@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from debloat.core.recipe import Recipe, recipe
 from debloat.core.text import name
 from debloat.core.written import must_be_writable, written_whole
 from debloat.engine.base import Engine
+from debloat.image.oci import Written
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
@@ -50,7 +52,7 @@ def plan(options: Apply, engines: Engines) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
     from debloat.plan import Output, plan_apply
 
-    path = Path(options.lock or locks.DEFAULT_NAME)
+    path = lock_file(options)
     goes = destination(options.image, options.tag or "", options.output)
     planned = plan_apply(
         _engine(options, engines, goes),
@@ -78,11 +80,34 @@ def _recipe(options: Apply) -> Recipe | None:
     return recipe(configuration(options.config)) if options.verify else None
 
 
-@parsed.open_cache()
 def make(options: Apply, engines: Engines, healing: Healing | None = None) -> None:
-    """Apply and tag, and say what came of it; `healing` adds to the lock beforehand."""
+    """Apply and tag, say what came of it, and write the lock again where that is wanted; `healing` adds to it first."""
+    applied = made(options, engines, healing)
+    if options.update_lock:
+        save(applied.lock, lock_file(options))
+    if applied.canary is not None and not applied.canary.passed:
+        raise failure(applied.canary)
+    if options.json != "-":
+        click.echo(applied.result)
+
+
+def lock_file(options: Apply) -> Path:
+    return Path(options.lock or locks.DEFAULT_NAME)
+
+
+@parsed.open_cache()
+def made(
+    options: Apply,
+    engines: Engines,
+    healing: Healing | None = None,
+    take: Callable[[Written], object] | None = None,
+) -> Applied:
+    """Apply a lock to one image and say what came of it; MinimalFails when a replay differs.
+
+    `take` gets the result in place of where it goes.
+    """
     target_of(options.canary, "--canary")
-    path = Path(options.lock or locks.DEFAULT_NAME)
+    path = lock_file(options)
     goes = destination(options.image, options.tag or "", options.output)
     if goes.output is not None:
         must_take(goes.output)
@@ -99,6 +124,7 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
         force=options.force,
         canary=options.canary or "",
         healing=healing,
+        take=take,
     )
     _say(applied, options.verbosity.quiet)
     text = json.dumps(document(applied), indent=2)
@@ -109,12 +135,7 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
             draft.write_text(f"{text}\n")
     if not applied.passed:
         raise applying.replay_failure(applied)
-    if options.update_lock:
-        save(applied.lock, path)
-    if applied.canary is not None and not applied.canary.passed:
-        raise failure(applied.canary)
-    if options.json != "-":
-        click.echo(applied.result)
+    return applied
 
 
 def document(applied: Applied) -> dict[str, Any]:

@@ -11,14 +11,14 @@ import click
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Compose, Probes, Result
-from debloat.cli.outputs import sinks_of, write_report
+from debloat.cli.outputs import filled_in, must_be_apart, named_files, sinks_of, write_report
 from debloat.cli.settings import settings_of
 from debloat.compose import command
 from debloat.compose.document import used
 from debloat.compose.line import Made, slim_stack
 from debloat.compose.standin import original_name, with_images
 from debloat.core import parsed
-from debloat.core.errors import MinimalFails, UsageError
+from debloat.core.errors import MinimalFails
 from debloat.core.written import must_be_writable
 from debloat.pipeline import Watching
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
@@ -27,7 +27,6 @@ from debloat.store.location import ON_ENGINE
 
 PLACE = "{service}"
 """What stands in the name of an output for the service that it is of."""
-_OUTPUTS = ("lock", "json", "html", "save_trace")
 
 
 @parsed.open_cache()
@@ -81,21 +80,18 @@ def _complain(made: tuple[Made, ...]) -> None:
 
 def _check_outputs(options: Compose, chosen: tuple[str, ...]) -> None:
     """UsageError for outputs that would be written over each other, or cannot be written."""
-    for key in _OUTPUTS:
-        name = getattr(options, key)
-        if name and len(chosen) > 1 and PLACE not in name:
-            flag = f"--{key.replace('_', '-')}"
-            raise UsageError(
-                f"{flag} {name} would be written once for each service", f"write {flag} with {PLACE} in the name"
-            )
-        for service in chosen if name and name != "-" else ():
-            must_be_writable(Path(name.replace(PLACE, service)))
+    files = named_files(options)
+    if len(chosen) > 1:
+        must_be_apart(files, PLACE)
+    for service in chosen:
+        for name in filled_in(files, PLACE, service).values():
+            if name != "-":
+                must_be_writable(Path(name))
 
 
 def _result(options: Compose, services: tuple[str, ...]) -> Result:
     """The outputs of the image of some services, which carry the name of the first."""
-    named = {key: name.replace(PLACE, services[0]) for key in _OUTPUTS if (name := getattr(options, key)) is not None}
-    return replace(Result(), **named)
+    return replace(Result(), **filled_in(named_files(options), PLACE, services[0]))  # type: ignore[arg-type]
 
 
 def _project(files: tuple[str, ...], said: object) -> str:

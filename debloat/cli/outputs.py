@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
 from debloat.cli import runs, tracefile
 from debloat.cli.shared import Result
+from debloat.core.errors import UsageError
 from debloat.core.written import written_whole
 from debloat.engine.base import Engine
 from debloat.image.oci import Referrer
@@ -71,3 +72,28 @@ def write_report(report: Report, result: Result) -> None:
         click.echo(jsonreport.render(report))
     elif result.json:
         _save(Path(result.json), jsonreport.render(report).encode())
+
+
+FILES = ("lock", "json", "html", "save_trace")
+"""Options that name a file about an image."""
+
+
+def named_files(options: object) -> dict[str, str]:
+    """The files that options name, by the names of the options."""
+    return {key: name for key in FILES if (name := getattr(options, key, None))}
+
+
+def must_be_apart(files: Mapping[str, str], place: str) -> None:
+    """UsageError for files that each of several images would write; `place` stands in a name for which it is of."""
+    for key, name in files.items():
+        if place not in name:
+            flag = f"--{key.replace('_', '-')}"
+            raise UsageError(
+                f"{flag} {name} would be written once for each {place.strip('{}')}",
+                f"write {flag} with {place} in the name",
+            )
+
+
+def filled_in(files: Mapping[str, str], place: str, word: str) -> dict[str, str]:
+    """The files of one of them."""
+    return {key: name.replace(place, word) for key, name in files.items()}

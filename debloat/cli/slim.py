@@ -24,7 +24,7 @@ from debloat.pipeline import Watching
 from debloat.plan import Plan, plan_run
 from debloat.record.session import ByHand
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
-from debloat.result import Report
+from debloat.result import Report, Sink
 from debloat.steps import Step
 from debloat.store.location import Destination, destination, image_location
 from debloat.store.write import must_take
@@ -39,7 +39,9 @@ def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand
     if options.result.dry_run:
         show(plan(options, engines, directory), options.result.json)
     else:
-        _make(options, engines, directory, by_hand)
+        report = make(options, engines, directory, by_hand)
+        if options.result.json != "-":
+            click.echo(report.result)
 
 
 def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan:
@@ -60,8 +62,19 @@ def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan
 
 
 @parsed.open_cache()
-def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHand | None) -> None:
+def make(
+    options: Slim,
+    engines: Engines,
+    directory: Path | None = None,
+    by_hand: ByHand | None = None,
+    take: Sink | None = None,
+) -> Report:
+    """Make and prove one image, write what was asked for and show the report. MinimalFails when it answers differently.
+
+    Where the result goes elsewhere, `take` gets it in place of that.
+    """
     asked = _checked(options, directory)
+    written = asked.goes if take is None else replace(asked.goes, output=None)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
     counting = scan.counting(result.scan)
@@ -74,16 +87,15 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
         destination=asked.goes,
         force=result.force,
         steps=tuple(steps_of(result)),
-        sinks=[*sinks_of(options.image, result, asked.goes, engine), *counting],
+        sinks=[*sinks_of(options.image, result, written, engine), *([take] if take else ()), *counting],
         measure_surface=bool(result.json or result.html or result.scan),
     )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
     traits = engine.info().traits
-    summary(report, quiet, "" if traits.own else traits.command)
+    summary(report, quiet, "" if traits.own or asked.goes.elsewhere else traits.command)
     _complain(report)
-    if result.json != "-":
-        click.echo(report.result)
+    return report
 
 
 def _complain(report: Report) -> None:

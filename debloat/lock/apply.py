@@ -21,6 +21,7 @@ from debloat.engine.base import Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.image.archive import archive as archived
 from debloat.image.carve import content_size
+from debloat.image.oci import Written
 from debloat.image.rootfs import Rootfs
 from debloat.lock.compare import Diff
 from debloat.lock.cut import LockedCut, cut_by_lock
@@ -84,12 +85,14 @@ def apply(
     parts: Sequence[Part] = (),
     canary: str = "",
     healing: Healing | None = None,
+    take: Callable[[Written], object] | None = None,
 ) -> Applied:
     """Make the minimal image of the image at `location` by a lock; with a recipe, it goes out only once it is proven.
 
     Without an engine there is no recipe, and no name on an engine. `parts` are layers that it has in common with other
     images; the lock speaks of the same image in one layer. `canary` is what a canary of it is to be called. `healing`
-    adds to the lock before it is applied.
+    adds to the lock before it is applied. `take` gets the image in place of where it goes but the engine, as long as
+    its files are there.
     """
     with Workspace(engine) if engine is not None else Scratch() as run, opened(run, location) as source:
         name = result_name(source.image, destination.name, engine.info().traits.registry if engine is not None else "")
@@ -114,7 +117,9 @@ def apply(
         if made and canary and isinstance(run, Workspace):
             bird = canaries.make(image, world, minimal, sensor.binary(image.architecture), run.directory)
             hatched = canaries.hatch(run, bird, canary, judge, progress)
-        if made and destination.output is not None:
+        if made and take is not None:
+            take(written)
+        elif made and destination.output is not None:
             with progress.stage("write"):
                 write(written, name, destination.output)
         if made and destination.tag and isinstance(run, Workspace):

@@ -48,6 +48,10 @@ class Location:
             return f"{self.transport}:{self.name}" if self.stated else self.name
         return f"{self.transport}:{'//' if self.transport is Transport.REGISTRY else ''}{self.name}"
 
+    def of_manifest(self, digest: str) -> Location:
+        """The same place, of whose index one image is meant."""
+        return replace(self, name=f"{by_digest(self.name)[0]}@{digest}", platform=None)
+
     @property
     def lasting(self) -> str:
         """What names it from any directory."""
@@ -57,6 +61,15 @@ class Location:
     def on_engine(self) -> bool:
         """Whether it is an image of the container engine, whichever that is."""
         return self.transport is Transport.DAEMON
+
+
+_BY_DIGEST = re.compile(r"(.*)@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})", re.ASCII)
+
+
+def by_digest(name: str) -> tuple[str, str]:
+    """A name without the digest of a manifest that stands behind it, `[NAME]@DIGEST`, and that digest; empty: none."""
+    match = _BY_DIGEST.fullmatch(name)
+    return (match[1], match[2]) if match else (name, "")
 
 
 _KNOWN = re.compile(rf"({'|'.join(Transport)}):(.*)", re.DOTALL)
