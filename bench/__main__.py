@@ -24,6 +24,7 @@ from bench import (
     overhead,
     profiles,
     protocols,
+    since,
     store,
 )
 from debloat.core.errors import DebloatError
@@ -31,7 +32,7 @@ from tests.support import fixtures
 
 SUBJECTS = (
     *("generality", "cost", "overhead", "growth", "import", "hostile", "apply"),
-    *("fleet", "canary", "foreign", "protocols", "profiles"),
+    *("fleet", "canary", "foreign", "protocols", "profiles", "since"),
 )
 
 
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--no", choices=("protocol",), help="only without conversations, as it was before there were any")
     one = add("profiles", _profiles, "what services do under their seccomp profiles; an hour, so not among all")
     one.add_argument("fixture", nargs="*", help="fixtures (default: all)")
+    one = add("since", _since, "a run beside the same run of an earlier build; an hour, so not among all")
+    one.add_argument("before", type=Path, help="a checkout of the earlier build, after `make setup`")
+    one.add_argument("fixture", nargs="*", help=f"fixtures (default: {', '.join(since.FIXTURES)})")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -99,7 +103,7 @@ def _adder(subjects: Any) -> Callable[..., argparse.ArgumentParser]:
         one.set_defaults(run=run)
         if name in SUBJECTS:
             one.add_argument("--save", action="store_true", help="write to bench/results, as the new baseline")
-        if name in ("cost", "overhead", "growth", "import", "apply", "canary"):
+        if name in ("cost", "overhead", "growth", "import", "apply", "canary", "since"):
             one.add_argument("--runs", type=int, default=5, help="pairs of runs (default: 5)")
         return one
 
@@ -185,6 +189,11 @@ def _protocols(given: argparse.Namespace) -> int:
 
 def _profiles(given: argparse.Namespace) -> int:
     return _shown(profiles.run(given.fixture or fixtures.names(), say), profiles.summary, [], given.save)
+
+
+def _since(given: argparse.Namespace) -> int:
+    result = since.run(given.before, given.fixture or since.FIXTURES, say, runs=given.runs)
+    return _shown(result, since.summary, since.bars(result), given.save)
 
 
 def _shown(

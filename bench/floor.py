@@ -46,7 +46,7 @@ def measure(engine: Engine, image: str, binary: bytes, port: int, layer: Path) -
     pieces = list(_fresh(layer))
     begun = time.perf_counter()
     with Workspace(engine) as workspace:
-        workspace.load(_archive(pieces, workspace.pending))
+        workspace.load(lambda name: _archive(pieces, name))
         load = time.perf_counter() - begun
     return Floor(containers, load)
 

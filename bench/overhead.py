@@ -98,7 +98,7 @@ def _once(engine: Engine, image: Image, workload: Workload, recorder: Recorder) 
                 value = _of_program(engine, container, workload) if argv else _of_service(session, workload)
                 engine.kill(container, "SIGKILL")
                 engine.wait(container, LIMIT)
-                if recorder.recording and not any(c.stops for c in session.recorded().counters):
+                if recorder.recording and not any(c.stops for c in session.recorded("start").counters):
                     raise Unmeasured("nothing was recorded")
                 return value
 

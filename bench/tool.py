@@ -7,21 +7,19 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bench import launch
 
 DEBLOAT = Path(sys.executable).with_name("debloat")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """One run: seconds on the wall and on the processors, peak resident bytes, and the report it wrote.
-
-    The peak cannot be told below that of the process that measures, which loads less than the tool does.
-    """
+    """One run: seconds on the wall and on the processors, peak resident bytes, and the report it wrote."""
 
     code: int
     wall: float
@@ -39,18 +37,15 @@ class ToolRun:
         return found
 
 
-def run(arguments: Sequence[str], directory: Path | None = None) -> ToolRun:
-    """Run `debloat ARGUMENTS` quietly to its end, in a directory."""
+def run(arguments: Sequence[str], directory: Path | None = None, program: Path = DEBLOAT) -> ToolRun:
+    """Run `debloat ARGUMENTS` quietly to its end, in a directory; `program` may be the command of another build."""
     with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
-        report, errors = Path(scratch, "report.json"), Path(scratch, "errors")
-        argv = [str(DEBLOAT), *arguments, "--quiet", "--json", str(report)]
-        env = {**os.environ, "PATH": f"{DEBLOAT.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        report, errors, figures = (Path(scratch, name) for name in ("report.json", "errors", "figures.json"))
+        argv = [str(program), *arguments, "--quiet", "--json", str(report)]
+        env = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
         with errors.open("wb") as err:
-            begun = time.perf_counter()
-            child = subprocess.Popen(argv, cwd=directory, env=env, stdout=subprocess.DEVNULL, stderr=err)
-            _, status, used = os.wait4(child.pid, 0)
-            wall = time.perf_counter() - begun
-        code = child.returncode = os.waitstatus_to_exitcode(status)
+            launched = [sys.executable, "-I", "-S", launch.__file__, str(figures), *argv]
+            subprocess.run(launched, cwd=directory, env=env, stdout=subprocess.DEVNULL, stderr=err, check=True)
         said = errors.read_text("utf-8", "replace")
         found = json.loads(report.read_text("utf-8")) if report.exists() else {}
-        return ToolRun(code, wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, found, said)
+        return ToolRun(**json.loads(figures.read_text("utf-8")), report=found, errors=said)

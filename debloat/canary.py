@@ -43,7 +43,7 @@ READ_TOGETHER = (".d", "-enabled")
 
 
 TRIES = 2
-"""Replays before the verdict stands: a service's processes race each other, as `verify_with_retry` knows."""
+"""Replays before the verdict stands: a service's processes race each other, as `debloat.prove` knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,21 @@ class Canary:
 
     written: Written
     watched: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hatched:
+    """A canary that was asked: what it is to be called, what the engine calls it until then, how many cut paths it
+    watches, and the answers that differ from the original's."""
+
+    tag: str
+    pending: str
+    watched: int
+    differing: tuple[Comparison, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.differing
 
 
 def watched(world: World, closure: Closure) -> tuple[str, ...]:
@@ -116,8 +131,8 @@ def _searched(world: World, closure: Closure) -> set[str]:
     return found
 
 
-def make(image: Image, world: World, minimal: Minimal, sensor: bytes, directory: Path) -> Canary:
-    """The canary of a minimal image, in `directory`; `sensor` is the sensor for the image's machine.
+def make(image: Image, world: World, minimal: Minimal, binary: bytes, directory: Path) -> Canary:
+    """The canary of a minimal image, in `directory`; `binary` is the sensor for the image's machine.
 
     UsageError where the image is a canary itself.
     """
@@ -132,7 +147,7 @@ def make(image: Image, world: World, minimal: Minimal, sensor: bytes, directory:
         carve.Kept(Entry(f"{HOME}/list", Kind.FILE, 0o644, size=len(listing)), listing),
         # Any user must be able to begin there, and nobody to put another's links aside.
         carve.Kept(Entry(NOTES, Kind.DIR, 0o1777)),
-        carve.Kept(Entry(f"{HOME}/sensor", Kind.FILE, 0o755, size=len(sensor)), sensor),
+        carve.Kept(Entry(f"{HOME}/sensor", Kind.FILE, 0o755, size=len(binary)), binary),
         *(
             carve.Kept(Entry(path, Kind.SYMLINK, 0o777, target=f"{notes}/links/{number}"))
             for number, path in enumerate(paths)
@@ -150,20 +165,25 @@ def make(image: Image, world: World, minimal: Minimal, sensor: bytes, directory:
     return Canary(Written(config, (LayerFile(layer, file),)), paths)
 
 
-def publish(workspace: Workspace, canary: Canary, tag: str, judge: Judge | None, progress: Progress) -> None:
-    """Load a canary and give it its name, once it has answered the judge's probes. MinimalFails where it has not."""
+def hatch(workspace: Workspace, canary: Canary, tag: str, judge: Judge | None, progress: Progress) -> Hatched:
+    """Load a canary that is to be called `tag`, and ask it the judge's probes."""
     with progress.stage("canary"):
-        workspace.load(archive(canary.written, [workspace.pending]))
-        differing: list[Comparison] = []
-        for _ in range(TRIES if judge is not None else 0):
-            differing = [a for a in judge.verify(workspace.pending).answers if a.difference] if judge else []
+        pending = workspace.load(lambda name: archive(canary.written, [name]))
+        differing: tuple[Comparison, ...] = ()
+        for _ in range(TRIES):
+            if judge is not None:
+                differing = tuple(a for a in judge.verify(pending).answers if a.difference)
             if not differing:
                 break
-    if differing:
-        lines = [f"  {a.before.name}: {a.difference}" for a in differing]
-        raise MinimalFails(
-            "\n".join([f"the canary {tag} does not answer as the original does:", *lines]),
-            "the minimal image is made, the canary is not: a program makes something of links that lead nowhere",
-        )
-    workspace.publish(tag)
-    progress.say(f"{tag} watches {count(len(canary.watched), 'cut path')}")
+    if not differing:
+        progress.say(f"{tag} watches {count(len(canary.watched), 'cut path')}")
+    return Hatched(tag, pending, len(canary.watched), differing)
+
+
+def failure(hatched: Hatched) -> MinimalFails:
+    """The error for a canary whose answers differ: it is not tagged."""
+    lines = [f"  {a.before.name}: {a.difference}" for a in hatched.differing]
+    return MinimalFails(
+        "\n".join([f"the canary {hatched.tag} does not answer as the original does:", *lines]),
+        "the minimal image is made, the canary is not: a program makes something of links that lead nowhere",
+    )

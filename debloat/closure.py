@@ -27,24 +27,11 @@ T = TypeVar("T")
 class Memo:
     """What has been computed of one world. Only functions made by `derived` and `derived_by` read and fill it."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("values",)
 
     def __init__(self) -> None:
-        self._values: dict[Callable[..., Any], Any] = {}
-
-    def of(self, compute: Callable[[World], T], world: World) -> T:
-        """`compute(world)`, from the first call on."""
-        if compute not in self._values:
-            self._values[compute] = compute(world)
-        result: T = self._values[compute]
-        return result
-
-    def table(self, compute: Callable[[World, K], T]) -> dict[K, T]:
-        """What `compute` gave for the keys that were asked for."""
-        values: dict[K, T] | None = self._values.get(compute)
-        if values is None:
-            values = self._values[compute] = {}
-        return values
+        self.values: dict[Callable[..., Any], Any] = {}
+        """For each function its value, or for a function of a key the values by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +57,11 @@ def derived(compute: Callable[[World], T]) -> Callable[[World], T]:
 
     @functools.wraps(compute)
     def remembered(world: World) -> T:
-        return world.memo.of(compute, world)
+        values = world.memo.values
+        if compute not in values:
+            values[compute] = compute(world)
+        result: T = values[compute]
+        return result
 
     return remembered
 
@@ -80,7 +71,9 @@ def derived_by(compute: Callable[[World, K], T]) -> Callable[[World, K], T]:
 
     @functools.wraps(compute)
     def remembered(world: World, key: K) -> T:
-        values = world.memo.table(compute)
+        values: dict[K, T] | None = world.memo.values.get(compute)
+        if values is None:
+            values = world.memo.values[compute] = {}
         if key not in values:
             values[key] = compute(world, key)
         return values[key]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from debloat import __version__
 from debloat.core.model import Image, Level, Policy, Trace
-from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe, Scenario
 from debloat.core.reference import result_name, spare_names
@@ -20,11 +19,13 @@ from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.footprint import Footprint, image_footprint
 from debloat.image.reader import reading_spec
-from debloat.lock.apply import LockedCut, cut_by_lock, notes_on
+from debloat.lock.apply import notes_on
 from debloat.lock.compare import Diff
+from debloat.lock.cut import LockedCut, cut_by_lock
 from debloat.lock.format import Lock
 from debloat.lock.manifest import platform
 from debloat.lock.seeds import Gone, Move
+from debloat.pipeline import AS_USUAL, Watching
 from debloat.record.concrete import (
     concrete_probes,
     described_probes,
@@ -37,7 +38,7 @@ from debloat.record.concrete import (
 from debloat.record.record import must_be_runnable, rootless_lacks
 from debloat.record.session import Recorder, container_spec
 from debloat.rules.application.dockerfile import destinations, instructions
-from debloat.store.location import Location, image_location
+from debloat.store.location import Location
 from debloat.store.source import opened
 
 _ASKED_ON_PORTS = ("http", "crawl", "har", "openapi", "websocket", "grpc")
@@ -134,52 +135,46 @@ class Plan:
 
 def plan_run(
     engine: Engine,
-    reference: str,
+    location: Location,
     recipe: Recipe,
     *,
+    watching: Watching = AS_USUAL,
     target: str = "",
-    traces: Sequence[Trace] = (),
-    mechanism: str = "auto",
-    verify: bool = True,
-    platform: Wanted | None = None,
     canary: str = "",
 ) -> Plan:
     """The plan of making a minimal image. Raises what the run itself would raise before it starts anything."""
-    location = image_location(reference, platform)
     with Workspace(engine) as workspace, opened(workspace, location, pull=False) as source:
         image = replace(source.image, config=source.whole_config())
     target = result_name(image, target, engine.info().traits.registry)
     spare_names(image, target, canary)
     must_be_runnable(engine, image, recipe)
-    recorder = Recorder(b"", mechanism)
-    stages = [("record", False), *([("verify", True)] if verify else [])]
+    recorder = Recorder(b"", watching.mechanism)
+    stages = [("record", False), *([("verify", True)] if watching.replay else [])]
     return replace(
         _plan_of(image, target, recipe.policy),
         containers=(*_reading_container(engine, location), *_containers(image, recipe, recorder, stages)),
         probes=tuple(_probes(image, recipe)),
         ready=recipe.ready,
         timeout=recipe.timeout,
-        known=tuple(_always_kept(image, recipe.policy, traces)),
-        notes=(*rootless_lacks(engine.info().traits, recipe), *_notes(image, recipe, verify)),
+        known=tuple(_always_kept(image, recipe.policy, watching.traces)),
+        notes=(*rootless_lacks(engine.info().traits, recipe), *_notes(image, recipe, watching.replay)),
     )
 
 
 def plan_apply(
     engine: Engine | None,
-    reference: str,
+    location: Location,
     lock: Lock,
     progress: Progress,
     *,
     target: str = "",
     recipe: Recipe | None = None,
-    platform: Wanted | None = None,
     canary: str = "",
 ) -> Plan:
     """The plan of applying a lock. The cut is made, to say what would be kept, and thrown away.
 
     Without an engine there is no recipe, and the image is one of a store.
     """
-    location = image_location(reference, platform)
     with (
         Workspace(engine) if engine is not None else Scratch() as run,
         opened(run, location, pull=False) as source,

@@ -1,11 +1,13 @@
-"""The report of a finished run: all that renderers show."""
+"""What a run comes to: its report, which is all that renderers show, and the values behind it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from debloat import __version__
+from debloat.canary import Hatched
 from debloat.closure import World
 from debloat.core.model import Image, Want
 from debloat.core.progress import Stage
@@ -15,12 +17,13 @@ from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, image_footprint
 from debloat.profile.prove import Profiled
+from debloat.prove import Proven
 from debloat.record.record import Recording
 from debloat.rules.application.modules import dropped_modules
 from debloat.rules.application.requested import dropped_requests
 from debloat.rules.knowledge.optional import left_out_notes
 from debloat.surface import NO_SURFACES, Surfaces
-from debloat.verify import Comparison, Proven
+from debloat.verify import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Report:
 
     `image_id` and `result_id` are `sha256:` ids, `layer` is the digest of the uncompressed layer, `before` and `after`
     are the footprints of the original and the minimal image. `notes` are sentences on what was imperfect. `seccomp` is
-    the profile that was made of the system calls, where one was asked for.
+    the profile that was made of the system calls, `canary` the canary, where they were asked for.
     """
 
     tool: str
@@ -60,10 +63,40 @@ class Report:
     stages: tuple[Stage, ...]
     surface: Surfaces = NO_SURFACES
     seccomp: Profiled | None = None
+    canary: Hatched | None = None
 
     @property
     def passed(self) -> bool:
         return not any(a.difference for a in self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run with its values, passed to steps and sinks while contents of the image can still be read.
+
+    `name` is what the minimal image is called. `tags` are the images that get a name at the end: what the engine calls
+    each until then, and the name.
+    """
+
+    image: Image
+    recipe: Recipe
+    world: World
+    proven: Proven
+    report: Report
+    name: str
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def minimal(self) -> Minimal:
+        return self.proven.minimal
+
+    @property
+    def healed(self) -> tuple[Want, ...]:
+        return self.proven.healed
+
+
+Sink = Callable[[Outcome], None]
+"""Writes something of the outcome before the run ends: an archive, a lock, a trace."""
 
 
 def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
@@ -94,7 +127,6 @@ def report(
     verified: bool,
     stages: tuple[Stage, ...],
     surface: Surfaces,
-    seccomp: Profiled | None = None,
 ) -> Report:
     """The report of a run. `result` is the tagged reference, empty where none; `verified` is false without a replay."""
     minimal, rootfs = proven.minimal, world.rootfs
@@ -134,5 +166,4 @@ def report(
         + audited,
         stages=stages,
         surface=surface,
-        seccomp=seccomp,
     )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from debloat.core.capabilities import XATTR
 from debloat.core.model import Entry
 from debloat.core.shells import SHELLS
 from debloat.elf.executable import HEAD, executable_bytes
@@ -51,9 +52,6 @@ NETWORK_TOOLS = frozenset(
     }
 )
 """Programs that reach, scan or listen to a network, by the names that Debian gives them."""
-
-CAPABILITY = "security.capability"
-"""The extended attribute of a file's capabilities (capabilities(7))."""
 
 _LIBRARY = re.compile(r"\.so(?:\.|$)")
 
@@ -116,7 +114,7 @@ def surface(entries: Iterable[Entry], rootfs: Rootfs) -> Surface:
     return Surface(
         elf=elf,
         executable_bytes=code,
-        capabilities=tuple(e.path for e in kept if any(name == CAPABILITY for name, _ in e.xattrs)),
+        capabilities=tuple(e.path for e in kept if any(name == XATTR for name, _ in e.xattrs)),
         interpreters=tuple(e.path for e in programs if e.name not in SHELLS and _interpreter().fullmatch(e.name)),
         network_tools=tuple(e.path for e in programs if e.name in NETWORK_TOOLS),
     )

@@ -1,28 +1,23 @@
-"""Proof: the probes are repeated on the minimal image, and its answers are compared with the original's.
+"""The verdict: the probes are repeated on the minimal image, and its answers are compared with the original's.
 
-A path that the replay looks up without success although the original has it is a miss, and heals the closure. A
-difference counts only where the original agrees with itself: further runs of the original are the arbiters.
+A difference counts only where the original agrees with itself: further runs of the original are the arbiters.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from debloat.closure import World, close
 from debloat.core.errors import DebloatError
-from debloat.core.model import Closure, Image, Trace, Want
+from debloat.core.model import Image, Trace
 from debloat.core.probes import ProbeResult
-from debloat.cut import Minimal
-from debloat.elf.audit import UnmetNeed
 from debloat.engine.workspace import Workspace
 from debloat.record.concrete import Limits
 from debloat.record.exercise import Exercise, exercise
 from debloat.record.record import trace_of
 from debloat.record.session import Recorder
 from debloat.record.sidebyside import run_scenarios
-from debloat.rules.recorded import trace as trace_rules
 
 ARBITERS = 3
 """Most further runs of the original. Two are too few: of a page picked from three at random, two runs are alike in one
@@ -56,52 +51,46 @@ class Verdict:
         return not any(a.difference for a in self.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A minimal image, the verdict on it, the paths that were healed before, and the unmet needs that the ELF audit
-    found."""
-
-    minimal: Minimal
-    verdict: Verdict
-    healed: tuple[Want, ...] = ()
-    findings: tuple[UnmetNeed, ...] = ()
-
-
+@dataclass(slots=True)
 class Judge:
-    """Compares replays with the original's answers. Where they differ, the original is run again, all probes."""
+    """Compares replays with the original's answers. Where they differ, the original is run again, all probes.
 
-    def __init__(
-        self, workspace: Workspace, image: Image, exercises: tuple[Exercise, ...], limits: Limits, recorder: Recorder
-    ) -> None:
-        self._workspace = workspace
-        self._image = image
-        self._exercises = exercises
-        self._limits = limits
-        self._recorder = recorder
-        self._again: dict[str, list[dict[str, ProbeResult]]] = {}
+    `recorder` is how the original was recorded.
+    """
+
+    workspace: Workspace
+    image: Image
+    exercises: tuple[Exercise, ...]
+    limits: Limits
+    recorder: Recorder
+    _again: dict[str, list[dict[str, ProbeResult]]] = field(default_factory=dict)
 
     def verify(self, reference: str, recorder: Recorder | None = None) -> Verdict:
         """Replay all scenarios on the image `reference`, recorded as the original was, or by another recorder."""
 
         def replay_scenario(number: int) -> tuple[Exercise, tuple[Comparison, ...]]:
-            original = self._exercises[number]
+            original = self.exercises[number]
             replay = self._asked(original, reference, recorder)
             return replay, tuple(compared(original, replay, lambda count: self._original_again(original, count)))
 
-        replays = run_scenarios(self._workspace, [original.scenario for original in self._exercises], replay_scenario)
+        replays = run_scenarios(self.workspace, [original.scenario for original in self.exercises], replay_scenario)
         answers = tuple(answer for _, compared in replays for answer in compared)
         calls = frozenset[tuple[str, int]]().union(*(replay.recorded.calls for replay, _ in replays))
-        return Verdict(answers, trace_of(self._image, [replay for replay, _ in replays]), calls)
+        return Verdict(answers, trace_of(self.image, [replay for replay, _ in replays]), calls)
+
+    def verdicts(self, references: Sequence[str]) -> tuple[Verdict, ...]:
+        """The verdict on each of some images of the original's."""
+        return tuple(self.verify(reference) for reference in references)
 
     def _asked(self, original: Exercise, reference: str, recorder: Recorder | None = None) -> Exercise:
         """Repeat the probes of a scenario on an image."""
         return exercise(
-            self._workspace,
-            self._image,
+            self.workspace,
+            self.image,
             reference,
             original.scenario,
-            self._limits,
-            recorder or replace(self._recorder, mechanism=original.mechanism),
+            self.limits,
+            recorder or replace(self.recorder, mechanism=original.mechanism),
             original.probes,
         )
 
@@ -110,7 +99,7 @@ class Judge:
         runs = self._again.setdefault(original.scenario.name, [])
         while len(runs) <= number:
             try:
-                again = self._asked(original, self._image.id)
+                again = self._asked(original, self.image.id)
                 runs.append({r.name: r for r in again.results})
             except DebloatError:
                 runs.append({})
@@ -151,17 +140,6 @@ def _excuse(before: ProbeResult, after: ProbeResult, original_again: Again) -> s
     return ""
 
 
-def verify_with_retry(judge: Judge, world: World, closure: Closure, reference: str) -> Verdict:
-    """The verdict on a minimal image. Where answers differ and nothing was missed, the replay is repeated once.
-
-    A service's processes race each other and clocks advance: an answer that is right the second time lacks no file.
-    """
-    first = judge.verify(reference)
-    if first.passed or missed_paths(world, first.trace, closure):
-        return first
-    return second_time(first, judge.verify(reference))
-
-
 def second_time(first: Verdict, second: Verdict) -> Verdict:
     """The verdict of a replay that was repeated; a note says what differed the first time alone."""
     answers = tuple(
@@ -171,23 +149,3 @@ def second_time(first: Verdict, second: Verdict) -> Verdict:
         for before, now in zip(first.answers, second.answers, strict=True)
     )
     return Verdict(answers, first.trace | second.trace)
-
-
-def paths_to_heal(world: World, verdict: Verdict, closure: Closure) -> tuple[Want, ...]:
-    """What to add before the next replay: the missed paths. Where there are none and an answer still differs, all names
-    in directories that were listed, because a listing that comes out shorter fails no lookup."""
-    missed = missed_paths(world, verdict.trace, closure)
-    if missed or verdict.passed:
-        return missed
-    return tuple(w for w in trace_rules.listed_children(world) if w.path not in closure)
-
-
-def missed_paths(world: World, replayed: Trace, closure: Closure) -> tuple[Want, ...]:
-    """The paths of the original that the accesses of a replay need and the closure lacks."""
-    policy = replace(world.policy, keep=(), levels=())
-    needed = close(replace(world, trace=replayed, policy=policy), trace_rules.RULES)
-    return tuple(
-        Want(path, "healed", evidence[0].source, evidence[0].detail, follow=False)
-        for path, evidence in needed.evidence.items()
-        if path not in closure
-    )

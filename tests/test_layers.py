@@ -31,9 +31,11 @@ LAYERS = (
     *(
         "record",
         "verify",
+        "prove",
         "profile",
-        "result",
         "canary",
+        "result",
+        "steps",
         "pipeline",
         "compose",
         "lock",

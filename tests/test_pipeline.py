@@ -17,6 +17,7 @@ from debloat.core.reference import default_target, full_name, result_name
 from debloat.image.rootfs import Rootfs
 from debloat.pipeline import slim
 from debloat.result import Report
+from debloat.store.location import Destination, image_location
 from tests.support.engine import Behaviour, FakeEngine, Program
 from tests.support.progress import Recording
 from tests.support.trees import Table, tree
@@ -28,6 +29,7 @@ TREE: Table = {
     "/usr/share/doc/big": "x" * 100_000,
     "/tmp/": ("1777", ""),
 }
+TOOL = image_location("tool:1")
 CONFIG = {"Entrypoint": ["/usr/bin/tool"], "Labels": {"a": "b"}, "StopSignal": "SIGQUIT", "X-Unknown": [1]}
 EXACT = Recipe(policy=Policy(Level.EXACT))
 NOBODY = Silent()
@@ -45,7 +47,7 @@ def reads_data(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
 
 def run(program: Program, recipe: Recipe = EXACT, progress: Progress = NOBODY) -> tuple[FakeEngine, Report]:
     engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, program)
-    return engine, slim(engine, "tool:1", recipe, progress)
+    return engine, slim(engine, TOOL, recipe, progress)
 
 
 def nothing_left(engine: FakeEngine) -> bool:
@@ -69,7 +71,7 @@ def test_keeps_what_was_touched_and_tags_it() -> None:
 
 def test_a_run_speaks_to_its_progress_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     progress = Recording()
-    report = slim(FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data), "tool:1", EXACT, progress)
+    report = slim(FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data), TOOL, EXACT, progress)
     assert progress.stages == ["record", "read", "close and carve", "load", "verify", "audit"]
     assert [stage.name for stage in report.stages] == progress.stages
     assert progress.threads == {threading.get_ident()}
@@ -81,7 +83,7 @@ def test_stages_end_when_an_error_ends_the_run() -> None:
     engine.fail_on["load"] = EngineUnavailable("load failed")
     progress = Recording()
     with pytest.raises(EngineUnavailable):
-        slim(engine, "tool:1", EXACT, progress)
+        slim(engine, TOOL, EXACT, progress)
     assert progress.stages == ["record", "read", "close and carve", "load"]
 
 
@@ -135,7 +137,7 @@ def test_an_original_that_fails_ends_the_run() -> None:
         {"tool:1": (tree(TREE), CONFIG)}, lambda r, a: Behaviour((("stat", "", "/tmp"),), b"", b"no", 3)
     )
     with pytest.raises(OriginalFails, match="exit code 3"):
-        slim(engine, "tool:1", EXACT, Silent())
+        slim(engine, TOOL, EXACT, Silent())
     assert nothing_left(engine)
 
 
@@ -144,7 +146,7 @@ def test_an_engine_that_fails_anywhere_leaves_nothing(call: str) -> None:
     engine = FakeEngine({"tool:1": (tree(TREE), CONFIG)}, reads_data)
     engine.fail_on[call] = EngineUnavailable(f"{call} failed")
     with pytest.raises(EngineUnavailable):
-        slim(engine, "tool:1", EXACT, Silent())
+        slim(engine, TOOL, EXACT, Silent())
     assert nothing_left(engine)
     assert "tool:1-slim" not in engine.names
 
@@ -165,7 +167,7 @@ def test_each_args_is_a_scenario() -> None:
 
 def test_unknown_image() -> None:
     with pytest.raises(UsageError):
-        slim(FakeEngine({}, reads_data), "nope", EXACT, Silent())
+        slim(FakeEngine({}, reads_data), image_location("nope"), EXACT, Silent())
 
 
 def test_scratch_directory_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +198,7 @@ def test_the_result_takes_no_name_from_the_original(target: str) -> None:
     rootfs, image = engine.images[image_id]
     engine.images[image_id] = (rootfs, replace(image, names=("tool:1", "other:2")))
     with pytest.raises(UsageError, match="the original's name"):
-        slim(engine, "tool:1", EXACT, Silent(), target=target)
+        slim(engine, TOOL, EXACT, Silent(), destination=Destination(target))
     assert engine.names["tool:1"] == image_id
     assert "create" not in engine.calls
 

@@ -19,9 +19,10 @@ from debloat.engine.base import ContainerSpec
 from debloat.engine.traits import PODMAN
 from debloat.lock.apply import apply
 from debloat.lock.format import Lock
-from debloat.lock.manifest import lock_of, recipe_digest
-from debloat.pipeline import Outcome, slim
+from debloat.lock.manifest import lock_of_run
+from debloat.pipeline import Watching, slim
 from debloat.plan import AlwaysKept, Plan, PlannedProbe, plan_apply, plan_run
+from debloat.store.location import Destination, image_location
 from tests.support.cli import CONFIG, SHOP_1, shop
 from tests.support.engine import FakeEngine
 from tests.support.progress import Recording
@@ -67,6 +68,7 @@ RECIPES = {
 }
 
 
+SHOP = image_location("shop:1")
 ON_THE_HOST = """
     [[scenario]]
     run_options = { network = "host" }
@@ -77,10 +79,10 @@ ON_THE_HOST = """
 @pytest.mark.parametrize("verify", [True, False])
 def test_what_is_started_is_what_was_planned(text: str, verify: bool) -> None:
     asked = dataclasses.replace(made(text), policy=EXACT.policy)
-    engine = shop()
-    plan = plan_run(engine, "shop:1", asked, verify=verify)
+    engine, watching = shop(), Watching(replay=verify)
+    plan = plan_run(engine, SHOP, asked, watching=watching)
     assert engine.created == []
-    report = slim(engine, "shop:1", asked, Silent(), target=plan.target, verify=verify)
+    report = slim(engine, SHOP, asked, Silent(), destination=Destination(plan.target), watching=watching)
     started = [open_spec(spec) for spec in engine.created]
     planned = [container.spec for container in plan.containers]
     assert len(started) == len(planned)
@@ -94,8 +96,8 @@ def test_what_is_started_is_what_was_planned(text: str, verify: bool) -> None:
 def test_on_podman_an_image_is_read_where_it_is_mounted_as_planned() -> None:
     engine = shop()
     engine.traits = PODMAN
-    plan = plan_run(engine, "shop:1", EXACT)
-    slim(engine, "shop:1", EXACT, Silent())
+    plan = plan_run(engine, SHOP, EXACT)
+    slim(engine, SHOP, EXACT, Silent())
     assert plan.target == "localhost/shop:1-slim"
     assert plan.containers[0].spec == open_spec(engine.created[0])
     assert plan.containers[0].spec.image_at == plan.containers[0].spec.entrypoint[-1]
@@ -106,8 +108,8 @@ def test_what_a_rootless_engine_cannot_do_is_said_before_the_run(rootless: bool)
     engine, progress = shop(), Recording()
     engine.traits = dataclasses.replace(PODMAN, rootless=rootless)
     asked = dataclasses.replace(made(ON_THE_HOST), policy=EXACT.policy)
-    plan = plan_run(engine, "shop:1", asked)
-    slim(engine, "shop:1", asked, progress)
+    plan = plan_run(engine, SHOP, asked)
+    slim(engine, SHOP, asked, progress)
     told = [note for note in plan.notes if "rootless" in note]
     assert len(told) == (2 if rootless else 0)
     before = progress.lines[: next(i for i, line in enumerate(progress.lines) if line.startswith("recording"))]
@@ -117,7 +119,7 @@ def test_what_a_rootless_engine_cannot_do_is_said_before_the_run(rootless: bool)
 def test_a_plan_starts_and_changes_nothing() -> None:
     engine = shop()
     names = dict(engine.names)
-    plan_run(engine, "shop:1", EXACT)
+    plan_run(engine, SHOP, EXACT)
     assert set(engine.calls) <= QUIET_CALLS
     assert engine.names == names
 
@@ -134,7 +136,7 @@ def test_what_files_lead_to_is_planned(tmp_path: Path) -> None:
         [[websocket]]
         url = "/chat"
     """
-    plan = plan_run(service(), "shop:1", made(text))
+    plan = plan_run(service(), SHOP, made(text))
     assert probes(plan) == [
         ("websocket", "websocket /chat", (80, 8080, 50051)),
         ("grpc", "grpc :50051", (50051,)),
@@ -145,7 +147,7 @@ def test_what_files_lead_to_is_planned(tmp_path: Path) -> None:
     (tmp_path / "a.har").write_text("{}")
     engine = service()
     with pytest.raises(UsageError, match="has no request that can be replayed"):
-        slim(engine, "shop:1", made(text), Silent())
+        slim(engine, SHOP, made(text), Silent())
     assert not engine.containers
 
 
@@ -160,7 +162,7 @@ def probes(plan: Plan) -> list[tuple[str, str, tuple[int, ...]]]:
 
 def test_what_is_asked_of_a_service_by_default() -> None:
     check = {"Test": ["CMD-SHELL", "true"]}
-    plan = plan_run(service(Healthcheck=check, User="app", Volumes={"/data": {}}), "shop:1", EXACT)
+    plan = plan_run(service(Healthcheck=check, User="app", Volumes={"/data": {}}), SHOP, EXACT)
     assert probes(plan) == [
         ("exec", "healthcheck", ()),
         ("port", "port 80", (80,)),
@@ -181,7 +183,7 @@ def test_what_is_asked_of_a_service_by_default() -> None:
 
 def test_what_is_asked_of_a_service_by_name() -> None:
     text = "http = ['/', 'POST :81/x']\nexec = ['true']\nrun = ['npm test']\n[[scenario]]\nname = 'odd'\nargs = '-x'\n"
-    plan = plan_run(service(), "shop:1", made(text))
+    plan = plan_run(service(), SHOP, made(text))
     assert probes(plan)[:5] == [
         ("http", "http GET /", (80, 81, 8080)),
         ("http", "http POST :81/x", (81,)),
@@ -201,13 +203,13 @@ def test_what_is_wrong_is_said_as_the_run_says_it() -> None:
         ("shop:1", "", made("http = ['/']")),
     ):
         with pytest.raises(UsageError) as planned:
-            plan_run(shop(), reference, asked, target=target)
+            plan_run(shop(), image_location(reference), asked, target=target)
         assert planned.value.hint or reference == "nowhere:1"
     engine = shop()
     rootfs, image = engine.images[engine.names["shop:1"]]
     engine.images[image.id] = (rootfs, dataclasses.replace(image, architecture="arm64"))
     with pytest.raises(UsageError, match="for linux/arm64"):
-        plan_run(engine, "shop:1", EXACT)
+        plan_run(engine, SHOP, EXACT)
 
 
 def test_an_image_that_is_not_here_is_not_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +222,7 @@ def test_an_image_that_is_not_here_is_not_pulled(monkeypatch: pytest.MonkeyPatch
         return image(reference)
 
     monkeypatch.setattr(engine, "image", noted)
-    plan_run(engine, "shop:1", EXACT)
+    plan_run(engine, SHOP, EXACT)
     assert asked == [False]
 
 
@@ -233,12 +235,7 @@ def locked() -> tuple[FakeEngine, Lock]:
     engine = shop()
     locks: list[Lock] = []
 
-    def sink(outcome: Outcome) -> None:
-        locks.append(
-            lock_of(outcome.image, recipe_digest(outcome.recipe), outcome.world, outcome.minimal, outcome.healed)
-        )
-
-    slim(engine, "shop:1", EXACT, Silent(), sinks=[sink])
+    slim(engine, SHOP, EXACT, Silent(), sinks=[lambda outcome: locks.append(lock_of_run(outcome))])
     engine.calls.clear()
     engine.created.clear()
     return engine, locks[0]
@@ -248,14 +245,14 @@ def locked() -> tuple[FakeEngine, Lock]:
 def test_what_a_lock_comes_to_is_what_was_planned(locked: tuple[FakeEngine, Lock], image: str) -> None:
     engine, lock = locked
     progress = Recording()
-    plan = plan_apply(engine, image, lock, progress)
+    plan = plan_apply(engine, image_location(image), lock, progress)
     cut = plan.cut
     assert cut is not None
     assert progress.stages == ["read", "close and carve"]
     assert [open_spec(spec) for spec in engine.created] == [container.spec for container in plan.containers]
     assert not {"load", "tag", "untag"} & set(engine.calls)
     assert not engine.containers
-    applied = apply(engine, image, lock, Silent())
+    applied = apply(engine, image_location(image), lock, Silent())
     assert applied.result == plan.target
     assert (cut.identical, cut.moves, cut.gone, cut.diff) == (
         applied.identical,
@@ -272,10 +269,10 @@ def test_what_a_lock_comes_to_is_what_was_planned(locked: tuple[FakeEngine, Lock
 
 def test_a_proof_is_planned_too(locked: tuple[FakeEngine, Lock]) -> None:
     engine, lock = locked
-    plan = plan_apply(engine, "shop:2", lock, Silent(), recipe=Recipe())
+    plan = plan_apply(engine, image_location("shop:2"), lock, Silent(), recipe=Recipe())
     assert [(c.stage, c.minimal) for c in plan.containers] == [("read", False), ("record", False), ("verify", True)]
     assert [probe.kind for probe in plan.probes] == ["exit"]
     assert any("the recipe has changed" in note for note in plan.notes)
     engine.created.clear()
-    apply(engine, "shop:2", lock, Silent(), recipe=Recipe())
+    apply(engine, image_location("shop:2"), lock, Silent(), recipe=Recipe())
     assert [open_spec(spec) for spec in engine.created] == [container.spec for container in plan.containers]

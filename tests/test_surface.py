@@ -7,10 +7,11 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from debloat.core.capabilities import XATTR
 from debloat.core.model import Entry, Kind
 from debloat.elf.executable import executable_bytes
 from debloat.image.rootfs import MemoryContents, Rootfs
-from debloat.surface import CAPABILITY, Surface, surface
+from debloat.surface import Surface, surface
 
 
 def program(*segments: tuple[int, int, int], wide: bool = True) -> bytes:
@@ -59,7 +60,7 @@ def test_the_surface_of_an_image() -> None:
         "/usr/lib/apt/methods/ftp": (0o755, b""),
     }
     linked = {"/usr/bin/one": 1, "/usr/bin/two": 1}
-    capable = {"/usr/bin/ping": ((CAPABILITY, b"\1"),)}
+    capable = {"/usr/bin/ping": ((XATTR, b"\1"),)}
     entries = [
         Entry("/", Kind.DIR, 0o755),
         Entry("/usr", Kind.DIR, 0o755),

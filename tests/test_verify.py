@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from debloat import verify
-from debloat.core.model import Access, Closure, Image, ImageConfig, Op, Trace
+from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult
 from debloat.core.recipe import Scenario
 from debloat.engine.base import Engine
@@ -16,8 +16,7 @@ from debloat.engine.workspace import Workspace
 from debloat.record.concrete import ConcreteProbe, Limits
 from debloat.record.exercise import Exercise
 from debloat.record.session import Recorded, Recorder
-from debloat.verify import Comparison, Judge, Verdict, verify_with_retry
-from tests.support import trees
+from debloat.verify import Judge
 from tests.support.engine import Behaviour, FakeEngine
 
 IMAGE = Image("app:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({}))
@@ -69,34 +68,3 @@ def test_a_page_picked_at_random_is_asked_for_several_times(
     judge = Judge(workspace, IMAGE, (done(replace(PAGE, shape="a")),), Limits(), Recorder(b""))
     assert judge.verify("pending").passed is (set(shapes) != {"a"})
     assert len(asked) == runs
-
-
-class Replays:
-    """A judge whose verdicts are written down: each a difference, or none."""
-
-    def __init__(self, *differences: str, missed: str = "") -> None:
-        touched = {Access(missed, Op.OPEN, "-", "p", "/x")} if missed else set()
-        self.left = [Verdict((Comparison("s", PAGE, PAGE, d),), Trace(frozenset(touched))) for d in differences]
-
-    def verify(self, reference: str) -> Verdict:
-        return self.left.pop(0)
-
-
-@pytest.mark.parametrize(
-    ("differences", "missed", "passed", "left"),
-    [
-        (("", "not asked"), "", True, 1),
-        (("status", ""), "", True, 0),
-        (("status", "status"), "", False, 0),
-        (("status", "not asked"), "/needed", False, 1),
-    ],
-    ids=["the same", "by chance", "twice", "something was missed"],
-)
-def test_an_answer_that_differs_is_asked_for_once_more(
-    differences: tuple[str, ...], missed: str, passed: bool, left: int
-) -> None:
-    judge = Replays(*differences, missed=missed)
-    verdict = verify_with_retry(cast(Judge, judge), trees.world({"/needed": ""}), Closure(), "pending")
-    assert verdict.passed is passed
-    assert len(judge.left) == left
-    assert bool(verdict.answers[0].note) is (differences[0] != "" and passed)

@@ -22,7 +22,7 @@ from debloat.debian import dpkg
 from debloat.image.rootfs import Rootfs
 from debloat.inventory.read import read
 from debloat.lock.manifest import recipe_digest
-from debloat.pipeline import Outcome
+from debloat.result import Outcome
 from debloat.verify import Comparison
 
 MEDIA_TYPE = "application/vnd.in-toto+json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,24 +13,28 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from debloat.canary import failure
+from debloat.cli.apart import Holds, Named, archive, must_differ, named
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply, Probes
-from debloat.cli.outputs import Destination, Holds, Named, archive, destination, must_be_apart, named
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
 from debloat.core.recipe import Recipe
 from debloat.core.text import name
+from debloat.core.written import written_whole
 from debloat.engine.base import Engine
-from debloat.engine.workspace import written_whole
-from debloat.image.oci import Referrer
+from debloat.image.oci import Referrer, Written
 from debloat.lock import apply as applying
 from debloat.lock import compare
 from debloat.lock import format as locks
-from debloat.lock.apply import Answers, Applied, Attesting, Healing, LockedCut
+from debloat.lock.apply import Answers, Applied, Attesting, Healing, nothing
+from debloat.lock.cut import LockedCut
 from debloat.lock.format import Lock
 from debloat.lock.manifest import recipe_digest
 from debloat.report.terminal import TerminalProgress, console
+from debloat.store.location import Destination, destination, image_location
+from debloat.store.write import must_take
 
 if TYPE_CHECKING:
     from debloat.plan import Plan
@@ -56,12 +60,11 @@ def plan(options: Apply, engines: Engines) -> Plan:
     path, goes = _checked(options)
     planned = plan_apply(
         _engine(options, engines, goes),
-        options.image,
+        image_location(options.image, engines.wanted),
         read(path),
         TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
         target=goes.name,
         recipe=_recipe(options),
-        platform=engines.wanted,
         canary=options.canary or "",
     )
     outputs = [Output("image", planned.target)] if goes.tag else []
@@ -74,13 +77,16 @@ def plan(options: Apply, engines: Engines) -> Plan:
 
 def _checked(options: Apply) -> tuple[Path, Destination]:
     """The lock's file, and where the result goes; UsageError for what could not be named or written at the end."""
-    path = Path(options.lock or locks.DEFAULT_NAME)
-    goes = destination(options.image, target_of(options.tag), options.output)
-    target_of(options.canary, "--canary")
+    path = lock_file(options)
     lock = list(named(("--lock", str(path))))
     attested = (Named("--attest", options.attest, Holds.SHARED),) if options.attest else ()
     written = (*named(("--json", options.json), streams=True), *archive(options.output), *attested)
-    must_be_apart((*written, *(lock if options.update_lock else ())), (*lock, *named(("-c", options.config))))
+    must_differ((*written, *(lock if options.update_lock else ())), (*lock, *named(("-c", options.config))))
+    goes = destination(options.image, target_of(options.tag), options.output)
+    target_of(goes.name, "--output")
+    target_of(options.canary, "--canary")
+    if goes.output is not None:
+        must_take(goes.output)
     return path, goes
 
 
@@ -94,25 +100,46 @@ def _recipe(options: Apply) -> Recipe | None:
     return recipe_of(replace(Probes(), config=options.config)) if options.verify else None
 
 
-@parsed.open_cache()
 def make(options: Apply, engines: Engines, healing: Healing | None = None) -> None:
-    """Apply and tag, and say what came of it; `healing` adds to the lock beforehand."""
+    """Apply and tag, say what came of it, and write the lock again where that is wanted; `healing` adds to it first."""
+    applied = made(options, engines, healing)
+    if options.update_lock:
+        save(applied.lock, lock_file(options))
+    if applied.canary is not None and not applied.canary.passed:
+        raise failure(applied.canary)
+    if options.json != "-":
+        click.echo(applied.result)
+
+
+def lock_file(options: Apply) -> Path:
+    return Path(options.lock or locks.DEFAULT_NAME)
+
+
+@parsed.open_cache()
+def made(
+    options: Apply,
+    engines: Engines,
+    healing: Healing | None = None,
+    take: Callable[[Written], object] | None = None,
+) -> Applied:
+    """Apply a lock to one image and say what came of it; MinimalFails when a replay differs.
+
+    `take` gets the result in place of where it goes.
+    """
     path, goes = _checked(options)
     lock, recipe = read(path), _recipe(options)
     applied = applying.apply(
         _engine(options, engines, goes),
-        options.image,
+        image_location(options.image, engines.wanted),
         lock,
         TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
-        target=goes.name,
+        destination=goes,
         recipe=recipe,
         force=options.force,
-        output=goes.output,
-        platform=engines.wanted,
-        tag=goes.tag,
         canary=options.canary or "",
         healing=healing,
-        attesting=_attesting(Path(options.attest), path, lock, recipe, goes) if options.attest else _nothing,
+        take=take,
+        attesting=_attesting(Path(options.attest), path, lock, recipe, goes) if options.attest else nothing,
     )
     _say(applied, options.verbosity.quiet)
     text = json.dumps(document(applied), indent=2)
@@ -123,16 +150,7 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
             draft.write_text(f"{text}\n")
     if not applied.passed:
         raise applying.replay_failure(applied)
-    if options.update_lock:
-        save(applied.lock, path)
-    if applied.canary_fails is not None:
-        raise applied.canary_fails
-    if options.json != "-":
-        click.echo(applied.result)
-
-
-def _nothing(cut: LockedCut, name: str, answers: Answers) -> Iterable[Referrer]:
-    return ()
+    return applied
 
 
 def _attesting(directory: Path, path: Path, lock: Lock, recipe: Recipe | None, goes: Destination) -> Attesting:

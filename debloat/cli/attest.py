@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from debloat.attest import bill
 from debloat.core.errors import UsageError
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.image.oci import Referrer, digest_of, manifest, plain_layers
-from debloat.pipeline import Outcome, Sink
+from debloat.result import Outcome, Sink
 from debloat.store.location import Location, Transport
 
 if TYPE_CHECKING:

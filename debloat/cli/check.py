@@ -8,16 +8,16 @@ from pathlib import Path
 
 import click
 
+from debloat.cli.apart import STDOUT, Named, must_differ, named
 from debloat.cli.engines import Engines
 from debloat.cli.lockfile import read
 from debloat.cli.options import Check
-from debloat.cli.outputs import STDOUT, Named, must_be_apart, named
 from debloat.cli.settings import configuration
 from debloat.core import parsed
 from debloat.core.errors import GateFailed, UsageError
 from debloat.core.recipe import Settings, recipe
 from debloat.core.text import printable
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.gate import check as gate
 from debloat.gate.check import CheckInputs, read_baseline
 from debloat.gate.findings import GateReport
@@ -44,7 +44,7 @@ def report_of(options: Check, engines: Engines) -> GateReport:
     """Check and write the reports that were asked for."""
     outputs = list(_outputs(options.formats, options.output))
     read = named(("--lock", options.lock), ("-c", options.config), ("--baseline", options.baseline))
-    must_be_apart(_written(outputs, options.output), (*read, *named(("--dockerfile", options.dockerfile))))
+    must_differ(_written(outputs, options.output), (*read, *named(("--dockerfile", options.dockerfile))))
     settings = configuration(options.config)
     lock, lock_name = _lock(options.lock)
     reference = options.image or (lock.reference if lock else "")

@@ -9,23 +9,24 @@ from pathlib import Path
 
 import click
 
+from debloat.cli.apart import Named, must_differ, named
 from debloat.cli.engines import Engines
 from debloat.cli.options import Compose, Probes, Result
-from debloat.cli.outputs import Destination, Named, must_be_apart, named
+from debloat.cli.outputs import filled_in, must_be_apart, named_files, sinks_of, write_report
 from debloat.cli.settings import settings_of
-from debloat.cli.slim import sinks_of, write_report
 from debloat.compose import command
 from debloat.compose.document import used
 from debloat.compose.line import Made, slim_stack
 from debloat.compose.standin import original_name, with_images
 from debloat.core import parsed
-from debloat.core.errors import MinimalFails, UsageError
-from debloat.pipeline import Sink
+from debloat.core.errors import MinimalFails
+from debloat.pipeline import Watching
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
+from debloat.result import Sink
+from debloat.store.location import ON_ENGINE
 
 PLACE = "{service}"
 """What stands in the name of an output for the service that it is of."""
-_OUTPUTS = ("lock", "json", "html", "save_trace")
 
 
 @parsed.open_cache()
@@ -45,7 +46,7 @@ def compose(options: Compose, engines: Engines) -> None:
 
     def sinks(services: tuple[str, ...]) -> Iterator[Sink]:
         image = original_name(stack.services[services[0]])
-        yield from sinks_of(image, _result(options, services), Destination("", None, True), engine)
+        yield from sinks_of(image, _result(options, services), ON_ENGINE, engine)
 
     made = slim_stack(
         engine,
@@ -55,8 +56,7 @@ def compose(options: Compose, engines: Engines) -> None:
         project,
         given,
         TerminalProgress(quiet, options.verbosity.verbose),
-        mechanism=options.mechanism,
-        verify=not options.no_verify,
+        watching=Watching(options.mechanism, replay=not options.no_verify),
         force=options.force,
         sinks=sinks,
         measure_surface=bool(options.json or options.html),
@@ -80,23 +80,19 @@ def _complain(made: tuple[Made, ...]) -> None:
 
 def _check_outputs(options: Compose, chosen: tuple[str, ...]) -> None:
     """UsageError for outputs that would be written over each other, or cannot be written."""
+    files = named_files(options)
+    if len(chosen) > 1:
+        must_be_apart(files, PLACE)
     written = list[Named]()
-    for key in _OUTPUTS:
-        name = getattr(options, key)
-        if name and len(chosen) > 1 and PLACE not in name:
-            flag = f"--{key.replace('_', '-')}"
-            raise UsageError(
-                f"{flag} {name} would be written once for each service", f"write {flag} with {PLACE} in the name"
-            )
-        for service in chosen if name else ():
-            written += named((f"--{key.replace('_', '-')}", name.replace(PLACE, service)), streams=key == "json")
-    must_be_apart(written, named(*(("-f", name) for name in options.files)))
+    for service in chosen:
+        for key, name in filled_in(files, PLACE, service).items():
+            written += named((f"--{key.replace('_', '-')}", name), streams=key == "json")
+    must_differ(written, named(*(("-f", name) for name in options.files)))
 
 
 def _result(options: Compose, services: tuple[str, ...]) -> Result:
     """The outputs of the image of some services, which carry the name of the first."""
-    named = {key: name.replace(PLACE, services[0]) for key in _OUTPUTS if (name := getattr(options, key)) is not None}
-    return replace(Result(), **named)
+    return replace(Result(), **filled_in(named_files(options), PLACE, services[0]))  # type: ignore[arg-type]
 
 
 def _project(files: tuple[str, ...], said: object) -> str:

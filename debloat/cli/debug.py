@@ -20,9 +20,10 @@ from debloat.core.errors import DebloatError, UsageError
 from debloat.core.model import Access, Image, ImageConfig
 from debloat.core.recipe import RunOptions
 from debloat.core.text import name
+from debloat.core.written import must_be_writable, written_whole
 from debloat.debian import dpkg
 from debloat.engine.base import Channel, ChannelClosed, ContainerFound, ContainerSpec
-from debloat.engine.workspace import Workspace, must_be_writable, written_whole
+from debloat.engine.workspace import Workspace
 from debloat.image.carve import BASE_NAME
 from debloat.image.reader import SENSOR, SENSOR_HOME, open_rootfs, sensor_tar
 from debloat.lock.heal import noted
@@ -145,7 +146,7 @@ class Watcher:
         with self._bearing():
             config, recorder = ImageConfig({}), Recorder(self._sensor)
             session = Session(self._workspace.engine, box, config, RunOptions(), recorder)
-            asked = list(lookups(session.recorded().accesses))
+            asked = list(lookups(session.recorded("start").accesses))
             missing = self._missing(asked) if asked else {}
             if self._notes is not None:
                 original = self._workspace.engine.image(self._base, pull=False)

@@ -107,7 +107,7 @@ def _recording(engine: Engine, architecture: str) -> Iterator[Diagnosis]:
     yield Diagnosis("sensor", True, f"{len(binary):,} bytes for {architecture}")
     try:
         with Workspace(engine) as workspace:
-            empty = workspace.load(_empty_image(workspace.pending, architecture))
+            empty = workspace.load(lambda name: _empty_image(name, architecture))
             spec = ContainerSpec(
                 image=empty,
                 run=workspace.run,

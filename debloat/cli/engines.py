@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from debloat.core.errors import EngineUnavailable, UsageError
-from debloat.core.platform import Wanted, wanted
+from debloat.core.platform import ALL, Wanted, wanted
 
 if TYPE_CHECKING:
     from debloat.engine.base import Engine
@@ -30,14 +30,26 @@ class Engines:
         """What images are to be for (`debloat.core.platform.wanted`); empty for what the engine takes by itself."""
         self.choice = ""
         """Which engine is wanted, by its name; empty for what the environment says, or what answers."""
+        self._one_by_one = False
         self._connect = connect
         self._engine: Engine | None = None
 
     @property
     def wanted(self) -> Wanted | None:
-        """The platform that images are to be for, if one was asked for."""
+        """The platform that images are to be for, if one was asked for; UsageError for all."""
+        if self._one_by_one:
+            return None
         name = self.platform or os.environ.get("DOCKER_DEFAULT_PLATFORM")
         return wanted(name) if name else None
+
+    @property
+    def all_platforms(self) -> bool:
+        """Whether each platform of an index was asked for."""
+        return self.platform.strip().lower() == ALL
+
+    def take_one_by_one(self) -> None:
+        """From now on an image is for whatever platform it is for: each of an index is named by its digest."""
+        self._one_by_one = True
 
     def for_image(self, reference: str) -> Engine | None:
         """The engine where an image is one of its own; None for one that lies elsewhere, which can be read without."""

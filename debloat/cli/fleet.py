@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from debloat import __version__
+from debloat.cli.apart import must_differ, named, tell
 from debloat.cli.engines import Engines
 from debloat.cli.fleetoptions import FleetCheck, FleetPlan, FleetRun, FleetStatus, FleetWork, Said
-from debloat.cli.outputs import must_be_apart, named, tell
 from debloat.core import parsed
 from debloat.core.errors import Interrupted, UsageError
 from debloat.core.progress import Progress, Silent
 from debloat.core.signals import end_with_parent
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.fleet import config
 from debloat.fleet import run as running
 from debloat.fleet.executor import Executor
@@ -133,7 +133,7 @@ def plan(options: FleetPlan, engines: Engines) -> None:
     """Print what would be done, or what has others do it; nothing is started."""
     from debloat.report import fleetmatrix, fleetterminal
 
-    must_be_apart(named(("--output", options.output), streams=True), named(("the fleet", options.file)))
+    must_differ(named(("--output", options.output), streams=True), named(("the fleet", options.file)))
     fleet = config.read(Path(options.file))
     items = planned(fleet, Verb(options.verb), __version__, lambda: engines.connect().image_names(), options.only)
     if options.format == "github":
@@ -194,7 +194,7 @@ def _ledger(fleet: FleetFile, state: str | None) -> Ledger:
 def _must_take(said: Said, file: str) -> None:
     """UsageError, before any work, where a report could not be written."""
     places = (("--json", said.json), ("--html", said.html), ("--metrics", said.metrics))
-    must_be_apart(named(*places, streams=True), named(("the fleet", file)))
+    must_differ(named(*places, streams=True), named(("the fleet", file)))
 
 
 def _places(said: Said) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from debloat.cli.apart import must_differ, named
 from debloat.cli.engines import Engines
 from debloat.cli.options import Import
-from debloat.cli.outputs import must_be_apart, named
 from debloat.cli.record import save
 from debloat.core.errors import UsageError
 from debloat.core.text import size
@@ -16,7 +16,7 @@ from debloat.report.terminal import console
 
 def import_(options: Import, engines: Engines) -> None:
     """Read the files, keep what is of the image, and save it; the file's name goes to stdout, notes to stderr."""
-    must_be_apart(named(("-o", options.save_trace)), named(*(("FILE", name) for name in options.files)))
+    must_differ(named(("-o", options.save_trace)), named(*(("FILE", name) for name in options.files)))
     files = {name: _read(Path(name)) for name in options.files}
     with engines.opened(options.image) as source:
         found = imports.read(files, source.image.config.workdir)

@@ -12,7 +12,7 @@ from debloat.cli.options import Init
 from debloat.core import config
 from debloat.core.errors import UsageError
 from debloat.core.model import Image
-from debloat.engine.workspace import must_be_writable, written_whole
+from debloat.core.written import must_be_writable, written_whole
 from debloat.starter import starter
 
 

@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debloat.core.errors import UsageError
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.lock import format as lock
 
 if TYPE_CHECKING:
-    from debloat.pipeline import Outcome, Sink
+    from debloat.result import Outcome, Sink
 
 
 def sink(path: Path) -> Sink:
     """Writes the lock of a result that was tagged; an unproven one leaves the old lock as it is."""
 
-    from debloat.lock.manifest import lock_of, recipe_digest
+    from debloat.lock.manifest import lock_of_run
 
     def write(outcome: Outcome) -> None:
         if outcome.report.result:
-            digest = recipe_digest(outcome.recipe)
-            save(lock_of(outcome.image, digest, outcome.world, outcome.minimal, outcome.healed), path)
+            save(lock_of_run(outcome), path)
 
     return write
 

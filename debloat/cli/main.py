@@ -74,9 +74,9 @@ def cli(ctx: click.Context) -> None:
 @verb(cli, options.Slim)
 def slim(given: options.Slim, engines: Engines) -> None:
     """Make the minimal image of IMAGE and prove it (the default command)."""
-    from debloat.cli import slim as command
+    from debloat.cli import jobs
 
-    command.slim(given, engines)
+    jobs.slim(given, engines)
 
 
 @verb(cli, options.Run)
@@ -184,9 +184,9 @@ def lock(given: options.Lock, engines: Engines) -> None:
 @verb(cli, options.Apply)
 def apply(given: options.Apply, engines: Engines) -> None:
     """Make the minimal image of IMAGE, a newer build, by a lock, without running it."""
-    from debloat.cli import apply as command
+    from debloat.cli import jobs
 
-    command.apply(given, engines)
+    jobs.apply(given, engines)
 
 
 @verb(cli, options.Heal)

@@ -19,6 +19,7 @@ from debloat.cli.shared import Probes as Probes
 from debloat.cli.shared import Result as Result
 from debloat.cli.shared import Verbosity as Verbosity
 from debloat.cli.shared import Where as Where
+from debloat.cli.shared import WhereAll as WhereAll
 
 
 @options
@@ -43,7 +44,7 @@ class Slim:
     policy: Policy = group(Policy)
     result: Result = group(Result)
     verbosity: Verbosity = group(Verbosity)
-    where: Where = group(Where)
+    where: Where = group(WhereAll)
 
 
 @options
@@ -195,7 +196,7 @@ class Apply:
         "--dry-run", text="Only print what would stay, has moved and is gone, and what would be started and written."
     )
     verbosity: Verbosity = group(Verbosity)
-    where: Where = group(Where)
+    where: Where = group(WhereAll)
 
 
 @options

@@ -1,163 +1,100 @@
-"""Where a result goes: to the engine under a name, and to a place that `--output` names, or to that place alone.
-
-And what is written of it: each to a place of its own, and none where something is read.
-"""
+"""What a run writes: its sinks, and the report when it has ended."""
 
 from __future__ import annotations
 
-import enum
-import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
-from debloat.cli.options import Probes, Result
+from debloat.cli import runs, tracefile
+from debloat.cli.shared import Result
 from debloat.core.errors import UsageError
-from debloat.core.places import place_of
-from debloat.engine.workspace import must_be_writable, written_whole
-from debloat.store.location import IN_FILES, Location, Transport, image_location, output_location
-from debloat.store.write import must_take
+from debloat.core.written import written_whole
+from debloat.engine.base import Engine
+from debloat.image.oci import Referrer
+from debloat.result import Outcome, Report, Sink
+from debloat.store.location import Destination, Location, image_location
+from debloat.store.write import write
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """`name` is the result's, empty for the usual one, `output` where else it goes, `tag` if the engine gets it."""
+def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
+    """What writes the outputs of a run on an image, and remembers it."""
+    yield functools.partial(runs.remember, where=image_location(image).lasting)
+    if name := result.save_trace:
+        yield lambda outcome: tracefile.save(outcome.world.trace, Path(name))
+    if result.lock:
+        from debloat.cli.lockfile import sink
 
-    name: str
-    output: Location | None
-    tag: bool
-
-    @property
-    def elsewhere(self) -> str:
-        """Where the result goes if the engine does not get it; empty where it does."""
-        return "" if self.tag or self.output is None else str(self.output)
-
-
-def destination(image: str, tag: str, output: str | None) -> Destination:
-    """Where the result of an image goes.
-
-    The engine gets the result of an image of its own, and of another where it is named by `-t` or nothing else is.
-    UsageError for a place that takes nothing.
-    """
-    to = output_location(output) if output else None
-    if to is not None:
-        must_take(to)
-    if to is not None and to.on_engine:
-        if tag and tag != to.name:
-            raise UsageError(f"the result cannot be called both {tag} and {to.name}", "leave out -t or --output")
-        return Destination(to.name, None, True)
-    on_engine = image_location(image).on_engine
-    return Destination(tag, to, on_engine or bool(tag) or to is None)
-
-
-STDOUT = "-"
-"""What names standard output, of the options that take it."""
-
-
-class Holds(enum.Enum):
-    """What is at a place: a file, a directory that others may write to as well, or one that is somebody's own."""
-
-    FILE = enum.auto()
-    SHARED = enum.auto()
-    OWN = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A file or directory that an option names: `option` as it is said, `said` what it was given."""
-
-    option: str
-    said: str
-    holds: Holds = Holds.FILE
-    streams: bool = False
-    """Whether `-` is standard output."""
-
-    @property
-    def path(self) -> Path:
-        return Path("/dev/stdout" if self.said == STDOUT and self.streams else self.said)
-
-    def __str__(self) -> str:
-        return f"{self.option} {self.said}"
-
-
-_MAY = frozenset({("--save-trace", "--trace"), ("--lock", "--earlier"), ("--lock", "--lock")})
-"""What is written where something was read, so that it grows: a trace with one more run, a lock after the earlier."""
-
-
-def must_be_apart(written: Iterable[Named], read: Iterable[Named] = ()) -> None:
-    """UsageError, before any work, for outputs that cannot be written, or would be written over each other or over what
-    is read."""
-    outputs = list(written)
-    for output in outputs:
-        if output.said == STDOUT and not output.streams:
-            raise UsageError(
-                f"{output}: only what is JSON goes to standard output by `-`", "name a file, /dev/stdout or ./-"
-            )
-        if output.holds is Holds.FILE:
-            must_be_writable(output.path)
-    for one, other in itertools.combinations(outputs, 2):
-        if _meet(one, other) or _meet(other, one):
-            raise UsageError(f"{one} and {other} would be written over each other", "name different files")
-    for output, source in itertools.product(outputs, read):
-        if (output.option, source.option) not in _MAY and _meet(output, source):
-            raise UsageError(f"{output} would be written over what {source} reads", "name another file to write to")
-
-
-def _meet(one: Named, other: Named) -> bool:
-    """Whether one is where the other is, or has to be a directory for it."""
-    at, there = place_of(one.path), place_of(other.path)
-    if at.takes_any_number:
-        return False
-    if at.descriptor >= 0 or there.descriptor >= 0:
-        return at.descriptor == there.descriptor
-    mine, others = at.path.resolve(), there.path.resolve()
-    if mine == others:
-        return not one.holds is other.holds is Holds.SHARED
-    return one.holds is not Holds.SHARED and mine in others.parents
-
-
-def named(*given: tuple[str, str | None], streams: bool = False) -> Iterator[Named]:
-    """The files that options name, of those that were given."""
-    return (Named(option, said, streams=streams) for option, said in given if said)
-
-
-def archive(output: str | None) -> Iterator[Named]:
-    """The file or the layout that `--output` names, if it is one."""
-    to = output_location(output) if output else None
-    if to is not None and to.transport in IN_FILES:
-        yield Named("--output", str(to.path), Holds.OWN if to.transport is Transport.OCI else Holds.FILE)
-
-
-def tell(text: str, output: str | None) -> None:
-    """Write a text to the file that was named; to standard output where none was, or `-`."""
-    if output is None or output == STDOUT:
-        click.echo(text, nl=False)
-        return
-    with written_whole(Path(output)) as draft:
-        draft.write_text(text, "utf-8")
-
-
-def outputs_of_run(result: Result) -> Iterator[Named]:
-    """What the main job writes beside the image."""
-    yield from named(("--json", result.json), streams=True)
-    yield from named(("--save-trace", result.save_trace), ("--lock", result.lock), ("--html", result.html))
-    yield from named(("--seccomp", result.seccomp))
-    yield from archive(result.output)
+        yield sink(Path(result.lock))
     if result.attest:
-        yield Named("--attest", result.attest, Holds.SHARED)
+        from debloat.cli.attest import sink as attesting
+
+        yield attesting(Path(result.attest))
+    if result.seccomp:
+        yield _save_profile
+    if (to := goes.output) is not None:
+        yield lambda outcome: _write(outcome, to, bool(result.attest))
+    if result.html:
+        from debloat.cli import page
+
+        yield page.sink(Path(result.html), engine, result.earlier)
 
 
-def inputs_of_run(probes: Probes, result: Result) -> Iterator[Named]:
-    """The files that it reads."""
-    yield from inputs_of(probes)
-    yield from named(("--scan", result.scan), *(("--trace", name) for name in result.traces))
-    yield from named(*(("--earlier", name) for name in result.earlier))
+def _save(path: Path, data: bytes) -> None:
+    with written_whole(path) as draft:
+        draft.write_bytes(data)
 
 
-def inputs_of(probes: Probes) -> Iterator[Named]:
-    """The files that probes come from."""
-    yield from named(("-c", probes.config), *(("--har", name) for name in probes.har))
-    if probes.openapi and Path(probes.openapi).is_file():
-        yield Named("--openapi", probes.openapi)
+def _save_profile(outcome: Outcome) -> None:
+    """The profile, where the image has answered under it."""
+    made = outcome.report.seccomp
+    if made is not None and made.passed:
+        _save(Path(made.file), made.profile.document.encode())
+
+
+def _write(outcome: Outcome, to: Location, attested: bool) -> None:
+    if outcome.report.result:
+        beside: tuple[Referrer, ...] = ()
+        if attested:
+            from debloat.attest.statements import made_by
+            from debloat.cli.attest import referrers
+
+            beside = referrers(made_by(outcome), to)
+        write(outcome.minimal.written, outcome.name, to, beside)
+
+
+def write_report(report: Report, result: Result) -> None:
+    """The report as JSON, where it was asked for."""
+    from debloat.report import jsonreport
+
+    if result.json == "-":
+        click.echo(jsonreport.render(report))
+    elif result.json:
+        _save(Path(result.json), jsonreport.render(report).encode())
+
+
+FILES = ("lock", "json", "html", "save_trace")
+"""Options that name a file about an image."""
+
+
+def named_files(options: object) -> dict[str, str]:
+    """The files that options name, by the names of the options."""
+    return {key: name for key in FILES if (name := getattr(options, key, None))}
+
+
+def must_be_apart(files: Mapping[str, str], place: str) -> None:
+    """UsageError for files that each of several images would write; `place` stands in a name for which it is of."""
+    for key, name in files.items():
+        if place not in name:
+            flag = f"--{key.replace('_', '-')}"
+            raise UsageError(
+                f"{flag} {name} would be written once for each {place.strip('{}')}",
+                f"write {flag} with {place} in the name",
+            )
+
+
+def filled_in(files: Mapping[str, str], place: str, word: str) -> dict[str, str]:
+    """The files of one of them."""
+    return {key: name.replace(place, word) for key, name in files.items()}

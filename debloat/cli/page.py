@@ -12,11 +12,11 @@ from debloat.cli.inspect import saved_layers
 from debloat.cli.lockfile import read
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image, Kind
+from debloat.core.written import written_whole
 from debloat.engine.base import Engine
-from debloat.engine.workspace import written_whole
-from debloat.pipeline import Outcome, Sink
 from debloat.report.html import render
 from debloat.report.pagedata import PageContents, Point
+from debloat.result import Outcome, Sink
 
 
 def sink(path: Path, engine: Engine, earlier: Iterable[str]) -> Sink:

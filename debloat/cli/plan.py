@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from debloat.cli.options import Result
-from debloat.cli.outputs import Destination
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.plan import Output, Plan
+from debloat.store.location import Destination
 
 
 def outputs_of(target: str, goes: Destination, result: Result) -> Iterator[Output]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from debloat.core.errors import UsageError
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 
 NAME = "debloat"
 MARK = "# debloat as a plug-in of docker; `debloat plugin uninstall` removes it\n"

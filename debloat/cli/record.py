@@ -9,15 +9,14 @@ from pathlib import Path
 import click
 
 from debloat import sensor
+from debloat.cli import tracefile
+from debloat.cli.apart import inputs_of, must_differ, named
 from debloat.cli.engines import Engines
 from debloat.cli.options import Combine, Record
-from debloat.cli.outputs import inputs_of, must_be_apart, named
 from debloat.cli.pause import pause
 from debloat.cli.settings import recipe_of
-from debloat.cli.slim import read_trace
 from debloat.core.model import Trace
-from debloat.engine.workspace import Workspace, written_whole
-from debloat.record import trace
+from debloat.engine.workspace import Workspace
 from debloat.record.record import record as recording_of
 from debloat.record.session import Recorder
 from debloat.report.terminal import TerminalProgress, console
@@ -27,7 +26,7 @@ from debloat.store.source import opened
 
 def record(options: Record, engines: Engines) -> None:
     """Exercise an image and save what it touched; the file's name goes to stdout."""
-    must_be_apart(named(("--save-trace", options.save_trace)), inputs_of(options.probes))
+    must_differ(named(("--save-trace", options.save_trace)), inputs_of(options.probes))
     recipe = recipe_of(options.probes)
     progress = TerminalProgress(options.verbosity.quiet, options.verbosity.verbose)
     engine = engines.connect()
@@ -43,12 +42,11 @@ def record(options: Record, engines: Engines) -> None:
 
 def combine(options: Combine, engines: Engines) -> None:
     """Save the union of some traces."""
-    must_be_apart(named(("--save-trace", options.save_trace)))
-    save(functools.reduce(operator.or_, map(read_trace, options.traces)), options.save_trace)
+    must_differ(named(("--save-trace", options.save_trace)))
+    save(functools.reduce(operator.or_, map(tracefile.read, options.traces)), options.save_trace)
 
 
 def save(result: Trace, name: str) -> None:
     """Write a trace, and print the file's name."""
-    with written_whole(Path(name)) as draft:
-        draft.write_bytes(trace.dump(result))
+    tracefile.save(result, Path(name))
     click.echo(name)

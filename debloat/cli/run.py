@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from debloat.cli.engines import Engines
+from debloat.cli.jobs import slim
 from debloat.cli.options import Run
 from debloat.cli.pause import pause
-from debloat.cli.slim import slim
 from debloat.core.errors import UsageError
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from debloat.core.errors import UsageError
 from debloat.core.model import Level, Policy, Trace, Want
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.record import trace
 
 if TYPE_CHECKING:
-    from debloat.pipeline import Outcome
+    from debloat.result import Outcome
 
 
 REMEMBERED = 200

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from debloat.attest import bill
+from debloat.cli.apart import must_differ, named, tell
 from debloat.cli.engines import Engines
 from debloat.cli.options import Sbom
-from debloat.cli.outputs import must_be_apart, named, tell
 from debloat.debian import dpkg
 
 
 def sbom(options: Sbom, engines: Engines) -> None:
     """Write the document of all packages and files of the image."""
-    must_be_apart(named(("--output", options.output), streams=True))
+    must_differ(named(("--output", options.output), streams=True))
     render = bill.renderer(options.format)
     from debloat.inventory.read import read
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from debloat.core.errors import UsageError
-from debloat.pipeline import Outcome
-from debloat.result import Report
+from debloat.result import Outcome, Report
 
 
 class Counting:

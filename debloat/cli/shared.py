@@ -144,3 +144,15 @@ class Where:
         metavar="OS/ARCH",
         text="Platform of the image (default: $DOCKER_DEFAULT_PLATFORM, or the engine's).",
     )
+
+
+@options
+class WhereAll(Where):
+    """The same for a verb that takes all platforms of an index."""
+
+    platform: str | None = option(
+        "--platform",
+        metavar="OS/ARCH",
+        text="Platform of the image (default: $DOCKER_DEFAULT_PLATFORM, or the engine's), or `all` of an index "
+        "(docs/stores.md).",
+    )

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from debloat import pipeline
-from debloat.cli import lockfile, runs, scan
+from debloat import canary, pipeline, steps
+from debloat.cli import lockfile, scan, tracefile
+from debloat.cli.apart import inputs_of_run, must_differ, outputs_of_run
 from debloat.cli.engines import Engines
 from debloat.cli.options import Lock, Result, Run, Slim
-from debloat.cli.outputs import Destination, destination, inputs_of_run, must_be_apart, outputs_of_run
+from debloat.cli.outputs import sinks_of, write_report
 from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
-from debloat.core.model import Trace
 from debloat.core.recipe import Recipe
-from debloat.engine.base import Engine
-from debloat.engine.workspace import written_whole
-from debloat.image.oci import Referrer
-from debloat.pipeline import Outcome, Sink
+from debloat.pipeline import Watching
 from debloat.plan import Plan, plan_run
-from debloat.record import trace
 from debloat.record.session import ByHand
 from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
-from debloat.result import Report
-from debloat.store.location import Location, image_location
-from debloat.store.write import write
+from debloat.result import Report, Sink
+from debloat.steps import Step
+from debloat.store.location import Destination, destination, image_location
+from debloat.store.write import must_take
 
 
 def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand: ByHand | None = None) -> None:
@@ -43,63 +39,69 @@ def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand
     if options.result.dry_run:
         show(plan(options, engines, directory), options.result.json)
     else:
-        _make(options, engines, directory, by_hand)
+        report = make(options, engines, directory, by_hand)
+        if options.result.json != "-":
+            click.echo(report.result)
 
 
 def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
-    recipe, goes, traces = _checked(options, directory)
+    asked = _checked(options, directory)
     planned = plan_run(
         engines.connect(),
-        options.image,
-        recipe,
-        target=goes.name,
-        traces=traces,
-        mechanism=options.probes.mechanism,
-        verify=not options.result.no_verify,
-        platform=engines.wanted,
+        image_location(options.image, engines.wanted),
+        asked.recipe,
+        watching=asked.watching,
+        target=asked.goes.name,
         canary=options.result.canary or "",
     )
-    outputs = tuple(outputs_of(planned.target, goes, options.result))
+    outputs = tuple(outputs_of(planned.target, asked.goes, options.result))
     more = ("the minimal image is asked twice more: for its system calls, and under the profile made of them",)
     notes = (*planned.notes, *(more if options.result.seccomp else ()))
     return replace(planned, verb="lock" if isinstance(options, Lock) else "slim", outputs=outputs, notes=notes)
 
 
 @parsed.open_cache()
-def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHand | None) -> None:
-    recipe, goes, traces = _checked(options, directory)
+def make(
+    options: Slim,
+    engines: Engines,
+    directory: Path | None = None,
+    by_hand: ByHand | None = None,
+    take: Sink | None = None,
+) -> Report:
+    """Make and prove one image, write what was asked for and show the report. MinimalFails when it answers differently.
+
+    Where the result goes elsewhere, `take` gets it in place of that.
+    """
+    asked = _checked(options, directory)
+    written = asked.goes if take is None else replace(asked.goes, output=None)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
     counting = scan.counting(result.scan)
-    without_canary: MinimalFails | None = None
-    try:
-        report = pipeline.slim(
-            engine,
-            options.image,
-            recipe,
-            TerminalProgress(quiet, options.verbosity.verbose),
-            target=goes.name,
-            traces=traces,
-            mechanism=options.probes.mechanism,
-            verify=not result.no_verify,
-            force=result.force,
-            sinks=[*sinks_of(options.image, result, goes, engine), *counting],
-            platform=engines.wanted,
-            goes_to=goes.elsewhere,
-            measure_surface=bool(result.json or result.html or result.scan),
-            by_hand=by_hand,
-            canary=result.canary or "",
-            profile_file=result.seccomp or "",
-        )
-    except pipeline.CanaryFails as error:
-        without_canary, report = error, error.report
+    report = pipeline.slim(
+        engine,
+        image_location(options.image, engines.wanted),
+        asked.recipe,
+        TerminalProgress(quiet, options.verbosity.verbose),
+        watching=replace(asked.watching, by_hand=by_hand),
+        destination=asked.goes,
+        force=result.force,
+        steps=tuple(steps_of(result)),
+        sinks=[*sinks_of(options.image, result, written, engine), *([take] if take else ()), *counting],
+        measure_surface=bool(result.json or result.html or result.scan),
+    )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
     traits = engine.info().traits
-    summary(report, quiet, "" if traits.own else traits.command)
-    if without_canary is not None:
-        raise without_canary
+    summary(report, quiet, "" if traits.own or asked.goes.elsewhere else traits.command)
+    _complain(report)
+    return report
+
+
+def _complain(report: Report) -> None:
+    """MinimalFails where something that was made answers differently."""
+    if report.canary is not None and not report.canary.passed:
+        raise canary.failure(report.canary)
     if not report.passed:
         raise MinimalFails(
             f"the minimal image does not answer as the original does:\n{differences(report.answers)}",
@@ -111,27 +113,38 @@ def _make(options: Slim, engines: Engines, directory: Path | None, by_hand: ByHa
             f"{differences(report.seccomp.answers)}",
             "the profile was not written, the image is proven without it; run it again with more probes, or report it",
         )
-    if result.json != "-":
-        click.echo(report.result)
 
 
-def _checked(options: Slim, directory: Path | None) -> tuple[Recipe, Destination, list[Trace]]:
-    """The recipe, where the result goes, and the traces; UsageError for what is wrong before anything is started.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the options and the configuration say."""
+
+    recipe: Recipe
+    goes: Destination
+    watching: Watching
+
+
+def _checked(options: Slim, directory: Path | None) -> _Asked:
+    """What is asked for; UsageError for what is wrong before anything is started.
 
     Whatever is given in files has been read then.
     """
-    must_be_apart(outputs_of_run(options.result), inputs_of_run(options.probes, options.result))
+    must_differ(outputs_of_run(options.result), inputs_of_run(options.probes, options.result))
     tests = (shlex.join(options.command),) if isinstance(options, Run) and options.command else ()
     recipe = recipe_of(options.probes, options.policy, directory, tests)
     result = options.result
     goes = destination(options.image, target_of(result.tag), result.output)
+    target_of(goes.name, "--output")
     target_of(result.canary, "--canary")
+    if goes.output is not None:
+        must_take(goes.output)
     if result.seccomp and result.no_verify:
         raise UsageError("cannot prove a seccomp profile without a replay", "leave out --no-verify or --seccomp")
     for name in result.earlier:
         lockfile.read(Path(name))
     scan.counting(result.scan)
-    return recipe, goes, [read_trace(name) for name in result.traces]
+    traces = tuple(map(tracefile.read, result.traces))
+    return _Asked(recipe, goes, Watching(options.probes.mechanism, traces=traces, replay=not result.no_verify))
 
 
 def must_be_possible(options: Slim, directory: Path | None = None) -> None:
@@ -139,75 +152,9 @@ def must_be_possible(options: Slim, directory: Path | None = None) -> None:
     _checked(options, directory)
 
 
-def read_trace(name: str) -> Trace:
-    """The trace in a file."""
-    try:
-        data = Path(name).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the trace {name}: {error.strerror}", "`debloat record IMAGE --save-trace FILE` makes one"
-        ) from error
-    try:
-        return trace.parse(data, name)
-    except UsageError:
-        from debloat.record.imports.read import is_foreign
-
-        if tool := is_foreign(data):
-            raise UsageError(
-                f"cannot use the trace {name}: {tool} wrote it", f"debloat import IMAGE {name} -o FILE makes one of it"
-            ) from None
-        raise
-
-
-def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
-    """What writes the outputs of a run on an image, and remembers it."""
-    yield functools.partial(runs.remember, where=image_location(image).lasting)
-    if name := result.save_trace:
-        yield lambda outcome: _save(Path(name), trace.dump(outcome.world.trace))
-    if result.lock:
-        yield lockfile.sink(Path(result.lock))
-    if result.attest:
-        from debloat.cli.attest import sink as attesting
-
-        yield attesting(Path(result.attest))
+def steps_of(result: Result) -> Iterator[Step]:
+    """What more is made of a proven image."""
     if result.seccomp:
-        yield _save_profile
-    if (to := goes.output) is not None:
-        yield lambda outcome: _write(outcome, to, bool(result.attest))
-    if result.html:
-        from debloat.cli import page
-
-        yield page.sink(Path(result.html), engine, result.earlier)
-
-
-def _save(path: Path, data: bytes) -> None:
-    with written_whole(path) as draft:
-        draft.write_bytes(data)
-
-
-def _save_profile(outcome: Outcome) -> None:
-    """The profile, where the image has answered under it."""
-    made = outcome.report.seccomp
-    if made is not None and made.passed:
-        _save(Path(made.file), made.profile.document.encode())
-
-
-def _write(outcome: Outcome, to: Location, attested: bool) -> None:
-    if outcome.report.result:
-        beside: tuple[Referrer, ...] = ()
-        if attested:
-            from debloat.attest.statements import made_by
-            from debloat.cli.attest import referrers
-
-            beside = referrers(made_by(outcome), to)
-        write(outcome.minimal.written, outcome.name, to, beside)
-
-
-def write_report(report: Report, result: Result) -> None:
-    """The report as JSON, where it was asked for."""
-    from debloat.report import jsonreport
-
-    if result.json == "-":
-        click.echo(jsonreport.render(report))
-    elif result.json:
-        _save(Path(result.json), jsonreport.render(report).encode())
+        yield steps.Profile(result.seccomp)
+    if result.canary:
+        yield steps.Canary(result.canary)

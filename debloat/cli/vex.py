@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from debloat.cli.apart import must_differ, named, tell
 from debloat.cli.engines import Engines
 from debloat.cli.options import Vex
-from debloat.cli.outputs import must_be_apart, named, tell
 from debloat.core.errors import UsageError
 from debloat.core.model import Image
 from debloat.core.text import name
@@ -28,7 +28,7 @@ def vex(options: Vex, engines: Engines) -> None:
         raise UsageError(
             f"cannot write VEX: {error.name or error} is not installed", 'pip install "debloat[sbom]"'
         ) from error
-    must_be_apart(named(("--output", options.output), streams=True), named(("--report", options.report)))
+    must_differ(named(("--output", options.output), streams=True), named(("--report", options.report)))
     found, code = scans.findings(report(options.report), options.report), _code(options.code)
     with contextlib.ExitStack() as stack:
         here = stack.enter_context(engines.opened(options.image))

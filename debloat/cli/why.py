@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import click
 
-from debloat.cli import runs
+from debloat.cli import runs, tracefile
 from debloat.cli.engines import Engines
 from debloat.cli.options import Probes, Why
 from debloat.cli.settings import settings_of
-from debloat.cli.slim import read_trace
 from debloat.closure import World
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Closure, Image, Level, Policy, Want
@@ -33,7 +32,7 @@ from debloat.store.source import Source
 def why(options: Why, engines: Engines) -> None:
     """Print the explanation on stdout."""
     asked = recipe(settings_of(Probes(), options.policy))
-    given = functools.reduce(operator.or_, map(read_trace, options.traces)) if options.traces else None
+    given = functools.reduce(operator.or_, map(tracefile.read, options.traces)) if options.traces else None
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(engines.opened(options.image))
         trace, healed = given, tuple[Want, ...]()

@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from debloat import sensor
+from debloat.closure import World
 from debloat.compose.command import Compose
 from debloat.compose.document import Document
-from debloat.compose.prove import StackJudge, StackProven, Subject, prove
+from debloat.compose.judge import Shared, StackJudge
 from debloat.compose.service import Service, config_of, environment_of, options_of, recipe_of
 from debloat.compose.stack import Exercised, Stack, exercise
 from debloat.compose.standin import built, original_name, to_build
@@ -25,11 +26,12 @@ from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
-from debloat.pipeline import Outcome, Sink, world_of
+from debloat.pipeline import AS_USUAL, Watching, world_of
+from debloat.prove import Proven, Subject, prove
 from debloat.record.concrete import must_be_usable
 from debloat.record.record import Recording, must_be_runnable, notes_on, trace_of, with_fallbacks
 from debloat.record.session import Recorder
-from debloat.result import Report, report
+from debloat.result import Outcome, Report, Sink, report
 from debloat.rules import prepare
 from debloat.store.location import image_location
 from debloat.store.source import opened
@@ -46,10 +48,27 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
+    """An image as it was read, and the chosen services that run it."""
+
     image: Image
     rootfs: Rootfs
     packages: Packages
     services: tuple[Service, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(service.name for service in self.services)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """An image, the services that run it, what they ask for together, and the world of what was recorded in them."""
+
+    image: Image
+    services: tuple[str, ...]
+    recipe: Recipe
+    recording: Recording
+    world: World
 
 
 def slim_stack(
@@ -61,8 +80,7 @@ def slim_stack(
     given: Settings,
     progress: Progress,
     *,
-    mechanism: str = "auto",
-    verify: bool = True,
+    watching: Watching = AS_USUAL,
     force: bool = False,
     sinks: Callable[[tuple[str, ...]], Iterable[Sink]] = lambda services: (),
     measure_surface: bool = False,
@@ -73,6 +91,7 @@ def slim_stack(
     All are tagged or none, unless `force` is set. `given` are settings over those of each service, `project` is what
     Compose calls the user's own stack. `sinks` are those of the image of some services.
     """
+    chosen = tuple(chosen)
     for name in chosen:
         if name in document.services:
             must_be_usable(recipe_of(name, document.services[name], given)[0])
@@ -83,31 +102,48 @@ def slim_stack(
                 file = workspace.fresh("build.json")
                 file.write_text(to_build(document), "utf-8")
                 compose.build(str(file), project, services)
-        images, stack, notes = _chosen(engine, compose, document, tuple(chosen), given)
-        recorder = Recorder(sensor.binary(engine.info().architecture), mechanism)
+        images, stack, notes = _chosen(engine, compose, document, chosen, given)
+        recorder = Recorder(sensor.binary(engine.info().architecture), watching.mechanism)
         originals = {service.name: service.image for service in stack.chosen}
         read, recorded, more = _read_and_record(workspace, stack, images, originals, recorder, watch)
-        recordings = [_recording(one, recorded, (*notes, *more)) for one in read]
-        subjects = tuple(_subject(one, recording) for one, recording in zip(read, recordings, strict=True))
-        judge = None
-        if verify:
-            probes = {name: one.probes for name, one in recorded.by_service.items()}
-            replaying = replace(recorder, mechanism=next(iter(recorded.by_service.values())).mechanism)
-            judge = StackJudge(
-                lambda places: exercise(workspace, stack, places, replaying, probes), recorded, originals, subjects
-            )
-        proofs = prove(workspace, subjects, judge, watch)
-        tagged = force or all(proof.proven.verdict.passed for proof in proofs)
-        made = list[Made]()
-        for one, recording, subject, proof in zip(read, recordings, subjects, proofs, strict=True):
-            outcome = _outcome(engine, one, recording, subject, proof, tagged, verify, watch, measure_surface)
-            for sink in sinks(subject.services):
+        recordings = [_recorded(one, recorded, (*notes, *more)) for one in read]
+        judge = _judge(workspace, stack, recordings, recorded, originals, recorder) if watching.replay else None
+        subjects = [Subject(one.image, one.world) for one in recordings]
+        proofs = prove(workspace, subjects, judge.verdicts if judge is not None else None, watch)
+        tagged = force or all(proven.verdict.passed for proven in proofs)
+        outcomes = []
+        for one, proven in zip(recordings, proofs, strict=True):
+            name = result_name(one.image, "", engine.info().traits.registry)
+            surfaces = _surfaces(one.world.rootfs, proven) if measure_surface else NO_SURFACES
+            result, known = name if tagged else "", (one.image, one.world, one.recording, proven, one.recipe)
+            said = report(*known, result, watching.replay, watch.stages, surfaces)
+            tags = ((proven.pending, name),) if tagged else ()
+            outcomes.append(Outcome(one.image, one.recipe, one.world, proven, said, name, tags))
+        for one, outcome in zip(recordings, outcomes, strict=True):
+            for sink in sinks(one.services):
                 sink(outcome)
-            made.append(Made(subject.services, outcome.report))
-        for done, proof in zip(made, proofs, strict=True):
-            if done.report.result:
-                workspace.publish(done.report.result, proof.pending)
-        return tuple(made)
+        for pending, tag in (tagging for outcome in outcomes for tagging in outcome.tags):
+            workspace.publish(pending, tag)
+        made = zip(recordings, outcomes, strict=True)
+        return tuple(Made(one.services, outcome.report) for one, outcome in made)
+
+
+def _judge(
+    workspace: Workspace,
+    stack: Stack,
+    recordings: Iterable[_Recorded],
+    recorded: Exercised,
+    originals: Mapping[str, str],
+    recorder: Recorder,
+) -> StackJudge:
+    """Who knows what the stack answered: replays make the same probes, recorded by the mechanism that worked."""
+    probes = {name: one.probes for name, one in recorded.by_service.items()}
+    mechanism = next(iter(recorded.by_service.values())).mechanism
+
+    def ask(images: Mapping[str, str]) -> Exercised:
+        return exercise(workspace, stack, images, replace(recorder, mechanism=mechanism), probes)
+
+    return StackJudge(ask, recorded, originals, tuple(Shared(one.image, one.services) for one in recordings))
 
 
 def _chosen(
@@ -167,18 +203,19 @@ def _read_and_record(
             return tuple(one.result() for one in reading), recorded, notes
 
 
-def _recording(one: _Read, recorded: Exercised, notes: tuple[str, ...]) -> Recording:
-    exercises = tuple(recorded.by_service[service.name] for service in one.services)
-    config = one.services[0].config
+def _recorded(one: _Read, recorded: Exercised, notes: tuple[str, ...]) -> _Recorded:
+    exercises = tuple(recorded.by_service[name] for name in one.names)
+    started = replace(one.image, config=one.services[0].config)
     for exercised in exercises:
-        notes += notes_on(replace(one.image, config=config), exercised)
-    return Recording(exercises, trace_of(one.image, list(exercises)), notes)
+        notes += notes_on(started, exercised)
+    recording = Recording(exercises, trace_of(one.image, list(exercises)), notes)
+    recipe = _recipe(one)
+    world = world_of(one.image, one.rootfs, one.packages, recipe, recording.trace)
+    return _Recorded(one.image, one.names, recipe, recording, replace(world, config=_with_environment(one)))
 
 
-def _subject(one: _Read, recording: Recording) -> Subject:
-    world = world_of(one.image, one.rootfs, one.packages, _recipe(one), recording.trace)
-    names = tuple(service.name for service in one.services)
-    return Subject(one.image, replace(world, config=_with_environment(one)), names)
+def _surfaces(rootfs: Rootfs, proven: Proven) -> Surfaces:
+    return Surfaces(surface(rootfs.entries(), rootfs), surface((k.entry for k in proven.minimal.kept), rootfs))
 
 
 def _recipe(one: _Read) -> Recipe:
@@ -201,25 +238,3 @@ def _with_environment(one: _Read) -> ImageConfig:
     for service in one.services:
         env |= environment_of(service.raw)
     return ImageConfig(MappingProxyType({**one.image.config.raw, "Env": [f"{k}={v}" for k, v in env.items()]}))
-
-
-def _outcome(
-    engine: Engine,
-    one: _Read,
-    recording: Recording,
-    subject: Subject,
-    proof: StackProven,
-    tagged: bool,
-    verified: bool,
-    watch: Stopwatch,
-    measure_surface: bool,
-) -> Outcome:
-    target = result_name(one.image, "", engine.info().traits.registry)
-    surfaces, recipe, proven = NO_SURFACES, _recipe(one), proof.proven
-    if measure_surface:
-        before = surface(one.rootfs.entries(), one.rootfs)
-        surfaces = Surfaces(before, surface((k.entry for k in proven.minimal.kept), one.rootfs))
-    finished = report(
-        one.image, subject.world, recording, proven, recipe, target if tagged else "", verified, watch.stages, surfaces
-    )
-    return Outcome(one.image, recipe, subject.world, proven.minimal, proven.verdict, proven.healed, finished, target)

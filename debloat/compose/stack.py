@@ -21,7 +21,7 @@ from debloat.engine.run_id import new_run
 from debloat.engine.workspace import Workspace, discard
 from debloat.image.reader import SENSOR_HOME, sensor_tar
 from debloat.record.concrete import ConcreteProbe, Limits, described_probes, published_ports
-from debloat.record.exercise import Exercise, begin
+from debloat.record.exercise import Exercise, begin, beginning
 from debloat.record.session import Recorder, Session
 
 _SWEEPS = 5
@@ -117,8 +117,9 @@ class _Asked:
         """Stop it, and collect what was recorded."""
         stopped = () if self.run is None else (self.run.stop(),)
         ready = 0.0 if self.run is None else self.run.ready
-        results = (*self.results, *stopped)
-        return Exercise(self.service.scenario, self.probes, results, member.recorded(), ready, recorder.mechanism)
+        results, scenario = (*self.results, *stopped), self.service.scenario
+        recorded = member.recorded(beginning(scenario))
+        return Exercise(scenario, self.probes, results, recorded, ready, recorder.mechanism)
 
 
 def _ask(member: Member, service: Service, probes: tuple[ConcreteProbe, ...] | None, problem: str) -> _Asked:

@@ -1,29 +1,45 @@
-"""Capabilities of files, as `security.capability` holds them: capabilities(7), `vfs_cap_data` of linux/capability.h."""
+"""Capabilities by name, those of containers, and those of files: capabilities(7)."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 XATTR = "security.capability"
+"""The extended attribute of a file's capabilities."""
 
 NAMES = (
-    *("chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap"),
-    *("linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner"),
-    *("sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice"),
-    *("sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap"),
-    *("mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf"),
-    "checkpoint_restore",
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
+    "CHECKPOINT_RESTORE",
 )
-"""By number, without `cap_`."""
+"""By number (linux/capability.h), without `CAP_`."""
+
+DEFAULT = frozenset(
+    {
+        *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
+        *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+    }
+)
+"""What containers have by default (`docker run`, "Runtime privilege and Linux capabilities")."""
 
 _WORDS = {1: 1, 2: 2, 3: 2}
 """Pairs of 32-bit sets by revision."""
 
 
+def named(words: Iterable[str]) -> frozenset[str]:
+    """Capabilities as `docker run --cap-add` takes them, by the names used here; `ALL` stands for itself."""
+    return frozenset(word.upper().removeprefix("CAP_") for word in words)
+
+
 def capabilities(attribute: bytes) -> tuple[str, ...]:
     """The capabilities that a program gets from the attribute of its file, as `cap_net_raw`, sorted by number.
 
-    Inheritable ones count too; they are only had by a parent that has them. () for what is no such attribute.
+    The format is `vfs_cap_data` of linux/capability.h. Inheritable ones count too; they are only had by a parent that
+    has them. () for what is no such attribute.
     """
     if len(attribute) < 4:
         return ()
@@ -38,4 +54,4 @@ def capabilities(attribute: bytes) -> tuple[str, ...]:
 
 
 def _name(number: int) -> str:
-    return f"cap_{NAMES[number]}" if number < len(NAMES) else f"cap_{number}"
+    return f"cap_{NAMES[number].lower()}" if number < len(NAMES) else f"cap_{number}"

@@ -28,6 +28,9 @@ class Level(enum.IntEnum):
         return self.name.lower()
 
 
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH of a container whose image sets none, as Docker has it."""
+
 MOUNT_POINTS = ("/dev", "/proc", "/sys")
 """Mounted over by every runtime (OCI runtime specification, default file systems): what is below is hidden."""
 
@@ -183,8 +186,7 @@ class ImageConfig:
     @property
     def path(self) -> tuple[str, ...]:
         """The directories of PATH, with Docker's default where the image sets none."""
-        default = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return tuple(d for d in self.env.get("PATH", default).split(":") if d)
+        return tuple(d for d in self.env.get("PATH", DEFAULT_PATH).split(":") if d)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,44 +44,78 @@ def clear_cache() -> None:
         cache_path().unlink(missing_ok=True)
 
 
+class _Facts:
+    """What is known of one text: by the name of the function that reads it, what that gave, as JSON has it."""
+
+    __slots__ = ("found", "key", "text")
+
+    def __init__(self, text: bytes, key: bytes, found: dict[str, Any]) -> None:
+        self.text, self.key, self.found = text, key, found
+
+
 class _Cache:
-    """The open file; sqlite3.Error where it cannot be read. Threads may share it until it is closed."""
+    """The open file; sqlite3.Error where it cannot be read. Threads may share it until it is closed.
+
+    All that is known of a text is one row, so that the many functions that read a file in turn cost one digest of it.
+    """
 
     def __init__(self, path: Path) -> None:
         import sqlite3
 
         self.error = sqlite3.Error
         self._path = path
-        self._new: dict[bytes, bytes] = {}
+        self._changed: dict[bytes, dict[str, Any]] = {}
+        self._last = threading.local()
         self._asking = threading.Lock()
         self._file: sqlite3.Connection = sqlite3.connect(path, timeout=0.5, check_same_thread=False)
-        self._file.execute("CREATE TABLE IF NOT EXISTS parsed (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+        self._file.execute("CREATE TABLE IF NOT EXISTS facts (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+        self._code = _code()
 
-    def get(self, key: bytes) -> Any:
-        """The value of a key; None where there is none or it is damaged."""
-        with contextlib.suppress(self.error, ValueError, TypeError), self._asking:
-            row = self._file.execute("SELECT value FROM parsed WHERE key = ?", (key,)).fetchone()
+    def facts(self, text: bytes) -> _Facts:
+        """What is known of a text."""
+        last: _Facts | None = getattr(self._last, "facts", None)
+        if last is None or last.text is not text:
+            digest = hashlib.sha256(self._code)
+            digest.update(text)
+            key = digest.digest()
+            with self._asking:
+                known = self._changed.get(key)
+                last = self._last.facts = _Facts(text, key, self._get(key) if known is None else known)
+        return last
+
+    def _get(self, key: bytes) -> dict[str, Any]:
+        """The value of a key; an empty one where there is none or it is damaged."""
+        with contextlib.suppress(self.error, ValueError, TypeError):
+            row = self._file.execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
             if row is not None and _digest(row[0][_CHECK:]) == row[0][:_CHECK]:
-                return json.loads(row[0][_CHECK:])
-        return None
+                found = json.loads(row[0][_CHECK:])
+                if isinstance(found, dict):
+                    return found
+        return {}
 
-    def put(self, key: bytes, value: Any) -> None:
-        """Note a value, for `close` to write."""
-        data = json.dumps(value, separators=(",", ":")).encode()
-        self._new[key] = _digest(data) + data
+    def put(self, facts: _Facts, name: str, value: Any) -> None:
+        """Note what a function gave, for `close` to write."""
+        with self._asking:
+            known = self._changed.setdefault(facts.key, facts.found)
+            known[name] = facts.found[name] = value
 
     def close(self) -> None:
-        """Write what is new, in one transaction."""
+        """Write what is new, in one transaction. Of two runs that learned of one text at once, one learned in vain."""
         try:
-            if self._new:
+            if self._changed:
                 if self._path.stat().st_size > MAX_CACHE_BYTES:
-                    self._file.execute("DELETE FROM parsed")
+                    self._file.execute("DELETE FROM facts")
                     self._file.commit()
                     self._file.execute("VACUUM")
-                self._file.executemany("INSERT OR REPLACE INTO parsed VALUES (?, ?)", self._new.items())
+                self._file.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", self._rows())
                 self._file.commit()
         finally:
             self._file.close()
+
+    def _rows(self) -> Iterator[tuple[bytes, bytes]]:
+        for key, found in self._changed.items():
+            data = json.dumps(found, separators=(",", ":")).encode()
+            yield key, _digest(data) + data
 
 
 def _digest(data: bytes) -> bytes:
@@ -144,15 +178,13 @@ def cached(
         def reader(text: bytes, /, *args: P.args, **kwargs: P.kwargs) -> T:
             if _cache is None or len(text) < MIN_CACHED_BYTES:
                 return read(text, *args, **kwargs)
-            digest = hashlib.blake2b(f"{name} {args} {kwargs}\0".encode(), digest_size=20, key=_code())
-            digest.update(text)
-            key = digest.digest()
-            encoded = _cache.get(key)
-            if encoded is not None:
+            facts = _cache.facts(text)
+            asked = f"{name}{args}{kwargs}" if args or kwargs else name
+            if asked in facts.found:
                 with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
-                    return decode(encoded)
+                    return decode(facts.found[asked])
             value = read(text, *args, **kwargs)
-            _cache.put(key, encode(value))
+            _cache.put(facts, asked, encode(value))
             return value
 
         return reader

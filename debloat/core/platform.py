@@ -62,6 +62,10 @@ def of_image(architecture: str, variant: str = "") -> Platform:
     return Platform(architecture, architecture, architecture, architecture, architecture)
 
 
+ALL = "all"
+"""In place of a platform: each of an index, as crane(1) has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A platform that an image is to be for. Without a variant any will do."""
@@ -81,6 +85,11 @@ class Wanted:
 def wanted(text: str) -> Wanted:
     """`OS/ARCH[/VARIANT]`, or an architecture alone, by its name in any vocabulary. UsageError for another text."""
     words = text.strip().lower().split("/")
+    if words == [ALL]:
+        raise UsageError(
+            "cannot take all platforms at once here: this is done with one image",
+            "name one of them (--platform linux/arm64); the main job, `run`, `lock` and `apply` take all",
+        )
     if len(words) == 1:
         words = ["linux", *words]
     if len(words) > 3 or not all(words):

@@ -28,6 +28,9 @@ INFO = f"{ADMIN}/info"
 LIMIT = 64 << 20
 """Bytes read of one database file at most; the largest real `status` files have about 5 MB."""
 
+MAX_CACHED_PATHS = 1 << 16
+"""Paths whose owners are cached: each rule asks for those of each file that stays."""
+
 HELD = 50_000
 """Lines of the database that are held in memory: those of an image of usual size."""
 
@@ -138,6 +141,7 @@ class Database(Packages):
         self._files: Held[str] = Held()
         self._digests: Held[tuple[str, str]] = Held()
         self._disowned = frozenset[str]()
+        self._owners = functools.lru_cache(maxsize=MAX_CACHED_PATHS)(self._find_owners)
         self._shared, self._directories = frozenset[str](), frozenset[str]()
         self._index()
 
@@ -256,9 +260,13 @@ class Database(Packages):
         """The same database, in which `owners` does not know some packages."""
         other = copy.copy(self)
         other._disowned = self._disowned | frozenset(names)
+        other._owners = functools.lru_cache(maxsize=MAX_CACHED_PATHS)(other._find_owners)
         return other
 
     def owners(self, path: str) -> tuple[str, ...]:
+        return self._owners(path)
+
+    def _find_owners(self, path: str) -> tuple[str, ...]:
         found = self.brought(path)
         if self._disowned and not self._disowned.isdisjoint(found):
             return tuple(name for name in found if name not in self._disowned)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import weakref
 from typing import Any
 
 from debloat.core.parsed import cached
@@ -38,15 +37,12 @@ def _parsed(data: bytes) -> ElfFacts | None:
     return parse(data)
 
 
-_CACHE: weakref.WeakKeyDictionary[Rootfs, dict[str, ElfFacts | None]] = weakref.WeakKeyDictionary()
-
-
 def elf_facts(rootfs: Rootfs, path: str) -> ElfFacts | None:
     """The facts of the file that `path` leads to; None where it is no ELF file.
 
     Kept per file for the life of the root file system, whose contents never change.
     """
-    facts_by_path = _CACHE.setdefault(rootfs, {})
+    facts_by_path: dict[str, ElfFacts | None] = rootfs.memo.setdefault(elf_facts, {})
     if path in facts_by_path:
         return facts_by_path[path]
     entry = rootfs.lookup(path)

@@ -11,22 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from debloat.core.accounts import User
+from debloat.core.capabilities import DEFAULT, NAMES, named
 from debloat.core.errors import UsageError
-from debloat.core.model import ImageConfig
+from debloat.core.model import DEFAULT_PATH, ImageConfig
 from debloat.engine.base import ContainerSpec
 
-DEFAULT_CAPS = (
-    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
-    *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
-)
-"""Docker's (`docker run`, "Runtime privilege and Linux capabilities")."""
-_ALL = (
-    *("AUDIT_CONTROL", "AUDIT_READ", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "IPC_LOCK"),
-    *("IPC_OWNER", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "NET_BROADCAST", "PERFMON"),
-    *("SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE"),
-    *("SYS_TIME", "SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM"),
-)
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT = "/sbin/docker-init"
 """Where Docker puts the init of `--init`."""
 _MASKED = (
@@ -42,7 +31,7 @@ class Surroundings:
 
     `name` is its host name, `root` its root file system, `files` a directory with hosts, hostname and resolv.conf,
     `network` a network namespace (empty for the machine's own), `init` a program for `--init`, `capabilities` those
-    that the machine can give (bounding set), `descriptors` the most that it may have open. `user` says that its root is
+    that this process can give, `descriptors` the most that it may have open. `user` says that its root is
     a user's own.
     """
 
@@ -65,18 +54,16 @@ def program(spec: ContainerSpec, config: ImageConfig) -> tuple[str, ...]:
 
 def environment(spec: ContainerSpec, config: ImageConfig, name: str) -> list[str]:
     """The variables in Docker's order."""
-    return [
-        f"{key}={value}" for key, value in ({"PATH": _PATH, "HOSTNAME": name} | config.env | dict(spec.env)).items()
-    ]
+    variables = {"PATH": DEFAULT_PATH, "HOSTNAME": name} | config.env | dict(spec.env)
+    return [f"{key}={value}" for key, value in variables.items()]
 
 
 def capabilities(spec: ContainerSpec, possible: frozenset[str]) -> tuple[str, ...]:
-    """The capabilities of the container, without `CAP_`, sorted: Docker's, less those dropped, and those added."""
-    added, dropped = ({word.upper().removeprefix("CAP_") for word in words} for words in (spec.cap_add, spec.cap_drop))
-    known = set(DEFAULT_CAPS) | set(_ALL)
+    """The capabilities of the container, without `CAP_`, sorted: by default, less those dropped, and those added."""
+    added, dropped, known = named(spec.cap_add), named(spec.cap_drop), frozenset(NAMES)
     if unknown := sorted((added | dropped) - known - {"ALL"}):
         raise UsageError(f"no capability is called {', '.join(unknown)}", "see capabilities(7)")
-    base = known if "ALL" in added else set() if "ALL" in dropped else set(DEFAULT_CAPS)
+    base = known if "ALL" in added else frozenset[str]() if "ALL" in dropped else DEFAULT
     return tuple(sorted(((base - dropped) | (added - {"ALL"})) & possible))
 
 

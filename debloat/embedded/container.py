@@ -150,7 +150,8 @@ class Container:
 
     def _source(self, volume: Volume, target: str) -> str:
         if not volume.named:
-            os.makedirs(volume.source, exist_ok=True) if not os.path.lexists(volume.source) else None
+            if not os.path.lexists(volume.source):
+                os.makedirs(volume.source, exist_ok=True)
             return volume.source
         directory = self._ground.place.volumes / volume.source
         if not directory.exists():
@@ -168,7 +169,7 @@ class Container:
             self._directory / "files",
             self._network.path if self._network is not None else "",
             runtime.init() if self._spec.init else "",
-            bounding_set(),
+            userns.capabilities("CapPrm"),
             min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % (1 << 63), MAX_DESCRIPTORS),
             self._ground.user,
         )
@@ -360,24 +361,6 @@ def remove_left(place: Place, known: runtime.Runtime, identifier: str) -> None:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(argv, capture_output=True, timeout=END_LIMIT)
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def bounding_set() -> frozenset[str]:
-    """The capabilities that this process can give away, without `CAP_` (capabilities(7))."""
-    with open("/proc/self/status", encoding="utf-8") as status:
-        mask = next(int(line.split()[1], 16) for line in status if line.startswith("CapPrm:"))
-    return frozenset(name for number, name in enumerate(_BY_NUMBER) if mask >> number & 1)
-
-
-_BY_NUMBER = (
-    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
-    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
-    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
-    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
-    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
-    "CHECKPOINT_RESTORE",
-)
-"""capability.h of Linux, in its order."""
 
 
 def oom_kills() -> int:

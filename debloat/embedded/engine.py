@@ -64,6 +64,12 @@ class EmbeddedEngine:
 
     def __init__(self, place: Place, known: runtime.Runtime, *, user: bool) -> None:
         place.make()
+        try:
+            self._namespace = Namespace()
+        except OSError as error:
+            raise EngineUnavailable(
+                f"cannot make a mount namespace: {error.strerror}", "`debloat doctor` says what is missing"
+            ) from error
         self._place = place
         self._runtime = known
         self._user = user
@@ -75,12 +81,6 @@ class EmbeddedEngine:
         self._in_use = place.in_use()
         self._pool = ThreadPoolExecutor(1, "ahead")
         self._next_network: Future[Network] | None = None
-        try:
-            self._namespace = Namespace()
-        except OSError as error:
-            raise EngineUnavailable(
-                f"cannot make a mount namespace: {error.strerror}", "`debloat doctor` says what is missing"
-            ) from error
         self._ground = Ground(place, self._namespace, known, user)
 
     def info(self) -> EngineInfo:

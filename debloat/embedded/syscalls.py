@@ -13,7 +13,7 @@ CLONE_NEWNET = 0x40000000
 """sched.h."""
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 1 << 12, 1 << 14, 1 << 18, 1 << 19
+MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
 MNT_DETACH = 2
 """mount(2), umount2(2)."""
 
@@ -29,11 +29,6 @@ def _checked(name: str, result: int) -> None:
 def unshare(flags: int) -> None:
     """Give the calling thread namespaces of its own (unshare(2))."""
     _checked("unshare", _libc.unshare(flags))
-
-
-def setns(descriptor: int, kind: int) -> None:
-    """Move the calling thread into a namespace (setns(2))."""
-    _checked("setns", _libc.setns(descriptor, kind))
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:

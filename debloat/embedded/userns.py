@@ -14,22 +14,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from debloat.core.capabilities import NAMES
 from debloat.core.errors import EngineUnavailable
 from debloat.embedded import syscalls
 
-_SETGID, _SETUID = 6, 7
-"""Numbers of capabilities (capability.h)."""
-_NEEDED = (0, 12, 18, 21)
-"""CHOWN, NET_ADMIN, SYS_CHROOT and SYS_ADMIN: what root's containers are made with."""
+_TO_MAP = frozenset({"SETGID", "SETUID"})
+_NEEDED = frozenset({"CHOWN", "NET_ADMIN", "SYS_CHROOT", "SYS_ADMIN"})
+"""What root's containers are made with."""
 _ALL_IDS = (1 << 32) - 1
 _MAPPERS = ("newuidmap", "newgidmap")
 IN_CONTAINER = "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
-_APPARMOR = "/proc/self/attr/current"
-_WITH_APPARMOR = (
-    "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
-    " --security-opt apparmor=unconfined"
-)
 """What Docker lets a container do without privileges, so that it can run containers."""
+_WITH_APPARMOR = f"{IN_CONTAINER} --security-opt apparmor=unconfined"
+_APPARMOR = "/proc/self/attr/current"
 
 
 def enter() -> bool:
@@ -37,7 +34,7 @@ def enter() -> bool:
 
     EngineUnavailable with what is missing.
     """
-    if all(map(held, _NEEDED)):
+    if capabilities() >= _NEEDED:
         return _is_users_own()
     mappings = ("uid", "gid")
     lines = [_mapping(kind) for kind in mappings]
@@ -68,11 +65,11 @@ def enter() -> bool:
     return True
 
 
-def held(number: int) -> bool:
-    """Whether this process has a capability."""
+def capabilities(kind: str = "CapEff") -> frozenset[str]:
+    """A set of this process's capabilities, as proc_pid_status(5) calls it; those it uses, or may use (`CapPrm`)."""
     with open("/proc/self/status", encoding="utf-8") as status:
-        mask = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
-    return bool(mask >> number & 1)
+        mask = next(int(line.split()[1], 16) for line in status if line.startswith(f"{kind}:"))
+    return frozenset(name for number, name in enumerate(NAMES) if mask >> number & 1)
 
 
 def _is_users_own() -> bool:
@@ -88,7 +85,7 @@ def _map_from_outside(pid: int, lines: list[list[str]], go: tuple[int, int], rea
         os.close(go[1])
         if os.read(go[0], 1):
             for kind, tool, words in zip(("uid", "gid"), _MAPPERS, lines, strict=True):
-                if held(_SETUID) and held(_SETGID):
+                if capabilities() >= _TO_MAP:
                     text = "".join(" ".join(words[at : at + 3]) + "\n" for at in range(0, len(words), 3))
                     Path(f"/proc/{pid}/{kind}_map").write_text(text)
                 else:
@@ -105,7 +102,7 @@ def _map_from_outside(pid: int, lines: list[list[str]], go: tuple[int, int], rea
 
 def _mapping(kind: str) -> list[str]:
     """`INSIDE OUTSIDE COUNT` for each range. EngineUnavailable where the user has none."""
-    if held(_SETUID) and held(_SETGID):
+    if capabilities() >= _TO_MAP:
         rows = [line.split() for line in Path(f"/proc/self/{kind}_map").read_text("ascii").splitlines()]
         # One less than all: by a whole range runtimes tell that they are in no namespace of a user's.
         return [word for inside, _, n in rows for word in (inside, inside, str(min(int(n), _ALL_IDS - 1)))]

@@ -148,10 +148,7 @@ class DockerEngine:
                 image = self._pulled(reference)
             except docker.errors.APIError as error:
                 if error.response is not None and error.response.status_code == 400:
-                    raise UsageError(
-                        f"{reference!r} is not an image reference: {error.explanation}",
-                        "write NAME:TAG, or an id",
-                    ) from error
+                    raise UsageError(f"{reference!r} names no image: {error.explanation}", "write NAME:TAG") from error
                 raise
         if not self._fits(image):
             raise UsageError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import signal
 import tempfile
@@ -14,8 +13,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted, UsageError
-from debloat.core.places import place_of
+from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted
 from debloat.core.signals import ENDING
 from debloat.engine.base import PENDING_REPOSITORY, Channel, ContainerSpec, Engine, Leftover
 from debloat.engine.run_id import new_run
@@ -119,11 +117,6 @@ class Workspace(Scratch):
         self._ended = False
         self._channels: list[Channel] = []
 
-    @property
-    def pending(self) -> str:
-        """The name under which an image of this run is loaded until it is proven."""
-        return f"{PENDING_REPOSITORY}:{self.run}"
-
     def create(self, spec: ContainerSpec) -> str:
         """Create a container that is removed with the run at the latest. Interrupted once the run has ended."""
         with self.shielded():
@@ -170,27 +163,20 @@ class Workspace(Scratch):
                     self.engine.remove(container)
                     self._containers.discard(container)
 
-    def load(self, tar: Iterator[bytes]) -> str:
-        """Load an image archive that carries the pending name; the name goes with the run."""
+    def load(self, named: Callable[[str], Iterator[bytes]], instead: str = "") -> str:
+        """Load an image, which `named` archives under a name that goes with the run; the image `instead` goes now."""
+        name = instead or f"{PENDING_REPOSITORY}:{new_run() if self._pending else self.run}"
         with self.shielded():
-            self._discard(self.pending)
-            self._pending.add(self.pending)
-            self.engine.load(tar, self.pending)
-            return self.pending
-
-    def borrow(self, named: Callable[[str], Iterator[bytes]]) -> str:
-        """Load an original from elsewhere, which `named` archives under a name; it goes with the run."""
-        name = f"{PENDING_REPOSITORY}:{new_run()}"
-        with self.shielded():
+            self._discard(instead)
             self._pending.add(name)
             self.engine.load(named(name), name)
             return name
 
-    def publish(self, reference: str, pending: str = "") -> None:
-        """Give the loaded image, or the one that is called `pending`, its name; it is no longer pending."""
+    def publish(self, pending: str, reference: str) -> None:
+        """Give the loaded image that is called `pending` its name; it is no longer pending."""
         with self.shielded():
-            self.engine.tag(pending or self.pending, reference)
-            self._discard(pending or self.pending)
+            self.engine.tag(pending, reference)
+            self._discard(pending)
 
     def _discard(self, name: str) -> None:
         if name in self._pending:
@@ -219,62 +205,3 @@ def discard(engine: Engine, leftover: Leftover) -> None:
         engine.untag(leftover.name)
     else:
         engine.remove_shared(leftover.kind, leftover.id)
-
-
-def must_be_writable(path: Path) -> None:
-    """UsageError where `path` cannot be written to, found out before any work; makes nothing."""
-    place = place_of(path)
-    directory = place.path.parent
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
-    try:
-        if place.path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if place.descriptor >= 0:
-            os.fstat(place.descriptor)
-        elif not place.replaced:
-            if not os.access(place.path, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        else:
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
-        ) from error
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` when the block ends well, and vanishes otherwise.
-
-    A link leads to the file that is replaced; a device, a pipe or a descriptor (`/dev/stdout`) gets the bytes.
-    UsageError where it cannot be written.
-    """
-    draft: Path | None = None
-    place = place_of(path)
-    try:
-        if place.replaced:
-            place.path.parent.mkdir(parents=True, exist_ok=True)
-        directory = place.path.parent if place.replaced else None
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=directory)
-        os.close(handle)
-        draft = Path(name)
-        yield draft
-        if place.replaced:
-            umask = os.umask(0)
-            os.umask(umask)
-            draft.chmod(0o666 & ~umask)
-            draft.replace(place.path)
-        else:
-            with draft.open("rb") as whole, place.open() as out:
-                shutil.copyfileobj(whole, out)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}", "name a place that can be written"
-        ) from error
-    finally:
-        if draft is not None:
-            draft.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from debloat.core.errors import UsageError
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.fleet.model import Finished, Outcome, Status, Verb
 
 DIRECTORY = ".debloat-fleet"

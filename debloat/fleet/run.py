@@ -11,7 +11,7 @@ from typing import Protocol
 
 from debloat.core.errors import UsageError
 from debloat.core.text import count
-from debloat.engine.workspace import written_whole
+from debloat.core.written import written_whole
 from debloat.fleet.executor import Executor
 from debloat.fleet.ledger import LOCK, Ledger
 from debloat.fleet.model import Finished, FleetReport, Item, Outcome, Status, Task, Verb, Worker

@@ -38,13 +38,13 @@ from debloat.gate.findings import GateReport
 from debloat.gate.rules import rules_of
 from debloat.lock import apply as applying
 from debloat.lock import format as locks
-from debloat.lock.apply import Applied, cut_by_lock
+from debloat.lock.apply import Applied
+from debloat.lock.cut import cut_by_lock
 from debloat.lock.format import Lock
-from debloat.lock.manifest import lock_of, recipe_digest
-from debloat.pipeline import Outcome as RunOutcome
-from debloat.pipeline import Sink
-from debloat.result import Report
-from debloat.store.location import Location, image_location
+from debloat.lock.manifest import lock_of_run
+from debloat.result import Outcome as RunOutcome
+from debloat.result import Report, Sink
+from debloat.store.location import Destination, Location, image_location
 from debloat.store.source import opened
 from debloat.store.write import write
 
@@ -193,8 +193,7 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
 
     def locking(outcome: RunOutcome) -> None:
         if outcome.report.result:
-            digest = recipe_digest(outcome.recipe)
-            files[LOCK] = locks.dump(lock_of(outcome.image, digest, outcome.world, outcome.minimal, outcome.healed))
+            files[LOCK] = locks.dump(lock_of_run(outcome))
 
     def writing(outcome: RunOutcome) -> None:
         if outcome.report.result:
@@ -211,13 +210,11 @@ def _run(task: Task, means: Means, row: Outcome, files: MutableMapping[str, byte
         further = [writing] if elsewhere else []
     report = pipeline.slim(
         engine,
-        task.name,
+        image_location(task.name, means.platform),
         recipe(settled(task.recipes)),
         means.progress,
-        target=target.name,
+        destination=Destination(target.name, target, tag=not (elsewhere or task.share)),
         sinks=[remembering, locking, *further],
-        platform=means.platform,
-        goes_to=str(target) if elsewhere or task.share else "",
     )
     files[REPORT] = means.render(report).encode("utf-8", "surrogateescape")
     row = replace(row, layer=report.layer, bytes_before=report.before.bytes, bytes_after=report.after.bytes)
@@ -241,13 +238,10 @@ def _apply(task: Task, means: Means, row: Outcome, files: MutableMapping[str, by
     tag = target.on_engine
     applied = applying.apply(
         means.connect() if tag or image_location(task.name).on_engine else None,
-        task.name,
+        image_location(task.name, means.platform),
         _lock(task),
         means.progress,
-        target=target.name,
-        output=None if tag else target,
-        platform=means.platform,
-        tag=tag,
+        destination=Destination(target.name, None if tag else target, tag),
         parts=parse_parts(task.share) if task.share else (),
     )
     files[LOCK] = locks.dump(applied.lock)

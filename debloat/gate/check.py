@@ -28,11 +28,11 @@ from debloat.gate.judge import Drift, Subject, judge, manifest_footprint
 from debloat.gate.location import NO_DOCKERFILE, Dockerfile
 from debloat.gate.rules import BY_ID, Rules, Severity
 from debloat.image import carve
-from debloat.image.archive import archive
 from debloat.image.reader import ENGINE_TOUCHED
 from debloat.image.rootfs import Rootfs
-from debloat.lock.apply import LockedCut, cut_by_lock, replay, side_of
+from debloat.lock.apply import replay
 from debloat.lock.compare import Diff, Side, compare
+from debloat.lock.cut import LockedCut, cut_by_lock, side_of
 from debloat.lock.format import Lock
 from debloat.lock.manifest import full_manifest, installed_packages, recipe_digest
 from debloat.lock.seeds import carry_over
@@ -197,11 +197,8 @@ def _failed_replays(
     """Run the probes on the new build, then on the image that the lock cuts from it, and compare the answers."""
     if not inputs.probe or inputs.recipe is None or not isinstance(run, Workspace):
         return []
-    run.load(archive(locked_cut.minimal.written, [run.pending]))
-    binary = sensor.binary(run.engine.info().architecture)
-    runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
     try:
-        verdict, _ = replay(run, runnable, inputs.recipe, binary, progress)
+        verdict = replay(source, locked_cut, run, inputs.recipe, progress)
     except OriginalFails as error:
         return [_failure("the new build", error.message)]
     return [_failure(a.before.name, a.difference) for a in verdict.answers if a.difference]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from debloat.image.carve import image_id, tar_header
 from debloat.image.oci import (
     LAYOUT,
     MANIFEST,
+    Document,
     Referrer,
     Written,
     artifact,
@@ -47,7 +48,7 @@ def archive(
     """The image as an archive, in pieces: the same bytes for the same image and names. A layout holds referrers too."""
     if form is Format.OCI:
         return _oci(image, sorted(names), list(referrers))
-    layers = [(stored.layer.diff_id, stored.layer.size, _pieces(stored.file)) for stored in image.layers]
+    layers = [(stored.layer.diff_id, stored.layer.size, file_pieces(stored.file)) for stored in image.layers]
     return docker_archive(image.config, layers, names)
 
 
@@ -76,12 +77,20 @@ def _oci(image: Written, names: list[str], referrers: list[Referrer]) -> Iterato
         text, parts = artifact(referrer, found)
         blobs.update((digest_of(data), data) for data in (*parts, text))
         listed.append(artifact_entry(text, referrer))
-    for digest, data in blobs.items():
-        yield from _member(f"blobs/sha256/{_hex(digest)}", data)
+    large = ((stored.layer.diff_id, stored.layer.size, file_pieces(stored.file)) for stored in image.layers)
+    yield from oci_archive(blobs, listed, large)
+
+
+def oci_archive(
+    small: Mapping[str, bytes], listed: list[Document], large: Iterable[tuple[str, int, Iterable[bytes]]]
+) -> Iterator[bytes]:
+    """A layout in a tar: its blobs by digest, the large ones as size and pieces, and the rows of its index."""
+    for digest, data in small.items():
+        yield from _member(f"blobs/{digest.replace(':', '/')}", data)
     yield from _member("index.json", index(listed))
     yield from _member("oci-layout", LAYOUT)
-    for stored in image.layers:
-        yield from _large(f"blobs/sha256/{_hex(stored.layer.diff_id)}", stored.layer.size, _pieces(stored.file))
+    for digest, size, pieces in large:
+        yield from _large(f"blobs/{digest.replace(':', '/')}", size, pieces)
     yield _END
 
 
@@ -103,7 +112,8 @@ def _large(name: str, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b"\0" * (-size % tarfile.BLOCKSIZE)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def file_pieces(path: Path) -> Iterator[bytes]:
+    """A file in pieces."""
     with path.open("rb") as file:
         yield from file_part(file, 0, path.stat().st_size)
 

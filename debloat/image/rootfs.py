@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from debloat.core.globs import glob_regex
 from debloat.core.model import Entry, Kind
@@ -20,6 +20,15 @@ MAX_LINKS = 40
 
 MAX_CACHED_ENTRIES = 1 << 15
 """`Entry` objects that are cached: those of an image of usual size."""
+
+MAX_WHOLE_BYTES = 1 << 17
+"""Size up to which a file is read whole although only its beginning is asked for."""
+
+MAX_HELD_BYTES = 4 << 20
+"""Size up to which the content that was read last is held."""
+
+MAX_CACHED_PATHS = 1 << 16
+"""Paths whose resolution is cached: rules ask for the same few again and again."""
 
 
 class Contents(Protocol):
@@ -74,9 +83,13 @@ class Rootfs:
     def __init__(self, entries: Iterable[Entry], contents: Contents) -> None:
         self._tree = Tree(entries)
         self._contents = contents
-        self._resolved: dict[str, Resolution] = {}
         self._globs: dict[str, tuple[str, ...]] = {}
         self._made = functools.lru_cache(maxsize=MAX_CACHED_ENTRIES)(self._make)
+        self._resolutions = functools.lru_cache(maxsize=MAX_CACHED_PATHS)(self._resolve)
+        self._held: tuple[str, bytes, bool] = "", b"", False
+        """What was read last: its path, its content, and whether that is all of it. Rules look at a file in turn."""
+        self.memo: dict[object, Any] = {}
+        """What others have found out of the contents, which never change; keys are their own."""
 
     def _make(self, path: str) -> Entry | None:
         number = self._tree.number(path)
@@ -111,6 +124,10 @@ class Rootfs:
         """The paths whose last part is one of the names, sorted: faster by far than a look at each path."""
         return tuple(self._tree.named(frozenset(names)))
 
+    def ending(self, suffix: str) -> tuple[str, ...]:
+        """The paths whose last part ends so, sorted; as fast."""
+        return tuple(self._tree.ending(suffix))
+
     @property
     def tree(self) -> Tree:
         """The numbered entries, for tables over all of an image that must stay small."""
@@ -130,10 +147,8 @@ class Rootfs:
 
     def walk(self, directory: str) -> Iterator[Entry]:
         """Everything below the directory that `directory` leads to, parents first; links are not entered."""
-        for entry in self.children(directory):
-            yield entry
-            if entry.is_dir:
-                yield from self.walk(entry.path)
+        real = self.resolve(directory).path
+        return (self._at(path) for path, _ in self._tree.below(real)) if real is not None else iter(())
 
     def resolve(self, path: str, *, follow: bool = True) -> Resolution:
         """Follow `path` from the root as the kernel would (path_resolution(7)).
@@ -141,16 +156,15 @@ class Rootfs:
         `..` at the root stays there. With `follow` false a link in the last place is not followed,
         unless a slash follows it.
         """
+        return self._resolutions(path, follow)
+
+    def _resolve(self, path: str, follow: bool) -> Resolution:
         number = self._tree.number(path)
         if number >= 0 and not (follow and self._tree.kind(number) is Kind.SYMLINK):
             return Resolution(path)
         if number < 0 and (broken := self._plainly_missing(path)):
             return Resolution(None, (), broken)
-        key = path if follow else path + "\0"
-        resolution = self._resolved.get(key)
-        if resolution is None:
-            resolution = self._resolved[key] = self._walk_path(path, follow)
-        return resolution
+        return self._walk_path(path, follow)
 
     def _plainly_missing(self, path: str) -> str:
         """The first missing component of a path whose nearest existing ancestor is a real directory, else empty.
@@ -242,9 +256,7 @@ class Rootfs:
         prefix = "/" if directory == "/" else directory + "/"
         if head == "**":
             match = glob_regex("/".join(parts)).fullmatch
-            for entry in self.walk(directory):
-                if match(entry.path[len(prefix) :]):
-                    yield entry.path
+            yield from (path for path, _ in self._tree.below(directory) if match(path[len(prefix) :]))
             return
         names = self._tree.names(directory)
         for name in fnmatch.filter(names, head) if any(c in head for c in "*?[") else [n for n in names if n == head]:
@@ -262,7 +274,16 @@ class Rootfs:
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The content of the regular file that `path` leads to; KeyError where there is none."""
-        return self._contents.read(self._real_file(path), limit)
+        held, data, whole = self._held
+        if held != path or not (whole or (limit is not None and limit <= len(data))):
+            entry = self.lookup(path)
+            if entry is None or not entry.is_file:
+                raise KeyError(path)
+            whole = limit is None or entry.size <= MAX_WHOLE_BYTES
+            data = self._contents.read(entry.path, None if whole else limit)
+            if len(data) <= MAX_HELD_BYTES:
+                self._held = path, data, whole
+        return data if limit is None or len(data) <= limit else data[:limit]
 
     def chunks(self, path: str) -> Iterator[bytes]:
         return self._contents.chunks(self._real_file(path))

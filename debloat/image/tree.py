@@ -129,6 +129,25 @@ class Tree:
         """The paths whose last component is one of the names, sorted."""
         return sorted({self.path(row) for row, name in enumerate(self._names) if name in names})
 
+    def ending(self, suffix: str) -> list[str]:
+        """The paths whose last component ends so, sorted."""
+        return sorted({self.path(row) for row, name in enumerate(self._names) if name.endswith(suffix)})
+
+    def below(self, directory: str) -> Iterator[tuple[str, int]]:
+        """The paths below a real directory with their numbers, parents first and names sorted."""
+        stack = [(directory.rstrip("/"), iter(self.names(directory)))]
+        while stack:
+            parent, names = stack[-1]
+            for name in names:
+                path = f"{parent}/{name}"
+                number = self.number_in(parent, name)
+                yield path, number
+                if self.kind(number) is Kind.DIR:
+                    stack.append((path, iter(self.names(path))))
+                    break
+            else:
+                stack.pop()
+
     def partition_plain(self, counted: Callable[[Kind, int], bool]) -> tuple[int, int, list[str]]:
         """Partition the entries into plain ones whose kind and mode are to be `counted`, and others.
 

@@ -52,7 +52,7 @@ def normal_name(kind: str, name: str) -> str:
 def python(rootfs: Rootfs) -> Iterator[Component]:
     """What pip or setuptools installed."""
     paths = [p for p in rootfs.named("METADATA", "PKG-INFO") if p.split("/")[-2].endswith((".dist-info", ".egg-info"))]
-    paths += [p for p in rootfs.glob("/**/*.egg-info") if rootfs.is_file(p)]
+    paths += list(rootfs.ending(".egg-info"))
     for path in _read(rootfs, paths):
         headers = email.parser.Parser(policy=email.policy.compat32).parsestr(text_of(rootfs, path), headersonly=True)
         name, version = headers.get("Name"), headers.get("Version")
@@ -141,7 +141,7 @@ def _nearest(path: str, roots: Iterable[str]) -> str | None:
 
 def ruby(rootfs: Rootfs) -> Iterator[Component]:
     """What RubyGems installed."""
-    paths = [p for p in rootfs.glob("/**/specifications/**/*.gemspec") if rootfs.is_file(p)]
+    paths = [path for path in rootfs.ending(".gemspec") if "/specifications/" in path]
     for path in _read(rootfs, paths):
         text = text_of(rootfs, path)
         found = dict(reversed(_GEM.findall(text)))

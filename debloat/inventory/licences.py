@@ -68,12 +68,17 @@ def _debian_name(name: str) -> str:
 
 
 def stated(texts: Iterable[object]) -> tuple[Licence, ...]:
-    """Licences of other metadata: SPDX expressions where they are some, names of one line otherwise."""
+    """Licences of other metadata, in its words (`with_expressions` says what they are in SPDX's): those of one line."""
     return _sorted(
-        Licence(text, expression(text))
+        Licence(text)
         for value in texts
         if isinstance(value, str) and (text := value.strip()) and "\n" not in text and len(text) <= MAX_NAME
     )
+
+
+def with_expressions(found: Iterable[Licence]) -> tuple[Licence, ...]:
+    """Licences as metadata of a language state them, with SPDX expressions where they are some."""
+    return tuple(Licence(licence.stated, expression(licence.stated)) for licence in found)
 
 
 def _sorted(found: Iterable[Licence]) -> tuple[Licence, ...]:

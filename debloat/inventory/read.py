@@ -12,7 +12,7 @@ from debloat.debian.documentation import copyright_file
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 from debloat.inventory import binaries, languages
-from debloat.inventory.licences import MAX_COPYRIGHT, of_copyright
+from debloat.inventory.licences import MAX_COPYRIGHT, of_copyright, with_expressions
 from debloat.inventory.model import Component, Inventory, Licence
 
 READERS: tuple[Callable[[Rootfs], Iterator[Component]], ...] = (languages.python, languages.node, languages.ruby)
@@ -28,7 +28,12 @@ def read(rootfs: Rootfs, packages: Packages, *, files: bool = True) -> Inventory
         rootfs.fetch(regular)
     installed = list(_debian(rootfs, packages))
     theirs = frozenset(path for component in installed for path in component.files)
-    others = [c for reader in READERS for c in reader(rootfs) if not theirs.intersection(c.places)]
+    others = [
+        replace(c, licences=with_expressions(c.licences))
+        for reader in READERS
+        for c in reader(rootfs)
+        if not theirs.intersection(c.places)
+    ]
     programs = [
         p for p in regular if p not in theirs and (e := rootfs.get(p)) is not None and _may_be_linked(e.mode, p)
     ]

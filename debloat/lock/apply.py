@@ -1,48 +1,41 @@
 """Applying a lock: making the minimal image of another build of the same service, without running the build.
 
-The seeds come from the lock and the closure is computed anew, so that the dependencies of upgraded packages are kept.
-For the very image that the lock was made from, the lock's manifest is the closure. With a recipe the result is proven:
-the probes are run on the new build, then on the minimal image cut from it, and the answers compared.
+With a recipe the result is proven: the probes are run on the new build, then on the minimal image cut from it, and the
+answers compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from debloat import __version__, sensor
 from debloat import canary as canaries
-from debloat.closure import World
-from debloat.core.errors import MinimalFails, UsageError
-from debloat.core.model import Closure, Image, Want
-from debloat.core.platform import Wanted
+from debloat import sensor
+from debloat.core.errors import MinimalFails
+from debloat.core.model import Image, Want
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name, spare_names
-from debloat.cut import Minimal, Part, carve_closure, cut, divided
-from debloat.debian import dpkg
-from debloat.debian.packages import Packages
+from debloat.cut import Part, divided
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.image.archive import archive as archived
 from debloat.image.carve import content_size
-from debloat.image.oci import Referrer
+from debloat.image.oci import Referrer, Written
 from debloat.image.rootfs import Rootfs
-from debloat.lock.belonging import must_belong
-from debloat.lock.compare import Diff, Side, compare
+from debloat.lock.compare import Diff
+from debloat.lock.cut import LockedCut, cut_by_lock
 from debloat.lock.format import Lock
-from debloat.lock.manifest import lock_of, platform, recipe_digest
-from debloat.lock.seeds import Gone, Move, Seeds, carry_over
+from debloat.lock.manifest import recipe_digest
+from debloat.lock.seeds import Gone, Move
+from debloat.prove import missed_paths
 from debloat.record.concrete import Limits
 from debloat.record.record import record
 from debloat.record.session import Recorder
-from debloat.rules import prepare
-from debloat.store.location import Location, image_location
+from debloat.store.location import ON_ENGINE, Destination, Location
 from debloat.store.source import Source, opened
 from debloat.store.write import write
-from debloat.verify import Comparison, Judge, Verdict, missed_paths
+from debloat.verify import Comparison, Judge, Verdict
 
 Healing = Callable[[Lock, Rootfs], Lock]
 """A lock with more seeds, for the image with that root file system."""
@@ -50,8 +43,13 @@ Healing = Callable[[Lock, Rootfs], Lock]
 
 Answers = tuple[Comparison, ...] | None
 """What a replay compared; None without one."""
-Attesting = Callable[["LockedCut", str, Answers], Iterable[Referrer]]
-"""Writes statements about a cut that is to be called so, and gives those that are to stand beside it at `output`."""
+Attesting = Callable[[LockedCut, str, Answers], Iterable[Referrer]]
+"""Writes statements about a cut that is to be called so, and gives those that are to stand beside it where it goes."""
+
+
+def nothing(cut: LockedCut, name: str, answers: Answers) -> Iterable[Referrer]:
+    """No statements."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Applied:
     another version now, `gone` those that no longer exist. `result` is the new reference, empty where none was made.
     `bytes_before` are those of the build's files, a hard-linked file once.
     `answers` compares the answers of a replay, `missed` are paths of the build that it failed to find; both are empty
-    without a replay. `canary_fails` is why there is no canary where one was asked for: the minimal image stands.
+    without a replay. `canary` is the canary that was made, None where none was.
     """
 
     lock: Lock
@@ -74,7 +72,7 @@ class Applied:
     answers: tuple[Comparison, ...] = ()
     missed: tuple[Want, ...] = ()
     notes: tuple[str, ...] = ()
-    canary_fails: MinimalFails | None = None
+    canary: canaries.Hatched | None = None
 
     @property
     def identical(self) -> bool:
@@ -86,190 +84,96 @@ class Applied:
         return not any(a.difference for a in self.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class LockedCut:
-    """A minimal image cut by a lock, written to disk, not loaded into the engine.
-
-    `lock` describes it, `diff` is how it differs from the lock that was applied.
-    """
-
-    image: Image
-    world: World
-    seeds: Seeds
-    minimal: Minimal
-    lock: Lock
-    diff: Diff
-
-    @property
-    def moves(self) -> tuple[Move, ...]:
-        """The paths of the lock that the image has in another version."""
-        return self.seeds.moves
-
-    @property
-    def gone(self) -> tuple[Gone, ...]:
-        """The paths of the lock that the image has in no version."""
-        return self.seeds.gone
-
-    @property
-    def identical(self) -> bool:
-        """Whether nothing is different from the lock."""
-        return not (self.diff or self.moves or self.gone)
-
-
-def cut_by_lock(source: Source, image: Image, lock: Lock, progress: Progress, *, any_image: bool = False) -> LockedCut:
-    """Cut an image by a lock: carry its seeds over, close over them and carve.
-
-    UsageError for another platform, and for another application than the lock's unless `any_image` is set. `image` is
-    the source's, its configuration whole where the result is to be used.
-    """
-    if platform(image) != lock.platform:
-        raise UsageError(
-            f"{image.reference} is for {platform(image)}, the lock for {lock.platform}",
-            "keep one lock for each platform: `debloat lock IMAGE --lock debloat-ARCH.lock`",
-        )
-    is_locked_image = lock.image == image.identity and lock.tool == __version__
-    with progress.stage("read"), ThreadPoolExecutor(1) as pool:
-        if not is_locked_image:
-            pool.submit(prepare, image.platform)  # while the engine starts the container
-        rootfs = source.rootfs()
-        rootfs.fetch(item.path for item in lock.manifest)  # in one request instead of thirty
-        packages = dpkg.read(rootfs)
-    with progress.stage("close and carve"):
-        if is_locked_image and (known := _cut_by_manifest(image, lock, rootfs, packages, source.directory)):
-            return known
-        seeds = carry_over(lock, rootfs, packages)
-        if not any_image:
-            must_belong(lock, image, seeds.gone)
-        return _cut_by_seeds(image, lock, seeds, rootfs, packages, source.directory)
-
-
-def _cut_by_manifest(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, directory: Path) -> LockedCut | None:
-    """Carve by the lock's manifest the image that the lock was made from; None if the layer is not the lock's."""
-    closure = Closure({item.path: (item.evidence(),) for item in lock.manifest})
-    minimal = carve_closure(rootfs, packages, image, closure, directory)
-    if minimal.layer.diff_id != lock.layer:
-        return None
-    seeds, new_lock = Seeds(lock.trace, lock.healed, (), ()), replace(lock, reference=image.reference)
-    return LockedCut(image, _world(image, lock, rootfs, packages, seeds), seeds, minimal, new_lock, Diff())
-
-
-def _cut_by_seeds(
-    image: Image, lock: Lock, seeds: Seeds, rootfs: Rootfs, packages: Packages, directory: Path
-) -> LockedCut:
-    """Carve the closure of the lock's seeds: for another build, or another release of the rules."""
-    world = _world(image, lock, rootfs, packages, seeds)
-    minimal = cut(world, image, seeds.healed, directory)
-    new_lock = lock_of(image, lock.recipe, world, minimal, seeds.healed)
-    return LockedCut(
-        image, world, seeds, minimal, new_lock, compare(side_of(lock, "lock"), side_of(new_lock, image.reference))
-    )
-
-
-def _world(image: Image, lock: Lock, rootfs: Rootfs, packages: Packages, seeds: Seeds) -> World:
-    return World(rootfs, packages, image.config, seeds.trace, lock.policy, image.history, platform=image.platform)
-
-
-def side_of(lock: Lock, name: str) -> Side:
-    """A lock as one side of a comparison."""
-    return Side(name, lock.manifest, lock.packages)
-
-
 def apply(
     engine: Engine | None,
-    reference: str,
+    location: Location,
     lock: Lock,
     progress: Progress,
     *,
-    target: str = "",
+    destination: Destination = ON_ENGINE,
     recipe: Recipe | None = None,
     force: bool = False,
-    output: Location | None = None,
-    platform: Wanted | None = None,
-    tag: bool = True,
     parts: Sequence[Part] = (),
     canary: str = "",
     healing: Healing | None = None,
-    attesting: Attesting = lambda cut, name, answers: (),
+    take: Callable[[Written], object] | None = None,
+    attesting: Attesting = nothing,
 ) -> Applied:
-    """Make the minimal image of `reference` by a lock and tag it; with a recipe, only once it is proven.
+    """Make the minimal image of the image at `location` by a lock; with a recipe, it goes out only once it is proven.
 
-    It goes to `output` as well, or, with `tag` false, there alone. Without an engine there is no recipe and no tag.
-    `parts` are layers that it has in common with other images; the lock speaks of the same image in one layer.
-    `canary` is what a canary of it is to be called. `healing` adds to the lock before it is applied. `attesting` is
-    asked once it is certain that there is a result.
+    Without an engine there is no recipe, and no name on an engine. `parts` are layers that it has in common with other
+    images; the lock speaks of the same image in one layer. `canary` is what a canary of it is to be called. `healing`
+    adds to the lock before it is applied. `take` gets the image in place of where it goes but the engine, as long as
+    its files are there. `attesting` is asked once it is certain that there is a result.
     """
-    with (
-        Workspace(engine) if engine is not None else Scratch() as run,
-        opened(run, image_location(reference, platform)) as source,
-    ):
-        target = result_name(source.image, target, engine.info().traits.registry if engine is not None else "")
-        spare_names(source.image, target, canary)
-        wrapper = sensor.binary(source.image.architecture) if canary else b""
+    with Workspace(engine) if engine is not None else Scratch() as run, opened(run, location) as source:
+        name = result_name(source.image, destination.name, engine.info().traits.registry if engine is not None else "")
+        if canary:
+            spare_names(source.image, name, canary)
+            sensor.binary(source.image.architecture)
         if healing is not None:
             lock = healing(lock, source.rootfs())
         locked_cut = cut_by_lock(source, replace(source.image, config=source.whole_config()), lock, progress)
-        minimal, judge = locked_cut.minimal, None
+        image, world, minimal = locked_cut.image, locked_cut.world, locked_cut.minimal
         if parts:
-            minimal = divided(minimal, locked_cut.world.rootfs, locked_cut.image, parts, source.directory)
-        verdict, missed, notes = Verdict(), tuple[Want, ...](), notes_on(lock, recipe)
-        if isinstance(run, Workspace) and (tag or recipe is not None):
+            minimal = divided(minimal, world.rootfs, image, parts, source.directory)
+        written, pending = minimal.written, ""
+        if isinstance(run, Workspace) and (destination.tag or recipe is not None):
             with progress.stage("load"):
-                run.load(archived(minimal.written, [run.pending]))
-            if recipe is not None:
-                binary = sensor.binary(run.engine.info().architecture)
-                runnable = replace(locked_cut, image=replace(locked_cut.image, id=source.runnable().id))
-                judge = judge_of(run, runnable, recipe, binary, progress)
-                verdict, missed = judged(run, runnable, judge, progress)
-        result, canary_fails = "", None
-        if verdict.passed or force:
-            result = target if tag else str(output)
-            beside = attesting(locked_cut, result, verdict.answers if judge is not None else None)
-            if output is not None:
-                with progress.stage("write"):
-                    write(minimal.written, target, output, beside)
-            if tag and isinstance(run, Workspace):
-                run.publish(target)
-            if canary and isinstance(run, Workspace):
-                bird = canaries.make(locked_cut.image, locked_cut.world, minimal, wrapper, source.directory)
-                try:
-                    canaries.publish(run, bird, canary, judge, progress)
-                except MinimalFails as error:
-                    canary_fails = error
+                pending = run.load(lambda name: archived(written, [name]))
+        judge, verdict, missed = None, Verdict(), tuple[Want, ...]()
+        if isinstance(run, Workspace) and recipe is not None:
+            judge = judge_of(run, replace(image, id=source.runnable().id), recipe, progress)
+            verdict, missed = judged(judge, locked_cut, pending, progress)
+        made, hatched = verdict.passed or force, None
+        if made and canary and isinstance(run, Workspace):
+            bird = canaries.make(image, world, minimal, sensor.binary(image.architecture), run.directory)
+            hatched = canaries.hatch(run, bird, canary, judge, progress)
+        result = (destination.elsewhere or name) if made else ""
+        beside = attesting(locked_cut, result, verdict.answers if judge is not None else None) if made else ()
+        if made and take is not None:
+            take(written)
+        elif made and destination.output is not None:
+            with progress.stage("write"):
+                write(written, name, destination.output, beside)
+        if made and destination.tag and isinstance(run, Workspace):
+            run.publish(pending, name)
+        if hatched is not None and hatched.passed and isinstance(run, Workspace):
+            run.publish(hatched.pending, hatched.tag)
         return Applied(
             locked_cut.lock,
             locked_cut.diff,
             locked_cut.moves,
             locked_cut.gone,
             result,
-            content_size(locked_cut.world.rootfs.entries()),
+            content_size(world.rootfs.entries()),
             verdict.answers,
             missed,
-            notes,
-            canary_fails,
+            notes_on(lock, recipe),
+            hatched,
         )
 
 
-def replay(
-    workspace: Workspace, locked_cut: LockedCut, recipe: Recipe, binary: bytes, progress: Progress
-) -> tuple[Verdict, tuple[Want, ...]]:
-    """Run the probes on the new build, then on the pending image: the verdict, and the missed paths."""
-    return judged(workspace, locked_cut, judge_of(workspace, locked_cut, recipe, binary, progress), progress)
+def replay(source: Source, locked_cut: LockedCut, workspace: Workspace, recipe: Recipe, progress: Progress) -> Verdict:
+    """Run the probes on the new build, then on the minimal image of it."""
+    written = locked_cut.minimal.written
+    pending = workspace.load(lambda name: archived(written, [name]))
+    judge = judge_of(workspace, replace(locked_cut.image, id=source.runnable().id), recipe, progress)
+    return judged(judge, locked_cut, pending, progress)[0]
 
 
-def judge_of(workspace: Workspace, locked_cut: LockedCut, recipe: Recipe, binary: bytes, progress: Progress) -> Judge:
+def judge_of(workspace: Workspace, image: Image, recipe: Recipe, progress: Progress) -> Judge:
     """Who knows what the new build answers, because it was asked."""
-    recorder = Recorder(binary)
+    recorder = Recorder(sensor.binary(workspace.engine.info().architecture))
     with progress.stage("ask the build"):
-        recording = record(workspace, locked_cut.image, recipe, recorder, progress.say)
-    return Judge(workspace, locked_cut.image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
+        recording = record(workspace, image, recipe, recorder, progress.say)
+    return Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
 
 
-def judged(
-    workspace: Workspace, locked_cut: LockedCut, judge: Judge, progress: Progress
-) -> tuple[Verdict, tuple[Want, ...]]:
-    """The verdict on the pending image, and the missed paths."""
+def judged(judge: Judge, locked_cut: LockedCut, pending: str, progress: Progress) -> tuple[Verdict, tuple[Want, ...]]:
+    """The verdict on the minimal image, which the engine calls `pending`, and the missed paths."""
     with progress.stage("verify"):
-        verdict = judge.verify(workspace.pending)
+        verdict = judge.verify(pending)
     return verdict, missed_paths(locked_cut.world, verdict.trace, locked_cut.minimal.closure)
 
 

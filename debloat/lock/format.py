@@ -18,6 +18,8 @@ from debloat.core.model import Access, Entry, Evidence, Kind, Level, Op, Policy,
 MAGIC = "debloat-lock"
 VERSION = 1
 DEFAULT_NAME = "debloat.lock"
+DEFAULT_NAMES = "debloat-{platform}.lock"
+"""Of the locks of an index, one a platform."""
 MAX_SIZE = 256 << 20
 """Bytes. A larger file is not parsed."""
 

@@ -18,6 +18,13 @@ from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 from debloat.lock.format import Item, Lock, LockedPackage
 from debloat.lock.seeds import normalised_trace
+from debloat.result import Outcome
+
+
+def lock_of_run(outcome: Outcome) -> Lock:
+    """The lock of what a run made."""
+    digest = recipe_digest(outcome.recipe)
+    return lock_of(outcome.image, digest, outcome.world, outcome.minimal, outcome.healed)
 
 
 def lock_of(image: Image, recipe: str, world: World, minimal: Minimal, healed: tuple[Want, ...]) -> Lock:

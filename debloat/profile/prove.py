@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from debloat import sensor
-from debloat.core.recipe import Recipe
 from debloat.profile import seccomp
 from debloat.record.session import Recorder, held_capabilities
 from debloat.verify import Comparison, Judge
@@ -28,22 +27,14 @@ class Profiled:
         return not any(a.difference for a in self.answers)
 
 
-def profile(
-    judge: Judge,
-    reference: str,
-    recorder: Recorder,
-    recipe: Recipe,
-    architecture: str,
-    file: str,
-    say: Callable[[str], None],
-) -> Profiled:
+def profile(judge: Judge, reference: str, file: str, say: Callable[[str], None]) -> Profiled:
     """The profile of the image `reference`, which has answered as the original does without one; it is not written.
 
     Which calls a program makes depends on time and signals too: where an answer under the profile differs, the calls
-    are noted once more, by the other mechanism, and united with those of before. `architecture` is the engine's.
+    are noted once more, by the other mechanism, and united with those of before. `file` is where it is to go.
     """
-    machine = sensor.machine(architecture)
-    held = frozenset[str]().union(*(held_capabilities(scenario.options) for scenario in recipe.scenarios))
+    recorder, machine = judge.recorder, sensor.machine(judge.workspace.engine.info().architecture)
+    held = frozenset[str]().union(*(held_capabilities(asked.scenario.options) for asked in judge.exercises))
     noted = frozenset[tuple[str, int]]()
     for mechanism in MECHANISMS:
         noting = replace(recorder, mechanism=mechanism or recorder.mechanism, unseen=seccomp.unseen(machine))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
+from debloat.core.machine import runs
 from debloat.core.model import Access, Image, Trace
 from debloat.core.probes import ProbeResult
 from debloat.core.recipe import Recipe, Scenario
@@ -81,18 +82,14 @@ def trace_of(image: Image, exercises: list[Exercise]) -> Trace:
     return Trace(frozenset(accesses), frozenset({image.identity}), mechanisms)
 
 
-_OTHER_WORD_SIZE = {("amd64", "386"), ("arm64", "arm")}
-"""Architectures of an engine and an image that its kernel runs by itself."""
-
-
 def must_be_runnable(engine: Engine, image: Image, recipe: Recipe) -> None:
     """UsageError for an image of another platform than the engine's, or without a program to run."""
     info = engine.info()
-    pair = (info.architecture, image.architecture)
-    if image.architecture and pair[0] != pair[1] and pair not in _OTHER_WORD_SIZE:
+    if image.architecture and not runs(info.architecture, image.architecture):
+        own = f"{info.os}/{info.architecture}"
         raise UsageError(
-            f"{image.reference} is for {image.os}/{image.architecture}, and this engine runs {info.os}/{pair[0]}",
-            f"build it for {info.os}/{pair[0]} (`{info.traits.command} build --platform`), or go where such images run",
+            f"{image.reference} is for {image.os}/{image.architecture}, and this engine runs {own}",
+            f"build it for {own} (`{info.traits.command} build --platform`), or go where such images run",
         )
     config = image.config
     if any(not (config.entrypoint or (config.cmd if s.args is None else s.args)) for s in recipe.scenarios):

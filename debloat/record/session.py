@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from debloat.core import capabilities
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Access, Image, ImageConfig
 from debloat.core.recipe import RunOptions
@@ -24,7 +25,7 @@ MAIN = "main"
 """Scope of the container's own program, beside those of commands that are run in it."""
 SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OVERRIDE", "CHOWN")
 """What the sensor needs to install its filter, to read paths and to become the image's USER. All but the
-first two are Docker's default; they are added only where the user takes them away."""
+first two are the default; they are added only where the user takes them away."""
 STOP_GRACE = 10.0
 """Seconds between the stop signal and SIGKILL, as `docker stop` has it."""
 END_TIMEOUT = 5.0
@@ -32,12 +33,6 @@ END_TIMEOUT = 5.0
 ANSWER_MARGIN = 10.0
 """Seconds that an answer of `control` may take beyond the time that it was asked to wait."""
 MAX_TRACE_BYTES = 1 << 30
-
-_DEFAULT_CAPS = {
-    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP"),
-    *("NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
-}
-
 
 ByHand = Callable[[Mapping[str, int], Callable[[], bool]], None]
 """Gets the container's ports as they are reached from here, and whether it still runs; returns when it was used."""
@@ -161,7 +156,7 @@ class Session:
         except (ChannelClosed, EngineUnavailable):
             return True  # `control` goes down with the container
 
-    def recorded(self, beginning: str = "start") -> Recorded:
+    def recorded(self, beginning: str) -> Recorded:
         """What was recorded; `beginning` names what came before the first probe.
 
         To be called after the container's end; SensorUnavailable where files are damaged.
@@ -220,8 +215,8 @@ class Session:
 
 def held_capabilities(options: RunOptions) -> frozenset[str]:
     """A container's capabilities, by Docker's default and these options, without `CAP_`; `ALL` stands for itself."""
-    added, dropped = ({c.upper().removeprefix("CAP_") for c in caps} for caps in (options.cap_add, options.cap_drop))
-    return frozenset(added | (set() if "ALL" in dropped else _DEFAULT_CAPS - dropped))
+    dropped = capabilities.named(options.cap_drop)
+    return capabilities.named(options.cap_add) | (frozenset() if "ALL" in dropped else capabilities.DEFAULT - dropped)
 
 
 def sensor_caps(options: RunOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from debloat.core.probes import ProbeResult
 from debloat.result import Report
+from debloat.verify import Comparison
 
 FORMAT = "debloat-report"
 VERSION = 1
@@ -33,6 +35,7 @@ def document(report: Report) -> dict[str, Any]:
         **raw,
         "passed": report.passed,
         "seccomp": _profile(report),
+        "canary": _canary(report),
         "answers": answers,
         "healed": [{"path": w.path, "source": w.source, "detail": w.detail} for w in report.healed],
         "stages": [{"name": s.name, "seconds": round(s.seconds, 3)} for s in report.stages],
@@ -43,8 +46,19 @@ def _profile(report: Report) -> dict[str, Any] | None:
     made = report.seccomp
     if made is None:
         return None
-    differences = {a.before.name: a.difference for a in made.answers if a.difference}
-    return {"allowed": list(made.profile.allowed), "default": made.profile.default, "differences": differences}
+    allowed, differences = list(made.profile.allowed), _differences(made.answers)
+    return {"allowed": allowed, "default": made.profile.default, "differences": differences}
+
+
+def _canary(report: Report) -> dict[str, Any] | None:
+    made = report.canary
+    if made is None:
+        return None
+    return {"tag": made.tag, "watched": made.watched, "differences": _differences(made.differing)}
+
+
+def _differences(answers: Iterable[Comparison]) -> dict[str, str]:
+    return {a.before.name: a.difference for a in answers if a.difference}
 
 
 def _result(result: ProbeResult) -> dict[str, Any]:

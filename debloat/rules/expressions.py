@@ -32,6 +32,21 @@ def products(parts: Iterable[Sequence[str]], separator: str = "") -> list[str]:
     return list(dict.fromkeys(texts or [""]))
 
 
+def both(left: Sequence[str], right: Sequence[str]) -> list[str]:
+    """The texts of one, each followed by those of the other."""
+    return products((left, right))
+
+
+def either(left: Sequence[str], right: Sequence[str]) -> list[str]:
+    """The texts of one or of the other."""
+    return list(dict.fromkeys((*left, *right)))
+
+
+def below(left: Sequence[str], right: Sequence[str]) -> list[str]:
+    """The paths of one seen from the directories of the other."""
+    return [join(base, path) for base in left for path in right]
+
+
 def bounded(value: str) -> str:
     """The value, or `UNKNOWN` where it is longer than `MAX_LENGTH`."""
     return value if len(value) <= MAX_LENGTH else UNKNOWN

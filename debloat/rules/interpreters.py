@@ -161,18 +161,21 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode())
 
 
-@derived_by
-def _head(world: World, path: str) -> bytes:
-    return world.rootfs.read(path, HEAD)
-
-
 def script_head(entry: Entry, world: World) -> bytes:
     """The beginning of a kept file that a `#!` line makes a script; b"" for any other.
 
     Of packages those that may be executed. An application's need no such bit: whoever wrote the line runs them as
     `sh FILE` or `python3 FILE`.
     """
-    if not entry.is_file or entry.size < 4 or not (entry.executable or not world.packages.owners(entry.path)):
+    return _script_head(world, entry.path)
+
+
+@derived_by
+def _script_head(world: World, path: str) -> bytes:
+    entry = world.rootfs.get(path)
+    if entry is None or not entry.is_file or entry.size < 4:
         return b""
-    head = _head(world, entry.path)
+    if not entry.executable and world.packages.owners(path):
+        return b""
+    head = world.rootfs.read(path, HEAD)
     return head if head.startswith(b"#!") else b""

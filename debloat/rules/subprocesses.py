@@ -6,13 +6,13 @@ not known.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
+from debloat.core.parsed import cached
 from debloat.rules import languages
 from debloat.rules.cmdline import programs, programs_of_argv
 from debloat.rules.commands import is_template, reachable_program
@@ -101,9 +101,14 @@ def _reader(entry: Entry, world: World) -> Reader | None:
     return next((reader for reader in READERS if is_script_of(reader.language, head)), None)
 
 
-@functools.lru_cache(maxsize=4096)
 def lines(source: bytes, reader: Reader, quotes: bool = True) -> tuple[str, ...]:
     """The words of a source file that run programs, sorted; with `quotes` those in backticks and their like too."""
+    return _lines(source, reader.language.name, quotes)
+
+
+@cached(list, tuple)
+def _lines(source: bytes, language: str, quotes: bool) -> tuple[str, ...]:
+    reader = next(reader for reader in READERS if reader.language.name == language)
     if b"\0" in source[:1024] or not any(word in source for word in reader.words):
         return ()
     return tuple(sorted(set(_words(source.decode("utf-8", "replace"), reader, quotes))))

@@ -9,7 +9,7 @@ import functools
 import importlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -63,11 +63,13 @@ class Expressions(ABC):
     """What expressions of one file may be, as `expressions.py` writes it, at most `MAX_VALUES` each.
 
     A subclass says how the expressions of its language are read. `grammar` is the module of the grammar and the
-    function of it that gives the language, `assigning` are the kinds of nodes that `assignment` reads.
+    function of it that gives the language, `assigning` are the kinds of nodes that `assignment` reads, `operators` what
+    operations on two values come to.
     """
 
     grammar: ClassVar[tuple[str, str]]
     assigning: ClassVar[frozenset[str]]
+    operators: ClassVar[Mapping[str, Callable[[Sequence[str], Sequence[str]], list[str]]]]
 
     def __init__(self, code: bytes) -> None:
         self.root = parsed(*self.grammar, code)
@@ -114,6 +116,14 @@ class Expressions(ABC):
             return [UNKNOWN]
         looped = self.looped(node, name, depth)
         return looped if looped is not None else self.assigned(name, depth) or [UNKNOWN]
+
+    def binary(self, node: Node, depth: int) -> list[str]:
+        """The texts that an operation on two values may give."""
+        left, operator, right = map(node.child_by_field_name, ("left", "operator", "right"))
+        combine = self.operators.get(text_of(operator)) if operator is not None else None
+        if left is None or right is None or combine is None:
+            return [UNKNOWN]
+        return combine(self.of(left, depth + 1), self.of(right, depth + 1))[:MAX_VALUES]
 
     def assigned(self, name: str, depth: int, items: bool = False) -> list[str]:
         """The values that are assigned to a name anywhere in the file, or the `items` of the lists that are."""

@@ -7,16 +7,16 @@ reads gets every blob held against its digest and size, and every layer against 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 from debloat.core.errors import DebloatError
 from debloat.core.model import Image
 from debloat.core.platform import Wanted
-from debloat.image.oci import Referrer, Written
+from debloat.image.oci import Document, Referrer, Written
 
 
 class StoreError(DebloatError):
@@ -80,6 +80,26 @@ class StoredImage:
     layers: tuple[StoredLayer, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """A row of an index: its fields as they stand, and what they say."""
+
+    fields: Mapping[str, Any]
+    said: Variant
+
+
+@dataclass(frozen=True, slots=True)
+class StoredIndex:
+    """An index of several platforms as a store has it: its rows in their order, and `fields`, all that it has beside.
+
+    `reference` is what the image is called there.
+    """
+
+    reference: str
+    fields: Mapping[str, Any]
+    entries: tuple[IndexEntry, ...]
+
+
 class ImageStore(Protocol):
     """A place that an image is read from. Errors are `StoreError`, or `UsageError` for what the user named wrongly.
 
@@ -88,6 +108,9 @@ class ImageStore(Protocol):
 
     def variants(self) -> tuple[Variant, ...]:
         """The manifests that the location leads to, in their order: one, or those of an index of several platforms."""
+
+    def index(self) -> StoredIndex | None:
+        """The index that the location leads to; None where that is one image."""
 
     def image(self, wanted: Wanted | None = None) -> StoredImage:
         """The image for a platform: the first that fits, without a wish the one for this machine, or the only one."""
@@ -110,3 +133,31 @@ class ImageSink(Protocol):
 
     def write(self, image: Written, names: Iterable[str], referrers: Iterable[Referrer] = ()) -> str:
         """Write an image; the digest of its manifest. UsageError for referrers where a place can hold none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What is to stand in one row of an index: an image that was made, or what a store has, as it is.
+
+    `fields` are the row's. `parts` are the blobs of what is carried over, its manifest at the end.
+    """
+
+    fields: Document
+    image: Written | None = None
+    parts: tuple[Blob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewIndex:
+    """An index to be written: its members in their order, and the store that those come from that are carried over."""
+
+    fields: Document
+    members: tuple[Member, ...]
+    source: ImageStore
+
+
+class IndexSink(Protocol):
+    """A place that an index is written to, with all that it leads to; whole, or not at all."""
+
+    def write_index(self, new: NewIndex, names: Iterable[str]) -> str:
+        """Write an index; its digest."""

@@ -54,6 +54,15 @@ def named(rows: Sequence[Variant], name: str, where: str) -> tuple[tuple[Variant
     return tuple(rows), min(names, default="")
 
 
+def with_digest(variants: Sequence[Variant], digest: str, where: str) -> tuple[Variant, ...]:
+    """Those that have a digest, all without one. UsageError where none has."""
+    found = tuple(variant for variant in variants if digest in ("", variant.blob.digest))
+    if digest and not found:
+        there = ", ".join(f"{v.blob.digest} ({v})" for v in variants) or "no image at all"
+        raise UsageError(f"cannot find the manifest {digest[:19]} in {where}", f"it has {there}")
+    return found
+
+
 def _names(rows: Iterable[Variant]) -> str:
     return ", ".join(sorted({name for r in rows if (name := r.annotations.get(REF_NAME))})) or "no names"
 

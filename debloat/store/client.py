@@ -107,7 +107,6 @@ class Client:
         self.host = endpoint.server
         self._actions = actions
         self._session = requests.Session()
-        self._session.trust_env = True
         self._session.auth = _nobody  # or requests takes what ~/.netrc has
         self._session.headers["User-Agent"] = f"debloat/{__version__}"
         retry = urllib3.Retry(

@@ -16,8 +16,6 @@ import docker.errors
 
 from debloat.core.errors import UsageError
 
-DOCKER_HUB = "docker.io"
-
 
 @dataclass(frozen=True, slots=True)
 class Credentials:

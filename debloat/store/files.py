@@ -14,6 +14,7 @@ import posixpath
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
@@ -23,7 +24,7 @@ from debloat.core.model import Image
 from debloat.core.platform import Wanted
 from debloat.core.reference import full_name
 from debloat.store import choice
-from debloat.store.base import Blob, Place, StoredImage, Variant
+from debloat.store.base import Blob, Place, StoredImage, StoredIndex, Variant
 from debloat.store.documents import (
     DOCKER_MANIFEST,
     MAX_CONFIG,
@@ -35,7 +36,8 @@ from debloat.store.documents import (
     parse_json,
     stored_layers,
 )
-from debloat.store.location import Location, Transport
+from debloat.store.index import of_layout
+from debloat.store.location import Location, Transport, by_digest
 from debloat.store.streams import MAX_BYTES, PIECE, Verified, damaged, is_compressed, read_whole, uncompressed
 from debloat.store.tar import Damaged, members
 
@@ -242,20 +244,27 @@ class Layout(FileStore):
         super().__init__(location)
         self._files = _opened(location)
         try:
-            self._variants, self._attestations, self._name_of = self._read()
+            self._variants, self._attestations, self._index = self._read()
         except BaseException:
             self._files.close()
             raise
 
-    def _read(self) -> tuple[tuple[Variant, ...], int, str]:
+    def _read(self) -> tuple[tuple[Variant, ...], int, Callable[[], StoredIndex | None]]:
         self._document("oci-layout", MAX_MANIFEST)
+        data = self._document("index.json", MAX_MANIFEST)
         with choice.readable(self.where):
-            index = manifest_or_index(self._document("index.json", MAX_MANIFEST))
+            index = manifest_or_index(data)
         if not isinstance(index, Index):
             raise damaged(self.where, "its index.json is no index")
-        rows, name = choice.named(index.variants, self._location.name, self.where)
+        named, digest = by_digest(self._location.name)
+        rows, name = choice.named(index.variants, named, self.where)
         variants, attestations = choice.flattened(rows, self._small, self.where)
-        return variants, attestations, name
+        self._reference = choice.reference(name, self._location.path)
+
+        def whole() -> StoredIndex | None:
+            return None if digest else of_layout(data, rows, self._reference, self._small)
+
+        return choice.with_digest(variants, digest, self.where), attestations, whole
 
     def _small(self, blob: Blob) -> bytes:
         return read_whole(blob, self.open(blob), MAX_MANIFEST, self.where)
@@ -267,8 +276,12 @@ class Layout(FileStore):
     def image(self, wanted: Wanted | None = None) -> StoredImage:
         """The image for a platform."""
         variant = choice.chosen(self._variants, wanted, self.where)
-        reference = choice.reference(self._name_of, self._location.path)
-        return choice.stored(self, variant, reference, wanted, self._attestations, self.where)
+        return choice.stored(self, variant, self._reference, wanted, self._attestations, self.where)
+
+    def index(self) -> StoredIndex | None:
+        """The index that the name leads to, or that the layout's own rows of that name are."""
+        with choice.readable(self.where):
+            return self._index()
 
 
 class DockerArchive(FileStore):
@@ -312,6 +325,9 @@ class DockerArchive(FileStore):
         stored = self.image()
         image = stored.image
         return (Variant(stored.manifest, image.os, image.architecture, image.variant),)
+
+    def index(self) -> None:
+        """It has one image of a name."""
 
     def image(self, wanted: Wanted | None = None) -> StoredImage:
         """The image; UsageError where it is for another platform."""

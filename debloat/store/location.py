@@ -48,6 +48,10 @@ class Location:
             return f"{self.transport}:{self.name}" if self.stated else self.name
         return f"{self.transport}:{'//' if self.transport is Transport.REGISTRY else ''}{self.name}"
 
+    def of_manifest(self, digest: str) -> Location:
+        """The same place, of whose index one image is meant."""
+        return replace(self, name=f"{by_digest(self.name)[0]}@{digest}", platform=None)
+
     @property
     def lasting(self) -> str:
         """What names it from any directory."""
@@ -57,6 +61,15 @@ class Location:
     def on_engine(self) -> bool:
         """Whether it is an image of the container engine, whichever that is."""
         return self.transport is Transport.DAEMON
+
+
+_BY_DIGEST = re.compile(r"(.*)@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})", re.ASCII)
+
+
+def by_digest(name: str) -> tuple[str, str]:
+    """A name without the digest of a manifest that stands behind it, `[NAME]@DIGEST`, and that digest; empty: none."""
+    match = _BY_DIGEST.fullmatch(name)
+    return (match[1], match[2]) if match else (name, "")
 
 
 _KNOWN = re.compile(rf"({'|'.join(Transport)}):(.*)", re.DOTALL)
@@ -104,3 +117,38 @@ def parse(text: str) -> Location | None:
     except UsageError as error:
         raise UsageError(f"cannot use {text}: {error.message}", error.hint) from error
     return Location(transport, name=rest, stated=transport is Transport.DAEMON)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a result goes: to the engine under a name, and to a place that `--output` names, or to that place alone.
+
+    `name` is the result's, empty for the usual one, `output` where else it goes, `tag` if the engine gets it.
+    """
+
+    name: str = ""
+    output: Location | None = None
+    tag: bool = True
+
+    @property
+    def elsewhere(self) -> str:
+        """Where the result goes if the engine does not get it; empty where it does."""
+        return "" if self.tag or self.output is None else str(self.output)
+
+
+ON_ENGINE = Destination()
+"""The engine, under the usual name."""
+
+
+def destination(image: str, tag: str, output: str | None) -> Destination:
+    """Where the result of an image goes.
+
+    The engine gets the result of an image of its own, and of another where it is named by `-t` or nothing else is.
+    """
+    to = output_location(output) if output else None
+    if to is not None and to.on_engine:
+        if tag and tag != to.name:
+            raise UsageError(f"the result cannot be called both {tag} and {to.name}", "leave out -t or --output")
+        return Destination(to.name, None, True)
+    on_engine = image_location(image).on_engine
+    return Destination(tag, to, on_engine or bool(tag) or to is None)

@@ -51,7 +51,7 @@ class PodmanSink:
 
 
 def _podman(words: Sequence[str], location: Location) -> None:
-    """Run Podman; UsageError where it has no such image, StoreError where it fails otherwise."""
+    """Run Podman; UsageError with its words where it fails, StoreError where it takes too long."""
     program = shutil.which("podman")
     if program is None:
         raise UsageError(f"cannot use {location}: Podman is not installed here", "install it (apt install podman)")

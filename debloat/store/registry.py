@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from debloat.core.errors import UsageError
@@ -31,8 +32,8 @@ from debloat.image.oci import (
     manifest,
 )
 from debloat.store import choice
-from debloat.store.base import Blob, Place, StoredImage, StoreError, Variant
-from debloat.store.client import Client
+from debloat.store.base import Blob, ImageStore, NewIndex, Place, StoredImage, StoredIndex, StoreError, Variant
+from debloat.store.client import Answer, Client
 from debloat.store.documents import (
     MANIFESTS,
     MAX_MANIFEST,
@@ -40,6 +41,7 @@ from debloat.store.documents import (
     manifest_or_index,
     parse_json,
 )
+from debloat.store.index import copied, index_of, row_of, text_of
 from debloat.store.location import Location
 from debloat.store.mirrors import endpoints
 from debloat.store.streams import PIECE, Verified, damaged
@@ -47,6 +49,9 @@ from debloat.store.streams import PIECE, Verified, damaged
 _CHUNK = 8 << 20
 """Bytes of a chunk, where a registry does not take a blob in one piece."""
 _TOO_LARGE = 413
+
+Content = Callable[[int], bytes | BinaryIO]
+"""What of a blob begins at an offset."""
 
 
 def _split(name: str) -> tuple[str, str, str, str]:
@@ -87,6 +92,7 @@ class RegistryImage:
         with choice.readable(self.where):
             found = manifest_or_index(data)
         self._whole = {digest_of(data): data}
+        self._named = data
         if isinstance(found, Index):
             return choice.flattened(found.variants, self._small, self.where)
         return (Variant(Blob(MANIFEST, digest_of(data), len(data))),), 0
@@ -123,9 +129,14 @@ class RegistryImage:
         variant = choice.chosen(self._variants, wanted, self.where)
         return choice.stored(self, variant, self._location.name, wanted, self._attestations, self.where)
 
+    def index(self) -> StoredIndex | None:
+        """The index that the reference names."""
+        with choice.readable(self.where):
+            return index_of(self._named, self._location.name)
+
     def open(self, blob: Blob) -> BinaryIO:
         """A blob as it comes, held against its digest and size; a manifest is one too."""
-        if blob.digest in {v.blob.digest for v in self._variants} | set(self._whole):
+        if blob.media_type in MANIFESTS or blob.digest in {v.blob.digest for v in self._variants} | set(self._whole):
             return Verified(io.BytesIO(self._small(blob)), blob, self.where)  # type: ignore[return-value]
         answer = self._client.ask("GET", f"blobs/{blob.digest}", size=blob.size)
         if answer.status != 200:
@@ -160,9 +171,7 @@ class RegistrySink:
     def write(self, image: Written, names: Iterable[str], referrers: Iterable[Referrer] = ()) -> str:
         """Push the image under the location's own tag; layers travel as gzip."""
         try:
-            layers = [self._push_packed(stored) for stored in image.layers]
-            self._push_bytes(image.config)
-            document = manifest(image, layers)
+            document = self._push_image(image)
             self._put(document, self._tag, MANIFEST)
             found = describe(MANIFEST, document)
             for referrer in referrers:
@@ -170,6 +179,40 @@ class RegistrySink:
             return digest_of(document)
         finally:
             self._client.close()
+
+    def write_index(self, new: NewIndex, names: Iterable[str]) -> str:
+        """Push all that an index leads to, then the index under the location's own tag."""
+        try:
+            rows = []
+            for member in new.members:
+                if member.image is None:
+                    self._push_parts(new.source, member.parts)
+                    rows.append(member.fields)
+                else:
+                    document = self._push_image(member.image)
+                    self._put(document, digest_of(document), MANIFEST)
+                    rows.append(row_of(member.fields, document))
+            text = text_of(new.fields, rows)
+            self._put(text, self._tag, INDEX)
+            return digest_of(text)
+        finally:
+            self._client.close()
+
+    def _push_image(self, image: Written) -> bytes:
+        """Push what an image is made of; its manifest, which is not pushed yet."""
+        layers = [self._push_packed(stored) for stored in image.layers]
+        self._push_bytes(image.config)
+        return manifest(image, layers)
+
+    def _push_parts(self, source: ImageStore, parts: tuple[Blob, ...]) -> None:
+        """Push what another store has: blobs, and their manifest, which is the last."""
+        *blobs, last = parts
+        for blob in blobs:
+            with tempfile.TemporaryFile(prefix="debloat-") as file:
+                file.writelines(copied(source, blob))
+                file.flush()
+                self._push(blob.digest, blob.size, functools.partial(_at, file))
+        self._put(b"".join(copied(source, last)), last.digest, last.media_type)
 
     def _push_packed(self, stored: LayerFile) -> Document:
         """Push a layer as gzip; its descriptor."""
@@ -181,30 +224,24 @@ class RegistrySink:
     def _push_bytes(self, data: bytes) -> None:
         self._push(digest_of(data), len(data), lambda start: data[start:])
 
-    def _push(self, digest: str, size: int, content: Any) -> None:
+    def _push(self, digest: str, size: int, content: Content) -> None:
         """Upload a blob, unless it is there already; `content(start)` is what of it begins there."""
-        client, what = self._client, f"push to {self._location.name}"
+        client = self._client
         with client.ask("HEAD", f"blobs/{digest}") as answer:
             if answer.status == 200:
                 return
-        with client.ask("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as answer:
-            if answer.status != 202:
-                raise client.refused(answer, what)
-            target = client.location(answer)
+        target, _ = self._begun()
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with client.ask("PUT", _with(target, digest), headers=headers, body=lambda: content(0), size=size) as answer:
             if answer.status == 201:
                 return
             if answer.status != _TOO_LARGE:
-                raise client.refused(answer, what)
-        self._push_chunks(digest, size, content, what)
+                raise self._refused(answer)
+        self._push_chunks(digest, size, content)
 
-    def _push_chunks(self, digest: str, size: int, content: Any, what: str) -> None:
+    def _push_chunks(self, digest: str, size: int, content: Content) -> None:
         client = self._client
-        with client.ask("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as answer:
-            target = client.location(answer)
-            least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            chunk = max(_CHUNK, min(int(least), 1 << 30) if least.isdigit() else 0)
+        target, chunk = self._begun()
         for start in range(0, size, chunk):
             part = content(start)
             data = part[:chunk] if isinstance(part, bytes) else part.read(chunk)
@@ -215,11 +252,22 @@ class RegistrySink:
             }
             with client.ask("PATCH", target, headers=headers, body=data, size=len(data)) as answer:
                 if answer.status != 202:
-                    raise client.refused(answer, what)
+                    raise self._refused(answer)
                 target = client.location(answer)
         with client.ask("PUT", _with(target, digest), headers={"Content-Length": "0"}) as answer:
             if answer.status != 201:
-                raise client.refused(answer, what)
+                raise self._refused(answer)
+
+    def _begun(self) -> tuple[str, int]:
+        """Where an upload that begins goes, and the bytes of its chunks."""
+        with self._client.ask("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as answer:
+            if answer.status != 202:
+                raise self._refused(answer)
+            least = answer.headers.get("OCI-Chunk-Min-Length", "")
+            return self._client.location(answer), max(_CHUNK, min(int(least), 1 << 30) if least.isdigit() else 0)
+
+    def _refused(self, answer: Answer) -> StoreError | UsageError:
+        return self._client.refused(answer, f"push to {self._location.name}")
 
     def _put(self, document: bytes, reference: str, media_type: str) -> str:
         """Put a manifest; what the server says of the subject that it refers to (`OCI-Subject`)."""

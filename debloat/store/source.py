@@ -117,7 +117,7 @@ class InStore:
         layers = [
             (key, spooled[key].size, file_part(spooled[key].file, *spooled[key][1:])) for key in self.image.layers
         ]
-        name = self._run.borrow(lambda name: docker_archive(self._stored.config, layers, [name]))
+        name = self._run.load(lambda name: docker_archive(self._stored.config, layers, [name]))
         loaded = self._run.engine.image(name, pull=False)
         if loaded.layers != self.image.layers:
             raise EngineUnavailable(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from debloat.core.errors import UsageError
 from debloat.core.reference import must_be_name
-from debloat.engine.workspace import must_be_writable, written_whole
-from debloat.image.archive import Format, archive
+from debloat.core.written import must_be_writable, written_whole
+from debloat.image.archive import Format, archive, file_pieces, oci_archive
 from debloat.image.oci import (
+    INDEX,
     LAYOUT,
     MANIFEST,
     REF_NAME,
@@ -28,11 +32,16 @@ from debloat.image.oci import (
     manifest,
     plain_layers,
 )
+from debloat.store.base import Blob, ImageStore, IndexSink, NewIndex
 from debloat.store.choice import readable
 from debloat.store.documents import MAX_MANIFEST, manifest_or_index, parse_json
-from debloat.store.location import IN_FILES, Location, Transport
+from debloat.store.index import Content, copied, laid_out
+from debloat.store.location import IN_FILES, Location, Transport, by_digest
 from debloat.store.opened import open_sink
 from debloat.store.streams import damaged
+
+_OF_INDEXES = (Transport.OCI, Transport.OCI_ARCHIVE, Transport.REGISTRY)
+
 
 _ANY_NAME = (Transport.OCI, Transport.OCI_ARCHIVE)
 """A name in a layout is whatever its index says (`org.opencontainers.image.ref.name`)."""
@@ -43,12 +52,39 @@ def must_take(location: Location) -> None:
     if location.name and location.transport not in _ANY_NAME:
         must_be_name(location.name, f"{location}:")
     if location.transport in IN_FILES:
+        if by_digest(location.name)[1]:
+            raise UsageError(f"cannot write {location}: a digest is no name for a new image", "name a tag")
         must_be_writable(location.path / "index.json" if location.transport is Transport.OCI else location.path)
 
 
 def write(image: Written, name: str, to: Location, referrers: Iterable[Referrer] = ()) -> str:
     """Write an image where it is to go, under the location's own name or else `name`; the digest of its manifest."""
     return open_sink(to).write(image, [to.name or name], referrers)
+
+
+def write_index(new: NewIndex, name: str, to: Location) -> str:
+    """Write an index where it is to go, named as an image would be; its digest."""
+    must_take_index(to)
+    return cast(IndexSink, open_sink(to)).write_index(new, [to.name or name])
+
+
+def must_take_index(location: Location) -> None:
+    """UsageError for a place that holds single images alone."""
+    if location.transport not in _OF_INDEXES:
+        raise UsageError(
+            f"cannot write an index of several platforms to {location}: there one image stands by itself",
+            "write it to oci:DIR, oci-archive:FILE or docker://REGISTRY/NAME:TAG, or name one with --platform",
+        )
+
+
+def moved(image: Written, directory: Path) -> Written:
+    """The same image with its layers in files of a directory, which outlive those that they were in."""
+    directory.mkdir(parents=True, exist_ok=True)
+    layers = []
+    for number, stored in enumerate(image.layers):
+        _linked(stored.file, directory / str(number))
+        layers.append(replace(stored, file=directory / str(number)))
+    return replace(image, layers=tuple(layers))
 
 
 class ArchiveSink:
@@ -67,6 +103,22 @@ class ArchiveSink:
             out.writelines(archive(image, names, self._form, referrers))
         return digest_of(manifest(image, plain_layers(image)))
 
+    def write_index(self, new: NewIndex, names: Iterable[str]) -> str:
+        """Write the archive of an index and all that it leads to."""
+        text, blobs = laid_out(new)
+        small = {digest: data for digest, data in blobs.items() if isinstance(data, bytes)}
+        large = (
+            (digest, content.size, copied(new.source, content))
+            if isinstance(content, Blob)
+            else (digest, content.stat().st_size, file_pieces(content))
+            for digest, content in blobs.items()
+            if not isinstance(content, bytes)
+        )
+        with written_whole(self._location.path) as draft, draft.open("wb") as out:
+            rows = entries(describe(INDEX, text), names)
+            out.writelines(oci_archive({**small, digest_of(text): text}, rows, large))
+        return digest_of(text)
+
 
 class LayoutSink:
     """An OCI layout in a directory, which is made where it is not there. Other images in it stay."""
@@ -77,21 +129,34 @@ class LayoutSink:
 
     def write(self, image: Written, names: Iterable[str], referrers: Iterable[Referrer] = ()) -> str:
         """Write the blobs, then the index that names them; where that fails, what is new goes."""
+        document = manifest(image, plain_layers(image))
+        found = describe(MANIFEST, document)
+        blobs: dict[str, Content] = {stored.layer.diff_id: stored.file for stored in image.layers}
+        blobs.update((digest_of(data), data) for data in (image.config, document))
+        more = entries(found, names := list(names))
+        for referrer in referrers:
+            text, parts = artifact(referrer, found)
+            blobs.update((digest_of(data), data) for data in (*parts, text))
+            more.append(artifact_entry(text, referrer))
+        self._put(blobs, more, names, None)
+        return digest_of(document)
+
+    def write_index(self, new: NewIndex, names: Iterable[str]) -> str:
+        """Write all that an index leads to, then itself, as `write` does."""
+        text, blobs = laid_out(new)
+        rows = entries(describe(INDEX, text), names := list(names))
+        self._put({**blobs, digest_of(text): text}, rows, names, new.source)
+        return digest_of(text)
+
+    def _put(
+        self, blobs: Mapping[str, Content], more: list[Document], names: list[str], source: ImageStore | None
+    ) -> None:
+        """Write blobs, those of a `source` among them, and then the rows that name them."""
         root, fresh = self._location.path, not self._location.path.exists()
-        listed = self._listed(names := list(names))
+        listed = self._listed(names)
         try:
-            document = manifest(image, plain_layers(image))
-            found = describe(MANIFEST, document)
-            blobs = [image.config, document]
-            more = entries(found, names)
-            for referrer in referrers:
-                text, parts = artifact(referrer, found)
-                blobs += [*parts, text]
-                more.append(artifact_entry(text, referrer))
-            for stored in image.layers:
-                self._blob(stored.layer.diff_id, lambda draft, file=stored.file: _linked(file, draft))  # type: ignore[misc]
-            for blob in blobs:
-                self._blob(digest_of(blob), lambda draft, data=blob: draft.write_bytes(data))  # type: ignore[misc]
+            for digest, content in blobs.items():
+                self._blob(digest, functools.partial(_fill, content, source))
             with written_whole(root / "oci-layout") as draft:
                 draft.write_bytes(LAYOUT)
             with written_whole(root / "index.json") as draft:
@@ -99,7 +164,6 @@ class LayoutSink:
         except BaseException:
             self._take_back(root if fresh else None)
             raise
-        return digest_of(document)
 
     def _listed(self, names: list[str]) -> list[Document]:
         """What the layout's index names already, less those whose names the new image takes."""
@@ -137,10 +201,20 @@ class LayoutSink:
             shutil.rmtree(root, ignore_errors=True)
 
 
+def _fill(content: Content, source: ImageStore | None, draft: Path) -> None:
+    if isinstance(content, bytes):
+        draft.write_bytes(content)
+    elif isinstance(content, Path):
+        _linked(content, draft)
+    elif source is not None:
+        with draft.open("wb") as out:
+            out.writelines(copied(source, content))
+
+
 def _linked(source: Path, draft: Path) -> None:
     """The same file under another name where that can be, else a copy."""
     with contextlib.suppress(OSError):
-        draft.unlink()
+        draft.unlink(missing_ok=True)
         os.link(source, draft)
         return
     shutil.copyfile(source, draft)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from debloat.cli.outputs import Named, must_be_apart
+from debloat.cli.apart import Named, must_differ
 from debloat.core.errors import UsageError
 from tests.support.cli import CommandLine
 
@@ -128,6 +128,6 @@ def test_links_lead_to_the_same_place(tmp_path: Path) -> None:
         both = [Named(f"--{n}", str(tmp_path / name)) for n, name in (("a", one), ("b", other))]
         if meet:
             with pytest.raises(UsageError, match=re.escape("--a")):
-                must_be_apart(both)
+                must_differ(both)
         else:
-            must_be_apart(both)
+            must_differ(both)

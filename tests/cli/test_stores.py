@@ -100,9 +100,10 @@ def test_without_a_place_the_engine_gets_the_result(stored: CommandLine) -> None
 
 def test_an_image_of_a_file_is_run_on_the_engine_and_gone_afterwards(stored: CommandLine, here: Path) -> None:
     before = dict(stored.engine.names)
-    done = stored("docker-archive:one.tar", "-q", "--output", "oci-archive:out.tar:mine", "--json", "report.json")
+    done = stored("docker-archive:one.tar", "--output", "oci-archive:out.tar:mine", "--json", "report.json")
     assert (done.code, done.out) == (0, "oci-archive:out.tar:mine\n")
     assert stored.engine.names == before
+    assert "docker run" not in done.err, "the engine has not got it"
     assert json.loads((here / "report.json").read_text())["reference"] == "shop:1"
     with open_store(image_location("oci-archive:out.tar:mine")) as store:
         assert store.image().image.id == stored.engine.names["first:slim"]

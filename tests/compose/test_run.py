@@ -13,6 +13,7 @@ from debloat.compose import command
 from debloat.compose.command import Answer
 from debloat.core.errors import Interrupted
 from debloat.image.rootfs import Rootfs
+from debloat.record import trace
 from tests.support.cli import CommandLine, fails, sells, shop, shows_what_is_gone
 from tests.support.compose import FakeCompose
 from tests.support.engine import Behaviour, Program
@@ -73,6 +74,20 @@ def test_services_of_one_image_get_one_that_has_what_each_of_them_touches(stacke
     assert {"/usr/bin/spare", "/usr/bin/dash"} <= set(rootfs)
     report = json.loads(Path("counter.json").read_text())
     assert {answer["scenario"] for answer in report["answers"]} == {"counter", "worker"}
+
+
+def test_what_is_touched_before_the_first_probe_names_its_service(stacked: Stacked) -> None:
+    """Two services of one image: its trace says which of them began with what."""
+
+    def works(rootfs: Rootfs, argv: tuple[str, ...]) -> Behaviour:
+        return Behaviour((("open", "r", "/usr/bin/spare" if "--work" in argv else "/usr/bin/dash"),), b"")
+
+    debloat = stacked(works)
+    assert debloat("compose", "counter", "worker", "--level", "exact", "--save-trace", "{service}.trace").code == 0
+    accesses = trace.parse(Path("counter.trace").read_bytes(), "counter.trace").accesses
+    began = {access.path: access.probe for access in accesses if "start" in access.probe}
+    assert began["/usr/bin/spare"] == "worker: start of worker"
+    assert began["/usr/bin/dash"] == "counter: start of counter"
 
 
 def test_what_a_replay_misses_is_healed_in_the_image_that_lacks_it(stacked: Stacked) -> None:

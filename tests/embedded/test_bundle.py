@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from debloat.core.accounts import User
+from debloat.core.capabilities import DEFAULT
 from debloat.core.errors import UsageError
 from debloat.core.model import ImageConfig
 from debloat.embedded import bundle, files, seccomp
 from debloat.engine.base import ContainerSpec
 
-EVERY = frozenset({*bundle.DEFAULT_CAPS, "SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN"})
+EVERY = frozenset({*DEFAULT, "SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN"})
 IMAGE = ImageConfig({"Entrypoint": ["/entry"], "Cmd": ["one"], "Env": ["PATH=/bin", "A=1"], "WorkingDir": "/w"})
 
 
@@ -45,11 +46,11 @@ def test_variables() -> None:
 @pytest.mark.parametrize(
     ("add", "drop", "held"),
     [
-        ((), (), set(bundle.DEFAULT_CAPS)),
-        (("cap_sys_admin",), ("CHOWN",), set(bundle.DEFAULT_CAPS) - {"CHOWN"} | {"SYS_ADMIN"}),
+        ((), (), set(DEFAULT)),
+        (("cap_sys_admin",), ("CHOWN",), set(DEFAULT) - {"CHOWN"} | {"SYS_ADMIN"}),
         (("SYS_PTRACE",), ("ALL",), {"SYS_PTRACE"}),
         (("ALL",), ("KILL",), set(EVERY) - {"KILL"}),
-        (("SYS_BOOT",), (), set(bundle.DEFAULT_CAPS)),  # which this machine cannot give
+        (("SYS_BOOT",), (), set(DEFAULT)),  # which this machine cannot give
     ],
 )
 def test_capabilities(add: tuple[str, ...], drop: tuple[str, ...], held: set[str]) -> None:

@@ -25,10 +25,10 @@ from debloat.cli.options import Probes
 from debloat.cli.page import contents_of
 from debloat.cli.settings import recipe_of
 from debloat.engine.docker import connect
-from debloat.pipeline import Outcome
 from debloat.report import terminal
 from debloat.report.html import render
-from debloat.result import Report
+from debloat.result import Outcome, Report, Sink
+from debloat.store.location import Destination, image_location
 from tests.integration.conftest import Builds
 from tests.integration.harness import Place
 from tests.support import fixtures
@@ -69,8 +69,10 @@ def run(fixture: str, builds: Builds, shared: Place) -> Run:
 
     target = shared.images.name("pictured")
     try:
-        sinks: list[pipeline.Sink] = [partial(runs.remember, where=image), named]
-        report = pipeline.slim(engine, image, recipe, Recording(), target=target, sinks=sinks)
+        sinks: list[Sink] = [partial(runs.remember, where=image), named]
+        report = pipeline.slim(
+            engine, image_location(image), recipe, Recording(), destination=Destination(target), sinks=sinks
+        )
         return Run(report, file, replace(explored(Engines(lambda: engine), image, None), title="shop:1.4"))
     finally:
         engine.close()

@@ -22,7 +22,7 @@ from debloat.engine.docker import connect
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import exported_rootfs
 from debloat.lock import format as locks
-from debloat.lock.apply import LockedCut, cut_by_lock
+from debloat.lock.cut import LockedCut, cut_by_lock
 from debloat.lock.format import Lock
 from debloat.store.source import OnEngine
 from tests.support import engines, schemas

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debloat.embedded.bundle import DEFAULT_CAPS
+from debloat.core.capabilities import DEFAULT
 from debloat.embedded.seccomp import resolved
 from debloat.profile import calls, groups
 from debloat.profile.seccomp import profile, unseen
 
-CAPS = frozenset(DEFAULT_CAPS)
+CAPS = frozenset(DEFAULT)
 ADMIN = frozenset({"SYS_ADMIN"})
 KERNEL = (6, 1)
 NOTED = st.frozensets(st.tuples(st.sampled_from(["native", "compat"]), st.integers(0, 700)), max_size=30)

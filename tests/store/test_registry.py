@@ -83,7 +83,7 @@ def test_large_blobs_go_in_chunks(
     monkeypatch.setattr(pushing, "_CHUNK", 1 << 16)
 
     def once(self: pushing.RegistrySink, digest: str, size: int, content: Any) -> None:
-        self._push_chunks(digest, size, content, "push")
+        self._push_chunks(digest, size, content)
 
     monkeypatch.setattr(pushing.RegistrySink, "_push", once)
     noise = hashlib.shake_256(b"noise").digest(300_000)
@@ -296,6 +296,16 @@ def test_a_blob_that_is_another(liar: Server, tmp_path: Path, change: Callable[[
     largest = max(blobs, key=lambda digest: len(blobs[digest]))
     liar.gives(f"/v2/app/blobs/{largest}", change(blobs[largest]))
     assert "is not what its descriptor says" in refused(liar, tmp_path)
+
+
+def test_an_upload_in_chunks_that_is_refused(liar: Server, written: Written) -> None:
+    """The registry takes no blob in one piece, and then has no room for its chunks."""
+    answers = iter([(202, {"Location": "/v2/app/blobs/uploads/1"}, b""), (507, {}, b"no room")])
+    liar.gives("/v2/")
+    liar.answers["/v2/app/blobs/uploads/"] = lambda _: next(answers)
+    liar.gives("/v2/app/blobs/uploads/1", status=413)
+    with pytest.raises(StoreError, match=r"cannot push to .*/app:1: the registry .* answers 507 no room"):
+        write(written, "", output_location(f"docker://{liar.host}/app:1"))
 
 
 def test_answers_that_are_too_large(liar: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
+from debloat.core.parsed import cached
 from debloat.rules.application.mentions import MAX_SOURCE, is_source
 from debloat.rules.application.survey import is_application
 from debloat.rules.commands import with_dependencies
@@ -22,18 +23,27 @@ from debloat.rules.languages.compiled.source import read_program
 from debloat.rules.languages.java.packages import classes_of
 from debloat.rules.languages.java.source import strings
 from debloat.rules.languages.shell.rules import is_shell
+from debloat.rules.scan import WORD_BYTES, Texts
 
 PLACES = ("/usr/lib", "/usr/lib/*-linux-gnu*", "/lib", "/lib/*-linux-gnu*", "/usr/local/lib")
 """Directories of libraries (ld.so.conf of Debian)."""
 
 MAX_PROGRAM = 64 << 20
 
-_SONAME = re.compile(rb"(?<![\w/.+-])(lib[\w+-][\w.+-]{0,60}?\.so(?:\.\d{1,4}){0,3})(?![\w.])")
+NAME_BYTES = WORD_BYTES | frozenset(b"/.+-")
+
+_SONAME = re.compile(rb"(lib[\w+-][\w.+-]{0,60}?\.so(?:\.\d{1,4}){0,3})(?![\w.])")
 _PACKED = re.compile(rb"(lib[a-zA-Z][\w+-]{0,60}?\.so\.\d{1,4})(?!\d)")
-_CALL = re.compile(
-    rb"(?:\bffi_lib\b|\bffi\.load\b|\bload-foreign-library\b|\bdynamic-link\b|\bFiddle(?:\.|::)dlopen\b|\bffi\.Library\b"
-    rb"|\bkoffi\.load\b|\bDllImport\b|\bNative\.load(?:Library)?\b|\bNativeLibrary\.getInstance\b|\bFFI::(?:cdef|load)\b"
-    rb"|\bfind_lib(?:_or_die)?\b|\blib\s{0,4}=>|\bdlopen\b|\bFFI::Library\b)([^\n;]{0,200})"
+_CALLS = Texts(
+    (text, rest + rb"([^\n;]{0,200})")
+    for text, rest in (
+        *((name, rb"\b") for name in (b"ffi_lib", b"ffi.load", b"load-foreign-library", b"dynamic-link", b"dlopen")),
+        *((name, rb"\b") for name in (b"ffi.Library", b"koffi.load", b"DllImport", b"NativeLibrary.getInstance")),
+        *((name, rb"\b") for name in (b"FFI::cdef", b"FFI::load", b"FFI::Library")),
+        (b"Native.load", rb"(?:Library)?\b"),
+        (b"find_lib", rb"(?:_or_die)?\b"),
+        (b"lib", rb"\s{0,4}=>"),
+    )
 )
 _CLASSES = (b"com/sun/jna/", b"loadLibrary", b"java/lang/foreign/SymbolLookup", b"jnr/ffi/LibraryLoader")
 """What a class names that loads a library: of JNA, JNI, the foreign function interface (JEP 454), JNR-FFI."""
@@ -64,16 +74,32 @@ def _names(entry: Entry, world: World, owned: bool) -> Iterator[str]:
             if any(name in data for name in _CLASSES):
                 yield from (text for text in strings(data) if len(text) <= 60)
     if entry.size <= MAX_SOURCE and _is_text(entry, world):
-        data = world.rootfs.read(entry.path)
-        if b".so" in data:
-            yield from (name.decode() for name in _SONAME.findall(data))
-        for call in _CALL.findall(data):
-            yield from (name.decode() for name in _NAME.findall(call))
+        yield from _in_source(world.rootfs.read(entry.path))
     elif not owned and entry.size <= MAX_PROGRAM and is_application(world, entry.path):
         data = world.rootfs.read(entry.path) if world.rootfs.read(entry.path, 4) == b"\x7fELF" else b""
-        if b"dlopen" in data:
-            data = read_program(data).data
-            yield from (name.decode() for name in {*_SONAME.findall(data), *_PACKED.findall(data)})
+        yield from _in_program(data)
+
+
+@cached(list, tuple)
+def _in_source(data: bytes) -> tuple[str, ...]:
+    names = set(_sonames(data)) if b".so" in data else set()
+    names |= {name.decode() for call in _CALLS.groups(data) for name in _NAME.findall(call)}
+    return tuple(sorted(names))
+
+
+@cached(list, tuple)
+def _in_program(data: bytes) -> tuple[str, ...]:
+    if b"dlopen" not in data:
+        return ()
+    data = read_program(data).data
+    return tuple(sorted({*_sonames(data), *(name.decode() for name in _PACKED.findall(data))}))
+
+
+def _sonames(data: bytes) -> Iterator[str]:
+    """The sonames that stand there by themselves, as no part of a path or of a longer name."""
+    for match in _SONAME.finditer(data):
+        if not match.start() or data[match.start() - 1] not in NAME_BYTES:
+            yield match[1].decode()
 
 
 def _is_text(entry: Entry, world: World) -> bool:

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
+from debloat.core.parsed import cached
 from debloat.core.shells import SHELLS
 from debloat.rules import languages
 from debloat.rules.application.survey import is_application
@@ -28,6 +29,7 @@ from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.programs import BUILD_TIME
+from debloat.rules.scan import Texts
 
 MAX_SOURCE = 2 << 20
 """Larger files are data or bundles."""
@@ -38,10 +40,14 @@ MAX_DIRECTORY = 4 << 20
 MAX_MENTIONS = 500
 """A source with more literal paths or names of programs is a table of them."""
 
-STARTS = re.compile(
-    rb"subprocess|popen|spawn|execv|execl|exec(?:File|Sync|a)?\s*\(|system\s*\(|child_process|shell_exec|proc_open"
-    rb"|passthru|Open3|open3|\bsystemx?\b|\bqx\b|IPC::|\bexec\b|ProcessBuilder|Process\b|plumbum|\bimport sh\b"
-    rb"|os\.execute|from ['\"]zx"
+STARTS = Texts(
+    words=(b"system", b"systemx", b"qx", b"exec", b"import sh"),
+    fragments=(
+        *(b"subprocess", b"popen", b"spawn", b"execv", b"execl", b"child_process", b"shell_exec", b"proc_open"),
+        *(b"passthru", b"Open3", b"open3", b"IPC::", b"ProcessBuilder", b"plumbum", b"os.execute"),
+        *(b"from 'zx", b'from "zx', (b"Process", rb"\b")),
+        *((b"exec", rb"(?:File|Sync|a)?\s*\("), (b"system", rb"\s*\(")),
+    ),
 )
 """Words one of which stands in every source that starts programs, in all languages."""
 
@@ -115,10 +121,15 @@ def _paths(data: bytes, dotfile: bool) -> set[str]:
 def _names(data: bytes, dotfile: bool) -> set[str]:
     if dotfile:
         return _texts(value for value in _SETTING.findall(data) if not value.startswith(b"/"))
-    if STARTS.search(data) is None:
+    if not _starts(data):
         return set()
     literals = {*_WORD.findall(data), *(word for words in _LIST.findall(data) for word in words.split())}
     return _texts(literals)
+
+
+@cached(bool, bool)
+def _starts(data: bytes) -> bool:
+    return STARTS.stand_in(data)
 
 
 def _texts(literals: Iterable[bytes]) -> set[str]:
@@ -175,9 +186,14 @@ def _suffixes() -> tuple[str, ...]:
     return tuple(suffix for language in languages.known() if not language.compiled for suffix in language.suffixes)
 
 
+@functools.cache
+def _file_names() -> frozenset[str]:
+    return frozenset(name for language in languages.known() for name in language.file_names)
+
+
 def is_source(entry: Entry, world: World) -> bool:
     """Whether a file is source code, by its name or by its `#!` line: of any language but the shells."""
-    if entry.name.endswith(_suffixes()) or any(entry.name in language.file_names for language in languages.known()):
+    if entry.name.endswith(_suffixes()) or entry.name in _file_names():
         return True
     head = script_head(entry, world)
     return bool(head) and any(is_script_of(language, head) for language in languages.known())

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from debloat.closure import Rule, World, derived
+from debloat.core.capabilities import XATTR
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import Loader, Place, is_musl, musl_path_file, rpath_directories, search, split_path
@@ -114,7 +115,7 @@ class Inherited(Rule):
 
 
 def _raises_privileges(entry: Entry) -> bool:
-    return bool(entry.mode & 0o6000) or any(name == "security.capability" for name, _ in entry.xattrs)
+    return bool(entry.mode & 0o6000) or any(name == XATTR for name, _ in entry.xattrs)
 
 
 def tree(

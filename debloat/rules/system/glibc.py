@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
+from debloat.core.parsed import cached
 from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import CACHE, CONF, search
 from debloat.elf.reading import elf_facts
@@ -176,11 +177,14 @@ class System(Rule):
         facts = elf_facts(world.rootfs, entry.path)
         if facts is None or facts.soname == LIBC:
             return
-        content = world.rootfs.read(entry.path)
-        for word in SHELL_USES:
-            if word in content:
-                yield self.want("/bin/sh", entry.path, word.strip(b"\0").decode())
-                return
+        if word := _shell_use(world.rootfs.read(entry.path)):
+            yield self.want("/bin/sh", entry.path, word)
+
+
+@cached(str, str)
+def _shell_use(program: bytes) -> str:
+    """By which word a program says that it runs a command line; "" where none does."""
+    return next((word.strip(b"\0").decode() for word in SHELL_USES if word in program), "")
 
 
 RULES: tuple[Rule, ...] = (System(), LoaderCache(), NameServices(), Databases(), LocalTime(), Unwinder(), LoaderConf())

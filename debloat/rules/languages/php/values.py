@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from debloat.rules.expressions import FILE, HERE, MAX_VALUES, UNKNOWN, dirname, products
+from debloat.rules.expressions import FILE, HERE, MAX_VALUES, UNKNOWN, both, dirname, either, products
 from debloat.rules.syntax import MAX_DEPTH, Expressions, text_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Values(Expressions):
             "function_call_expression",
         )
     )
+    operators = MappingProxyType({".": both, "??": either})
 
     def assignment(self, node: Node) -> tuple[str, Node] | None:
         if node.type == "function_call_expression":
@@ -77,7 +79,7 @@ class Values(Expressions):
         if kind in ("class_constant_access_expression", "scoped_property_access_expression"):
             return self.named(node, text_of(node.named_children[-1]), depth)
         if kind == "binary_expression":
-            return self._binary(node, depth)
+            return self.binary(node, depth)
         if kind == "conditional_expression":
             ways = [node.child_by_field_name(field) for field in ("body", "alternative")]
             return [value for way in ways if way is not None for value in self.of(way, depth + 1)][:MAX_VALUES]
@@ -135,16 +137,6 @@ class Values(Expressions):
         if node.type == "escape_sequence":
             return [_ESCAPES.get(text_of(node), UNKNOWN)]
         return self.of(node, depth + 1)
-
-    def _binary(self, node: Node, depth: int) -> list[str]:
-        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-        operator = node.child_by_field_name("operator")
-        if left is None or right is None or operator is None:
-            return [UNKNOWN]
-        a, b, how = self.of(left, depth + 1), self.of(right, depth + 1), text_of(operator)
-        if how == ".":
-            return products((a, b))
-        return list(dict.fromkeys((*a, *b)))[:MAX_VALUES] if how == "??" else [UNKNOWN]
 
     def _call(self, node: Node, depth: int) -> list[str]:
         name, args = function_of(node), arguments(node)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
+from debloat.core.parsed import cached
 from debloat.rules.application.survey import is_application
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import Environment, layout
@@ -160,8 +161,7 @@ class NativeImports(Rule):
             return
         unit = units(world).of_path.get(entry.path)
         tops = site_tops(world) - (unit.tops if unit is not None else frozenset())
-        for text in sorted(set(_NAMED.findall(world.rootfs.read(entry.path, MAX_NATIVE)))):
-            name = text.decode()
+        for name in _named(world.rootfs.read(entry.path, MAX_NATIVE)):
             if name.partition(".")[0] in tops:
                 for file in resolve(world, entry.path, Import(0, name)):
                     yield self.want(file, entry.path, f"names {name}")
@@ -181,8 +181,14 @@ class NativeImports(Rule):
                     yield self.want(file, entry.path, f"names {name}")
 
 
-_WHOLE = re.compile(rb"(?<=\0)[A-Za-z_]\w{1,60}(?:\.\w{1,60}){0,4}(?=\0)")
-_NAMED = re.compile(rb"(?<=\0)(?:_[A-Za-z]\w{1,60}|[A-Za-z]\w{1,60}(?=\.))(?:\.\w{1,60}){0,4}(?=\0)")
+@cached(list, tuple)
+def _named(data: bytes) -> tuple[str, ...]:
+    """The texts of compiled code that may name a module, sorted."""
+    return tuple(sorted({text.decode() for text in _NAMED.findall(data)}))
+
+
+_WHOLE = re.compile(rb"\0([A-Za-z_]\w{1,60}(?:\.\w{1,60}){0,4})(?=\0)")
+_NAMED = re.compile(rb"\0((?:_[A-Za-z]\w{1,60}|[A-Za-z]\w{1,60}(?=\.))(?:\.\w{1,60}){0,4})(?=\0)")
 """A whole text that is a module's name: one with a dot, or with the underscore of modules for other modules."""
 
 

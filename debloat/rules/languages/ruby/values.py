@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from debloat.rules.expressions import FILE, HERE, MAX_VALUES, UNKNOWN, dirname, join, products
+from debloat.rules.expressions import FILE, HERE, MAX_VALUES, UNKNOWN, below, both, dirname, either, join, products
 from debloat.rules.syntax import MAX_DEPTH, Expressions, text_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Values(Expressions):
 
     grammar = ("tree_sitter_ruby", "language")
     assigning = frozenset(("assignment", "operator_assignment"))
+    operators = MappingProxyType({"+": both, "/": below, "||": either, "or": either})
 
     def assignment(self, node: Node) -> tuple[str, Node] | None:
         left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
@@ -53,7 +54,7 @@ class Values(Expressions):
         if kind in _NAMES:
             return self._name(node, depth)
         if kind == "binary":
-            return self._binary(node, depth)
+            return self.binary(node, depth)
         if kind == "call":
             return self._call(node, depth)
         if kind in ("parenthesized_statements", "begin"):
@@ -92,18 +93,6 @@ class Values(Expressions):
             return self.of(node, depth + 1)
         escaped = text_of(node)
         return [escaped[1:] if escaped[:1] == "\\" and escaped[1:] in ("'", '"', "\\", "#", "/") else UNKNOWN]
-
-    def _binary(self, node: Node, depth: int) -> list[str]:
-        left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-        operator = node.child_by_field_name("operator")
-        if left is None or right is None or operator is None:
-            return [UNKNOWN]
-        a, b, how = self.of(left, depth + 1), self.of(right, depth + 1), text_of(operator)
-        if how == "+":
-            return products((a, b))
-        if how == "/":
-            return [join(base, path) for base in a for path in b][:MAX_VALUES]
-        return list(dict.fromkeys((*a, *b)))[:MAX_VALUES] if how in ("||", "or") else [UNKNOWN]
 
     def _call(self, node: Node, depth: int) -> list[str]:
         method, receiver = node.child_by_field_name("method"), node.child_by_field_name("receiver")

@@ -1,0 +1,169 @@
+"""Since an earlier build: what a run costs beside it, through Docker and on debloat's own engine.
+
+The earlier build is a checkout with an environment of its own (`git worktree add DIR COMMIT`, `make -C DIR setup`). It
+and today's work on the same images with the same recipes, in turns within one call. Both prove what they made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import store, tool
+from bench.stats import ratios, spread, table
+from debloat.core.errors import DebloatError
+from debloat.engine.docker import connect
+from tests.support import fixtures
+from tests.support.stores import LayoutMaker
+
+FIXTURES = ("nginx", "flask", "redis", "rabbitmq", "perl", "pip", "node", "php", "postgres", "java")
+"""A web server, an interpreter of each language, a database, a cache and a broker."""
+WEB = FIXTURES[0]
+DOCKER_MOST, CPU_MOST = 0.8, 0.6
+EMBEDDED_MOST, WEB_MOST = 0.5, 0.4
+FORMS = ("docker", "embedded")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One image that the builds work on: by name in the engine, and as an OCI layout; where results of a turn go."""
+
+    name: str
+    layout: Path
+    out: Path
+    before: Path
+
+    def turns(self) -> dict[str, Callable[[], tool.ToolRun]]:
+        """A run of each: the earlier build, today's through Docker, today's on its own engine."""
+        image, out = fixtures.tag(self.name), f"oci:{self.out}"
+        return {
+            "before": lambda: self._slim(image, ["-t", self.target], self.before),
+            "docker": lambda: self._slim(image, ["-t", self.target, "--engine", "docker"]),
+            "embedded": lambda: self._slim(f"oci:{self.layout}", ["--engine", "embedded", "--output", out]),
+        }
+
+    @property
+    def target(self) -> str:
+        return f"debloat-bench/{self.name}:since"
+
+    def _slim(self, image: str, more: Sequence[str], program: Path = tool.DEBLOAT) -> tool.ToolRun:
+        fixture = fixtures.load(self.name)
+        given = ["slim", image, "-c", str(fixture.recipe), "--level", "safe", *more]
+        done = tool.run(given, fixture.directory, program)
+        if done.code:
+            raise DebloatError(f"{self.name}: exit code {done.code}: {done.errors[-300:]}")
+        return done
+
+    def cleared(self) -> None:
+        """Remove the results, so that the next run has to make them again."""
+        shutil.rmtree(self.out, ignore_errors=True)
+        with contextlib.closing(connect()) as engine, contextlib.suppress(DebloatError):
+            engine.untag(self.target)
+
+
+def run(before: Path, names: Sequence[str], say: Say, *, runs: int = 7) -> dict[str, Any]:
+    """`runs` turns of each build on each fixture; the first turn of all is not counted, it fills caches and stores.
+
+    `before` is the directory of the earlier checkout.
+    """
+    program = before.resolve() / ".venv" / "bin" / "debloat"
+    if not program.exists():
+        raise ValueError(f"{before} has no environment: make -C {before} setup")
+    rows = []
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
+            layout = _layout(fixtures.build(name), Path(scratch))
+            row = _paired(Contest(name, layout, Path(scratch, "out"), program), runs)
+        say(_line(row))
+        rows.append(row)
+    commit = subprocess.run(["git", "-C", before, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return store.result("since", before=commit.stdout.strip(), fixtures=rows)
+
+
+def _layout(image: str, directory: Path) -> Path:
+    """An image of the engine's as an OCI layout, its layers as they are."""
+    saved, maker = directory / "image.tar", LayoutMaker(directory / "layout")
+    subprocess.run(["docker", "save", "-o", saved, image], check=True)
+    with tarfile.open(saved) as tar:
+        maker.end(maker.saved(tar))
+    saved.unlink()
+    return maker.directory
+
+
+def _paired(contest: Contest, runs: int) -> dict[str, Any]:
+    turns = contest.turns()
+    done: dict[str, list[tool.ToolRun]] = {form: [] for form in turns}
+    for number in range(runs + 1):
+        for form in list(turns) if number % 2 else reversed(turns):
+            contest.cleared()
+            found = turns[form]()
+            if number:
+                done[form].append(found)
+    contest.cleared()
+    return {"name": contest.name, **{form: _figures(found, done["before"]) for form, found in done.items()}}
+
+
+def _figures(found: Sequence[tool.ToolRun], before: Sequence[tool.ToolRun]) -> dict[str, Any]:
+    stages = list(dict.fromkeys(stage for run in found for stage in run.stages))
+    return {
+        "wall": spread(r.wall for r in found).plain(),
+        "cpu": spread(r.cpu for r in found).plain(),
+        "rss": int(spread(r.rss for r in found).median),
+        "wall_ratio": ratios([r.wall for r in found], [r.wall for r in before]).plain(),
+        "cpu_ratio": ratios([r.cpu for r in found], [r.cpu for r in before]).plain(),
+        "rss_ratio": ratios([r.rss for r in found], [r.rss for r in before]).plain(),
+        "stages": {stage: round(spread(r.stages.get(stage, 0.0) for r in found).median, 3) for stage in stages},
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    parts = [
+        f"{form} {row[form]['wall']['median']:.2f} s = {row[form]['wall_ratio']['median']:.2f},"
+        f" CPU {row[form]['cpu_ratio']['median']:.2f}, memory {row[form]['rss_ratio']['median']:.2f}"
+        for form in FORMS
+    ]
+    return f"{row['name']}: before {row['before']['wall']['median']:.2f} s; {'; '.join(parts)}"
+
+
+def bars(result: dict[str, Any]) -> list[tuple[str, float, float]]:
+    """What must hold: (what, measured, at most)."""
+    rows = result["fixtures"]
+
+    def median(form: str, what: str) -> float:
+        return spread(row[form][what]["median"] for row in rows).median
+
+    found = [
+        ("wall through Docker over before, median of fixtures", median("docker", "wall_ratio"), DOCKER_MOST),
+        ("processor through Docker over before, median of fixtures", median("docker", "cpu_ratio"), CPU_MOST),
+        ("peak memory through Docker over before, median of fixtures", median("docker", "rss_ratio"), 1.0),
+        ("wall on the own engine over before, median of fixtures", median("embedded", "wall_ratio"), EMBEDDED_MOST),
+    ]
+    for row in rows:
+        if row["name"] == WEB:
+            ratio = row["embedded"]["wall_ratio"]["median"]
+            found.append(("wall on the own engine over before, web server", ratio, WEB_MOST))
+    return found
+
+
+def summary(result: dict[str, Any], *, markdown: bool = False) -> str:
+    head = ["fixture", f"at {result['before']}"]
+    for form in ("through Docker", "own engine"):
+        head += [form, "wall", "CPU", "memory"]
+    rows = []
+    for row in result["fixtures"]:
+        cells = [row["name"], f"{row['before']['wall']['median']:.2f} s"]
+        for form in FORMS:
+            found = row[form]
+            cells.append(f"{found['wall']['median']:.2f} s")
+            cells += [f"{found[f'{what}_ratio']['median']:.2f}" for what in ("wall", "cpu", "rss")]
+        rows.append(cells)
+    return table(head, rows, markdown=markdown)
