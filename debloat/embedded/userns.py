@@ -25,7 +25,10 @@ _ALL_IDS = (1 << 32) - 1
 _MAPPERS = ("newuidmap", "newgidmap")
 IN_CONTAINER = "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
 """What Docker lets a container do without privileges, so that it can run containers."""
-_WITH_APPARMOR = f"{IN_CONTAINER} --security-opt apparmor=unconfined"
+_WITH_APPARMOR = (
+    "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+    " --security-opt apparmor=unconfined"
+)
 _APPARMOR = "/proc/self/attr/current"
 
 
