@@ -44,6 +44,13 @@ def files(bill_: dict[str, object]) -> dict[str, str]:
     return found
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("form", bill.FORMATS)
+def test_an_image_without_packages_is_nothing_to_warn_of(form: str) -> None:
+    world = debian_world({"/tiny": "x"}, {})
+    assert "/tiny" in bill.renderer(form)(image(), read(world.rootfs, world.packages))
+
+
 def test_cyclonedx() -> None:
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
