@@ -24,7 +24,7 @@ from debloat.fleet.model import Item, Verb
 from debloat.gate.rules import rules_of
 from debloat.lock.manifest import recipe_digest
 from debloat.record.concrete import must_be_usable
-from debloat.store.location import Location, image_location
+from debloat.store.location import Location, Transport, image_location
 from debloat.store.write import must_take
 
 _PATTERN = re.compile(r"[*?\[]")
@@ -207,6 +207,14 @@ def _reference(location: Location) -> str:
     return location.name or location.path.name.partition(".")[0]
 
 
+def _place(target: str) -> str:
+    """What is written where a result goes: two names in one archive are one file, in one layout they are two images."""
+    location = image_location(target)
+    if location.transport in (Transport.DOCKER_ARCHIVE, Transport.OCI_ARCHIVE):
+        return str(location.path.absolute())
+    return location.lasting if location.transport is Transport.OCI else full_name(target)
+
+
 def _must_differ(items: list[Item], verb: Verb) -> None:
     """UsageError where two items would write the same."""
     originals = {full_name(item.name): item.name for item in items}
@@ -216,7 +224,7 @@ def _must_differ(items: list[Item], verb: Verb) -> None:
     ):
         seen: dict[str, str] = {}
         for value, name in values:
-            written = full_name(value) if what == "make" else value
+            written = _place(value) if what == "make" else str(Path(value).absolute())
             if written in seen:
                 raise UsageError(
                     f"{seen[written]} and {name} would both {what} {value}",

@@ -247,6 +247,11 @@ WRONG: dict[str, tuple[str, str]] = {
         '[[entry]]\nimage = "shop/web:1"\ntarget = "docker.io/shop/web:2"\n[[entry]]\nimage = "shop/web:2"\n',
         "the result of shop/web:1 would take the name of shop/web:2, which is an original\n",
     ),
+    "one archive for two": (
+        '[defaults]\ntarget = "docker-archive:all.tar:{name}:{tag}"\n'
+        '[[entry]]\nimage = "shop/web:1"\n[[entry]]\nimage = "shop/web:2"\n',
+        "shop/web:1 and shop/web:2 would both make docker-archive:all.tar:shop/web:2\n",
+    ),
     "an entry without an image": ("[[entry]]\n", "fleet.toml, line 1: entry 1 needs an image\n"),
     "an original's name": (
         '[[entry]]\nimage = "shop/web:1"\ntarget = "shop/web:2"\n[[entry]]\nimage = "shop/web:2"\n',
