@@ -50,13 +50,18 @@ class PodmanSink:
         return digest_of(manifest(image, plain_layers(image)))
 
 
+def program(location: Location) -> str:
+    """Podman; UsageError where it is not there for a location."""
+    found = shutil.which("podman")
+    if found is None:
+        raise UsageError(f"cannot use {location}: Podman is not installed here", "install it (apt install podman)")
+    return found
+
+
 def _podman(words: Sequence[str], location: Location) -> None:
     """Run Podman; UsageError with its words where it fails, StoreError where it takes too long."""
-    program = shutil.which("podman")
-    if program is None:
-        raise UsageError(f"cannot use {location}: Podman is not installed here", "install it (apt install podman)")
     nothing = subprocess.DEVNULL
-    started = subprocess.Popen([program, *words], stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
+    started = subprocess.Popen([program(location), *words], stdin=nothing, stdout=nothing, stderr=subprocess.PIPE)
     with _ended(started) as process:
         try:
             _, errors = process.communicate(timeout=TIMEOUT)

@@ -55,6 +55,12 @@ def must_take(location: Location) -> None:
         if by_digest(location.name)[1]:
             raise UsageError(f"cannot write {location}: a digest is no name for a new image", "name a tag")
         must_be_writable(location.path / "index.json" if location.transport is Transport.OCI else location.path)
+    if location.transport is Transport.OCI:
+        LayoutSink(location).listed([])
+    if location.transport is Transport.CONTAINERS:
+        from debloat.store.podman import program
+
+        program(location)
 
 
 def write(image: Written, name: str, to: Location, referrers: Iterable[Referrer] = ()) -> str:
@@ -153,7 +159,7 @@ class LayoutSink:
     ) -> None:
         """Write blobs, those of a `source` among them, and then the rows that name them."""
         root, fresh = self._location.path, not self._location.path.exists()
-        listed = self._listed(names)
+        listed = self.listed(names)
         try:
             for digest, content in blobs.items():
                 self._blob(digest, functools.partial(_fill, content, source))
@@ -165,7 +171,7 @@ class LayoutSink:
             self._take_back(root if fresh else None)
             raise
 
-    def _listed(self, names: list[str]) -> list[Document]:
+    def listed(self, names: list[str]) -> list[Document]:
         """What the layout's index names already, less those whose names the new image takes."""
         path = self._location.path / "index.json"
         try:

@@ -143,3 +143,25 @@ def test_what_fails_leaves_nothing(stored: CommandLine, here: Path, lines: Lines
 def test_what_lies_in_a_file_is_named_with_its_transport(stored: CommandLine) -> None:
     for text in ("dir:/x", "docker:x", "oci:"):
         assert stored("inspect", text).code == 2
+
+
+def test_a_place_that_takes_nothing_is_said_before_anything_starts(
+    debloat: CommandLine, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that is no layout, a layout whose index is broken, a storage without its program."""
+    (here / "full").mkdir()
+    (here / "full" / "mine").write_text("mine")
+    (here / "broken").mkdir()
+    (here / "broken" / "index.json").write_text("{")
+    monkeypatch.setenv("PATH", str(here))
+    places = {
+        "oci:full": "the directory is there, and no OCI layout",
+        "oci:broken": "broken",
+        "containers-storage:shop:slim": "Podman is not installed here",
+        "docker://registry.example/shop@sha256:" + "0" * 64: "is not an image name",
+    }
+    for place, said in places.items():
+        done = debloat("shop:1", "--output", place)
+        assert done.code in (2, 3)
+        assert said in done.complaint
+    assert "create" not in debloat.engine.calls
