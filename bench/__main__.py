@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     one = add("since", _since, "a run beside the same run of an earlier build; an hour, so not among all")
     one.add_argument("before", type=Path, help="a checkout of the earlier build, after `make setup`")
     one.add_argument("fixture", nargs="*", help=f"fixtures (default: {', '.join(since.FIXTURES)})")
+    one.add_argument("--peer", type=Path, metavar="SLIM", help="the command of slim, to be measured in the same turns")
     one = add("compare", _compare, "hold a fresh result against the committed one")
     one.add_argument("fresh", nargs="*", type=Path, help="result files (default: all of build/bench)")
     add("docs", _docs, "bring the tables and plots of the documentation up to date with the committed results")
@@ -192,7 +193,7 @@ def _profiles(given: argparse.Namespace) -> int:
 
 
 def _since(given: argparse.Namespace) -> int:
-    result = since.run(given.before, given.fixture or since.FIXTURES, say, runs=given.runs)
+    result = since.run(given.before, given.fixture or since.FIXTURES, say, runs=given.runs, peer=given.peer)
     return _shown(result, since.summary, since.bars(result), given.save)
 
 

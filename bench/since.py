@@ -1,5 +1,8 @@
 """Since an earlier build: what a run costs beside it, through Docker and on debloat's own engine.
 
+With the command of a peer (slim, of the mint and slim toolkits) its build of the same images is measured in the same
+turns, for images that are asked over HTTP; it proves nothing.
+
 The earlier build is a checkout with an environment of its own (`git worktree add DIR COMMIT`, `make -C DIR setup`). It
 and today's work on the same images with the same recipes, in turns within one call. Both prove what they made.
 """
@@ -11,6 +14,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +32,10 @@ FIXTURES = ("nginx", "flask", "redis", "rabbitmq", "perl", "pip", "node", "php",
 WEB = FIXTURES[0]
 DOCKER_MOST, CPU_MOST = 0.8, 0.6
 EMBEDDED_MOST, WEB_MOST = 0.5, 0.4
+PEER_DOCKER_MOST, PEER_EMBEDDED_MOST = 0.25, 0.15
 FORMS = ("docker", "embedded")
+PEER_TURNS = 3
+"""It takes ten times as long."""
 
 Say = Callable[[str], None]
 
@@ -41,15 +48,20 @@ class Contest:
     layout: Path
     out: Path
     before: Path
+    peer: Path | None = None
 
     def turns(self) -> dict[str, Callable[[], tool.ToolRun]]:
         """A run of each: the earlier build, today's through Docker, today's on its own engine."""
         image, out = fixtures.tag(self.name), f"oci:{self.out}"
-        return {
+        turns = {
             "before": lambda: self._slim(image, ["-t", self.target], self.before),
             "docker": lambda: self._slim(image, ["-t", self.target, "--engine", "docker"]),
             "embedded": lambda: self._slim(f"oci:{self.layout}", ["--engine", "embedded", "--output", out]),
         }
+        recipe = tomllib.loads(fixtures.load(self.name).recipe.read_text("utf-8"))
+        if self.peer is not None and recipe.keys() <= {"http", "run_options"}:
+            turns["peer"] = self._by_the_peer
+        return turns
 
     @property
     def target(self) -> str:
@@ -63,6 +75,16 @@ class Contest:
             raise DebloatError(f"{self.name}: exit code {done.code}: {done.errors[-300:]}")
         return done
 
+    def _by_the_peer(self) -> tool.ToolRun:
+        with tempfile.TemporaryDirectory(prefix="debloat-bench-") as state:
+            told = ["--report", "off", "--check-version=false", "--state-path", state]
+            asked = ["--http-probe-cmd", "/", "--continue-after", "probe"]
+            given = ["build", "--target", fixtures.tag(self.name), "--tag", self.target, *asked]
+            done = tool.measured([str(self.peer), *told, *given])
+        if done.code:
+            raise DebloatError(f"{self.name}: the peer ended with exit code {done.code}: {done.errors[-300:]}")
+        return done
+
     def cleared(self) -> None:
         """Remove the results, so that the next run has to make them again."""
         shutil.rmtree(self.out, ignore_errors=True)
@@ -70,7 +92,7 @@ class Contest:
             engine.untag(self.target)
 
 
-def run(before: Path, names: Sequence[str], say: Say, *, runs: int = 7) -> dict[str, Any]:
+def run(before: Path, names: Sequence[str], say: Say, *, runs: int = 7, peer: Path | None = None) -> dict[str, Any]:
     """`runs` turns of each build on each fixture; the first turn of all is not counted, it fills caches and stores.
 
     `before` is the directory of the earlier checkout.
@@ -82,7 +104,7 @@ def run(before: Path, names: Sequence[str], say: Say, *, runs: int = 7) -> dict[
     for name in names:
         with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
             layout = _layout(fixtures.build(name), Path(scratch))
-            row = _paired(Contest(name, layout, Path(scratch, "out"), program), runs)
+            row = _paired(Contest(name, layout, Path(scratch, "out"), program, peer), runs)
         say(_line(row))
         rows.append(row)
     commit = subprocess.run(["git", "-C", before, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
@@ -104,12 +126,21 @@ def _paired(contest: Contest, runs: int) -> dict[str, Any]:
     done: dict[str, list[tool.ToolRun]] = {form: [] for form in turns}
     for number in range(runs + 1):
         for form in list(turns) if number % 2 else reversed(turns):
+            if form == "peer" and number > PEER_TURNS:
+                continue
             contest.cleared()
             found = turns[form]()
             if number:
                 done[form].append(found)
     contest.cleared()
-    return {"name": contest.name, **{form: _figures(found, done["before"]) for form, found in done.items()}}
+    row = {
+        "name": contest.name,
+        **{form: _figures(found, done["before"][: len(found)]) for form, found in done.items()},
+    }
+    for form in FORMS if "peer" in done else ():
+        beside = ratios([r.wall for r in done[form][:PEER_TURNS]], [r.wall for r in done["peer"]])
+        row[form]["peer_ratio"] = beside.plain()
+    return row
 
 
 def _figures(found: Sequence[tool.ToolRun], before: Sequence[tool.ToolRun]) -> dict[str, Any]:
@@ -131,6 +162,8 @@ def _line(row: dict[str, Any]) -> str:
         f" CPU {row[form]['cpu_ratio']['median']:.2f}, memory {row[form]['rss_ratio']['median']:.2f}"
         for form in FORMS
     ]
+    if "peer" in row:
+        parts.append(f"peer {row['peer']['wall']['median']:.2f} s")
     return f"{row['name']}: before {row['before']['wall']['median']:.2f} s; {'; '.join(parts)}"
 
 
@@ -147,6 +180,10 @@ def bars(result: dict[str, Any]) -> list[tuple[str, float, float]]:
         ("peak memory through Docker over before, median of fixtures", median("docker", "rss_ratio"), 1.0),
         ("wall on the own engine over before, median of fixtures", median("embedded", "wall_ratio"), EMBEDDED_MOST),
     ]
+    if beside := [row for row in rows if "peer" in row]:
+        for form, most in zip(FORMS, (PEER_DOCKER_MOST, PEER_EMBEDDED_MOST), strict=True):
+            ratio = spread(row[form]["peer_ratio"]["median"] for row in beside).median
+            found.append((f"wall over the peer's, {form}, median of {len(beside)} fixtures", ratio, most))
     for row in rows:
         if row["name"] == WEB:
             ratio = row["embedded"]["wall_ratio"]["median"]
@@ -158,6 +195,7 @@ def summary(result: dict[str, Any], *, markdown: bool = False) -> str:
     head = ["fixture", f"at {result['before']}"]
     for form in ("through Docker", "own engine"):
         head += [form, "wall", "CPU", "memory"]
+    head.append("peer")
     rows = []
     for row in result["fixtures"]:
         cells = [row["name"], f"{row['before']['wall']['median']:.2f} s"]
@@ -165,5 +203,6 @@ def summary(result: dict[str, Any], *, markdown: bool = False) -> str:
             found = row[form]
             cells.append(f"{found['wall']['median']:.2f} s")
             cells += [f"{found[f'{what}_ratio']['median']:.2f}" for what in ("wall", "cpu", "rss")]
+        cells.append(f"{row['peer']['wall']['median']:.2f} s" if "peer" in row else "")
         rows.append(cells)
     return table(head, rows, markdown=markdown)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,18 @@ class ToolRun:
 def run(arguments: Sequence[str], directory: Path | None = None, program: Path = DEBLOAT) -> ToolRun:
     """Run `debloat ARGUMENTS` quietly to its end, in a directory; `program` may be the command of another build."""
     with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
-        report, errors, figures = (Path(scratch, name) for name in ("report.json", "errors", "figures.json"))
-        argv = [str(program), *arguments, "--quiet", "--json", str(report)]
-        env = {**os.environ, "PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        report = Path(scratch, "report.json")
+        done = measured([str(program), *arguments, "--quiet", "--json", str(report)], directory)
+        return replace(done, report=json.loads(report.read_text("utf-8"))) if report.exists() else done
+
+
+def measured(argv: Sequence[str], directory: Path | None = None) -> ToolRun:
+    """Run a command to its end, in a directory, with programs that lie beside it on PATH; it writes no report."""
+    with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
+        errors, figures = Path(scratch, "errors"), Path(scratch, "figures.json")
+        env = {**os.environ, "PATH": f"{Path(argv[0]).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
         with errors.open("wb") as err:
             launched = [sys.executable, "-I", "-S", launch.__file__, str(figures), *argv]
             subprocess.run(launched, cwd=directory, env=env, stdout=subprocess.DEVNULL, stderr=err, check=True)
         said = errors.read_text("utf-8", "replace")
-        found = json.loads(report.read_text("utf-8")) if report.exists() else {}
-        return ToolRun(**json.loads(figures.read_text("utf-8")), report=found, errors=said)
+        return ToolRun(**json.loads(figures.read_text("utf-8")), report={}, errors=said)

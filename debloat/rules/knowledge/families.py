@@ -352,6 +352,8 @@ class Families(Rule):
             return
         members = _members(world)
         for family, groups in members.index.match(canonical(entry.path)):
+            if (family.calls or family.contains) and not _may_name(entry):
+                continue
             if _excluded(family, entry.path) or family.level > world.policy.level_of(entry.path):
                 continue
             multiarchs = tuple(platform.multiarch for platform in platforms_of(entry, world))
@@ -390,12 +392,15 @@ def _excluded(family: Family, path: str) -> bool:
 _matcher = cache(matcher)
 
 
+def _may_name(entry: Entry) -> bool:
+    """Whether a file may be an ELF program or library, by its mode and name."""
+    return entry.is_file and (entry.executable or ".so" in entry.name or entry.name.endswith(".node"))
+
+
 def _names(entry: Entry, rootfs: Rootfs, texts: tuple[bytes, ...], limit: int) -> bool:
     """Whether an ELF program or library has one of the texts near its start; true where none is asked for."""
     if not texts:
         return True
-    if not entry.is_file or not (entry.executable or ".so" in entry.name or entry.name.endswith(".node")):
-        return False
     if rootfs.read(entry.path, 4) != b"\x7fELF":
         return False
     head = rootfs.read(entry.path, limit)
