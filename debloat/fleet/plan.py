@@ -54,7 +54,8 @@ def plan(
     With `as_known`, `names` are not all that there are, and a pattern may mean none of them. UsageError where an entry
     means no image, two results have one name, or a recipe or a lock cannot be used.
     """
-    entries = [_with_defaults(fleet, entry, verb) for entry in fleet.settings.entry]
+    asks = verb is Verb.RUN and not as_known
+    entries = [_with_defaults(fleet, entry, asks) for entry in fleet.settings.entry]
     wanted = frozenset(only)
     known = functools.cache(lambda: tuple(names()))
     meant = list(_images(entries, known, as_known))
@@ -70,7 +71,8 @@ def plan(
     return tuple(items)
 
 
-def _with_defaults(fleet: FleetFile, entry: EntrySettings, verb: Verb) -> _Entry:
+def _with_defaults(fleet: FleetFile, entry: EntrySettings, asks: bool) -> _Entry:
+    """An entry as it stands; UsageError where it `asks` by files that cannot be used."""
     defaults = fleet.settings.defaults
     level = defaults.level if entry.level is None else entry.level
     said = [r for r in (defaults.recipe, entry.recipe) if r is not None]
@@ -79,7 +81,7 @@ def _with_defaults(fleet: FleetFile, entry: EntrySettings, verb: Verb) -> _Entry
         recipes = (*recipes, json.dumps({"level": str(level)}))
     settings = settled(recipes)
     asked = recipe(settings)
-    if verb is Verb.RUN:
+    if asks:
         must_be_usable(asked)
     return _Entry(
         entry,
