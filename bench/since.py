@@ -133,7 +133,7 @@ def _paired(contest: Contest, runs: int) -> dict[str, Any]:
             if number:
                 done[form].append(found)
     contest.cleared()
-    row = {
+    row: dict[str, Any] = {
         "name": contest.name,
         **{form: _figures(found, done["before"][: len(found)]) for form, found in done.items()},
     }
