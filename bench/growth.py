@@ -68,7 +68,7 @@ def run(
     sizes = [s for s in SIZES if (large or not s.large) and (not only or s.name in only)]
     first = SIZES[0]
     found: list[dict[str, Any]] = []
-    with _image(first, say, keep):
+    with made(first, say, keep):
         for size in sizes:
             if size is first:
                 found.append(_measured(size, None, runs, say))
@@ -76,15 +76,15 @@ def run(
             if shutil.disk_usage(store.ROOT).free < 3 * size.bytes + 5 * GB:
                 say(f"{size.name}: skipped, the disk is too full")
                 continue
-            with _image(size, say, keep):
+            with made(size, say, keep):
                 found.append(_measured(size, first, runs, say))
     return store.result("growth", sizes=found)
 
 
-class _image:  # noqa: N801  (it is used as a function is)
+class made:  # noqa: N801  (it is used as a function is)
     """An image of the series for the length of a block."""
 
-    def __init__(self, size: Size, say: Say, keep: bool) -> None:
+    def __init__(self, size: Size, say: Say, keep: bool = False) -> None:
         self._size, self._say, self._keep = size, say, keep
 
     def __enter__(self) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import store, tool
+from bench import growth, store, tool
 from bench.stats import ratios, spread, table
 from debloat.core.errors import DebloatError
 from debloat.engine.docker import connect
@@ -34,6 +34,9 @@ DOCKER_MOST, CPU_MOST = 0.8, 0.6
 EMBEDDED_MOST, WEB_MOST = 0.5, 0.4
 PEER_DOCKER_MOST, PEER_EMBEDDED_MOST = 0.25, 0.15
 FORMS = ("docker", "embedded")
+MANY, CLOSING_MOST = 25_000, 0.5
+"""Files of an application whose closing is measured: an image of the series of `bench growth`."""
+CLOSING = "close and carve"
 PEER_TURNS = 3
 """It takes ten times as long."""
 
@@ -45,6 +48,8 @@ class Contest:
     """One image that the builds work on: by name in the engine, and as an OCI layout; where results of a turn go."""
 
     name: str
+    image: str
+    asked: tuple[str, ...]
     layout: Path
     out: Path
     before: Path
@@ -52,14 +57,13 @@ class Contest:
 
     def turns(self) -> dict[str, Callable[[], tool.ToolRun]]:
         """A run of each: the earlier build, today's through Docker, today's on its own engine."""
-        image, out = fixtures.tag(self.name), f"oci:{self.out}"
+        image, out = self.image, f"oci:{self.out}"
         turns = {
             "before": lambda: self._slim(image, ["-t", self.target], self.before),
             "docker": lambda: self._slim(image, ["-t", self.target, "--engine", "docker"]),
             "embedded": lambda: self._slim(f"oci:{self.layout}", ["--engine", "embedded", "--output", out]),
         }
-        recipe = tomllib.loads(fixtures.load(self.name).recipe.read_text("utf-8"))
-        if self.peer is not None and recipe.keys() <= {"http", "run_options"}:
+        if self.peer is not None:
             turns["peer"] = self._by_the_peer
         return turns
 
@@ -68,9 +72,7 @@ class Contest:
         return f"debloat-bench/{self.name}:since"
 
     def _slim(self, image: str, more: Sequence[str], program: Path = tool.DEBLOAT) -> tool.ToolRun:
-        fixture = fixtures.load(self.name)
-        given = ["slim", image, "-c", str(fixture.recipe), "--level", "safe", *more]
-        done = tool.run(given, fixture.directory, program)
+        done = tool.run(["slim", image, *self.asked, "--level", "safe", *more], self.layout.parent, program)
         if done.code:
             raise DebloatError(f"{self.name}: exit code {done.code}: {done.errors[-300:]}")
         return done
@@ -79,7 +81,7 @@ class Contest:
         with tempfile.TemporaryDirectory(prefix="debloat-bench-") as state:
             told = ["--report", "off", "--check-version=false", "--state-path", state]
             asked = ["--http-probe-cmd", "/", "--continue-after", "probe"]
-            given = ["build", "--target", fixtures.tag(self.name), "--tag", self.target, *asked]
+            given = ["build", "--target", self.image, "--tag", self.target, *asked]
             done = tool.measured([str(self.peer), *told, *given])
         if done.code:
             raise DebloatError(f"{self.name}: the peer ended with exit code {done.code}: {done.errors[-300:]}")
@@ -102,13 +104,25 @@ def run(before: Path, names: Sequence[str], say: Say, *, runs: int = 7, peer: Pa
         raise ValueError(f"{before} has no environment: make -C {before} setup")
     rows = []
     for name in names:
-        with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
-            layout = _layout(fixtures.build(name), Path(scratch))
-            row = _paired(Contest(name, layout, Path(scratch, "out"), program, peer), runs)
-        say(_line(row))
-        rows.append(row)
+        fixture = fixtures.load(name)
+        over_http = tomllib.loads(fixture.recipe.read_text("utf-8")).keys() <= {"http", "run_options"}
+        image, asked = fixtures.build(name), ("-c", str(fixture.recipe))
+        rows.append(_row(name, image, asked, program, peer if over_http else None, runs, say))
+    many = next(size for size in growth.SIZES if size.filler.files == MANY)
+    with growth.made(many, say):
+        rows.append(_row(many.name, many.tag, ("--http", ":80/"), program, None, runs, say))
     commit = subprocess.run(["git", "-C", before, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return store.result("since", before=commit.stdout.strip(), fixtures=rows)
+
+
+def _row(
+    name: str, image: str, asked: tuple[str, ...], before: Path, peer: Path | None, runs: int, say: Say
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
+        layout = _layout(image, Path(scratch))
+        row = _paired(Contest(name, image, asked, layout, Path(scratch, "out"), before, peer), runs)
+    say(_line(row))
+    return row
 
 
 def _layout(image: str, directory: Path) -> Path:
@@ -133,7 +147,7 @@ def _paired(contest: Contest, runs: int) -> dict[str, Any]:
             if number:
                 done[form].append(found)
     contest.cleared()
-    row = {
+    row: dict[str, Any] = {
         "name": contest.name,
         **{form: _figures(found, done["before"][: len(found)]) for form, found in done.items()},
     }
@@ -169,7 +183,7 @@ def _line(row: dict[str, Any]) -> str:
 
 def bars(result: dict[str, Any]) -> list[tuple[str, float, float]]:
     """What must hold: (what, measured, at most)."""
-    rows = result["fixtures"]
+    rows = [row for row in result["fixtures"] if row["name"] in fixtures.names()]
 
     def median(form: str, what: str) -> float:
         return spread(row[form][what]["median"] for row in rows).median
@@ -188,6 +202,10 @@ def bars(result: dict[str, Any]) -> list[tuple[str, float, float]]:
         if row["name"] == WEB:
             ratio = row["embedded"]["wall_ratio"]["median"]
             found.append(("wall on the own engine over before, web server", ratio, WEB_MOST))
+    for row in result["fixtures"]:
+        if row["name"] not in fixtures.names():
+            ratio = row["docker"]["stages"][CLOSING] / row["before"]["stages"][CLOSING]
+            found.append((f"closing of {row['name']} over before", ratio, CLOSING_MOST))
     return found
 
 

@@ -105,9 +105,9 @@ def read_and_record(
 ) -> tuple[Rootfs, Packages, Recording]:
     """Read the image's index and packages, and prepare the rules, while its scenarios are recorded."""
     with ThreadPoolExecutor(2) as pool:
-        reading = pool.submit(_read, source)
-        pool.submit(prepare, image.platform)
-        with progress.stage("record"):
+        with progress.stage("record"), workspace.recording():
+            reading = pool.submit(_read, source)
+            pool.submit(prepare, image.platform)
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):
             return *reading.result(), recording

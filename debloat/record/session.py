@@ -299,6 +299,7 @@ def started(
     with workspace.container(spec) as container:
         engine.put(container, SENSOR_HOME, sensor_tar(recorder.sensor))
         engine.start(container)
+        workspace.under_way()
         session = Session(engine, container, image.config, options, recorder)
         with contextlib.closing(session):
             session.reach(ports)

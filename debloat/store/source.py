@@ -58,6 +58,7 @@ class OnEngine:
     def rootfs(self) -> Rootfs:
         """Read by the sensor, in a container of its own."""
         binary = sensor.binary(self._workspace.engine.info().architecture)
+        self._workspace.give_way()
         return open_rootfs(self._workspace, self._image, binary)
 
     def whole_config(self) -> ImageConfig:
