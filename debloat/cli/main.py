@@ -19,6 +19,7 @@ from debloat.cli import fleetoptions, options
 from debloat.cli.engines import Engines
 from debloat.cli.options import CONTEXT, verb
 from debloat.core.errors import DebloatError, Interrupted, UsageError
+from debloat.core.garbage import seldom_collected
 from debloat.core.signals import ENDING
 
 if TYPE_CHECKING:
@@ -396,7 +397,7 @@ def main(argv: list[str] | None = None, connect: Callable[[], Engine] | None = N
 
     `connect` makes the engine that verbs get; by default the one that the environment names.
     """
-    with interruptible():
+    with interruptible(), seldom_collected():
         return _run(argv, Engines(connect))
 
 
