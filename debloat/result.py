@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from debloat import __version__
-from debloat.canary import Hatched
 from debloat.closure import World
 from debloat.core.model import Image, Want
 from debloat.core.progress import Stage
@@ -16,7 +16,6 @@ from debloat.core.text import count
 from debloat.cut import Minimal
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint, image_footprint
-from debloat.profile.prove import Profiled
 from debloat.prove import Proven
 from debloat.record.record import Recording
 from debloat.rules.application.modules import dropped_modules
@@ -24,6 +23,10 @@ from debloat.rules.application.requested import dropped_requests
 from debloat.rules.knowledge.optional import left_out_notes
 from debloat.surface import NO_SURFACES, Surfaces
 from debloat.verify import Comparison
+
+if TYPE_CHECKING:
+    from debloat.canary import Hatched
+    from debloat.profile.prove import Profiled
 
 
 @dataclass(frozen=True, slots=True)

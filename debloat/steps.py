@@ -1,15 +1,17 @@
-"""Steps after the proof: what more is made of a proven image before anything is written or tagged."""
+"""Steps after the proof: what more is made of a proven image before anything is written or tagged.
+
+What makes it is loaded by the runs that do.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from debloat import canary, sensor
+from debloat import sensor
 from debloat.core.model import Image
 from debloat.core.progress import Progress
 from debloat.core.reference import spare_names
-from debloat.profile.prove import profile
 from debloat.result import Outcome
 from debloat.verify import Judge
 
@@ -36,6 +38,8 @@ class Profile:
     def take(self, outcome: Outcome, judge: Judge, progress: Progress) -> Outcome:
         if not (outcome.report.verified and outcome.proven.verdict.passed):
             return outcome
+        from debloat.profile.prove import profile
+
         with progress.stage("profile"):
             made = profile(judge, outcome.proven.pending, self.file, progress.say)
         return replace(outcome, report=replace(outcome.report, seccomp=made))
@@ -54,6 +58,8 @@ class Canary:
     def take(self, outcome: Outcome, judge: Judge, progress: Progress) -> Outcome:
         if not outcome.report.result:
             return outcome
+        from debloat import canary
+
         workspace, image = judge.workspace, outcome.image
         binary = sensor.binary(image.architecture)
         bird = canary.make(image, outcome.world, outcome.minimal, binary, workspace.directory)

@@ -54,6 +54,19 @@ def test_what_few_runs_need_is_loaded_by_those() -> None:
     assert not loaded("debloat.pipeline", "debloat.plan", "debloat.record.exercise", "debloat.cli.main") & few
 
 
+def test_a_run_through_an_engine_loads_only_what_it_needs() -> None:
+    few = {"paramiko", "rich", "elftools", "isal", "debloat.store.layers"}
+    others = {
+        "debloat.plan",
+        "debloat.canary",
+        "debloat.lock.apply",
+        "debloat.profile.prove",
+        "debloat.report.terminal",
+    }
+    run = loaded("debloat.cli.main", "debloat.cli.slim", "debloat.engine.docker", "debloat.rules")
+    assert not run & (few | others)
+
+
 def test_modules_read_in_one_sitting() -> None:
     root = Path(__file__).parents[1] / "debloat"
     long = {str(p): n for p in root.rglob("*.py") if (n := p.read_text().count("\n")) > 450}

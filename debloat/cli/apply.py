@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from debloat.canary import failure
 from debloat.cli.apart import Holds, Named, archive, must_differ, named
 from debloat.cli.engines import Engines
+from debloat.cli.following import progress
 from debloat.cli.lockfile import read, save
 from debloat.cli.options import Apply, Probes
 from debloat.cli.settings import recipe_of, target_of
@@ -32,7 +32,6 @@ from debloat.lock.apply import Answers, Applied, Attesting, Healing, nothing
 from debloat.lock.cut import LockedCut
 from debloat.lock.format import Lock
 from debloat.lock.manifest import recipe_digest
-from debloat.report.terminal import TerminalProgress, console
 from debloat.store.location import Destination, destination, image_location
 from debloat.store.write import must_take
 
@@ -62,7 +61,7 @@ def plan(options: Apply, engines: Engines) -> Plan:
         _engine(options, engines, goes),
         image_location(options.image, engines.wanted),
         read(path),
-        TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
+        progress(options.verbosity.quiet, options.verbosity.verbose),
         target=goes.name,
         recipe=_recipe(options),
         canary=options.canary or "",
@@ -132,7 +131,7 @@ def made(
         _engine(options, engines, goes),
         image_location(options.image, engines.wanted),
         lock,
-        TerminalProgress(options.verbosity.quiet, options.verbosity.verbose),
+        progress(options.verbosity.quiet, options.verbosity.verbose),
         destination=goes,
         recipe=recipe,
         force=options.force,
@@ -141,7 +140,8 @@ def made(
         take=take,
         attesting=_attesting(Path(options.attest), path, lock, recipe, goes) if options.attest else nothing,
     )
-    _say(applied, options.verbosity.quiet)
+    if not options.verbosity.quiet:
+        _say(applied)
     text = json.dumps(document(applied), indent=2)
     if options.json == "-":
         click.echo(text)
@@ -186,8 +186,12 @@ def document(applied: Applied) -> dict[str, Any]:
     }
 
 
-def _say(applied: Applied, quiet: bool) -> None:
-    out = console(quiet)
+def _say(applied: Applied) -> None:
+    from rich.text import Text
+
+    from debloat.report.terminal import console
+
+    out = console()
     if applied.identical:
         out.print(Text("  the same files as in the lock", style="dim"))
     for line in compare.format_diff(applied.diff, shown=_FILES):

@@ -16,7 +16,6 @@ from debloat.engine.base import Engine
 from debloat.image.oci import Referrer
 from debloat.result import Outcome, Report, Sink
 from debloat.store.location import Destination, Location, image_location
-from debloat.store.write import write
 
 
 def sinks_of(image: str, result: Result, goes: Destination, engine: Engine) -> Iterator[Sink]:
@@ -56,6 +55,8 @@ def _save_profile(outcome: Outcome) -> None:
 
 def _write(outcome: Outcome, to: Location, attested: bool) -> None:
     if outcome.report.result:
+        from debloat.store.write import write
+
         beside: tuple[Referrer, ...] = ()
         if attested:
             from debloat.attest.statements import made_by

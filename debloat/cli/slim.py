@@ -6,28 +6,29 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from debloat import canary, pipeline, steps
-from debloat.cli import lockfile, scan, tracefile
+from debloat import pipeline, steps
+from debloat.cli import scan, tracefile
 from debloat.cli.apart import inputs_of_run, must_differ, outputs_of_run
 from debloat.cli.engines import Engines
+from debloat.cli.following import progress
 from debloat.cli.options import Lock, Result, Run, Slim
 from debloat.cli.outputs import sinks_of, write_report
-from debloat.cli.plan import outputs_of, show
 from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
 from debloat.core.errors import MinimalFails, UsageError
 from debloat.core.recipe import Recipe
 from debloat.pipeline import Watching
-from debloat.plan import Plan, plan_run
 from debloat.record.session import ByHand
-from debloat.report.terminal import TerminalProgress, differences, summary, verdict_hint
 from debloat.result import Report, Sink
 from debloat.steps import Step
 from debloat.store.location import Destination, destination, image_location
-from debloat.store.write import must_take
+
+if TYPE_CHECKING:
+    from debloat.plan import Plan
 
 
 def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand: ByHand | None = None) -> None:
@@ -37,6 +38,8 @@ def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand
     `by_hand` lets somebody use the recorded container.
     """
     if options.result.dry_run:
+        from debloat.cli.plan import show
+
         show(plan(options, engines, directory), options.result.json)
     else:
         report = make(options, engines, directory, by_hand)
@@ -46,6 +49,9 @@ def slim(options: Slim, engines: Engines, directory: Path | None = None, by_hand
 
 def plan(options: Slim, engines: Engines, directory: Path | None = None) -> Plan:
     """What would be done. The errors are those that doing it would begin with."""
+    from debloat.cli.plan import outputs_of
+    from debloat.plan import plan_run
+
     asked = _checked(options, directory)
     planned = plan_run(
         engines.connect(),
@@ -82,7 +88,7 @@ def make(
         engine,
         image_location(options.image, engines.wanted),
         asked.recipe,
-        TerminalProgress(quiet, options.verbosity.verbose),
+        progress(quiet, options.verbosity.verbose),
         watching=replace(asked.watching, by_hand=by_hand),
         destination=asked.goes,
         force=result.force,
@@ -92,8 +98,11 @@ def make(
     )
     report = counting[0].told(report) if counting else report
     write_report(report, result)
-    traits = engine.info().traits
-    summary(report, quiet, "" if traits.own or asked.goes.elsewhere else traits.command)
+    if not quiet:
+        from debloat.report.terminal import summary
+
+        traits = engine.info().traits
+        summary(report, command="" if traits.own or asked.goes.elsewhere else traits.command)
     _complain(report)
     return report
 
@@ -101,18 +110,23 @@ def make(
 def _complain(report: Report) -> None:
     """MinimalFails where something that was made answers differently."""
     if report.canary is not None and not report.canary.passed:
-        raise canary.failure(report.canary)
-    if not report.passed:
+        from debloat.canary import failure
+
+        raise failure(report.canary)
+    if report.passed and (report.seccomp is None or report.seccomp.passed):
+        return
+    from debloat.report.terminal import differences, verdict_hint
+
+    if not report.passed or report.seccomp is None:
         raise MinimalFails(
             f"the minimal image does not answer as the original does:\n{differences(report.answers)}",
             verdict_hint(report),
         )
-    if report.seccomp is not None and not report.seccomp.passed:
-        raise MinimalFails(
-            "under its seccomp profile the minimal image does not answer as the original does:\n"
-            f"{differences(report.seccomp.answers)}",
-            "the profile was not written, the image is proven without it; run it again with more probes, or report it",
-        )
+    raise MinimalFails(
+        "under its seccomp profile the minimal image does not answer as the original does:\n"
+        f"{differences(report.seccomp.answers)}",
+        "the profile was not written, the image is proven without it; run it again with more probes, or report it",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +151,16 @@ def _checked(options: Slim, directory: Path | None) -> _Asked:
     target_of(goes.name, "--output")
     target_of(result.canary, "--canary")
     if goes.output is not None:
+        from debloat.store.write import must_take
+
         must_take(goes.output)
     if result.seccomp and result.no_verify:
         raise UsageError("cannot prove a seccomp profile without a replay", "leave out --no-verify or --seccomp")
-    for name in result.earlier:
-        lockfile.read(Path(name))
+    if result.earlier:
+        from debloat.cli import lockfile
+
+        for name in result.earlier:
+            lockfile.read(Path(name))
     scan.counting(result.scan)
     traces = tuple(map(tracefile.read, result.traces))
     return _Asked(recipe, goes, Watching(options.probes.mechanism, traces=traces, replay=not result.no_verify))

@@ -6,11 +6,10 @@ import contextlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
-import docker
-import docker.errors
 import requests.exceptions
 
 from debloat.core.errors import DebloatError, EngineUnavailable, UsageError
+from debloat.engine.dockerpy import docker
 from debloat.engine.endpoint import DEFAULT, Endpoint
 
 _TIMEOUT = 300

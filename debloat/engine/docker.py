@@ -10,10 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import quote
 
-import docker
-import docker.errors
 import requests.exceptions
-from docker.types import LogConfig
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
@@ -33,6 +30,7 @@ from debloat.engine.base import (
 )
 from debloat.engine.client import Client, error_context, open_client
 from debloat.engine.confined import security_options
+from debloat.engine.dockerpy import docker
 from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import (
     addresses,
@@ -279,7 +277,7 @@ class DockerEngine:
             security_opt=security or None,
             read_only=spec.read_only or None,
             init=spec.init or None,
-            log_config=None if spec.logs else LogConfig(type="none"),
+            log_config=None if spec.logs else docker.types.LogConfig(type="none"),
         )
         return config
 

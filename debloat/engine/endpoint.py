@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import docker.context
-import docker.errors
-import docker.tls
-
 from debloat.core.errors import EngineUnavailable
+from debloat.engine.dockerpy import docker
 from debloat.engine.sockets import DOCKER, podman_sockets
 
 DEFAULT = f"unix://{DOCKER}"

@@ -13,7 +13,7 @@ import email.policy
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from debloat.image.rootfs import Rootfs
@@ -162,3 +162,7 @@ def _read(rootfs: Rootfs, paths: Iterable[str]) -> list[str]:
     found = sorted({p for p in paths if (e := rootfs.get(p)) is not None and e.is_file})
     rootfs.fetch(found)
     return found
+
+
+READERS: tuple[Callable[[Rootfs], Iterator[Component]], ...] = (python, node, ruby)
+"""What reads the packages of each language."""

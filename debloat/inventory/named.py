@@ -13,7 +13,7 @@ from debloat.core.model import Closure, Evidence
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
-from debloat.inventory.read import READERS
+from debloat.inventory.languages import READERS
 
 RULE = "package.named"
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
 from debloat.debian.documentation import copyright_file
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
-from debloat.inventory import binaries, languages
+from debloat.inventory import binaries
+from debloat.inventory.languages import READERS
 from debloat.inventory.licences import MAX_COPYRIGHT, of_copyright, with_expressions
 from debloat.inventory.model import Component, Inventory, Licence
-
-READERS: tuple[Callable[[Rootfs], Iterator[Component]], ...] = (languages.python, languages.node, languages.ruby)
 
 
 def read(rootfs: Rootfs, packages: Packages, *, files: bool = True) -> Inventory:

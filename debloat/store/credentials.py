@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker.auth
-import docker.errors
-
 from debloat.core.errors import UsageError
+from debloat.engine.dockerpy import docker
 
 
 @dataclass(frozen=True, slots=True)

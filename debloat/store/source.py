@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from debloat import sensor
 from debloat.core.errors import EngineUnavailable, InternalError
@@ -16,9 +16,11 @@ from debloat.image.archive import docker_archive, file_part
 from debloat.image.reader import open_rootfs
 from debloat.image.rootfs import Rootfs
 from debloat.store.base import ImageStore
-from debloat.store.layers import OpenLayers, Spooled, open_layers
 from debloat.store.location import Location
 from debloat.store.opened import open_store
+
+if TYPE_CHECKING:
+    from debloat.store.layers import OpenLayers, Spooled
 
 
 class Source(Protocol):
@@ -90,6 +92,8 @@ class InStore:
 
     def _open(self) -> OpenLayers:
         if self._layers is None:
+            from debloat.store.layers import open_layers  # which an image of the engine does not need
+
             self._layers = open_layers(self._store, self._stored, self.directory, str(self._location))
         return self._layers
 
