@@ -97,7 +97,7 @@ def surface(entries: Iterable[Entry], rootfs: Rootfs) -> Surface:
     """The attack surface of some entries of a root file system, in the order they come."""
     kept = list(entries)
     files = [e for e in kept if e.is_file and (e.mode & 0o111 or _LIBRARY.search(e.name))]
-    rootfs.fetch(e.path for e in files)
+    rootfs.fetch((e.path for e in files), HEAD)
     elf = code = 0
     linked, executable = set[int](), set[str]()
     for entry in files:

@@ -15,8 +15,8 @@ class _Carved:
         self._original = original
         self._rewritten = rewritten
 
-    def fetch(self, paths: Iterable[str]) -> None:
-        self._original.fetch(path for path in paths if path not in self._rewritten)
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
+        self._original.fetch((path for path in paths if path not in self._rewritten), limit)
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         known = self._rewritten.get(path)

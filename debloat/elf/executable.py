@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-HEAD = 16384
+HEAD = 4096
 """Bytes from the beginning of a file that are read: program headers follow the ELF header, and there are tens at
 most."""
 

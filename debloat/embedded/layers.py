@@ -272,7 +272,7 @@ class Files:
         """The first path on the way to each volume that the image has not, and that engines make in containers."""
         return self._stack.volumes_without_directory(volumes)
 
-    def fetch(self, paths: Iterable[str]) -> None:
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
         """Nothing has to be brought."""
 
     def read(self, path: str, limit: int | None = None) -> bytes:

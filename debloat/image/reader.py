@@ -66,20 +66,36 @@ class Spool:
         self._end = 0
         self._places: dict[str, tuple[int, int]] = {}
         """Offset and size in the file, by path, of contents that have been written in full."""
+        self._heads: dict[str, tuple[int, int]] = {}
+        """The same of beginnings of contents; a longer beginning takes the place of a shorter one."""
         self._bringing = threading.Lock()
 
-    def fetch(self, paths: Iterable[str]) -> None:
-        missing = sorted({p for p in paths if p not in self._places})
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
+        missing = sorted({p for p in paths if self._ready(p, limit) is None})
         for start in range(0, len(missing), _BATCH_PATHS):
             with self._bringing:
                 # Another thread may have brought some of them meanwhile.
-                if batch := [p for p in missing[start : start + _BATCH_PATHS] if p not in self._places]:
-                    brought = self._bring(batch)
+                if batch := [p for p in missing[start : start + _BATCH_PATHS] if self._ready(p, limit) is None]:
+                    brought = self._bring(batch, limit)
                     self._file.flush()
-                    self._places.update(brought)
+                    if limit is None:
+                        self._places.update(brought)
+                        continue
+                    self._heads.update((path, place) for path, place in brought.items() if place[1] == limit)
+                    self._places.update((path, place) for path, place in brought.items() if place[1] < limit)
 
-    def _bring(self, paths: list[str]) -> dict[str, tuple[int, int]]:
-        """Append the contents of these paths to the file, and say where they are. Called by one thread at a time."""
+    def _ready(self, path: str, limit: int | None) -> tuple[int, int] | None:
+        """Where a content is, or a beginning that is long enough; None where it is not yet."""
+        place = self._places.get(path)
+        if place is None and limit is not None and (head := self._heads.get(path)) is not None and head[1] >= limit:
+            return head
+        return place
+
+    def _bring(self, paths: list[str], limit: int | None) -> dict[str, tuple[int, int]]:
+        """Append the contents of these paths, or their first `limit` bytes, to the file, and say where they are.
+
+        Called by one thread at a time.
+        """
         raise KeyError(paths[0])
 
     def _append(self, pieces: Iterable[bytes]) -> tuple[int, int]:
@@ -90,7 +106,7 @@ class Spool:
         return start, self._end - start
 
     def read(self, path: str, limit: int | None = None) -> bytes:
-        start, size = self._place(path)
+        start, size = (limit is not None and self._ready(path, limit)) or self._place(path)
         return self._at(start, size if limit is None else min(size, limit))
 
     def chunks(self, path: str) -> Iterator[bytes]:
@@ -147,19 +163,20 @@ class SensorContents(Spool):
             yield from parser.entries
             parser.entries.clear()
 
-    def _bring(self, paths: list[str]) -> dict[str, tuple[int, int]]:
+    def _bring(self, paths: list[str], limit: int | None) -> dict[str, tuple[int, int]]:
         if self._failure is not None:
             raise self._failure
         try:
             with _serve_errors():
-                return self._ask(paths)
+                return self._ask(paths, limit)
         except BaseException as error:
             self._failure = error
             raise
 
-    def _ask(self, paths: list[str]) -> dict[str, tuple[int, int]]:
+    def _ask(self, paths: list[str], limit: int | None) -> dict[str, tuple[int, int]]:
         request = b"".join(os.fsencode(p) + b"\0" for p in paths)
-        self._channel.send(b"read %d\n" % len(paths) + request)
+        most = b"" if limit is None else b" %d" % limit
+        self._channel.send(b"read %d%s\n" % (len(paths), most) + request)
         places = {}
         for path in paths:
             head = self._channel.read(9, timeout=300)

@@ -34,8 +34,8 @@ MAX_CACHED_PATHS = 1 << 16
 class Contents(Protocol):
     """Where the bytes of files come from; paths are real ones of regular files. Threads may share one."""
 
-    def fetch(self, paths: Iterable[str]) -> None:
-        """Get the contents ready for reading, in one batch; those that are ready cost nothing."""
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
+        """Get the contents, or their first `limit` bytes, ready in one batch; what is ready costs nothing."""
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The first `limit` bytes of a file, or all of them."""
@@ -50,7 +50,7 @@ class MemoryContents:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = files
 
-    def fetch(self, paths: Iterable[str]) -> None:
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
         pass
 
     def read(self, path: str, limit: int | None = None) -> bytes:
@@ -268,9 +268,12 @@ class Rootfs:
             if real is not None and self._at(real).is_dir:
                 yield from self._glob_below(real, rest)
 
-    def fetch(self, paths: Iterable[str]) -> None:
-        """Get the contents of these regular files ready in one batch; other paths are ignored."""
-        self._contents.fetch(p for p in paths if (e := self._made(p)) is not None and e.is_file)
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
+        """Get the contents of these regular files, or their first `limit` bytes, ready in one batch.
+
+        Other paths are ignored.
+        """
+        self._contents.fetch((p for p in paths if (e := self._made(p)) is not None and e.is_file), limit)
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The content of the regular file that `path` leads to; KeyError where there is none."""

@@ -62,7 +62,7 @@ class LayerContents:
         self.places: dict[str, tuple[BinaryIO, int, int]] = {}
         """Layer's file, offset and size, by path."""
 
-    def fetch(self, paths: Iterable[str]) -> None:
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
         pass
 
     def read(self, path: str, limit: int | None = None) -> bytes:

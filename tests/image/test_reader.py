@@ -155,7 +155,7 @@ def test_threads_share_contents(tmp_path: Path, opened: Callable[[Path], Content
         together.wait(30)
         for path in chosen.choices(sorted(FILES), k=600):
             if chosen.random() < 0.3:
-                contents.fetch(chosen.sample(sorted(FILES), 5))
+                contents.fetch(chosen.sample(sorted(FILES), 5), chosen.choice([None, 4, 5000, 9000]))
             limit = chosen.choice([None, 4, 9000])
             got = b"".join(contents.chunks(path)) if limit is None else contents.read(path, limit)
             if got != FILES[path][:limit]:
@@ -174,6 +174,20 @@ def test_threads_share_contents(tmp_path: Path, opened: Callable[[Path], Content
         thread.join()
     assert wrong == []
     assert {path: contents.read(path) for path in FILES} == FILES
+
+
+def test_a_beginning_is_brought_by_itself(tmp_path: Path) -> None:
+    files = {"/a": b"hello", "/b": b"12345678", "/c": b""}
+    entries = [Entry(path, Kind.FILE, size=len(data)) for path, data in files.items()]
+    channel = EndingChannel(Rootfs(entries, MemoryContents(files)), 9 + 5 + 9 + 5 + 9, TimeoutError("no answer"))
+    contents = SensorContents(channel, tmp_path / "spool")
+    contents.fetch(files, 5)
+    assert channel.left == 0
+    assert [contents.read(path, 5) for path in files] == [b"hello", b"12345", b""]
+    assert [contents.read("/b", 2), contents.read("/c")] == [b"12", b""]
+    channel.left = 1000
+    assert [contents.read(path) for path in files] == list(files.values())
+    assert b"".join(contents.chunks("/b")) == files["/b"]
 
 
 def test_what_is_left_of_a_broken_answer_is_nobodys_content(tmp_path: Path) -> None:

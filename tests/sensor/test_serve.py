@@ -183,6 +183,14 @@ def test_many_reads_in_one_request(tree: Path) -> None:
     assert read_answers(serve(tree, request, can_mount=True), 5000) == [(0, b"x")] * 5000
 
 
+def test_beginnings_of_files(tree: Path) -> None:
+    whole = (tree / "a" / "file").read_bytes()
+    assert len(whole) > 3
+    request = b"read 3 3\n/a/file\0/a/small\0/missing\0read 1 0\n/a/file\0read 1\n/a/file\0quit\n"
+    answers = read_answers(serve(tree, request, can_mount=True), 5)
+    assert answers == [(0, whole[:3]), (0, b"x"), (2, b""), (0, b""), (0, whole)]
+
+
 @pytest.mark.slow
 def test_deep_tree(tree: Path) -> None:
     """Deeper than descriptors are allowed at first, and paths longer than PATH_MAX."""

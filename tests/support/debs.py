@@ -107,7 +107,7 @@ class DirectoryContents:
     def __init__(self, root: Path, extra: Mapping[str, bytes]) -> None:
         self._root, self._extra = root, extra
 
-    def fetch(self, paths: Iterable[str]) -> None:
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
         pass
 
     def read(self, path: str, limit: int | None = None) -> bytes:

@@ -271,8 +271,9 @@ class ServeChannel:
             self._out += serve_index(self._rootfs.entries())
         elif data.startswith(b"read "):
             head, _, rest = data.partition(b"\n")
-            for name in rest.split(b"\0")[: int(head.split()[1])]:
-                content = self._rootfs.read(os.fsdecode(name))
+            number, *most = map(int, head.split()[1:])
+            for name in rest.split(b"\0")[:number]:
+                content = self._rootfs.read(os.fsdecode(name), *most)
                 self._out += b"\0" + len(content).to_bytes(8, "little") + content
 
     def read(self, size: int, timeout: float = 60.0) -> bytes:

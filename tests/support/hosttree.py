@@ -27,7 +27,7 @@ class DiskContents:
     def __init__(self, base: str) -> None:
         self._base = base
 
-    def fetch(self, paths: Iterable[str]) -> None:
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
         pass
 
     def read(self, path: str, limit: int | None = None) -> bytes:

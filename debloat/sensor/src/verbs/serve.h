@@ -177,8 +177,8 @@ static void serve_index(void)
     release(&w.names);
 }
 
-/* The root of this process is the root of the image, so no name leads out of it. */
-static void serve_file(const char *path)
+/* The first `most` bytes of a file. The root of this process is the root of the image, so no name leads out of it. */
+static void serve_file(const char *path, u64 most)
 {
     struct statx st;
     long r = stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st);
@@ -187,7 +187,7 @@ static void serve_file(const char *path)
     long fd = r < 0 ? r : open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
     if (fd >= 0)
         r = stat_at((int)fd, "", AT_EMPTY_PATH, &st);
-    u64 size = fd < 0 || r < 0 ? 0 : st.size;
+    u64 size = fd < 0 || r < 0 ? 0 : st.size < most ? st.size : most;
     put_byte(&out, (char)(fd < 0 ? -fd : -r));
     put(&out, &size, sizeof size); /* both machines are little-endian */
     for (u64 left = size; left;) {
@@ -219,13 +219,16 @@ static int serve(const char *root)
         die("cannot enter ", root);
     for (char *request; (request = next_text(&in, '\n'));) {
         char *argument = split_at(request, ' ');
+        char *limit = argument ? split_at(argument, ' ') : 0;
         if (equal(request, "quit"))
             return 0;
         if (equal(request, "index") && !argument) {
             serve_index();
-        } else if (equal(request, "read") && argument && parse_number(argument) >= 0) {
+        } else if (equal(request, "read") && argument && parse_number(argument) >= 0 &&
+                   (!limit || parse_number(limit) >= 0)) {
             /* All of the names first: the other side may write them all before it reads. */
             i64 count = parse_number(argument);
+            u64 most = limit ? (u64)parse_number(limit) : ~(u64)0;
             paths.len = 0;
             for (i64 i = 0; i < count; i++) {
                 const char *path = next_text(&in, 0);
@@ -236,7 +239,7 @@ static int serve(const char *root)
             if (paths.failed)
                 die("cannot keep the request: ENOMEM");
             for (size_t at = 0; at < paths.len; at += length(paths.data + at) + 1)
-                serve_file(paths.data + at);
+                serve_file(paths.data + at, most);
             flush(0);
         } else {
             die("unknown request ", request);
