@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from debloat import __version__
 from debloat.fleet import ledger
 from debloat.lock import format as locks
 from debloat.record import trace
@@ -192,4 +193,4 @@ def test_every_format_is_listed_with_its_number() -> None:
 def test_the_version_is_the_changelogs() -> None:
     heading = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert heading is not None
-    assert heading[1] == PROJECT["version"]
+    assert heading[1] == __version__

@@ -40,13 +40,16 @@ class Client(docker.APIClient):  # type: ignore[misc]
 def open_client(endpoint: Endpoint, url: str) -> Client:
     """A client that speaks the engine's own version of the API, connected to `url` in place of the endpoint's."""
     try:
-        return Client(base_url=url, tls=endpoint.tls or False, version="auto", timeout=_TIMEOUT)
+        client = Client(base_url=url, tls=endpoint.tls or False, version="auto", timeout=_TIMEOUT)
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as error:
         at = "its default socket" if endpoint.url == DEFAULT else endpoint.url
         raise EngineUnavailable(
             f"cannot reach the container engine at {at}: {cause(error)}",
             "start it (systemctl start docker, or podman.socket), or set DOCKER_HOST; `debloat doctor` says what works",
         ) from error
+    if "unix://" in url:
+        client.trust_env = False  # neither proxies nor ~/.netrc speak of a socket, and each request would look them up
+    return client
 
 
 def cause(error: BaseException) -> str:
