@@ -23,6 +23,8 @@ MAX_PATH = 4096
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+.\-]*")
 _SOURCE_VERSION = re.compile(r"\(([^()\s]+)\)")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
+_SPACE = " \t"
+_FIELD = re.compile(r"([^#: \t][^: \t]*)[ \t]*:(.*)", re.DOTALL)
 
 
 def text(data: bytes) -> str:
@@ -53,45 +55,49 @@ def stanzas(data: bytes) -> tuple[Stanza, ...]:
 
 def _stanza(raw: bytes) -> Stanza | None:
     fields = _fields(raw)
-    bare = fields.get("Package", "").strip()
-    state = fields.get("Status", "install ok installed").split()[-1:]
+    bare = fields.get("package", "").strip()
+    state = fields.get("status", "install ok installed").split()[-1:]
     if not _NAME.fullmatch(bare) or state not in ([s] for s in (*ON_DISK, "config-files")):
         return None
-    architecture = fields.get("Architecture", "").strip()
-    same = fields.get("Multi-Arch", "").strip() == "same"
-    depends = ", ".join(fields[name] for name in ("Pre-Depends", "Depends") if name in fields)
+    architecture = fields.get("architecture", "").strip()
+    same = fields.get("multi-arch", "").strip() == "same"
+    depends = ", ".join(fields[name] for name in ("pre-depends", "depends") if name in fields)
     package = Package(
         name=f"{bare}:{architecture}" if same and architecture else bare,
         package=bare,
-        version=fields.get("Version", "").strip(),
+        version=fields.get("version", "").strip(),
         architecture=architecture,
-        source=(fields.get("Source", "").split() or [bare])[0],
-        section=fields.get("Section", "").strip(),
-        priority=fields.get("Priority", "").strip(),
-        essential=fields.get("Essential", "").strip() == "yes",
+        source=(fields.get("source", "").split() or [bare])[0],
+        section=fields.get("section", "").strip(),
+        priority=fields.get("priority", "").strip(),
+        essential=fields.get("essential", "").strip() == "yes",
         depends=relations(depends),
-        provides=tuple(name for group in relations(fields.get("Provides", "")) for name in group),
+        provides=tuple(name for group in relations(fields.get("provides", "")) for name in group),
         installed=state[0] in ON_DISK,
-        source_version="".join(_SOURCE_VERSION.findall(fields.get("Source", ""))[:1]),
+        source_version="".join(_SOURCE_VERSION.findall(fields.get("source", ""))[:1]),
     )
-    return Stanza(raw, package, tuple(_conffile_digests(fields.get("Conffiles", ""))))
-
-
-_CARRIED = {byte: 0x2800 + byte for byte in range(256) if not (0x20 <= byte < 0x7F or byte in b"\t\n")}
-_BACK = {carrier: byte for byte, carrier in _CARRIED.items()}
-"""Bytes that are no plain text, and the letters that carry them past python-debian, one each: it takes a form feed or
-U+2028 for the end of a line, and bytes that are not UTF-8 for an error, where dpkg takes them as they are."""
+    return Stanza(raw, package, tuple(_conffile_digests(fields.get("conffiles", ""))))
 
 
 def _fields(raw: bytes) -> Mapping[str, str]:
-    """The fields of a stanza. python-debian is loaded here, since an image without packages needs none of it."""
-    from debian.deb822 import Deb822
+    """The fields of a stanza by their names in lower case, which deb822(5) compares without regard to it.
 
-    try:
-        found = Deb822(raw.decode("latin-1").translate(_CARRIED).split("\n"))
-    except (ValueError, UnicodeError):
-        return {}
-    return {name: text(value.translate(_BACK).encode("latin-1")) for name, value in found.items()}
+    The last of several of a name counts. A line that is neither a field, a comment nor goes on with one is passed over,
+    and nothing is a white space but what deb822(5) calls so: a form feed is a letter of a value, as for dpkg.
+    """
+    found: dict[str, str] = {}
+    name = ""
+    for line in text(raw).split("\n"):
+        if not line.strip(_SPACE):
+            if name:
+                break  # the end of the stanza, as an empty line is
+        elif line[0] in _SPACE:
+            if name:
+                found[name] += f"\n{line.rstrip(_SPACE)}"
+        elif match := _FIELD.match(line):
+            name = match[1].lower()
+            found[name] = match[2].strip(_SPACE)
+    return found
 
 
 def relations(field: str) -> tuple[tuple[str, ...], ...]:

@@ -69,7 +69,20 @@ def test_a_stanza_may_hold_any_byte(odd: bytes) -> None:
 @given(st.binary(max_size=40).filter(lambda data: b"\n" not in data))
 def test_no_byte_of_a_field_changes(value: bytes) -> None:
     found = control._fields(b"Package: a\nX: x" + value + b"x\nVersion: 1")
-    assert found == {"Package": "a", "X": control.text(b"x" + value + b"x"), "Version": "1"}
+    assert found == {"package": "a", "x": control.text(b"x" + value + b"x"), "version": "1"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"PACKAGE: a\npackage : b \nX:\n", {"package": "b", "x": ""}),
+        (b"# Package: a\nX: 1\n#\n two\n\tthree \nnothing\n more\n", {"x": "1\n two\n\tthree\n more"}),
+        (b" before\nX: 1\n \t\nY: 2\n", {"x": "1"}),
+        (b": none\n:\nX:Y:Z\n", {"x": "Y:Z"}),
+    ],
+)
+def test_fields_as_deb822_has_them(raw: bytes, expected: dict[str, str]) -> None:
+    assert control._fields(raw) == expected
 
 
 @pytest.mark.parametrize(
