@@ -33,7 +33,8 @@ class Minimal:
 
     `kept` are the entries of the layer in order, `config` is the image configuration as JSON (its digest is the id).
     `shares` says how much of each package of the original is kept. `below` are the layers under its own that it has in
-    common with other images; `kept` and `footprint` are of all of them together.
+    common with other images; `kept` and `footprint` are of all of them together. `original` is the id of the image that
+    it was cut from.
     """
 
     closure: Closure
@@ -44,6 +45,7 @@ class Minimal:
     shares: tuple[PackageShare, ...]
     footprint: Footprint
     below: tuple[LayerFile, ...] = ()
+    original: str = ""
 
     @property
     def id(self) -> str:
@@ -56,7 +58,7 @@ class Minimal:
     @property
     def written(self) -> Written:
         """The image as `archive` takes it."""
-        return Written(self.config, (*self.below, LayerFile(self.layer, self.layer_file)))
+        return Written(self.config, (*self.below, LayerFile(self.layer, self.layer_file)), self.original)
 
 
 def cut(world: World, image: Image, healed: tuple[Want, ...], directory: Path) -> Minimal:
@@ -86,6 +88,7 @@ def carve_closure(rootfs: Rootfs, packages: Packages, image: Image, closure: Clo
         carve.image_config(image, [stored.layer], TOOL),
         pruned.shares,
         footprint((k.entry for k in kept), rootfs, staying),
+        original=image.id,
     )
 
 

@@ -10,6 +10,7 @@ import re
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterable
@@ -60,6 +61,7 @@ class Container:
         self._directory = ground.place.containers / identifier
         self._network: Network | None = None
         self._layers: list[str] = []
+        self._mixed = False
         self._seen = view.Seen("", "", ())
         self._held: tuple[str, ...] = ()
         self._watch: Watch | None = None
@@ -76,10 +78,14 @@ class Container:
         """The root file system, in the namespace of the mounts."""
         return str(self._directory / "root")
 
-    def create(self, layers: list[str], network: Network | None) -> None:
-        """Make its files and mounts; `layers` are directories below the place's, the lowest first."""
+    def create(self, layers: list[str], network: Network | None, *, mixed: bool = False) -> None:
+        """Make its files and mounts; `layers` are directories below the place's, the lowest first.
+
+        `mixed` says that they are on several file systems.
+        """
         self._network = network
         self._layers = layers
+        self._mixed = mixed
         self._directory.mkdir(mode=0o700)
         (self._directory / _META).write_text(json.dumps({"run": self._spec.run, "image": self._spec.image}), "utf-8")
         for name in ("root", "upper", "work", "state"):
@@ -121,7 +127,10 @@ class Container:
         # The lowest of all has nothing: overlayfs wants a layer where an image has none.
         lower = ":".join([*reversed(layers), f"../containers/{self.id}/state"] if not layers else reversed(layers))
         options = f"lowerdir={lower},upperdir={writable}/upper,workdir={writable}/work"
-        syscalls.mount("overlay", self.root, "overlay", 0, options + (",userxattr" if self._ground.user else ""))
+        options += ",userxattr" if self._ground.user else ""
+        # So that files and directories are on one device for programs, and keep their numbers (overlayfs.rst).
+        options += ",xino=on" if self._mixed else ""
+        syscalls.mount("overlay", self.root, "overlay", 0, options)
 
     def _volumes(self) -> list[Volume]:
         """The volumes, those above others first: the user's over the image's of the same place."""
@@ -287,13 +296,13 @@ class Container:
         return self._ground.namespace.call(self._new_paths)
 
     def _new_paths(self) -> frozenset[str]:
-        lower = [self._ground.place.layers / name for name in self._layers]
+        lower = [self._ground.place.layers / name for name in reversed(self._layers)]
         found = set()
         for upper in (self._directory / "upper", self._directory / "work" / "upper"):
             for directory, names, others in os.walk(upper):
                 for name in (*names, *others):
                     path = os.path.relpath(os.path.join(directory, name), upper)
-                    if not any(os.path.lexists(layer / path) for layer in lower):
+                    if not _is_in(lower, path):
                         found.add(f"/{path}")
         return frozenset(found)
 
@@ -370,6 +379,21 @@ def oom_kills() -> int:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+def _is_in(layers: Iterable[Path], path: str) -> bool:
+    """Whether layers, the highest first, have a path, by itself or with what is above it."""
+    for layer in layers:
+        for step in (*reversed(Path(path).parents[:-1]), Path(path)):
+            try:
+                status = os.lstat(layer / step)
+            except OSError:
+                break
+            if stat.S_ISCHR(status.st_mode) and not status.st_rdev:
+                return False
+        else:
+            return True
+    return False
 
 
 def _locked(target: str) -> int:

@@ -253,13 +253,13 @@ class Files:
     """An image's entries, and its files where the layers lie: the contents of a `debloat.image.rootfs.Rootfs`."""
 
     def __init__(self, stack: Stack, roots: list[str], rows: Callable[[], Iterable[list[Member]]]) -> None:
-        self._stack = stack
+        self.stack = stack
         self._roots = roots
         self._rows = rows
 
     def entries(self) -> Iterator[Entry]:
         """All entries of the image, in no order."""
-        return self._stack.entries()
+        return self.stack.entries()
 
     def layers(self) -> Iterator[Iterator[LayerName]]:
         """The names in each layer, from the lowest up."""
@@ -270,7 +270,7 @@ class Files:
 
     def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
         """The first path on the way to each volume that the image has not, and that engines make in containers."""
-        return self._stack.volumes_without_directory(volumes)
+        return self.stack.volumes_without_directory(volumes)
 
     def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
         """Nothing has to be brought."""
@@ -286,7 +286,7 @@ class Files:
                 yield piece
 
     def _open(self, path: str) -> Any:
-        place = self._roots[self._stack.layer_of(path)] + path
+        place = self._roots[self.stack.layer_of(path)] + path
         try:
             return open(place, "rb", buffering=0, opener=_no_link)
         except OSError as error:

@@ -87,6 +87,11 @@ class Stack(Overlay):
             if hidden in self._nodes:
                 tree.hide(hidden, self._nodes)
 
+    @property
+    def nodes(self) -> dict[str, Entry]:
+        """What the layers come to, by path; what holds of all names of a file is said by `entries`."""
+        return self._nodes
+
     def layer_of(self, path: str) -> int:
         """The number of the layer in which the content of a file is, from the lowest up."""
         file = self._numbers.places[path][0]

@@ -42,6 +42,17 @@ class Format(enum.StrEnum):
     OCI = "oci-archive"
 
 
+class Archive(Iterator[bytes]):
+    """An image on its way to an engine, in pieces; an engine that reads files of this machine may take `image` itself."""
+
+    def __init__(self, pieces: Iterator[bytes], image: Written) -> None:
+        self._pieces = pieces
+        self.image = image
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+
 def archive(
     image: Written, names: Iterable[str], form: Format = Format.DOCKER, referrers: Iterable[Referrer] = ()
 ) -> Iterator[bytes]:
@@ -49,7 +60,7 @@ def archive(
     if form is Format.OCI:
         return _oci(image, sorted(names), list(referrers))
     layers = [(stored.layer.diff_id, stored.layer.size, file_pieces(stored.file)) for stored in image.layers]
-    return docker_archive(image.config, layers, names)
+    return Archive(docker_archive(image.config, layers, names), image)
 
 
 def docker_archive(

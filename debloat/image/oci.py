@@ -34,10 +34,14 @@ class LayerFile:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An image on disk: its configuration, and its layers in the order in which they are applied."""
+    """An image on disk: its configuration, and its layers in the order in which they are applied.
+
+    `original` is the id of the image that it was cut from, on the engine of the run; empty where it was not.
+    """
 
     config: bytes
     layers: tuple[LayerFile, ...]
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)
