@@ -6,6 +6,7 @@ is decided by the links below it. What has another digest than it was asked for 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import marshal
 import os
@@ -139,7 +140,7 @@ class Layers:
         roots = [str(directory) for directory in self.directories(diff_ids)]
         chain = self._own(diff_ids)
         return Files(
-            self._stack(chain, where),
+            self._merged(chain, where) if chain else self._stack(chain, where),
             roots * (len(diff_ids) if self._flat else 1),
             lambda: (rows for chain_id in chain for rows in self._rows(chain_id)),
         )
@@ -152,13 +153,32 @@ class Layers:
                 stack.lay(rows)
         return stack
 
+    def _merged(self, chain: Sequence[str], where: str) -> Stack:
+        """The same, as it was noted when it was done first."""
+        notes = self._place.indexes / f"{_short(chain[-1])}.merged-{FORMAT}"
+        with contextlib.suppress(OSError, ValueError, EOFError, TypeError, LookupError), notes.open("rb") as file:
+            whose, count, rows = marshal.loads(file.read())
+            if whose == chain[-1]:
+                return Stack.restored(where, count, rows)
+        stack = self._stack(chain, where)
+        draft = notes.with_name(f".{notes.name}.{new_run()}")
+        with contextlib.suppress(OSError), self._place.locked():
+            if self._headers(chain[-1]).exists():
+                try:
+                    draft.write_bytes(marshal.dumps((chain[-1], *stack.rows())))
+                    draft.rename(notes)
+                finally:
+                    draft.unlink(missing_ok=True)
+        return stack
+
     def _rows(self, chain_id: str) -> list[list[Member]]:
         """The headers of what a directory was unpacked from: of one layer, or of all of an image."""
         try:
             with self._headers(chain_id).open("rb") as file:
                 if marshal.load(file)[0] != chain_id:
                     raise ValueError("of another layer")
-                return [[Member._make(row) for row in rows] for rows in marshal.load(file)]
+                # Not by `load`, which reads each number and name by itself.
+                return [list(map(Member._make, rows)) for rows in marshal.loads(file.read())]
         except (OSError, ValueError, EOFError, TypeError, LookupError) as error:
             raise EngineUnavailable(
                 f"cannot read the headers of the layer {chain_id[:19]}: {error}",

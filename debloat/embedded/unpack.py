@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 
 from debloat.core.model import Entry, Kind
 from debloat.store.layers import LayerContents, Overlay, member_path
@@ -22,6 +22,7 @@ from debloat.store.tar import Damaged, Member
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _LINK = b"1"
+_KINDS = {kind.value: kind for kind in Kind}
 _OF_OVERLAY = (b"trusted.overlay.", b"user.overlay.")
 
 
@@ -86,6 +87,30 @@ class Stack(Overlay):
             hidden = f"{'' if directory == '/' else directory}/{name.removeprefix(_WHITEOUT)}"
             if hidden in self._nodes:
                 tree.hide(hidden, self._nodes)
+
+    def rows(self) -> tuple[int, list[tuple[Any, ...]]]:
+        """All of it as plain values: how many layers, and the fields of each entry with the number of its layer."""
+        numbers = {id(file): number for number, file in enumerate(self._layers)}
+        places = self._numbers.places
+        return len(self._layers), [
+            (
+                *(e.path, e.kind.value, e.mode, e.uid, e.gid, e.size, e.mtime, e.target, e.hardlink, e.device, e.xattrs),
+                numbers[id(places[e.path][0])] if e.path in places else -1,
+            )
+            for e in self.entries()
+        ]
+
+    @classmethod
+    def restored(cls, where: str, count: int, rows: Iterable[tuple[Any, ...]]) -> Self:
+        """The same from `rows`, to be looked at: no layer can be laid on top."""
+        stack = cls(where)
+        stack._layers = [io.BytesIO() for _ in range(count)]
+        places = [(file, 0, 0) for file in stack._layers]
+        for path, kind, *fields, number in rows:
+            stack._nodes[path] = Entry(path, _KINDS[kind], *fields)
+            if number >= 0:
+                stack._numbers.places[path] = places[number]
+        return stack
 
     @property
     def nodes(self) -> dict[str, Entry]:

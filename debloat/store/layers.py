@@ -324,8 +324,8 @@ class Overlay:
     def entries(self) -> Iterator[Entry]:
         """What the layers come to. A file that has one name left is no longer linked."""
         for entry in self._nodes.values():
-            if number := entry.hardlink:
-                header, linked = self._headers[number], entry.kind is _FILE and len(self._groups[number]) > 1
+            if (number := entry.hardlink) and (header := self._headers.get(number)):
+                linked = entry.kind is _FILE and len(self._groups[number]) > 1
                 entry = replace(
                     entry,
                     hardlink=number if linked else 0,
