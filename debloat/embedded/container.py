@@ -36,6 +36,8 @@ END_LIMIT = 10.0
 """Seconds within which a container ends that is killed."""
 MAX_DESCRIPTORS = 1 << 20
 """Open files of a container at most, where this machine allows more: Docker's service has as many."""
+_VOLATILE_SINCE = 5, 10
+"""The kernel whose overlays may leave out all syncing (overlayfs.rst)."""
 _PAUSE = 0.001
 _META = "container.json"
 
@@ -51,7 +53,7 @@ class Ground:
 
 
 class Container:
-    """A container of this process. Made by `create`; `remove` gives everything back."""
+    """A container of this process. Made by `create`; `end` and `clear` give everything back."""
 
     def __init__(self, ground: Ground, identifier: str, spec: ContainerSpec, image: Image) -> None:
         self.id = identifier
@@ -128,6 +130,8 @@ class Container:
         lower = ":".join([*reversed(layers), f"../containers/{self.id}/state"] if not layers else reversed(layers))
         options = f"lowerdir={lower},upperdir={writable}/upper,workdir={writable}/work"
         options += ",userxattr" if self._ground.user else ""
+        # Nothing outlives the container: what its programs sync need not be written, nor anything at the end.
+        options += ",volatile" if _kernel() >= _VOLATILE_SINCE else ""
         # So that files and directories are on one device for programs, and keep their numbers (overlayfs.rst).
         options += ",xino=on" if self._mixed else ""
         syscalls.mount("overlay", self.root, "overlay", 0, options)
@@ -170,8 +174,6 @@ class Container:
         return str(directory)
 
     def _document(self) -> dict[str, Any]:
-        machine = os.uname()
-        version = [int(digits) for digits in re.findall(r"[0-9]+", machine.release)]
         around = bundle.Surroundings(
             self.id[:12],
             Path(self.root),
@@ -183,7 +185,7 @@ class Container:
             self._ground.user,
         )
         self._held = bundle.capabilities(self._spec, around.capabilities)
-        where = (seccomp.architecture_of(machine.machine), (version[0], version[1]))
+        where = (seccomp.architecture_of(os.uname().machine), _kernel())
         profile = (
             seccomp.resolved(json.loads(self._spec.seccomp), frozenset(self._held), *where)
             if self._spec.seccomp
@@ -314,8 +316,8 @@ class Container:
 
     # ------------------------------------------------------------------------------------------ removing
 
-    def remove(self) -> None:
-        """End it, and take away its mounts and its files."""
+    def end(self) -> None:
+        """End its programs."""
         if self._watch is not None:
             self.kill(signal.SIGKILL)
             if not self._watch.wait(END_LIMIT):
@@ -324,6 +326,9 @@ class Container:
         if self._handle is not None:
             self._handle.close()
             self._handle = None
+
+    def clear(self) -> None:
+        """Take its mounts and its files away, once it has ended."""
         self._ground.namespace.call(self._unmount)
         if self._network is not None:
             self._network.close()
@@ -394,6 +399,12 @@ def _is_in(layers: Iterable[Path], path: str) -> bool:
         else:
             return True
     return False
+
+
+def _kernel() -> tuple[int, int]:
+    """The version of the kernel."""
+    major, minor = re.findall(r"[0-9]+", os.uname().release)[:2]
+    return int(major), int(minor)
 
 
 def _locked(target: str) -> int:

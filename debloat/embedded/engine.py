@@ -90,6 +90,7 @@ class EmbeddedEngine:
         self._in_use = place.in_use()
         self._pool = ThreadPoolExecutor(1, "ahead")
         self._next_network: Future[Network] | None = None
+        self._clearing: list[Future[None]] = []
         self._ground = Ground(place, self._namespace, known, user)
 
     def info(self) -> EngineInfo:
@@ -176,7 +177,7 @@ class EmbeddedEngine:
 
     def _shrink(self, keep: set[str]) -> None:
         """Let images go that can be had again, until there is room; nothing as long as others use the place."""
-        if self._containers or not alone(self._in_use):
+        if self._containers or self._cutouts or not alone(self._in_use):
             return
         try:
             for identifier in self._images.ids():
@@ -386,7 +387,9 @@ class EmbeddedEngine:
     def remove(self, container: str) -> None:
         found = self._containers.pop(container, None)
         if found is not None:
-            found.remove()
+            found.end()
+            # The kernel takes its time to give mounts and namespaces back, and nobody has to wait for that.
+            self._clearing.append(self._pool.submit(found.clear))
         elif (self._place.containers / container).is_dir():
             self._namespace.call(lambda: containers.remove_left(self._place, self._runtime, container))
 
@@ -423,7 +426,13 @@ class EmbeddedEngine:
             names = [name.name for name in self._images.names()]
         return tuple(sorted(name for name in names if split_reference(name)[0] != PENDING_REPOSITORY))
 
+    def _cleared(self) -> None:
+        """Wait until what was removed is gone."""
+        while self._clearing:
+            self._clearing.pop().result()
+
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
+        self._cleared()
         found = [
             Leftover("container", identifier, of, identifier[:12])
             for identifier, of in containers.left(self._place)
@@ -447,6 +456,7 @@ class EmbeddedEngine:
             with contextlib.suppress(EngineUnavailable):
                 self._next_network.result().close()
             self._next_network = None
+        self._cleared()
         self._pool.shutdown()
         for name in list(self._cutouts):
             cutout.remove(self._namespace, self._cutouts.pop(name).top)

@@ -21,7 +21,7 @@ from typing import Any
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Entry
 from debloat.embedded.place import Place
-from debloat.embedded.unpack import Stack, Tree
+from debloat.embedded.unpack import FIELDS, Stack, Tree
 from debloat.engine.base import LayerName
 from debloat.engine.run_id import new_run
 from debloat.store.base import ImageStore, StoredImage
@@ -155,7 +155,7 @@ class Layers:
 
     def _merged(self, chain: Sequence[str], where: str) -> Stack:
         """The same, as it was noted when it was done first."""
-        notes = self._place.indexes / f"{_short(chain[-1])}.merged-{FORMAT}"
+        notes = self._place.indexes / f"{_short(chain[-1])}.merged-{FORMAT}-{len(FIELDS)}"
         with contextlib.suppress(OSError, ValueError, EOFError, TypeError, LookupError), notes.open("rb") as file:
             whose, count, rows = marshal.loads(file.read())
             if whose == chain[-1]:

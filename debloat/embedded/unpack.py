@@ -13,6 +13,8 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any, BinaryIO, Self
 
 from debloat.core.model import Entry, Kind
@@ -22,6 +24,8 @@ from debloat.store.tar import Damaged, Member
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _LINK = b"1"
+FIELDS = tuple(field.name for field in fields(Entry))
+_more = attrgetter(*FIELDS[2:])
 _KINDS = {kind.value: kind for kind in Kind}
 _OF_OVERLAY = (b"trusted.overlay.", b"user.overlay.")
 
@@ -93,10 +97,7 @@ class Stack(Overlay):
         numbers = {id(file): number for number, file in enumerate(self._layers)}
         places = self._numbers.places
         return len(self._layers), [
-            (
-                *(e.path, e.kind.value, e.mode, e.uid, e.gid, e.size, e.mtime, e.target, e.hardlink, e.device, e.xattrs),
-                numbers[id(places[e.path][0])] if e.path in places else -1,
-            )
+            (e.path, e.kind.value, *_more(e), numbers[id(places[e.path][0])] if e.path in places else -1)
             for e in self.entries()
         ]
 
@@ -106,8 +107,8 @@ class Stack(Overlay):
         stack = cls(where)
         stack._layers = [io.BytesIO() for _ in range(count)]
         places = [(file, 0, 0) for file in stack._layers]
-        for path, kind, *fields, number in rows:
-            stack._nodes[path] = Entry(path, _KINDS[kind], *fields)
+        for path, kind, *more, number in rows:
+            stack._nodes[path] = Entry(path, _KINDS[kind], *more)
             if number >= 0:
                 stack._numbers.places[path] = places[number]
         return stack

@@ -43,7 +43,7 @@ class Format(enum.StrEnum):
 
 
 class Archive(Iterator[bytes]):
-    """An image on its way to an engine, in pieces; an engine that reads files of this machine may take `image` itself."""
+    """An image on its way to an engine, in pieces; one that reads files of this machine may take `image` itself."""
 
     def __init__(self, pieces: Iterator[bytes], image: Written) -> None:
         self._pieces = pieces

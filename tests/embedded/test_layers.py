@@ -123,19 +123,33 @@ def test_the_same_names_by_either_way(case: str, flat: bool, tmp_path: Path, mon
         path: (f"{e.kind}", e.mode, e.uid, e.mtime, e.target or contents.get(path, b"").decode())
         for path, e in entries.items()
     }
+    again = layers.files(diff_ids, "it")
+    assert list(again.entries()) == list(files.entries()), "as it was noted"
+    assert {path: again.read(path) for path in contents} == contents
     assert not layers.keep_only([diff_ids])
     assert len(layers.keep_only([])) == len(set(layers.directories(diff_ids)))
     assert not layers.has(diff_ids)
 
 
-def seen_by_the_kernel(lower: list[str], directory: Path) -> dict[str, tuple[str, int, int, int, str]]:
+Seen = dict[str, tuple[str, int, int, int, str]]
+
+
+def seen_by_the_kernel(lower: list[str], directory: Path) -> Seen:
     """The names below an overlay of the layers."""
+    namespace = Namespace()
+    try:
+        return seen_within(namespace, lower, directory)
+    finally:
+        namespace.close()
+
+
+def seen_within(namespace: Namespace, lower: list[str], directory: Path) -> Seen:
+    """The same among the mounts of a namespace."""
     root = directory / "root"
     for name in ("root", "empty"):
-        (directory / name).mkdir()
-    namespace = Namespace()
+        (directory / name).mkdir(exist_ok=True)
 
-    def look() -> dict[str, tuple[str, int, int, int, str]]:
+    def look() -> Seen:
         mount("overlay", str(root), "overlay", 0, f"lowerdir={':'.join([*reversed(lower), str(directory / 'empty')])}")
         found = {}
         try:
@@ -149,10 +163,7 @@ def seen_by_the_kernel(lower: list[str], directory: Path) -> dict[str, tuple[str
             unmount(str(root))
         return found
 
-    try:
-        return namespace.call(look)
-    finally:
-        namespace.close()
+    return namespace.call(look)
 
 
 @pytest.mark.parametrize(
