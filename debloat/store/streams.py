@@ -23,6 +23,8 @@ else:
     from backports import zstd
 
 PIECE = 1 << 20
+_BITE, _MOUTHFUL = 64 << 10, 256 << 10
+"""Bytes that are uncompressed at once, and that come of it: what is made then is hashed and written out of a cache."""
 MAX_BYTES = 64 << 30
 """Bytes of an image's layers uncompressed, at most."""
 
@@ -108,7 +110,7 @@ def _skipped(head: bytes) -> bool:
 
 def uncompressed(raw: BinaryIO, where: str) -> Iterator[bytes]:
     """The content of a stream in pieces of bounded size, whatever it is compressed with; StoreError where damaged."""
-    head = raw.read(PIECE)
+    head = raw.read(_BITE)
     new: Callable[[], Any] | None = None
     if head.startswith(_GZIP):
         new = lambda: isal_zlib.decompressobj(wbits=31)  # noqa: E731
@@ -130,12 +132,12 @@ def _inflated(raw: BinaryIO, data: bytes, new: Callable[[], Any]) -> Iterator[by
     inside = False
     machine = new()
     while True:
-        if not data and not (data := raw.read(PIECE)):
+        if not data and not (data := raw.read(_BITE)):
             if inside:
                 raise EOFError("it is cut off")
             return
         inside = True
-        piece = machine.decompress(data, PIECE)
+        piece = machine.decompress(data, _MOUTHFUL)
         if piece:
             yield piece
         if machine.eof:
@@ -143,7 +145,7 @@ def _inflated(raw: BinaryIO, data: bytes, new: Callable[[], Any]) -> Iterator[by
         elif isinstance(machine, zstd.ZstdDecompressor):
             data = b""
             while not machine.eof and not machine.needs_input:
-                if piece := machine.decompress(b"", PIECE):
+                if piece := machine.decompress(b"", _MOUTHFUL):
                     yield piece
             if machine.eof:
                 data, machine, inside = machine.unused_data, new(), False
