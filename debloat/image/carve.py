@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import datetime
+import functools
 import hashlib
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -30,7 +32,8 @@ _TYPES = {
     Kind.BLOCK: tarfile.BLKTYPE,
 }
 _BLOCK = tarfile.BLOCKSIZE
-_CHUNK_BYTES = 1 << 20
+_JOINED = 64 << 10
+"""Bytes from which on a piece of a layer is worth a call of its own."""
 
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -190,6 +193,7 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length, key, value)
 
 
+@functools.lru_cache(1024)
 def _octal(value: int, width: int) -> bytes:
     return b"%0*o\0" % (width - 1, value if 0 <= value < 8 ** (width - 1) else 0)
 
@@ -222,18 +226,44 @@ def _ustar(
             b"\0" * 167,
         )
     )
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    return block[:148] + b"%06o\0 " % sum_of(block) + block[156:]
+
+
+def sum_of(block: bytes) -> int:
+    """The sum of a block's bytes, which headers have as a checksum.
+
+    By way of Adler-32, whose lower half is one more than the sum of as many bytes as here (RFC 1950): ten times as fast.
+    """
+    return (zlib.adler32(block[:256]) & 0xFFFF) + (zlib.adler32(block[256:_BLOCK]) & 0xFFFF) - 2
 
 
 def write_layer(rootfs: Rootfs, kept: list[Kept], out: BinaryIO, comment: str = "") -> Layer:
     """Write the layer's tar, hashing on the way."""
     digest, size = hashlib.sha256(), 0
-    for piece in layer_pieces(rootfs, kept):
+    for piece in _gathered(layer_pieces(rootfs, kept)):
         digest.update(piece)
         size += len(piece)
         out.write(piece)
     out.flush()
     return Layer(f"sha256:{digest.hexdigest()}", size, content_size(k.entry for k in kept), comment)
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes with small pieces joined: each is hashed and written by a call of its own."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        if len(piece) < _JOINED:
+            held.append(piece)
+            size += len(piece)
+            if size < _JOINED:
+                continue
+            piece = b""
+        yield b"".join(held)
+        held, size = [], 0
+        if piece:
+            yield piece
+    yield b"".join(held)
 
 
 def content_size(entries: Iterable[Entry]) -> int:

@@ -377,7 +377,7 @@ def _nanoseconds(member: Member) -> int:
 
 
 def _entry(path: str, kind: Kind, member: Member) -> Entry:
-    xattrs = tuple((os.fsdecode(name), value) for name, value in member.xattrs)
+    xattrs = tuple((os.fsdecode(name), value) for name, value in member.xattrs) if member.xattrs else ()
     return Entry(
         path,
         kind,
