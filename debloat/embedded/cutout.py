@@ -12,18 +12,21 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debloat.core.model import Entry, Image
+from debloat.core.reference import full_name
 from debloat.embedded import syscalls
 from debloat.embedded.layers import Files
 from debloat.embedded.namespace import Namespace
 from debloat.embedded.place import Place
 from debloat.embedded.unpack import Stack, Tree
 from debloat.engine.run_id import new_run
+from debloat.image.carve import image_id
 from debloat.image.oci import Written
+from debloat.store.documents import image_of
 from debloat.store.layers import member_path
 from debloat.store.tar import Damaged, Member, members
 
@@ -42,34 +45,61 @@ class Cutout:
     top: Path
 
 
-def make(
-    place: Place, namespace: Namespace, image: Image, written: Written, other: Files, below: list[str], *, user: bool
-) -> Cutout | None:
-    """Show `image`, whose `written` form is of one layer, over the layers of another; None where that cannot be."""
-    if len(written.layers) != 1:
-        return None
-    top = Path(tempfile.mkdtemp(prefix=f"{new_run()}-", dir=place.drafts))
-    try:
-        with written.layers[0].file.open("rb", buffering=0) as tar:
-            namespace.call(lambda: _fill(top, tar.fileno(), other, user))
-    except (OSError, Damaged):
-        remove(namespace, top)
-        return None
-    except BaseException:
-        remove(namespace, top)
-        raise
-    return Cutout(image, written, (*below, os.path.relpath(top, place.layers)), top)
+class Cutouts:
+    """The images that are shown, by name. `user` is for overlays in a user namespace."""
 
+    def __init__(self, place: Place, namespace: Namespace, *, user: bool) -> None:
+        self._place = place
+        self._namespace = namespace
+        self._user = user
+        self._shown: dict[str, Cutout] = {}
 
-def remove(namespace: Namespace, top: Path) -> None:
-    """Take the layer in memory away."""
+    def __len__(self) -> int:
+        return len(self._shown)
 
-    def gone() -> None:
-        with contextlib.suppress(OSError):
-            syscalls.unmount(str(top))
+    def find(self, image: str) -> Cutout | None:
+        """The image of this name or id."""
+        by_id = (shown for shown in self._shown.values() if shown.image.id == image)
+        return self._shown.get(full_name(image)) or next(by_id, None)
 
-    namespace.call(gone)
-    shutil.rmtree(top, ignore_errors=True)
+    def show(self, written: Written, name: str, other: Files, below: Iterable[str]) -> bool:
+        """Show an image of one layer, under a name, over the layers of another; False where that cannot be."""
+        if len(written.layers) != 1:
+            return False
+        (stored,) = written.layers
+        image = image_of(written.config, image_id(written.config), name, (name,), stored.layer.content)
+        top = Path(tempfile.mkdtemp(prefix=f"{new_run()}-", dir=self._place.drafts))
+        try:
+            with stored.file.open("rb", buffering=0) as tar:
+                self._namespace.call(lambda: _fill(top, tar.fileno(), other, self._user))
+        except (OSError, Damaged):
+            self._remove(top)
+            return False
+        except BaseException:
+            self._remove(top)
+            raise
+        layers = (*below, os.path.relpath(top, self._place.layers))
+        self._shown[full_name(name)] = Cutout(image, written, layers, top)
+        return True
+
+    def drop(self, name: str) -> None:
+        """Show an image no longer; nothing happens where none of this name is shown."""
+        shown = self._shown.pop(full_name(name), None)
+        if shown is not None:
+            self._remove(shown.top)
+
+    def close(self) -> None:
+        """Show none any longer."""
+        for name in list(self._shown):
+            self.drop(name)
+
+    def _remove(self, top: Path) -> None:
+        def gone() -> None:
+            with contextlib.suppress(OSError):
+                syscalls.unmount(str(top))
+
+        self._namespace.call(gone)
+        shutil.rmtree(top, ignore_errors=True)
 
 
 def _fill(top: Path, tar: int, other: Files, user: bool) -> None:

@@ -16,13 +16,13 @@ from typing import BinaryIO, TypeVar, cast
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
-from debloat.core.reference import full_name, must_be_reference, split_reference
+from debloat.core.reference import must_be_reference, split_reference
 from debloat.core.signals import signal_number
 from debloat.embedded import container as containers
-from debloat.embedded import cutout, runtime, seccomp, userns
+from debloat.embedded import runtime, seccomp, userns
 from debloat.embedded.archives import pieces, untar, write_tar
 from debloat.embedded.container import Container, Ground
-from debloat.embedded.cutout import Cutout
+from debloat.embedded.cutout import Cutout, Cutouts
 from debloat.embedded.images import Images
 from debloat.embedded.layers import Files, Layers
 from debloat.embedded.namespace import Namespace
@@ -41,10 +41,7 @@ from debloat.engine.base import (
 from debloat.engine.run_id import new_run, owner
 from debloat.engine.traits import EngineTraits
 from debloat.image.archive import Archive, archive
-from debloat.image.carve import image_id
-from debloat.image.oci import Written
 from debloat.store.base import ImageStore, StoredImage, StoreError
-from debloat.store.documents import image_of
 from debloat.store.location import Location, Transport, parse
 from debloat.store.opened import open_store
 
@@ -82,13 +79,13 @@ class EmbeddedEngine:
         self._images = Images(place)
         self._wanted: Wanted | None = None
         self._containers: dict[str, Container] = {}
-        self._cutouts: dict[str, Cutout] = {}
-        """Images that are shown over others', by name."""
+        self._cutouts = Cutouts(place, self._namespace, user=user)
         self._files: dict[str, Files] = {}
         """The image that was read last, by its id."""
         self._info: EngineInfo | None = None
         self._in_use = place.in_use()
         self._pool = ThreadPoolExecutor(1, "ahead")
+        self._version = self._pool.submit(known.version)
         self._next_network: Future[Network] | None = None
         self._clearing: list[Future[None]] = []
         self._ground = Ground(place, self._namespace, known, user)
@@ -98,7 +95,7 @@ class EmbeddedEngine:
             machine = os.uname()
             self._info = EngineInfo(
                 name=f"debloat's own engine over {self._runtime.name}",
-                version=self._runtime.version(),
+                version=self._version.result(),
                 api="",
                 os="linux",
                 architecture=seccomp.architecture_of(machine.machine),
@@ -136,7 +133,7 @@ class EmbeddedEngine:
 
     def _known(self, name: str) -> Image | None:
         """The image of a name or an id, if all of it is there."""
-        if shown := self._cutout(name):
+        if shown := self._cutouts.find(name):
             return shown.image
         with self._place.locked():
             identifier = self._images.find(name)
@@ -215,7 +212,7 @@ class EmbeddedEngine:
 
     def files(self, image: Image) -> Files:
         """An image's entries and files as its layers have them."""
-        if shown := self._cutout(image.id):
+        if shown := self._cutouts.find(image.id):
             self._settle(shown)
         found = self._files.get(image.id) or self._layers.files(image.layers, image.reference or image.id)
         self._files = {image.id: found}
@@ -228,36 +225,19 @@ class EmbeddedEngine:
     def load(self, tar: Iterable[bytes], name: str) -> None:
         """Load an archive. What was cut from an image that is here is shown over that one, and unpacked if it stays."""
         if isinstance(tar, Archive):
-            self.untag(name)
-            shown = self._shown(tar.image, name)
-            if shown is not None:
-                self._cutouts[full_name(name)] = shown
-                return
+            self._cutouts.drop(name)
+            original = self._known(tar.image.original) if tar.image.original else None
+            if original is not None:
+                below = [directory.name for directory in self._layers.directories(original.layers)]
+                if self._cutouts.show(tar.image, name, self.files(original), below):
+                    return
         self._load(tar, name)
-
-    def _shown(self, written: Written, name: str) -> Cutout | None:
-        original = self._known(written.original) if written.original else None
-        if original is None:
-            return None
-        size = sum(stored.layer.content for stored in written.layers)
-        image = image_of(written.config, image_id(written.config), name, (name,), size)
-        below = [directory.name for directory in self._layers.directories(original.layers)]
-        files = self.files(original)
-        return cutout.make(self._place, self._namespace, image, written, files, below, user=self._user)
-
-    def _cutout(self, image: str) -> Cutout | None:
-        """The image of this name or id, where it is shown over another."""
-        by_id = (shown for shown in self._cutouts.values() if shown.image.id == image)
-        return self._cutouts.get(full_name(image)) or next(by_id, None)
 
     def _settle(self, shown: Cutout) -> None:
         """Unpack an image that was only shown."""
         name = shown.image.reference
-        del self._cutouts[full_name(name)]
-        try:
-            self._load(archive(shown.written, [name]), name)
-        finally:
-            cutout.remove(self._namespace, shown.top)
+        self._cutouts.drop(name)
+        self._load(archive(shown.written, [name]), name)
 
     def _load(self, tar: Iterable[bytes], name: str) -> None:
         draft = Path(tempfile.mkdtemp(prefix=f"{new_run()}-", dir=self._place.drafts))
@@ -279,7 +259,7 @@ class EmbeddedEngine:
             shutil.rmtree(draft, ignore_errors=True)
 
     def tag(self, image: str, reference: str) -> None:
-        if shown := self._cutout(image):
+        if shown := self._cutouts.find(image):
             self._settle(shown)
         with self._place.locked():
             identifier = self._images.find(image)
@@ -288,9 +268,7 @@ class EmbeddedEngine:
             self._images.name(identifier, reference, fetched=False)
 
     def untag(self, reference: str) -> None:
-        shown = self._cutouts.pop(full_name(reference), None)
-        if shown is not None:
-            cutout.remove(self._namespace, shown.top)
+        self._cutouts.drop(reference)
         with self._place.locked():
             identifier = self._images.unname(reference)
             others = identifier in {name.id for name in self._images.names()}
@@ -313,7 +291,7 @@ class EmbeddedEngine:
             )
         container = Container(self._ground, secrets.token_hex(32), spec, image)
         self._containers[container.id] = container
-        shown = self._cutout(spec.image)
+        shown = self._cutouts.find(spec.image)
         layers = shown.layers if shown else [directory.name for directory in self._layers.directories(image.layers)]
         try:
             container.create(list(layers), self._network(spec.network), mixed=shown is not None)
@@ -458,8 +436,7 @@ class EmbeddedEngine:
             self._next_network = None
         self._cleared()
         self._pool.shutdown()
-        for name in list(self._cutouts):
-            cutout.remove(self._namespace, self._cutouts.pop(name).top)
+        self._cutouts.close()
         self._namespace.close()
         if self._in_use >= 0:
             os.close(self._in_use)

@@ -232,7 +232,7 @@ def _ustar(
 def sum_of(block: bytes) -> int:
     """The sum of a block's bytes, which headers have as a checksum.
 
-    By way of Adler-32, whose lower half is one more than the sum of as many bytes as here (RFC 1950): ten times as fast.
+    By way of Adler-32, whose lower half is one more than the sum of so few (RFC 1950): ten times as fast.
     """
     return (zlib.adler32(block[:256]) & 0xFFFF) + (zlib.adler32(block[256:_BLOCK]) & 0xFFFF) - 2
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from debloat.core.model import Entry, Image, ImageConfig, Kind
+from debloat.core.model import Entry, Kind
 from debloat.embedded import cutout
 from debloat.embedded.layers import Files, Layers
 from debloat.embedded.namespace import Namespace
@@ -25,7 +25,8 @@ from tests.embedded.test_layers import CASES, layer, saved, seen_within
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners and devices are root's to make")
 
-IMAGE = Image("cut:1", "sha256:1", "linux", "amd64", "", "", ImageConfig({}))
+NAME = "cut:1"
+CONFIG = b'{"os":"linux","architecture":"amd64","config":{},"rootfs":{"type":"layers","diff_ids":[]}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +38,22 @@ class Ground:
     namespace: Namespace
     files: Files
     below: list[str]
+    cutouts: cutout.Cutouts
 
     def written(self, kept: list[Kept]) -> Written:
         file = self.directory / "cut.tar"
         kept = sorted(kept, key=lambda item: os.fsencode(item.entry.path))
         with file.open("wb") as out:
-            return Written(b"{}", (LayerFile(write_layer(self.rootfs(), kept, out), file),))
+            return Written(CONFIG, (LayerFile(write_layer(self.rootfs(), kept, out), file),))
 
     def rootfs(self) -> Rootfs:
         return Rootfs(self.files.entries(), self.files)
 
     def shown(self, written: Written) -> cutout.Cutout | None:
-        return cutout.make(self.place, self.namespace, IMAGE, written, self.files, self.below, user=False)
+        shown = self.cutouts.show(written, NAME, self.files, self.below)
+        found = self.cutouts.find(NAME)
+        assert shown == (found is not None) == bool(self.cutouts)
+        return found
 
     def nothing_left(self) -> bool:
         mounts = self.namespace.call(lambda: Path("/proc/thread-self/mounts").read_text())
@@ -67,9 +72,10 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         layers.add(store, stored, "it")
     diff_ids = stored.image.layers
     namespace = Namespace()
-    yield Ground(
-        tmp_path, place, namespace, layers.files(diff_ids, "it"), [d.name for d in layers.directories(diff_ids)]
-    )
+    below = [directory.name for directory in layers.directories(diff_ids)]
+    cutouts = cutout.Cutouts(place, namespace, user=False)
+    yield Ground(tmp_path, place, namespace, layers.files(diff_ids, "it"), below, cutouts)
+    cutouts.close()
     namespace.close()
 
 
@@ -111,7 +117,7 @@ def test_what_is_shown_is_what_the_layer_says(ground: Ground, seed: int) -> None
     assert shown is not None
     lower = [os.path.normpath(ground.place.layers / name) for name in shown.layers]
     assert seen_within(ground.namespace, lower, ground.directory) == of_layer(written.layers[0].file)
-    cutout.remove(ground.namespace, shown.top)
+    ground.cutouts.drop(NAME)
     assert ground.nothing_left()
 
 
@@ -137,7 +143,6 @@ def test_what_is_the_same_is_not_written(ground: Ground) -> None:
     assert shown is not None
     made = ground.namespace.call(lambda: [path for path in shown.top.rglob("*") if path.is_file()])
     assert made == []
-    cutout.remove(ground.namespace, shown.top)
 
 
 def test_what_cannot_be_shown(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +154,7 @@ def test_what_cannot_be_shown(ground: Ground, monkeypatch: pytest.MonkeyPatch) -
         for _ in range(2):
             tar.addfile(tarfile.TarInfo("x"), io.BytesIO())
     monkeypatch.setattr(cutout, "MOST", 1 << 20)
-    for written in (large, two, Written(b"{}", (replace(large.layers[0], file=twice),))):
+    for written in (large, two, Written(CONFIG, (replace(large.layers[0], file=twice),))):
         assert ground.shown(written) is None
         assert ground.nothing_left()
 
