@@ -24,8 +24,8 @@ from debloat.embedded.place import Place
 from debloat.embedded.unpack import FIELDS, Stack, Tree
 from debloat.engine.base import LayerName
 from debloat.engine.run_id import new_run
-from debloat.store.base import ImageStore, StoredImage
-from debloat.store.layers import Budget, Spooled, member_path, spool
+from debloat.store.base import ImageStore, StoredImage, StoredLayer
+from debloat.store.layers import Budget, Spooled, lying, member_path, spool
 from debloat.store.streams import damaged
 from debloat.store.tar import Damaged, Member, members
 
@@ -107,7 +107,9 @@ class Layers:
         unpacking = _Unpacking(self._stack(chain[: numbers[0]], where), draft, where, self._user, self._flat)
         try:
             for number in numbers:
-                unpacking.lay(spooling[image.layers[number].diff_id].result(), lambda n: str(self._directory(chain[n])))
+                layer = image.layers[number]
+                with _as_it_lies(store, layer, spooling[layer.diff_id]) as found:
+                    unpacking.lay(found, lambda n: str(self._directory(chain[n])))
                 if not self._flat:
                     self._keep(chain[number], unpacking)
             if self._flat:
@@ -212,6 +214,23 @@ class Layers:
                 tree.rename(draft / "tree")
                 gone.append(draft)
         return gone
+
+
+@contextlib.contextmanager
+def _as_it_lies(store: ImageStore, layer: StoredLayer, spooling: Future[Spooled]) -> Iterator[Spooled]:
+    """A layer to be unpacked; one that lies uncompressed on this machine is verified by the end of the block.
+
+    What is wrong with a layer that is not what it should be is that, whatever was found in it.
+    """
+    found = None if spooling.done() else lying(store, layer)
+    if found is None:
+        yield spooling.result()
+        return
+    try:
+        with found.file:
+            yield found
+    finally:
+        spooling.result()
 
 
 class _Unpacking:

@@ -131,26 +131,40 @@ class Budget:
         self._left = -1
 
 
+def lying(store: ImageStore, layer: StoredLayer) -> Spooled | None:
+    """A layer that lies uncompressed on this machine, open, as nobody has verified it yet; None where it does not."""
+    place = store.place(layer.blob)
+    if place is None:
+        return None
+    try:
+        file = place.path.open("rb")
+    except OSError:
+        return None  # whoever verifies it says why
+    if is_compressed(read_at(file.fileno(), 8, place.offset)):
+        file.close()
+        return None
+    return Spooled(file, place.offset, min(layer.blob.size, os.fstat(file.fileno()).st_size - place.offset))
+
+
 def spool(store: ImageStore, layer: StoredLayer, directory: Path, budget: Budget, where: str) -> Spooled:
     """A layer uncompressed in a file, its digests held against what manifest and configuration say.
 
     One that lies uncompressed on this machine already is only read through.
     """
-    place = store.place(layer.blob)
     path = directory / f"layer-{layer.diff_id.partition(':')[2]}.tar"
     digest, size = hashlib.new(layer.diff_id.partition(":")[0]), 0
     with contextlib.closing(store.open(layer.blob)) as raw, contextlib.ExitStack() as opened:
-        if place is not None:
-            file = opened.enter_context(place.path.open("rb"))
-            if not is_compressed(read_at(file.fileno(), 8, place.offset)):
-                same = layer.blob.digest == layer.diff_id  # then it is held against that as it is read
-                while piece := raw.read(PIECE):
-                    if not same:
-                        digest.update(piece)
+        found = lying(store, layer)
+        if found is not None:
+            opened.enter_context(found.file)
+            same = layer.blob.digest == layer.diff_id  # then it is held against that as it is read
+            while piece := raw.read(PIECE):
                 if not same:
-                    _must_be(layer, digest.hexdigest(), where)
-                opened.pop_all()  # it stays open
-                return Spooled(file, place.offset, layer.blob.size)
+                    digest.update(piece)
+            if not same:
+                _must_be(layer, digest.hexdigest(), where)
+            opened.pop_all()  # it stays open
+            return found
         out = opened.enter_context(path.open("w+b", buffering=0))
         for piece in uncompressed(raw, where):
             budget.take(len(piece))

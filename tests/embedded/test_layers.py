@@ -21,6 +21,7 @@ from debloat.embedded.place import Place
 from debloat.embedded.syscalls import mount, unmount
 from debloat.image.reader import with_mount_points, without_engine_made
 from debloat.image.rootfs import Rootfs
+from debloat.store.base import StoreError
 from debloat.store.layers import open_layers
 from debloat.store.location import Location, Transport
 from debloat.store.opened import open_store
@@ -184,6 +185,20 @@ def test_what_no_layer_may_have(rows: tuple[Row, ...], tmp_path: Path) -> None:
         Layers(place, user=False).add(store, store.image(), "it")
     assert [path.name for path in place.home.rglob("*") if not path.is_dir()] in ([], ["lock"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", [(b"a below", b"x below"), (b"usr/lib/b\0", b"usr/lib/c\0")], ids=["content", "header"]
+)
+def test_a_layer_that_is_another_is_not_kept(damage: tuple[bytes, bytes], tmp_path: Path) -> None:
+    """It is unpacked while it is verified."""
+    location = saved(tmp_path / "image.tar", [layer(BASE)])
+    location.path.write_bytes(location.path.read_bytes().replace(*damage))
+    place = Place(tmp_path / "place")
+    place.make()
+    with open_store(location) as store, pytest.raises(StoreError, match="another digest"):
+        Layers(place, user=False).add(store, store.image(), "it")
+    assert not any(list(directory.iterdir()) for directory in (place.layers, place.indexes, place.drafts))
 
 
 @pytest.mark.parametrize("data", [b"", b"rubbish", marshal.dumps(("other", 1)), marshal.dumps(("x", 1)) * 2])
