@@ -7,6 +7,7 @@ process beside the tool, and a tool that is killed leaves none: the namespace en
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from debloat.embedded import syscalls
 
 T = TypeVar("T")
 
+_TURN = 0.0005
+"""Seconds after which a thread lets another one run."""
 CGROUPS = "/sys/fs/cgroup"
 
 
@@ -23,6 +26,9 @@ class Namespace:
     """Calls functions in a thread that has mounts of its own. OSError where the kernel refuses it the namespace."""
 
     def __init__(self) -> None:
+        # A container is made in many short system calls, beside threads that read its image: after each of them this
+        # thread would wait for its turn as long as the interpreter lets others run.
+        sys.setswitchinterval(min(_TURN, sys.getswitchinterval()))
         self._pool = ThreadPoolExecutor(1, "mounts")
         self._thread = 0
         try:
