@@ -1,11 +1,21 @@
-"""`python -m debloat`."""
+"""The command, and `python -m debloat`."""
 
 import gc
 import sys
 
-from debloat.cli.main import main
+from debloat.cli.main import main as run
 
-code = main()
-# At its end the interpreter looks for cycles among all that a run has made, to free what the end of the process frees.
-gc.freeze()
-sys.exit(code)
+
+def main() -> int:
+    """Run the command and give its exit code, for a process that ends then.
+
+    At its end the interpreter would look for cycles among all that a run has made, a tenth of a second and more, to
+    free what the end of the process frees.
+    """
+    code = run()
+    gc.freeze()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
