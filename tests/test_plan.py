@@ -99,7 +99,7 @@ def test_on_podman_an_image_is_read_where_it_is_mounted_as_planned() -> None:
     plan = plan_run(engine, SHOP, EXACT)
     slim(engine, SHOP, EXACT, Silent())
     assert plan.target == "localhost/shop:1-slim"
-    assert plan.containers[0].spec == open_spec(engine.created[0])
+    assert plan.containers[0].spec in map(open_spec, engine.created)
     assert plan.containers[0].spec.image_at == plan.containers[0].spec.entrypoint[-1]
 
 
