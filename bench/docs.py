@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
+    applying,
     canary,
     cost,
     fleet,
@@ -20,6 +21,7 @@ from bench import (
     plots,
     profiles,
     protocols,
+    since,
     store,
 )
 
@@ -40,6 +42,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "protocols": lambda result: protocols.summary(result, markdown=True),
     "canary": lambda result: canary.summary(result, markdown=True),
     "foreign": lambda result: foreign.summary(result, markdown=True),
+    "since": lambda result: since.summary(result, markdown=True),
+    "apply": lambda result: applying.summary(result, markdown=True),
     "profiles": lambda result: profiles.summary(result, markdown=True),
 }
 
