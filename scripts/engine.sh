@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees to a Docker engine and the base images of the Debian suites that are given (scripts/bootstrap-base.sh).
-# Where an engine answers, nothing is installed or started.
+# Where an engine answers, no other is installed or started.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -37,8 +37,13 @@ if ! command -v docker >/dev/null || ! answers; then
         done
     fi
 fi
-# What debloat's own engine runs containers with; Docker brings runc.
-if ! command -v crun >/dev/null && ! command -v runc >/dev/null && [ "$(id -u)" = 0 ]; then
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends crun >/dev/null
+# What debloat's own engine runs containers with (Docker brings runc), and what an ordinary user's needs.
+missing=
+command -v crun >/dev/null || command -v runc >/dev/null || missing=crun
+command -v newuidmap >/dev/null || missing="$missing uidmap"
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ]; then
+    apt-get update -qq >/dev/null
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 scripts/bootstrap-base.sh "$@"

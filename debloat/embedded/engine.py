@@ -70,7 +70,7 @@ class EmbeddedEngine:
             self._namespace = Namespace()
         except OSError as error:
             raise EngineUnavailable(
-                f"cannot make a mount namespace: {error.strerror}", "`debloat doctor` says what is missing"
+                f"cannot make a mount namespace: {error.strerror}", userns.advice_on_namespaces()
             ) from error
         self._place = place
         self._runtime = known

@@ -7,6 +7,7 @@ is decided by the links below it. What has another digest than it was asked for 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import marshal
 import os
@@ -20,6 +21,7 @@ from typing import Any
 
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Entry
+from debloat.embedded import userns
 from debloat.embedded.place import Place
 from debloat.embedded.unpack import FIELDS, Stack, Tree
 from debloat.engine.base import LayerName
@@ -88,6 +90,11 @@ class Layers:
             with ThreadPoolExecutor(2) as pool:
                 self._add(store, image, where, draft, pool, range(0 if self._flat else there, len(chain)))
         except OSError as error:
+            if self._user and error.errno == errno.EINVAL:  # of chown(2): user_namespaces(7)
+                raise EngineUnavailable(
+                    f"cannot unpack {where}: its files have owners beyond the ids that this user may map",
+                    userns.ranges_advice(),
+                ) from error
             raise EngineUnavailable(
                 f"cannot unpack {where}: {error.strerror or error}", f"is there space left in {self._place.home}?"
             ) from error

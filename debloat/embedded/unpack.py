@@ -27,6 +27,8 @@ _LINK = b"1"
 FIELDS = tuple(field.name for field in fields(Entry))
 _more = attrgetter(*FIELDS[2:])
 _KINDS = {kind.value: kind for kind in Kind}
+_SET_ID = stat.S_ISUID | stat.S_ISGID
+"""What writing to a file takes out of its mode, but where the machine's root writes (CAP_FSETID in capabilities(7))."""
 _OF_OVERLAY = (b"trusted.overlay.", b"user.overlay.")
 
 
@@ -255,7 +257,7 @@ class Tree:
                 at += done
             if member.uid or member.gid:
                 os.fchown(handle, member.uid, member.gid)
-            if member.uid or member.gid or member.mode & self._umask:
+            if member.uid or member.gid or member.mode & (self._umask | _SET_ID):
                 os.fchmod(handle, member.mode)
             if member.xattrs:
                 self._attributes(place, member)
@@ -285,6 +287,7 @@ class Tree:
         if self._user and member.kind != b"6":
             # No device of a user's own can be made (user_namespaces(7)): an empty file stands in its place.
             os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o000))
+            os.utime(place, ns=(member.mtime * 10**9,) * 2)
             return
         os.mknod(place, _NODES[member.kind] | member.mode, os.makedev(*member.device))
         os.chown(place, member.uid, member.gid)

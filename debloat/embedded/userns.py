@@ -23,6 +23,8 @@ _NEEDED = frozenset({"CHOWN", "NET_ADMIN", "SYS_CHROOT", "SYS_ADMIN"})
 """What root's containers are made with."""
 _ALL_IDS = (1 << 32) - 1
 _MAPPERS = ("newuidmap", "newgidmap")
+OF_USER = ("_CONTAINERS_USERNS_CONFIGURED", "_CONTAINERS_ROOTLESS_UID", "_CONTAINERS_ROOTLESS_GID")
+"""By these variables Podman knows which user is root in a namespace, and so whose images are meant (podman-unshare)."""
 IN_CONTAINER = "docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined"
 """What Docker lets a container do without privileges, so that it can run containers."""
 _WITH_APPARMOR = (
@@ -48,8 +50,10 @@ def enter() -> bool:
         _map_from_outside(pid, lines, go, ready)
     os.close(go[0])
     os.close(ready[1])
+    own, advice = (os.geteuid(), os.getegid()), ranges_advice()
     try:
-        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        # Mounts of its own too: tools that keep images, as Podman does, may then mount what they need.
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
     except OSError as error:
         os.close(go[1])
         os.waitpid(child, 0)
@@ -62,9 +66,11 @@ def enter() -> bool:
     os.close(ready[0])
     os.waitpid(child, 0)
     if said:
-        raise EngineUnavailable(f"cannot map users: {said.decode('utf-8', 'replace').strip()}", _ranges_advice())
+        raise EngineUnavailable(f"cannot map users: {said.decode('utf-8', 'replace').strip()}", advice)
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+    if own[0]:
+        os.environ.update(zip(OF_USER, ("done", *map(str, own)), strict=True))
     return True
 
 
@@ -122,7 +128,7 @@ def _mapping(kind: str) -> list[str]:
         inside += number
     if inside == 1:
         raise EngineUnavailable(
-            f"cannot run containers as an ordinary user: /etc/sub{kind} gives {_user()} no range", _ranges_advice()
+            f"cannot run containers as an ordinary user: /etc/sub{kind} gives {_user()} no range", ranges_advice()
         )
     return words
 
@@ -142,13 +148,17 @@ def _ranges(kind: str) -> list[tuple[int, int]]:
 
 
 def _user() -> str:
+    """The name of this user, in its namespace too."""
+    outside = os.environ.get(OF_USER[1], "")
+    number = int(outside) if outside.isdecimal() else os.geteuid()
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
+        return pwd.getpwuid(number).pw_name
+    except (KeyError, OverflowError):
+        return str(number)
 
 
-def _ranges_advice() -> str:
+def ranges_advice() -> str:
+    """What gives this user ids beside its own."""
     return f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {_user()}, as root"
 
 

@@ -54,7 +54,7 @@ def program(location: Location) -> str:
     """Podman; UsageError where it is not there for a location."""
     found = shutil.which("podman")
     if found is None:
-        raise UsageError(f"cannot use {location}: Podman is not installed here", "install it (apt install podman)")
+        raise UsageError(f"cannot use {location}: Podman is not installed here", "apt-get install podman")
     return found
 
 
@@ -69,7 +69,8 @@ def _podman(words: Sequence[str], location: Location) -> None:
             raise StoreError(f"cannot use {location}: Podman takes longer than {TIMEOUT:.0f} s") from None
     if process.returncode:
         said = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it gives no cause"]
-        raise UsageError(f"cannot use {location}: Podman says: {said[0]}", "see `podman images`")
+        cause = said[0].removeprefix("Error: ")
+        raise UsageError(f"cannot use {location}: Podman says: {cause}", "`podman images` says which there are")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,16 @@ FIXTURES = ("nginx", "redis", "flask", "scratch", "torture", "supervisor")
 """A server, a database, a language, no distribution at all, every kind of file, several processes."""
 
 
+DEVICES = ("torture",)
+"""Those whose images have device nodes, which they use: a user's engine has none for them, and says so."""
+WITHOUT_DEVICES = "no: it uses device nodes, which a rootless engine leaves out; that is said"
+SAID_OF_DEVICES = (
+    "the engine is rootless: device nodes of the image are not there",
+    "the original image does not pass its own probes",
+)
+"""What the table and the run say of such an image there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """An engine to be had: its name in the tests, its column in the documentation, and the script that starts it.
@@ -79,6 +89,7 @@ SETUPS = (*CI, *(MORE if THOROUGH else ()))
 OWN = (
     Setup("embedded", "debloat's own engine, root"),
     Setup("embedded-namespace", "debloat's own engine, root of a user namespace"),
+    Setup("embedded-user", "debloat's own engine, an ordinary user"),
 )
 """Columns of the table that tests of their own fill."""
 

@@ -1,66 +1,90 @@
-"""debloat's own engine makes the images that Docker's makes: as root, and as root of a user namespace."""
+"""debloat's own engine makes the images that Docker's makes: as root, as root of a user namespace, and as a user."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from debloat.core.errors import OriginalFails
 from debloat.embedded.place import VARIABLE
 from tests.engines import table
-from tests.engines.setups import FIXTURES
-from tests.support import fixtures
+from tests.engines.setups import DEVICES, FIXTURES, SAID_OF_DEVICES, THOROUGH, WITHOUT_DEVICES
+from tests.support import fixtures, ordinary
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-WITHOUT = ["setpriv", "--bounding-set", "-sys_admin"]
-"""Root as it is in a container without privileges."""
+WRAPPERS: Mapping[str, Callable[[Path], list[str]]] = {
+    "embedded": lambda home: [],
+    "embedded-namespace": lambda home: ["setpriv", "--bounding-set", "-sys_admin"],
+    "embedded-user": ordinary.wrapper,
+}
+"""By column of the table: what a command line is put behind. Root, root as it is in a container without privileges, and
+an ordinary user whose home it is."""
 PROFILED = ("nginx", "scratch")
-"""Fixtures that get a seccomp profile as well, as root and in a namespace."""
+"""Fixtures that get a seccomp profile as well, whoever it is."""
+RUN: Mapping[str, tuple[str, ...]] = {
+    "embedded": FIXTURES,
+    "embedded-namespace": PROFILED,
+    "embedded-user": FIXTURES if THOROUGH else PROFILED,
+}
 LAYERS: dict[str, str] = {}
 """By fixture: the layer that Docker's engine makes."""
 
 
-def layer(image: str, engine: str, fixture: str, directory: Path, wrapper: list[str], *more: str) -> str:
-    report = directory / f"{engine}.json"
-    argv = [*wrapper, sys.executable, "-m", "debloat", image, "-q", "--engine", engine, "--json", str(report), *more]
+def debloat(
+    image: str, engine: str, fixture: str, directory: Path, wrapper: list[str], *more: str
+) -> subprocess.CompletedProcess[str]:
+    report = str(directory / f"{engine}.json")
+    argv = [*wrapper, sys.executable, "-m", "debloat", image, "--engine", engine, "--json", report, *more]
     env = {**os.environ, VARIABLE: str(directory / "store"), "PYTHONPATH": str(fixtures.FIXTURES.parent)}
-    done = subprocess.run(argv, cwd=fixtures.FIXTURES / fixture, env=env, capture_output=True, text=True, timeout=600)
+    return subprocess.run(argv, cwd=fixtures.FIXTURES / fixture, env=env, capture_output=True, text=True, timeout=600)
+
+
+def layer(done: subprocess.CompletedProcess[str], report: Path) -> str:
     assert done.returncode == 0, done.stderr
     made: str = json.loads(report.read_bytes())["layer"]
     return made
 
 
-@pytest.mark.parametrize(
-    ("fixture", "wrapper"),
-    [
-        *(pytest.param(fixture, [], id=f"root-{fixture}") for fixture in FIXTURES),
-        *(pytest.param(fixture, WITHOUT, id=f"namespace-{fixture}") for fixture in ("nginx", "scratch")),
-    ],
-)
-def test_the_same_image_as_of_docker(fixture: str, wrapper: list[str], tmp_path: Path) -> None:
-    image = fixtures.build(fixture)
+def layer_of_docker(image: str, fixture: str, directory: Path) -> str:
     if fixture not in LAYERS:
-        LAYERS[fixture] = layer(image, "docker", fixture, tmp_path, [], "-t", "debloat-embedded:slim")
+        done = debloat(image, "docker", fixture, directory, [], "-t", "debloat-embedded:slim")
+        LAYERS[fixture] = layer(done, directory / "docker.json")
         subprocess.run(["docker", "rmi", "debloat-embedded:slim"], check=True, capture_output=True)
-    archive = tmp_path / "image.tar"
+    return LAYERS[fixture]
+
+
+@pytest.mark.parametrize(("mode", "fixture"), [(mode, fixture) for mode, some in RUN.items() for fixture in some])
+def test_the_same_image_as_of_docker(mode: str, fixture: str, tmp_path: Path) -> None:
+    image, home = fixtures.build(fixture), tmp_path / "home"
+    home.mkdir()
+    archive, output, profile = home / "image.tar", home / "result", home / "seccomp.json"
     subprocess.run(["docker", "save", "-o", str(archive), image], check=True)
-    output = tmp_path / "result"
-    more = ("--seccomp", str(tmp_path / "seccomp.json")) if fixture in PROFILED else ()
-    made = layer(
-        f"docker-archive:{archive}", "embedded", fixture, tmp_path, wrapper, "--output", f"oci:{output}", *more
-    )
-    assert not more or (tmp_path / "seccomp.json").exists(), "it has answered under its profile on this engine"
-    assert made == LAYERS[fixture]
+    archive.chmod(0o644)
+    more = ("--seccomp", str(profile)) if fixture in PROFILED else ()
+    saved = f"docker-archive:{archive}"
+    done = debloat(saved, "embedded", fixture, home, WRAPPERS[mode](home), "--output", f"oci:{output}", *more)
+    assert not list((home / "store" / "containers").iterdir())
+    row = f"`{fixture}` twice: the layer and configuration that the others give"
+    if mode == "embedded-user" and fixture in DEVICES:
+        assert done.returncode == OriginalFails.exit_code
+        assert all(words in done.stderr for words in SAID_OF_DEVICES)
+        broken = re.findall(r"metadata: (/\S+):", done.stderr)
+        assert set(broken) == {"/torture/special/null"}, "everything else is as the image has it"
+        table.note(row, mode, WITHOUT_DEVICES)
+        return
+    made = layer(done, home / "embedded.json")
+    assert not more or profile.exists(), "it has answered under its profile on this engine"
+    assert made == layer_of_docker(image, fixture, tmp_path)
     assert (output / "oci-layout").exists()
-    assert not list((tmp_path / "store" / "containers").iterdir())
-    mode = "embedded-namespace" if wrapper else "embedded"
-    table.note(f"`{fixture}` twice: the layer and configuration that the others give", mode, "yes, once")
+    table.note(row, mode, "yes, once")
 
 
 VERBS = {
