@@ -336,8 +336,13 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def _targets(world: World, place: Destination) -> Iterator[str]:
-    """The real paths that an instruction put something at: its destination, or what it copied into it."""
-    inside = [f"{place.path}/{name}" for name in place.sources] if world.rootfs.is_dir(place.path) else []
+    """The real paths that an instruction put something at: its destination, or what it copied into it.
+
+    What was put into a place of leftovers, such as a script for the build into /tmp, is not named by that: BuildKit's
+    history alone tells what it was, and the application is the same whoever built the image.
+    """
+    into = world.rootfs.is_dir(place.path) and place.path not in leftovers.PLACES
+    inside = [f"{place.path}/{name}" for name in place.sources] if into else []
     named = [path for path in inside if path in world.rootfs]
     yield from named
     if not named or not (place.path in SHARED_DIRECTORIES or place.path in leftovers.SKELETON):

@@ -338,6 +338,22 @@ def test_a_file_that_copy_wrote_over_is_the_applications() -> None:
     assert kept(image({}, *history, shipped=shipped)) == [], "what is as it was shipped was not written over"
 
 
+@pytest.mark.parametrize(
+    "copy", ["COPY build.sh /tmp/ # buildkit", "/bin/sh -c #(nop) COPY file:0123456789abcdef01 in /tmp/ "]
+)
+def test_what_is_copied_among_temporary_files_is_one_whoever_built_the_image(copy: str) -> None:
+    world = image({"/tmp/build.sh": "x", "/app/a.py": "x"}, copy, owned={"base": ["/tmp"]})
+    assert kept(world) == ["/app/a.py"]
+
+
+@pytest.mark.parametrize(
+    "copy",
+    ["COPY rules.json /tmp/rules.json # buildkit", "/bin/sh -c #(nop) COPY file:0123456789abcdef01 in /tmp/rules.json "],
+)
+def test_a_temporary_file_that_is_named_is_the_applications_whoever_built_the_image(copy: str) -> None:
+    assert kept(image({"/tmp/rules.json": "x"}, copy, owned={"base": ["/tmp"]})) == ["/tmp/rules.json"]
+
+
 def test_data_below_a_packages_own_directory_follows_the_package() -> None:
     owned = {"postgresql-15": ["/usr/lib/postgresql/15/bin/postgres", "/var/lib/postgresql/15"]}
     table: Table = {
