@@ -348,7 +348,7 @@ def test_what_is_copied_among_temporary_files_is_one_whoever_built_the_image(cop
 
 @pytest.mark.parametrize(
     "copy",
-    ["COPY rules.json /tmp/rules.json # buildkit", "/bin/sh -c #(nop) COPY file:0123456789abcdef01 in /tmp/rules.json "],
+    ["COPY r.json /tmp/rules.json # buildkit", "/bin/sh -c #(nop) COPY file:0123456789abcdef01 in /tmp/rules.json "],
 )
 def test_a_temporary_file_that_is_named_is_the_applications_whoever_built_the_image(copy: str) -> None:
     assert kept(image({"/tmp/rules.json": "x"}, copy, owned={"base": ["/tmp"]})) == ["/tmp/rules.json"]
