@@ -32,6 +32,8 @@ from debloat.engine.volumes import Volume, parse
 
 START_LIMIT = 60.0
 """Seconds within which a runtime starts a program."""
+AGAIN = 0.05
+"""Seconds between two attempts to remove a directory."""
 END_LIMIT = 10.0
 """Seconds within which a container ends that is killed."""
 MAX_DESCRIPTORS = 1 << 20
@@ -332,7 +334,7 @@ class Container:
         self._ground.namespace.call(self._unmount)
         if self._network is not None:
             self._network.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove_tree(self._directory, END_LIMIT)
 
     def _unmount(self) -> None:
         for name in ("root", "work"):
@@ -374,7 +376,20 @@ def remove_left(place: Place, known: runtime.Runtime, identifier: str) -> None:
         argv = known.argv(directory / "state", directory / "log", "delete", "--force", identifier)
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(argv, capture_output=True, timeout=END_LIMIT)
+    remove_tree(directory, END_LIMIT)
+
+
+def remove_tree(directory: Path, limit: float) -> None:
+    """Remove a directory of a container whose programs may still be on their way out, for so many seconds at most.
+
+    While the kernel takes the last of a killed container away, its overlay still clears up in `work`: what is removed
+    under way is missed by one and then the other, and the directory is not empty.
+    """
+    latest = time.monotonic() + limit
     shutil.rmtree(directory, ignore_errors=True)
+    while directory.exists() and time.monotonic() < latest:
+        time.sleep(AGAIN)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def oom_kills() -> int:
