@@ -8,7 +8,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import stat
 import subprocess
@@ -25,15 +24,13 @@ from debloat.embedded import bundle, files, runtime, seccomp, syscalls, userns, 
 from debloat.embedded.copying import copy_tree
 from debloat.embedded.namespace import Namespace
 from debloat.embedded.network import Network
-from debloat.embedded.place import Place
+from debloat.embedded.place import Place, remove_tree
 from debloat.embedded.program import Handle, PipeChannel, Pipes, Watch
 from debloat.engine.base import ContainerSpec, ContainerState, ExecResult
 from debloat.engine.volumes import Volume, parse
 
 START_LIMIT = 60.0
 """Seconds within which a runtime starts a program."""
-AGAIN = 0.05
-"""Seconds between two attempts to remove a directory."""
 END_LIMIT = 10.0
 """Seconds within which a container ends that is killed."""
 MAX_DESCRIPTORS = 1 << 20
@@ -377,19 +374,6 @@ def remove_left(place: Place, known: runtime.Runtime, identifier: str) -> None:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(argv, capture_output=True, timeout=END_LIMIT)
     remove_tree(directory, END_LIMIT)
-
-
-def remove_tree(directory: Path, limit: float) -> None:
-    """Remove a directory of a container whose programs may still be on their way out, for so many seconds at most.
-
-    While the kernel takes the last of a killed container away, its overlay still clears up in `work`: what is removed
-    under way is missed by one and then the other, and the directory is not empty.
-    """
-    latest = time.monotonic() + limit
-    shutil.rmtree(directory, ignore_errors=True)
-    while directory.exists() and time.monotonic() < latest:
-        time.sleep(AGAIN)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def oom_kills() -> int:

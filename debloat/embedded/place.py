@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from debloat.core.errors import EngineUnavailable
 
 VARIABLE = "DEBLOAT_STORE"
 """Names another directory to keep images in."""
+AGAIN = 0.05
+"""Seconds between two attempts to remove a directory."""
 
 
 def usual() -> Path:
@@ -105,3 +109,16 @@ def alone(handle: int) -> bool:
 def shared(handle: int) -> None:
     """Let others use the place too."""
     fcntl.flock(handle, fcntl.LOCK_SH)
+
+
+def remove_tree(directory: Path, limit: float) -> None:
+    """Remove a directory of a container whose programs may still be on their way out, for so many seconds at most.
+
+    While the kernel takes the last of a killed container away, its overlay still clears up in `work`: what is removed
+    under way is missed by one and then the other, and the directory is not empty.
+    """
+    latest = time.monotonic() + limit
+    shutil.rmtree(directory, ignore_errors=True)
+    while directory.exists() and time.monotonic() < latest:
+        time.sleep(AGAIN)
+        shutil.rmtree(directory, ignore_errors=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from debloat.embedded import container
+from debloat.embedded import place
 
 
 @pytest.fixture
@@ -22,18 +22,18 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         if len(made) > 2:
             really(path, **more)
 
-    monkeypatch.setattr("debloat.embedded.container.shutil.rmtree", rmtree)
-    monkeypatch.setattr(container, "AGAIN", 0)
+    monkeypatch.setattr("debloat.embedded.place.shutil.rmtree", rmtree)
+    monkeypatch.setattr(place, "AGAIN", 0)
     return made
 
 
 def test_it_is_removed_again_where_something_was_missed(tmp_path: Path, attempts: list[Path]) -> None:
     (tmp_path / "c" / "work").mkdir(parents=True)
-    container.remove_tree(tmp_path / "c", 60)
+    place.remove_tree(tmp_path / "c", 60)
     assert not (tmp_path / "c").exists()
     assert len(attempts) == 3
 
 
 def test_the_attempts_are_bounded(tmp_path: Path, attempts: list[Path]) -> None:
-    container.remove_tree(tmp_path, 0)
+    place.remove_tree(tmp_path, 0)
     assert attempts == [tmp_path]
