@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
-    applying,
     canary,
     cost,
     fleet,
@@ -43,7 +42,6 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "canary": lambda result: canary.summary(result, markdown=True),
     "foreign": lambda result: foreign.summary(result, markdown=True),
     "since": lambda result: since.summary(result, markdown=True),
-    "apply": lambda result: applying.summary(result, markdown=True),
     "profiles": lambda result: profiles.summary(result, markdown=True),
 }
 

@@ -1,7 +1,8 @@
-"""Images made to measure growth: a small service, and beside it packages that it never touches.
+"""Images made to measure growth: a small service, and beside it packages that it never touches, or an application.
 
-The packages are in the package database with all their files, as those of a fat image are; what they hold is
-nothing that the service can reach, so the closure is the same however large the image is.
+The packages are in the package database with all their files and have documentation, as those of Debian have; what they
+hold is nothing that the service can reach, so the closure is the same however large the image is. What no package owns
+is the application, and stays whole.
 """
 
 from __future__ import annotations
@@ -25,20 +26,23 @@ INFO = "var/lib/dpkg/info"
 
 @dataclass(frozen=True, slots=True)
 class Filler:
-    """What is added to a base image: so many files of so many bytes each."""
+    """What is added to a base image: so many files of so many bytes each, of packages or of no package."""
 
     files: int
     size: int
+    owned: bool = True
 
     @property
     def packages(self) -> int:
+        """How many packages there are, or parts of the application of the same size."""
         return -(-self.files // FILES_PER_PACKAGE)
 
     def paths(self, package: int) -> list[str]:
         """The files of a package, without the leading slash."""
         first = package * FILES_PER_PACKAGE
         numbers = range(first, min(first + FILES_PER_PACKAGE, self.files))
-        return [f"usr/lib/filler/{name(package)}/{n // FILES_PER_DIRECTORY:05d}/data-{n:07d}.bin" for n in numbers]
+        top = "usr/lib" if self.owned else "srv"
+        return [f"{top}/filler/{name(package)}/{n // FILES_PER_DIRECTORY:05d}/data-{n:07d}.bin" for n in numbers]
 
 
 def name(package: int) -> str:
@@ -95,7 +99,7 @@ def write(base: IO[bytes], filler: Filler, out: IO[bytes]) -> None:
             content = source.extractfile(member) if member.isreg() else None
             if member.name.lstrip("./") == STATUS and content is not None:
                 text = content.read().rstrip(b"\n") + b"\n\n"
-                text += "".join(stanza(p) for p in range(filler.packages)).encode()
+                text += "".join(stanza(p) for p in range(filler.packages if filler.owned else 0)).encode()
                 member.size, content = len(text), io.BytesIO(text)
             target.addfile(member, content)
         for package in range(filler.packages):
@@ -113,9 +117,8 @@ def _digest(size: int) -> str:
 
 def _members(filler: Filler, package: int, digest: str) -> Iterator[tuple[tarfile.TarInfo, io.RawIOBase | io.BytesIO]]:
     paths = filler.paths(package)
-    sums = "".join(f"{digest}  {path}\n" for path in paths).encode()
-    for suffix, text in (("list", listing(paths)), ("md5sums", sums)):
-        yield _file(f"{INFO}/{name(package)}.{suffix}", len(text)), io.BytesIO(text)
+    if filler.owned:
+        yield from _about(package, paths, digest)
     directory = ""
     for path in paths:
         above = path.rpartition("/")[0]
@@ -125,6 +128,16 @@ def _members(filler: Filler, package: int, digest: str) -> Iterator[tuple[tarfil
             info.type, info.mode = tarfile.DIRTYPE, 0o755
             yield info, io.BytesIO()
         yield _file(path, filler.size), _Repeated(filler.size)
+
+
+def _about(package: int, paths: list[str], digest: str) -> Iterator[tuple[tarfile.TarInfo, io.BytesIO]]:
+    """A package's rows of the database, and the documentation that all packages of Debian have (policy 12.5, 12.7)."""
+    texts = {f"usr/share/doc/{name(package)}/{file}": b"of nobody\n" for file in ("changelog.Debian", "copyright")}
+    for path, text in texts.items():
+        yield _file(path, len(text)), io.BytesIO(text)
+    sums = "".join(f"{digest}  {path}\n" for path in paths).encode()
+    for suffix, text in (("list", listing([*paths, *texts])), ("md5sums", sums)):
+        yield _file(f"{INFO}/{name(package)}.{suffix}", len(text)), io.BytesIO(text)
 
 
 def _file(path: str, size: int) -> tarfile.TarInfo:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import growth, store, tool
+from bench.generated import Filler
 from bench.stats import ratios, spread, table
 from debloat.core.errors import DebloatError
 from debloat.engine.docker import connect
@@ -34,8 +35,8 @@ DOCKER_MOST, CPU_MOST = 0.8, 0.6
 EMBEDDED_MOST, WEB_MOST = 0.5, 0.4
 PEER_DOCKER_MOST, PEER_EMBEDDED_MOST = 0.25, 0.15
 FORMS = ("docker", "embedded")
-MANY, CLOSING_MOST = 25_000, 0.5
-"""Files of an application whose closing is measured: an image of the series of `bench growth`."""
+MANY, CLOSING_MOST = 27_000, 0.5
+"""Files of an application whose closing is measured."""
 CLOSING = "close and carve"
 PEER_TURNS = 3
 """It takes ten times as long."""
@@ -114,8 +115,7 @@ def run(before: Path, names: Sequence[str], say: Say, *, runs: int = 7, peer: Pa
         over_http = tomllib.loads(fixture.recipe.read_text("utf-8")).keys() <= {"http", "run_options"}
         image, asked = fixtures.build(name), ("-c", str(fixture.recipe))
         rows.append(_row(name, image, asked, program, peer if over_http else None, runs, say))
-    many = next(size for size in growth.SIZES if size.filler.files == MANY)
-    with growth.made(many, say):
+    with growth.made(many := growth.Size("application", Filler(MANY, 100, owned=False)), say):
         rows.append(_row(many.name, many.tag, ("--http", ":80/"), program, None, runs, say, reported=True))
     commit = subprocess.run(["git", "-C", before, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     return store.result("since", before=commit.stdout.strip(), fixtures=rows)
