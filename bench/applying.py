@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench import store, tool
+from bench.layouts import layout
 from bench.stats import spread, table
 from tests.support import fixtures
-from tests.support.stores import LayoutMaker, Pack
+from tests.support.stores import Pack
 
 FIXTURE = "toolbox"
 """An image of 200 MB."""
@@ -33,28 +32,19 @@ def run(say: Say, *, runs: int = 5) -> dict[str, Any]:
         directory = Path(name)
         lock = directory / "debloat.lock"
         _done(tool.run(["lock", image, "--lock", str(lock), "--output", f"oci:{directory / 'locked'}"], directory))
-        subprocess.run(["docker", "save", "-o", directory / "image.tar", image], check=True)
         for form, pack in PACKS.items():
-            found = [_applied(_layout(directory, form, pack), lock, directory) for _ in range(runs)]
+            source = layout(image, directory / form, pack)
+            found = [_applied(source, lock, directory) for _ in range(runs)]
             cpu, wall = spread(r.cpu for r in found), spread(r.wall for r in found)
             say(f"apply: {form}: {cpu.median:.2f} s of the processors, {wall.median:.2f} s")
             forms.append({"name": form, "cpu": cpu.plain(), "wall": wall.plain(), "rss": max(r.rss for r in found)})
     return store.result("apply", forms=forms)
 
 
-def _layout(directory: Path, form: str, pack: Pack) -> Path:
-    """The image as a layout; what `docker save` wrote, taken apart by tarfile."""
-    maker = LayoutMaker(directory / form)
-    if not maker.directory.exists():
-        with tarfile.open(directory / "image.tar") as tar:
-            maker.end(maker.saved(tar, pack))
-    return maker.directory
-
-
-def _applied(layout: Path, lock: Path, directory: Path) -> tool.ToolRun:
+def _applied(source: Path, lock: Path, directory: Path) -> tool.ToolRun:
     out = directory / "out"
     shutil.rmtree(out, ignore_errors=True)
-    return _done(tool.run(["apply", f"oci:{layout}", "--lock", str(lock), "--output", f"oci:{out}"], directory))
+    return _done(tool.run(["apply", f"oci:{source}", "--lock", str(lock), "--output", f"oci:{out}"], directory))
 
 
 def _done(run: tool.ToolRun) -> tool.ToolRun:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
@@ -22,11 +21,11 @@ from typing import Any
 
 from bench import growth, store, tool
 from bench.generated import Filler
+from bench.layouts import layout
 from bench.stats import ratios, spread, table
 from debloat.core.errors import DebloatError
 from debloat.engine.docker import connect
 from tests.support import fixtures
-from tests.support.stores import LayoutMaker
 
 FIXTURES = ("nginx", "flask", "redis", "rabbitmq", "perl", "pip", "node", "php", "postgres", "java")
 """A web server, an interpreter of each language, a database, a cache and a broker."""
@@ -133,20 +132,10 @@ def _row(
     reported: bool = False,
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="debloat-bench-") as scratch:
-        layout = _layout(image, Path(scratch))
-        row = _paired(Contest(name, image, asked, layout, Path(scratch, "out"), before, peer, reported), runs)
+        made = layout(image, Path(scratch, "layout"))
+        row = _paired(Contest(name, image, asked, made, Path(scratch, "out"), before, peer, reported), runs)
     say(_line(row))
     return row
-
-
-def _layout(image: str, directory: Path) -> Path:
-    """An image of the engine's as an OCI layout, its layers as they are."""
-    saved, maker = directory / "image.tar", LayoutMaker(directory / "layout")
-    subprocess.run(["docker", "save", "-o", saved, image], check=True)
-    with tarfile.open(saved) as tar:
-        maker.end(maker.saved(tar))
-    saved.unlink()
-    return maker.directory
 
 
 def _paired(contest: Contest, runs: int) -> dict[str, Any]:

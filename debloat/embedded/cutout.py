@@ -12,9 +12,10 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from debloat.core.model import Entry, Image
 from debloat.core.reference import full_name
@@ -24,6 +25,7 @@ from debloat.embedded.namespace import Namespace
 from debloat.embedded.place import Place
 from debloat.embedded.unpack import Stack, Tree
 from debloat.engine.run_id import new_run
+from debloat.image.archive import file_part
 from debloat.image.carve import image_id
 from debloat.image.oci import Written
 from debloat.store.documents import image_of
@@ -32,7 +34,6 @@ from debloat.store.tar import Damaged, Member, members
 
 MOST = 64 << 20
 """Bytes that the layer in memory may have; an image that differs in more is unpacked as any other."""
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Cutouts:
         top = Path(tempfile.mkdtemp(prefix=f"{new_run()}-", dir=self._place.drafts))
         try:
             with stored.file.open("rb", buffering=0) as tar:
-                self._namespace.call(lambda: _fill(top, tar.fileno(), other, self._user))
+                self._namespace.call(lambda: _fill(top, tar, other, self._user))
         except (OSError, Damaged):
             self._remove(top)
             return False
@@ -102,16 +103,16 @@ class Cutouts:
         shutil.rmtree(top, ignore_errors=True)
 
 
-def _fill(top: Path, tar: int, other: Files, user: bool) -> None:
+def _fill(top: Path, tar: BinaryIO, other: Files, user: bool) -> None:
     syscalls.mount("tmpfs", str(top), "tmpfs", 0, f"mode=755,size={MOST}")
-    found = list(members(lambda size, at: os.pread(tar, size, at), os.fstat(tar).st_size))
+    found = list(members(lambda size, at: os.pread(tar.fileno(), size, at), os.fstat(tar.fileno()).st_size))
     own = Stack("the minimal image")
     own.lay(found)
     rows = {member_path(row.name): row for row in found}
     if len(rows) != len(found):
         raise Damaged("a name twice")
     entries, known = _comparable(own), _comparable(other.stack)
-    tree = Tree(str(top), tar, lambda number: "", user=user)
+    tree = Tree(str(top), tar.fileno(), lambda number: "", user=user)
     if "/" in rows:
         tree.root(rows["/"])
     for path in sorted(known.keys() - entries.keys()):
@@ -136,14 +137,9 @@ def _comparable(stack: Stack) -> Mapping[str, tuple[Entry, tuple[str, ...]]]:
     }
 
 
-def _same_content(tar: int, row: Member, other: Files, path: str) -> bool:
+def _same_content(tar: BinaryIO, row: Member, other: Files, path: str) -> bool:
     """Whether a file of the layer has the content that the other image's has; what is no file has none."""
     if row.kind != b"0" or not row.size:
         return True
     pieces = other.chunks(path)
-    return all(piece == next(pieces, b"") for piece in _content(tar, row)) and not next(pieces, b"")
-
-
-def _content(tar: int, row: Member) -> Iterator[bytes]:
-    for done in range(0, row.size, _PIECE):
-        yield os.pread(tar, min(_PIECE, row.size - done), row.offset + done)
+    return all(piece == next(pieces, b"") for piece in file_part(tar, row.offset, row.size)) and not next(pieces, b"")

@@ -279,9 +279,7 @@ class Rootfs:
         """The content of the regular file that `path` leads to; KeyError where there is none."""
         held, data, whole = self._held
         if held != path or not (whole or (limit is not None and limit <= len(data))):
-            entry = self.lookup(path)
-            if entry is None or not entry.is_file:
-                raise KeyError(path)
+            entry = self._real_file(path)
             whole = limit is None or entry.size <= MAX_WHOLE_BYTES
             data = self._contents.read(entry.path, None if whole else limit)
             if len(data) <= MAX_HELD_BYTES:
@@ -289,14 +287,14 @@ class Rootfs:
         return data if limit is None or len(data) <= limit else data[:limit]
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        return self._contents.chunks(self._real_file(path))
+        return self._contents.chunks(self._real_file(path).path)
 
     def text(self, path: str) -> str:
         """The file as text, undecodable bytes as surrogates; empty where there is no such file."""
         return self.read(path).decode("utf-8", "surrogateescape") if self.is_file(path) else ""
 
-    def _real_file(self, path: str) -> str:
+    def _real_file(self, path: str) -> Entry:
         entry = self.lookup(path)
         if entry is None or not entry.is_file:
             raise KeyError(path)
-        return entry.path
+        return entry

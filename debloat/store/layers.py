@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from debloat.core.model import Entry, Kind
+from debloat.image.archive import file_part
 from debloat.image.reader import with_mount_points, without_engine_made
 from debloat.image.rootfs import MAX_LINKS, Rootfs
 from debloat.store.base import ImageStore, StoredImage, StoredLayer
@@ -70,9 +71,7 @@ class LayerContents:
         return read_at(file.fileno(), size if limit is None else min(size, limit), offset)
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        file, offset, size = self.places[path]
-        for done in range(0, size, PIECE):
-            yield read_at(file.fileno(), min(PIECE, size - done), offset + done)
+        return file_part(*self.places[path])
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:
