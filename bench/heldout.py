@@ -25,7 +25,8 @@ from debloat.engine.base import ChannelClosed, Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.reader import SENSOR, SENSOR_HOME, sensor_tar
 from debloat.image.rootfs import Rootfs
-from debloat.record.session import TRACES, Recorder, container_spec, record_argv
+from debloat.record.home import TRACES
+from debloat.record.session import Recorder, container_spec, record_argv
 from debloat.record.trace import parse_events, parse_marks
 from tests.support import fixtures
 

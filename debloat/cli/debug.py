@@ -28,7 +28,8 @@ from debloat.image.carve import BASE_NAME
 from debloat.image.reader import SENSOR, SENSOR_HOME, open_rootfs, sensor_tar
 from debloat.lock.heal import noted
 from debloat.record.beside import ROOT, in_vain, lookups
-from debloat.record.session import TRACES, Recorder, Session
+from debloat.record.home import TRACES
+from debloat.record.session import Recorder, Session
 from debloat.rules.recorded.sweeps import is_outside_image
 
 SHELL = ("/bin/sh",)

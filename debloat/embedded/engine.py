@@ -218,6 +218,10 @@ class EmbeddedEngine:
         self._files = {image.id: found}
         return found
 
+    def directories(self, image: Image) -> tuple[str, ...]:
+        """None that would be needed: `files` shows what is in them."""
+        return ()
+
     def save(self, image: str) -> Iterator[bytes]:
         """EngineUnavailable: layers are kept unpacked, and what they were packed as is not known any more."""
         raise EngineUnavailable(f"cannot read the layers of {image[:19]} apart: they are kept unpacked alone", _WHENCE)
@@ -411,11 +415,8 @@ class EmbeddedEngine:
 
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         self._cleared()
-        found = [
-            Leftover("container", identifier, of, identifier[:12])
-            for identifier, of in containers.left(self._place)
-            if run in ("", of)
-        ]
+        left = containers.left(self._place)
+        found = [Leftover("container", one, of, one[:12]) for one, of in left if run in ("", of)]
         with self._place.locked():
             for name in self._images.names():
                 repository, tag = split_reference(name.name)

@@ -44,6 +44,7 @@ class ContainerSpec:
 
     `image_at` is where the image is mounted as well, as it is (only where `EngineTraits.mounts_images`). Such a
     container reads an image and does nothing else: it has no ports, volumes, variables or options of a user's.
+    `mounts` are directories of this machine and where they go; unlike one of `volumes` such a directory has to exist.
     `beside` is a running container whose processes and network it sees; `tty` gives it a terminal. `seccomp` is a
     profile as a JSON document in Docker's format, empty for the engine's own.
     """
@@ -57,6 +58,7 @@ class ContainerSpec:
     workdir: str = ""
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str], ...] = ()
     anonymous: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()
     network: str = ""
@@ -205,6 +207,12 @@ class Engine(Protocol):
 
     def files(self, image: Image) -> ImageFiles | None:
         """The image's layers, where this process can read them; None where a container has to be asked."""
+
+    def directories(self, image: Image) -> tuple[str, ...]:
+        """The directories of the image's layers, uppermost first, where overlayfs on this machine shows the image.
+
+        Empty where the engine keeps it in another way or place, or its files belong to others there than in containers.
+        """
 
     def find(self, container: str) -> ContainerFound:
         """A container by its name, its id or the beginning of that; UsageError where there is none."""

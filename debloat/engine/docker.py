@@ -16,7 +16,7 @@ from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
 from debloat.core.reference import has_tag, must_be_reference, must_not_be_a_file, qualified, split_reference
-from debloat.engine import libpod
+from debloat.engine import graphdriver, libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     RUN_LABEL,
@@ -35,15 +35,14 @@ from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import (
     addresses,
     config_of,
-    container_left,
     find_config,
     find_history,
     image_of,
     mapping,
     number,
-    shared_left,
     text,
 )
+from debloat.engine.leftovers import found
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
 from debloat.engine.traits import traits_of
@@ -99,6 +98,7 @@ class DockerEngine:
         self._forward = forward
         self._info: EngineInfo | None = None
         self._wanted: Wanted | None = None
+        self._directories: dict[str, tuple[str, ...]] = {}
         if forward is not None:
             weakref.finalize(self, forward.close)
 
@@ -224,6 +224,14 @@ class DockerEngine:
     def files(self, image: Image) -> None:
         """The layers are the engine's own."""
 
+    def directories(self, image: Image) -> tuple[str, ...]:
+        if image.id not in self._directories:
+            with error_context(f"look up {image.reference}"):
+                readable = graphdriver.readable(self.info())
+                raw = self._client.inspect_image(image.id) if readable else {}
+                self._directories[image.id] = graphdriver.directories(raw)
+        return self._directories[image.id]
+
     def find(self, container: str) -> ContainerFound:
         with error_context(f"find the container {container}", (404,)):
             raw = self._client.inspect_container(container)
@@ -268,6 +276,7 @@ class DockerEngine:
         config: dict[str, Any] = self._client.create_host_config(
             port_bindings=dict.fromkeys(spec.ports, ("127.0.0.1", None)),
             binds=[absolute(volume) for volume in spec.volumes] or None,
+            mounts=[docker.types.Mount(to, own, "bind") for own, to in spec.mounts] or None,
             tmpfs=dict(t.partition(":")[::2] for t in spec.tmpfs) or None,
             network_mode=f"container:{spec.beside}" if spec.beside else spec.network or None,
             pid_mode=f"container:{spec.beside}" if spec.beside else None,
@@ -400,7 +409,7 @@ class DockerEngine:
 
     def image_names(self) -> tuple[str, ...]:
         with error_context("list the images"):
-            pending = (PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry))
+            pending = self._pending_repositories()
             tags = {tag for image in self._client.images() or () for tag in image.get("RepoTags") or ()}
             return tuple(sorted(t for t in tags if split_reference(t)[0] not in (*pending, "<none>")))
 
@@ -413,22 +422,10 @@ class DockerEngine:
 
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         with error_context("list what earlier runs left"):
-            label = {"label": f"{RUN_LABEL}={run}" if run else RUN_LABEL}
-            containers = self._client.containers(all=True, filters=label)
-            images = self._client.images(name=PENDING_REPOSITORY)
-            pending = (PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry))
-            found = [container_left(container) for container in containers or ()]
-            found += [
-                shared_left("network", raw, text(raw, "Id")) for raw in self._client.networks(filters=label) or ()
-            ]
-            volumes = self._client.volumes(filters=label).get("Volumes") or ()
-            found += [shared_left("volume", raw, text(raw, "Name")) for raw in volumes]
-            for image in images or ():
-                for name in image.get("RepoTags") or ():
-                    repository, tag = split_reference(name)
-                    if repository in pending and run in ("", tag):
-                        found.append(Leftover("image", image["Id"], tag, name))
-            return tuple(sorted(found, key=lambda f: (f.kind, f.run, f.id)))
+            return found(self._client, run, self._pending_repositories())
+
+    def _pending_repositories(self) -> tuple[str, str]:
+        return PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry)
 
     def dial(self, container: str, addresses: tuple[str, ...], port: int) -> None:
         """The network is the engine's own."""

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import Any
 
 from debloat.core.model import Image, ImageConfig
-from debloat.engine.base import RUN_LABEL, Leftover
 
 MAX_CONFIG = 16 << 20
 """Bytes of a configuration that are read at most."""
@@ -163,14 +162,3 @@ def addresses(settings: Mapping[str, Any]) -> tuple[str, ...]:
     networks = (settings.get("Networks") or {}).values()
     found = [settings.get("IPAddress"), *(network.get("IPAddress") for network in networks if network)]
     return tuple(dict.fromkeys(address for address in found if address))
-
-
-def container_left(raw: Mapping[str, Any]) -> Leftover:
-    """A container of a run's, of a row of `GET /containers/json`."""
-    name = (raw.get("Names") or ["/?"])[0].lstrip("/")
-    return Leftover("container", raw["Id"], text(mapping(raw, "Labels"), RUN_LABEL), name)
-
-
-def shared_left(kind: str, raw: Mapping[str, Any], identifier: str) -> Leftover:
-    """A network or a volume of a run's."""
-    return Leftover(kind, identifier, text(mapping(raw, "Labels"), RUN_LABEL), text(raw, "Name"))

@@ -19,13 +19,15 @@ class EngineTraits:
     images: `classic` (Docker's graph drivers: an image's id is the digest of its configuration), `containerd` (that of
     a manifest or an index) or `containers` (Podman's storage: as in `classic`). `api` is the version of the API that is
     spoken.
-    `rootless`: its containers' root is an ordinary user outside.
+    `rootless`: its containers' root is an ordinary user outside. `remapped`: so are they all, under a root that is none
+    (Docker's userns-remap): what lies in its directories belongs to other ids than in containers.
     """
 
     product: str = "docker"
     store: str = "classic"
     api: tuple[int, int] = (1, 41)
     rootless: bool = False
+    remapped: bool = False
 
     @property
     def command(self) -> str:
@@ -91,7 +93,8 @@ def traits_of(version: Mapping[str, Any], info: Mapping[str, Any], api: str) -> 
         store = "containerd"
     security = [str(option) for option in info.get("SecurityOptions") or ()]
     rootless = any("name=rootless" in option for option in security) or bool(info.get("Rootless"))
-    return EngineTraits("podman" if podman else "docker", store, api_version(api), rootless)
+    remapped = any("name=userns" in option for option in security)
+    return EngineTraits("podman" if podman else "docker", store, api_version(api), rootless, remapped)
 
 
 def api_version(text: str) -> tuple[int, int]:

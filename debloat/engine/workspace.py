@@ -33,16 +33,18 @@ class Scratch:
     def __init__(self) -> None:
         self.run = new_run()
         self._directory: Path | None = None
+        self._making_directory = threading.Lock()
         self._shield = 0
         self._signal = 0
         self._previous: dict[signal.Signals, object] = {}
 
     @property
     def directory(self) -> Path:
-        """A scratch directory that goes with the run."""
-        if self._directory is None:
-            self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
-        return self._directory
+        """A scratch directory that goes with the run, one for all of its threads."""
+        with self._making_directory, self.shielded():
+            if self._directory is None:
+                self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
+            return self._directory
 
     def fresh(self, name: str) -> Path:
         """A path in the scratch directory that nobody else is given, called like `name`."""
@@ -160,8 +162,12 @@ class Workspace(Scratch):
     def attach(self, container: str, tty: bool = False) -> Channel:
         """The streams of a container, closed with the run at the latest."""
         channel = self.engine.attach(container, tty)
-        self._channels.append(channel)
+        self.closing(channel)
         return channel
+
+    def closing(self, channel: Channel) -> None:
+        """Close a channel with the run at the latest."""
+        self._channels.append(channel)
 
     @contextlib.contextmanager
     def container(self, spec: ContainerSpec) -> Iterator[str]:

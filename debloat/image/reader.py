@@ -9,26 +9,23 @@ import contextlib
 import io
 import os
 import tarfile
-import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Image, Kind
 from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, Engine
 from debloat.engine.traits import DOCKER, EngineTraits
 from debloat.engine.workspace import Workspace
-from debloat.image.rootfs import Rootfs
+from debloat.image.contents import CHUNK_BYTES, ExportedContents, Spool
+from debloat.image.mounted import serve_layers
+from debloat.image.rootfs import Contents, Rootfs
 
 SENSOR_HOME = "/.debloat"
 SENSOR = f"{SENSOR_HOME}/sensor"
 ENGINE_TOUCHED = frozenset({"/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/proc", "/sys"})
 """Directories that get the time of the container's creation: the engine's init layer makes them, or names in them."""
-
-_CHUNK_BYTES = 1 << 20
-_BATCH_PATHS = 2000
 
 
 def sensor_tar(binary: bytes) -> bytes:
@@ -54,78 +51,6 @@ def sensor_tar(binary: bytes) -> bytes:
     return stream.getvalue()[: end + 2 * tarfile.BLOCKSIZE]
 
 
-class Spool:
-    """Contents in one file on disk, behind the `Contents` protocol; `_bring` gets those that are missing.
-
-    Threads may share it: one at a time gets contents, and a content that is in the file never changes and is read at
-    its own offset.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("w+b")
-        self._end = 0
-        self._places: dict[str, tuple[int, int]] = {}
-        """Offset and size in the file, by path, of contents that have been written in full."""
-        self._heads: dict[str, tuple[int, int]] = {}
-        """The same of beginnings of contents; a longer beginning takes the place of a shorter one."""
-        self._bringing = threading.Lock()
-
-    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
-        missing = sorted({p for p in paths if self._ready(p, limit) is None})
-        for start in range(0, len(missing), _BATCH_PATHS):
-            with self._bringing:
-                # Another thread may have brought some of them meanwhile.
-                if batch := [p for p in missing[start : start + _BATCH_PATHS] if self._ready(p, limit) is None]:
-                    brought = self._bring(batch, limit)
-                    self._file.flush()
-                    if limit is None:
-                        self._places.update(brought)
-                        continue
-                    self._heads.update((path, place) for path, place in brought.items() if place[1] == limit)
-                    self._places.update((path, place) for path, place in brought.items() if place[1] < limit)
-
-    def _ready(self, path: str, limit: int | None) -> tuple[int, int] | None:
-        """Where a content is, or a beginning that is long enough; None where it is not yet."""
-        place = self._places.get(path)
-        if place is None and limit is not None and (head := self._heads.get(path)) is not None and head[1] >= limit:
-            return head
-        return place
-
-    def _bring(self, paths: list[str], limit: int | None) -> dict[str, tuple[int, int]]:
-        """Append the contents of these paths, or their first `limit` bytes, to the file, and say where they are.
-
-        Called by one thread at a time.
-        """
-        raise KeyError(paths[0])
-
-    def _append(self, pieces: Iterable[bytes]) -> tuple[int, int]:
-        start = self._end
-        for piece in pieces:
-            self._file.write(piece)
-            self._end += len(piece)
-        return start, self._end - start
-
-    def read(self, path: str, limit: int | None = None) -> bytes:
-        start, size = (limit is not None and self._ready(path, limit)) or self._place(path)
-        return self._at(start, size if limit is None else min(size, limit))
-
-    def chunks(self, path: str) -> Iterator[bytes]:
-        start, size = self._place(path)
-        for offset in range(0, size, _CHUNK_BYTES):
-            yield self._at(start + offset, min(_CHUNK_BYTES, size - offset))
-
-    def _place(self, path: str) -> tuple[int, int]:
-        self.fetch((path,))
-        return self._places[path]
-
-    def _at(self, start: int, size: int) -> bytes:
-        """These bytes of the file, read without the offset that all users of a descriptor share (pread(2))."""
-        data = os.pread(self._file.fileno(), size, start)
-        while len(data) < size and (more := os.pread(self._file.fileno(), size - len(data), start + len(data))):
-            data += more
-        return data
-
-
 @contextlib.contextmanager
 def _serve_errors() -> Iterator[None]:
     """Turn the end of the connection to the sensor's `serve` into EngineUnavailable."""
@@ -133,7 +58,7 @@ def _serve_errors() -> Iterator[None]:
         yield
     except (ChannelClosed, TimeoutError) as error:
         raise EngineUnavailable(
-            f"the container that reads the image for debloat is gone: {error}",
+            f"what reads the image for debloat is gone: {error}",
             "something else removed it, or the engine was restarted; run the same again",
         ) from error
 
@@ -188,7 +113,7 @@ class SensorContents(Spool):
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         while size:
-            piece = self._channel.read(min(size, _CHUNK_BYTES), timeout=300)
+            piece = self._channel.read(min(size, CHUNK_BYTES), timeout=300)
             size -= len(piece)
             yield piece
 
@@ -346,13 +271,20 @@ def reading_spec(image: str, run: str, traits: EngineTraits = DOCKER) -> Contain
 def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
     """The root file system of an image, contents on demand, for as long as the workspace is open.
 
-    From its layers where the engine shows them, else from within a container.
+    From its layers where the engine shows them, or where this machine can; else from within a container.
     """
     engine = workspace.engine
     if (files := engine.files(image)) is not None:
         made = files.volumes_without_directory(image.config.volumes)
         return Rootfs(without_engine_made(with_mount_points(files.entries()), made), files)
     spec = reading_spec(image.id, workspace.run, engine.info().traits)
+    if layers := engine.directories(image):
+        with contextlib.suppress(EngineUnavailable):  # where the kernel lays nothing over another, a container does
+            rootfs = _laid_over(workspace, image, layers, sensor)
+            # It never runs: an image that a container has is not removed under the run.
+            workspace.create(replace(spec, anonymous=()))
+            return rootfs
+    workspace.give_way()
     container = workspace.create(spec)
     try:
         engine.put(container, SENSOR_HOME, sensor_tar(sensor))
@@ -361,7 +293,7 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
         contents = SensorContents(channel, workspace.fresh("contents"))
         entries = contents.index()
         if spec.image_at:
-            return Rootfs(without_engine_made(as_containers_see(entries)), contents)
+            return _as_it_is(image, entries, contents)
         return Rootfs(without_engine_made(entries, _paths_made_by_engine(engine, container, image)), contents)
     except EngineUnavailable:
         if spec.image_at:
@@ -369,70 +301,44 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
         return exported_rootfs(workspace, image)
 
 
-class ExportedContents(Spool):
-    """Contents from the archive of a whole export, which is the spool; `entries` are those of the archive."""
-
-    def __init__(self, spool: Path, stream: Iterable[bytes]) -> None:
-        super().__init__(spool)
-        for piece in stream:
-            self._file.write(piece)
-        self._file.flush()
-        self.entries = list(self._take_apart())
-
-    def _take_apart(self) -> Iterator[Entry]:
-        kinds = {
-            tarfile.REGTYPE: Kind.FILE,
-            tarfile.AREGTYPE: Kind.FILE,
-            tarfile.DIRTYPE: Kind.DIR,
-            tarfile.SYMTYPE: Kind.SYMLINK,
-            tarfile.FIFOTYPE: Kind.FIFO,
-            tarfile.CHRTYPE: Kind.CHAR,
-            tarfile.BLKTYPE: Kind.BLOCK,
-        }
-        entries: dict[str, Entry] = {}
-        groups: dict[str, int] = {}
-        self._file.seek(0)
-        with tarfile.open(fileobj=self._file, mode="r:", errors="surrogateescape") as tar:
-            for member in tar:
-                path = _member_path(member.name)
-                if member.islnk():
-                    first = _member_path(member.linkname)
-                    group = groups.setdefault(first, len(groups) + 1)
-                    first_entry = entries[first]
-                    entries[first] = replace(first_entry, hardlink=group)
-                    entries[path] = replace(first_entry, path=path, hardlink=group)
-                    self._places[path] = self._places[first]
-                    continue
-                kind = kinds.get(member.type)
-                if kind is None:
-                    continue
-                if kind is Kind.FILE:
-                    self._places[path] = (member.offset_data, member.size)
-                entries[path] = _entry(path, kind, member)
-        yield from entries.values()
+def _as_it_is(image: Image, entries: Iterable[Entry], contents: Contents) -> Rootfs:
+    """The root file system of an image that no engine has put anything into; entries as its index has them."""
+    seen, made = as_containers_see(entries), frozenset[str]()
+    if image.config.volumes:
+        seen = iter(held := list(seen))
+        made = _volumes_without_directory(held, image.config.volumes, contents)
+    return Rootfs(without_engine_made(seen, made), contents)
 
 
-def _member_path(name: str) -> str:
-    """A tar member's name as an absolute path; `.` and `./` are the root."""
-    name = name.removeprefix("./").strip("/")
-    return "/" if name in ("", ".") else f"/{name}"
+def _volumes_without_directory(
+    entries: Collection[Entry], volumes: Collection[str], contents: Contents
+) -> frozenset[str]:
+    """The first path on the way to each volume that the image has not, and that engines make in containers."""
+    there = {entry.path for entry in entries}
+    if there.issuperset(volumes):
+        return frozenset()
+    missing, rootfs = set(), Rootfs(entries, contents)
+    for volume in volumes:
+        here = "/"
+        for name in filter(None, volume.split("/")):
+            here = f"{(rootfs.resolve(here).path or here).rstrip('/')}/{name}"
+            if here not in there:
+                missing.add(here)
+                break
+    return frozenset(missing)
 
 
-def _entry(path: str, kind: Kind, member: tarfile.TarInfo) -> Entry:
-    prefix = "SCHILY.xattr."
-    xattrs = tuple(
-        sorted(
-            (name.removeprefix(prefix), value.encode("utf-8", "surrogateescape"))
-            for name, value in member.pax_headers.items()
-            if name.startswith(prefix)
-        )
-    )
-    seconds, _, fraction = str(member.pax_headers.get("mtime", int(member.mtime))).partition(".")
-    mtime = int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
-    device = (member.devmajor, member.devminor) if kind in (Kind.CHAR, Kind.BLOCK) else (0, 0)
-    size = member.size if kind is Kind.FILE else 0
-    mode = 0o777 if kind is Kind.SYMLINK else member.mode & 0o7777
-    return Entry(path, kind, mode, member.uid, member.gid, size, mtime, member.linkname, 0, device, xattrs)
+def _laid_over(workspace: Workspace, image: Image, layers: Sequence[str], sensor: bytes) -> Rootfs:
+    """The root file system that layers make, as the kernel of this machine lays them over each other."""
+    channel = serve_layers(sensor, layers, workspace.fresh("view"))
+    try:
+        contents = SensorContents(channel, workspace.fresh("contents"))
+        rootfs = _as_it_is(image, contents.index(), contents)
+    except BaseException:
+        channel.close()
+        raise
+    workspace.closing(channel)
+    return rootfs
 
 
 def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:

@@ -14,7 +14,8 @@ from debloat.core.errors import UsageError
 from debloat.core.model import Image
 from debloat.core.recipe import RunOptions
 from debloat.image.reader import SENSOR
-from debloat.record.session import MAIN, TRACES, Recorder, container_spec
+from debloat.record.home import TRACES
+from debloat.record.session import MAIN, Recorder, container_spec
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 

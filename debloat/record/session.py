@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from debloat.core import capabilities
-from debloat.core.errors import EngineUnavailable, SensorUnavailable
+from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Access, Image, ImageConfig
 from debloat.core.recipe import RunOptions
 from debloat.core.signals import signal_number
 from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, ContainerState, Engine, ExecResult
 from debloat.engine.workspace import Workspace
-from debloat.image.reader import SENSOR, SENSOR_HOME, sensor_tar
+from debloat.image.reader import SENSOR, SENSOR_HOME
+from debloat.record.home import IN_A_VOLUME, TRACES, Home, with_sensor
 from debloat.record.trace import Counters, parse_events, parse_marks, parse_state, scope_of
 from debloat.record.tunnel import DatagramTunnel, Tunnel, published_here
 
-TRACES = f"{SENSOR_HOME}/trace"
 MAIN = "main"
 """Scope of the container's own program, beside those of commands that are run in it."""
 SENSOR_CAPS = ("SYS_PTRACE", "SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "DAC_OVERRIDE", "CHOWN")
@@ -32,7 +30,6 @@ END_TIMEOUT = 5.0
 """Seconds within which the engine notices the end of a container whose streams have closed."""
 ANSWER_MARGIN = 10.0
 """Seconds that an answer of `control` may take beyond the time that it was asked to wait."""
-MAX_TRACE_BYTES = 1 << 30
 
 ByHand = Callable[[Mapping[str, int], Callable[[], bool]], None]
 """Gets the container's ports as they are reached from here, and whether it still runs; returns when it was used."""
@@ -75,10 +72,17 @@ class Session:
     """A started container with the sensor in it. Made by `started`."""
 
     def __init__(
-        self, engine: Engine, container: str, config: ImageConfig, options: RunOptions, recorder: Recorder
+        self,
+        engine: Engine,
+        container: str,
+        config: ImageConfig,
+        options: RunOptions,
+        recorder: Recorder,
+        home: Home = IN_A_VOLUME,
     ) -> None:
         self.engine = engine
         self.container = container
+        self._home = home
         self._config = config
         self._options = options
         self._recorder = recorder
@@ -163,7 +167,7 @@ class Session:
         """
         if not self._recorder.recording:
             return Recorded()
-        files = _untar(self.engine.get(self.container, TRACES))
+        files = self._home.traces(self.engine, self.container)
         marks = parse_marks(files.get("marks", b""))
         accesses: set[Access] = set()
         counters, unresolved, calls = [], list[str](), set[tuple[str, int]]()
@@ -296,31 +300,10 @@ def started(
     """A container of `reference` under `image`'s configuration, started; removed when the block ends."""
     engine = workspace.engine
     spec = container_spec(reference, image.config, args, options, recorder, ports, workspace.run)
-    with workspace.container(spec) as container:
-        engine.put(container, SENSOR_HOME, sensor_tar(recorder.sensor))
+    with with_sensor(workspace, image, spec, recorder.sensor) as (container, home):
         engine.start(container)
         workspace.under_way()
-        session = Session(engine, container, image.config, options, recorder)
+        session = Session(engine, container, image.config, options, recorder, home)
         with contextlib.closing(session):
             session.reach(ports)
             yield session
-
-
-def _untar(stream: Iterator[bytes]) -> dict[str, bytes]:
-    """The regular files of a small archive, by their last name."""
-    data = io.BytesIO()
-    for piece in stream:
-        data.write(piece)
-        if data.tell() > MAX_TRACE_BYTES:
-            raise SensorUnavailable("the trace is larger than a gigabyte", "exercise less in one run, and combine")
-    data.seek(0)
-    files = {}
-    try:
-        with tarfile.open(fileobj=data, mode="r:") as tar:
-            for member in tar:
-                file = tar.extractfile(member) if member.isreg() else None
-                if file is not None:
-                    files[member.name.rpartition("/")[2]] = file.read()
-    except tarfile.TarError as error:
-        raise SensorUnavailable(f"the trace came back damaged: {error}", "run `debloat doctor`") from error
-    return files

@@ -58,9 +58,8 @@ class OnEngine:
         return self._workspace.directory
 
     def rootfs(self) -> Rootfs:
-        """Read by the sensor, in a container of its own."""
+        """Read by the sensor: out of the layers where they lie on this machine, else in a container of its own."""
         binary = sensor.binary(self._workspace.engine.info().architecture)
-        self._workspace.give_way()
         return open_rootfs(self._workspace, self._image, binary)
 
     def whole_config(self) -> ImageConfig:

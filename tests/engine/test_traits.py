@@ -20,6 +20,7 @@ OVERLAY2 = {"DriverStatus": [["Backing Filesystem", "extfs"], ["Supports d_type"
         (DOCKER_20, OVERLAY2, "1.41", EngineTraits("docker", "classic", (1, 41))),
         (DOCKER_20, CONTAINERD, "1.45", EngineTraits("docker", "containerd", (1, 45))),
         (DOCKER_20, {"SecurityOptions": ["name=seccomp", "name=rootless"]}, "1.41", EngineTraits(rootless=True)),
+        (DOCKER_20, {"SecurityOptions": ["name=seccomp", "name=userns"]}, "1.41", EngineTraits(remapped=True)),
         (PODMAN, OVERLAY2, "1.41", EngineTraits("podman", "containers", (1, 41))),
         ({}, {}, "1.55", EngineTraits(api=(1, 55))),
         ({"Components": None}, {"DriverStatus": None, "SecurityOptions": None}, "1.41", EngineTraits()),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,3 +70,20 @@ def test_handlers_are_put_back(engine: FakeEngine) -> None:
     with Workspace(engine):
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_threads_that_ask_at_once_get_one_directory(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one would stay behind."""
+    made, make = list[str](), tempfile.mkdtemp
+
+    def slowly(*args: object, **named: object) -> str:
+        made.append(make(*args, **named))  # type: ignore[call-overload]
+        time.sleep(0.01)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", slowly)
+    together = threading.Barrier(4)
+    with Workspace(engine) as workspace, ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: (together.wait(10), workspace.directory)[1], range(4)))
+    assert [str(path) for path in found] == made
+    assert not os.path.exists(made[0])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from debloat.core.model import Closure, Entry, Evidence, Image, ImageConfig, Kind
 from debloat.image import carve
-from debloat.image.reader import ExportedContents
+from debloat.image.contents import ExportedContents
 from debloat.image.rootfs import MemoryContents, Rootfs
 
 SEGMENT = st.binary(min_size=1, max_size=60).filter(lambda b: not set(b) & {0, 47} and b not in (b".", b".."))

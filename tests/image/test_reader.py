@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Kind
 from debloat.engine.base import ChannelClosed
-from debloat.image.reader import ExportedContents, IndexParser, SensorContents, sensor_tar, without_engine_made
+from debloat.image.contents import ExportedContents
+from debloat.image.reader import IndexParser, SensorContents, sensor_tar, without_engine_made
 from debloat.image.rootfs import Contents, MemoryContents, Rootfs
 from tests.support.engine import ServeChannel, serve_index
 

@@ -243,3 +243,58 @@ def test_a_root_that_is_not_there(sensor_binary: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 125
     assert done.stderr == f"sensor: cannot enter {tmp_path}/none\n".encode()
+
+
+def on_layers(sensor: Path, view: Path, layers: list[Path], request: bytes) -> subprocess.CompletedProcess[bytes]:
+    view.mkdir()
+    argv: list[str | Path] = [sensor, "serve", view, *layers]
+    return subprocess.run(argv, input=request, capture_output=True, timeout=TIMEOUT, check=False)
+
+
+def test_layers_over_each_other(sensor_binary: Path, tmp_path: Path) -> None:
+    """The uppermost first: a whiteout, an opaque directory, a file in place of another, a link that leads nowhere."""
+    low, middle, top = (tmp_path / name for name in ("low", "middle", "top"))
+    for directory in (low / "kept", low / "hidden", middle / "hidden", top / "kept"):
+        directory.mkdir(parents=True)
+    (low / "kept" / "low").write_bytes(b"low")
+    (low / "kept" / "both").write_bytes(b"below")
+    (low / "kept" / "gone").write_bytes(b"gone")
+    (low / "hidden" / "below").write_bytes(b"below")
+    (low / "host").symlink_to("/etc")
+    os.setxattr(middle / "hidden", "trusted.overlay.opaque", b"y")
+    (middle / "hidden" / "new").write_bytes(b"new")
+    (top / "kept" / "both").write_bytes(b"above")
+    os.mknod(top / "kept" / "gone", stat.S_IFCHR, 0)
+    request = b"index\nread 3\n/kept/both\0/kept/gone\0/host/passwd\0quit\n"
+    done = on_layers(sensor_binary, tmp_path / "view", [top, middle, low], request)
+    assert (done.returncode, done.stderr) == (0, b"")
+    entries, rest = parse_index(done.stdout)
+    assert set(entries) == {b"/", b"/kept", b"/kept/low", b"/kept/both", b"/hidden", b"/hidden/new", b"/host"}
+    assert read_answers(rest, 3) == [(0, b"above"), (errno.ENOENT, b""), (errno.ENOENT, b"")]
+    assert list((tmp_path / "view").iterdir()) == [], "the mount is the process's own"
+
+
+def test_a_single_layer(sensor_binary: Path, tmp_path: Path) -> None:
+    (tmp_path / "layer").mkdir()
+    (tmp_path / "layer" / "file").write_bytes(b"it")
+    done = on_layers(sensor_binary, tmp_path / "view", [tmp_path / "layer"], b"index\nread 1\n/file\0quit\n")
+    entries, rest = parse_index(done.stdout)
+    assert set(entries) == {b"/", b"/file"}
+    assert read_answers(rest, 1) == [(0, b"it")]
+
+
+def test_more_layers_than_docker_allows(sensor_binary: Path, tmp_path: Path) -> None:
+    """Docker allows 128; all their names go into one page."""
+    layers = [tmp_path / f"layer-of-a-long-name-{number}" for number in range(140)]
+    for number, layer in enumerate(layers):
+        layer.mkdir()
+        (layer / str(number)).write_bytes(b"")
+    done = on_layers(sensor_binary, tmp_path / "view", layers, b"index\nquit\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(parse_index(done.stdout)[0]) == 141
+
+
+def test_layers_that_cannot_be_laid_over_each_other(sensor_binary: Path, tmp_path: Path) -> None:
+    done = on_layers(sensor_binary, tmp_path / "view", [tmp_path / "missing"], b"index\n")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert done.stderr == b"sensor: cannot open the layer " + os.fsencode(tmp_path / "missing") + b": ENOENT\n"

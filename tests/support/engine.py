@@ -30,7 +30,7 @@ from debloat.engine.base import (
     Leftover,
 )
 from debloat.engine.traits import DOCKER
-from debloat.image.reader import ExportedContents
+from debloat.image.contents import ExportedContents
 from debloat.image.rootfs import MemoryContents, Rootfs
 from debloat.profile.calls import numbers
 
@@ -121,6 +121,9 @@ class FakeEngine:
 
     def files(self, image: Image) -> None:
         return None
+
+    def directories(self, image: Image) -> tuple[str, ...]:
+        return ()
 
     def create(self, spec: ContainerSpec) -> str:
         self._call("create")

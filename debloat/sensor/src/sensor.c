@@ -35,8 +35,8 @@ __attribute__((noreturn, used)) void start(long *stack)
         code = control(argc - 2, argv + 2);
     else if (argc == 4 && equal(argv[1], "relay"))
         code = relay(argv[2], argv[3]);
-    else if ((argc == 2 || argc == 3) && equal(argv[1], "serve"))
-        code = serve(argv[2]); /* argv ends in NULL */
+    else if (argc >= 2 && equal(argv[1], "serve"))
+        code = serve(argv[2], argc > 3 ? argv + 3 : argv + argc); /* argv ends in NULL */
     else if (argc == 2 && equal(argv[1], "doctor"))
         code = doctor();
     else if (argc >= 2 && equal(argv[1], "canary"))
@@ -44,7 +44,7 @@ __attribute__((noreturn, used)) void start(long *stack)
     else
         say(2,
             "usage: sensor record [OPTIONS] -- ARGV... | control --dir DIR | relay ADDRESSES PORT[/udp] | "
-            "serve [ROOT] | doctor | canary LIST NOTES -- ARGV...",
+            "serve [ROOT [LAYER...]] | doctor | canary LIST NOTES -- ARGV...",
             NULL);
     exit_process(code);
 }

@@ -29,6 +29,40 @@ static bool enter_pristine_root(void)
     return sys1(SYS_chroot, view) >= 0 && sys1(SYS_chdir, "/") >= 0;
 }
 
+/* Layers of an image over each other at `view`, an empty directory, in mounts that are this process's alone. The layers
+ * are named by descriptors: all names have to go into one page (mount(2)). The lowest is `view` itself, as overlayfs
+ * takes no single one. */
+static void lay_over(const char *view, char **layers)
+{
+    const char *refused = "cannot lay the image's layers over each other: ";
+    struct buffer data = {0};
+    long r = sys1(SYS_unshare, CLONE_NEWNS);
+    if (r >= 0)
+        r = sys5(SYS_mount, "", "/", 0, MS_REC | MS_PRIVATE, 0);
+    if (r < 0)
+        die(refused, error_name(r));
+    /* Opened only now: overlayfs takes directories of its own namespace's mounts alone. */
+    put_text(&data, "lowerdir=");
+    for (char **layer = layers;; layer++) {
+        const char *name = *layer ? *layer : view;
+        long fd = open_at(AT_FDCWD, name, O_PATH | O_DIRECTORY, 0);
+        if (fd < 0)
+            die("cannot open the layer ", name, ": ", error_name(fd));
+        put_text(&data, "/proc/self/fd/");
+        put_number(&data, (u64)fd, 10);
+        if (!*layer)
+            break;
+        put_byte(&data, ':');
+    }
+    as_string(&data);
+    r = data.failed        ? -ENOMEM
+        : data.len >= PAGE ? -E2BIG
+                           : sys5(SYS_mount, "overlay", view, "overlay", MS_RDONLY, data.data);
+    if (r < 0)
+        die(refused, error_name(r));
+    release(&data);
+}
+
 struct walk {
     struct buffer path;  /* of the entry at hand, from the root */
     struct buffer names; /* names of the directories being walked, one behind the other */
@@ -208,11 +242,14 @@ static void serve_file(const char *path, u64 most)
     flush(64 * PAGE);
 }
 
-/* `root`: where the image is mounted, or NULL for the root of this process. */
-static int serve(const char *root)
+/* `root`: where the image is mounted, or NULL for the root of this process. Where `layers` follow it (uppermost first,
+ * ended by NULL) they are mounted there first. */
+static int serve(const char *root, char **layers)
 {
     struct input in = {0};
     struct buffer paths = {0};
+    if (root && *layers)
+        lay_over(root, layers);
     if (!root)
         enter_pristine_root();
     else if (sys1(SYS_chroot, root) < 0 || sys1(SYS_chdir, "/") < 0)
