@@ -26,6 +26,7 @@ from debloat.embedded.place import Place
 from debloat.embedded.unpack import FIELDS, Stack, Tree
 from debloat.engine.base import LayerName
 from debloat.engine.run_id import new_run
+from debloat.image.contents import Lying, open_file
 from debloat.store.base import ImageStore, StoredImage, StoredLayer
 from debloat.store.layers import Budget, Spooled, lying, member_path, spool
 from debloat.store.streams import damaged
@@ -295,8 +296,10 @@ def _short(chain_id: str) -> str:
     return chain_id.partition(":")[2][:24]
 
 
-class Files:
+class Files(Lying):
     """An image's entries, and its files where the layers lie: the contents of a `debloat.image.rootfs.Rootfs`."""
+
+    gone = "was the store emptied meanwhile? Run it again"
 
     def __init__(self, stack: Stack, roots: list[str], rows: Callable[[], Iterable[list[Member]]]) -> None:
         self.stack = stack
@@ -318,28 +321,5 @@ class Files:
         """The first path on the way to each volume that the image has not, and that engines make in containers."""
         return self.stack.volumes_without_directory(volumes)
 
-    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
-        """Nothing has to be brought."""
-
-    def read(self, path: str, limit: int | None = None) -> bytes:
-        with self._open(path) as file:
-            data: bytes = file.read() if limit is None else file.read(limit)
-            return data
-
-    def chunks(self, path: str) -> Iterator[bytes]:
-        with self._open(path) as file:
-            while piece := file.read(_PIECE):
-                yield piece
-
-    def _open(self, path: str) -> Any:
-        place = self._roots[self.stack.layer_of(path)] + path
-        try:
-            return open(place, "rb", buffering=0, opener=_no_link)
-        except OSError as error:
-            raise EngineUnavailable(
-                f"cannot read {path!r} of the image: {error.strerror}", "was the store emptied meanwhile? Run it again"
-            ) from error
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    def _open(self, path: str) -> int:
+        return open_file(self._roots[self.stack.layer_of(path)] + path)

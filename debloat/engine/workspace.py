@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from debloat.core.errors import DebloatError, EngineUnavailable, Interrupted
 from debloat.core.signals import ENDING
@@ -22,6 +22,12 @@ SCRATCH = "debloat-"
 """What the names of scratch directories begin with; the run's id and a word that differs follow."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+class Closable(Protocol):
+    """What is to be closed; closing it twice does no harm."""
+
+    def close(self) -> None: ...
 
 
 class Scratch:
@@ -119,7 +125,7 @@ class Workspace(Scratch):
         self._ended = False
         self._way = threading.Event()
         self._way.set()
-        self._channels: list[Channel] = []
+        self._open: list[Closable] = []
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -165,9 +171,9 @@ class Workspace(Scratch):
         self.closing(channel)
         return channel
 
-    def closing(self, channel: Channel) -> None:
-        """Close a channel with the run at the latest."""
-        self._channels.append(channel)
+    def closing(self, thing: Closable) -> None:
+        """Close a thing with the run at the latest."""
+        self._open.append(thing)
 
     @contextlib.contextmanager
     def container(self, spec: ContainerSpec) -> Iterator[str]:
@@ -213,8 +219,8 @@ class Workspace(Scratch):
 
     def _give_back(self) -> None:
         # First the streams: Docker removes no container whose output somebody is attached to and does not read.
-        for channel in self._channels:
-            channel.close()
+        for thing in self._open:
+            thing.close()
         self.end()
         for name in sorted(self._pending):
             with contextlib.suppress(DebloatError):

@@ -1,4 +1,4 @@
-"""Contents of an image's files, in one file on disk: brought when they are asked for, or from an archive of all."""
+"""Contents of an image's files: where they lie on this machine, brought into one file, or in an archive of all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,66 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Entry, Kind
 
 CHUNK_BYTES = 1 << 20
 _BATCH_PATHS = 2000
+
+
+class Lying:
+    """Contents of files that lie on this machine, one by one, behind the `Contents` protocol.
+
+    `_open` gives a descriptor; what OSError it raises becomes EngineUnavailable with the hint `gone`.
+    """
+
+    gone = ""
+
+    def fetch(self, paths: Iterable[str], limit: int | None = None) -> None:
+        """Nothing has to be brought."""
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        with self._opened(path) as file:
+            data: bytes = file.read() if limit is None else file.read(limit)
+            return data
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        with self._opened(path) as file:
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
+
+    def _opened(self, path: str) -> Any:
+        try:
+            return open(self._open(path), "rb", buffering=0)
+        except OSError as error:
+            raise EngineUnavailable(f"cannot read {path!r} of the image: {error.strerror}", self.gone) from error
+
+    def _open(self, path: str) -> int:
+        raise KeyError(path)
+
+
+class Below(Lying):
+    """Contents of files below an open directory, which is closed with them. Paths are real ones, as everywhere."""
+
+    gone = "was the image removed meanwhile? Run it again"
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+
+    def close(self) -> None:
+        root, self._root = self._root, -1
+        if root >= 0:
+            os.close(root)
+
+    def _open(self, path: str) -> int:
+        return open_file(path.lstrip("/"), self._root)
+
+
+def open_file(path: str, directory: int | None = None) -> int:
+    """A descriptor to read a file by; neither a last link nor a pipe leads or holds it up."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
 
 
 class Spool:

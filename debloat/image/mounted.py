@@ -1,6 +1,7 @@
-"""The sensor's `serve` as a process of this machine, on an image whose layers lie in directories of it.
+"""An image whose layers lie in directories of this machine, laid over each other by the sensor's `serve`.
 
-It lays them over each other in mounts of its own, which nobody else sees and which end with it (docs/sensor.md).
+It mounts them in a namespace of its own, which nobody else sees (docs/sensor.md), and lists them. The files are read
+here, below a descriptor of that mount, which lasts as long as the descriptor.
 """
 
 from __future__ import annotations
@@ -16,44 +17,43 @@ from debloat.core.errors import EngineUnavailable
 from debloat.engine.stream import SocketChannel
 
 
-def serve_layers(sensor: bytes, layers: Sequence[str], view: Path) -> ProcessChannel:
-    """Start it on layers, uppermost first, which are mounted at `view`, a directory that is made for it.
+@contextlib.contextmanager
+def serving(sensor: bytes, layers: Sequence[str], view: Path) -> Iterator[tuple[SocketChannel, int]]:
+    """`serve` on layers, uppermost first, mounted at `view`, a directory that is made for it; its channel and process.
 
     EngineUnavailable where no process can be started. What the kernel refuses it, it says when it is asked first.
     """
     view.mkdir(parents=True)
     ours, its = socket.socketpair()
+    with contextlib.closing(SocketChannel(ours, framed=False)) as channel:
+        try:
+            # Not a file: temporary directories may lie where nothing may be executed.
+            with _in_memory(sensor) as program, its:
+                process = subprocess.Popen(
+                    ["sensor", "serve", os.fspath(view), *layers],
+                    executable=f"/proc/self/fd/{program}",
+                    pass_fds=(program,),
+                    stdin=its.fileno(),
+                    stdout=its.fileno(),
+                    stderr=subprocess.DEVNULL,
+                    env={},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise EngineUnavailable(f"cannot start the sensor here: {error.strerror}") from error
+        with process:
+            try:
+                yield channel, process.pid
+            finally:
+                process.kill()
+
+
+def root_of(process: int) -> int:
+    """A descriptor of a process's root directory; EngineUnavailable where it is not to be seen."""
     try:
-        # Not a file: temporary directories may lie where nothing may be executed.
-        with _in_memory(sensor) as program, its:
-            argv = ["sensor", "serve", os.fspath(view), *layers]
-            process = subprocess.Popen(
-                argv,
-                executable=f"/proc/self/fd/{program}",
-                pass_fds=(program,),
-                stdin=its.fileno(),
-                stdout=its.fileno(),
-                stderr=subprocess.DEVNULL,
-                env={},
-                start_new_session=True,
-            )
+        return os.open(f"/proc/{process}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        ours.close()
-        raise EngineUnavailable(f"cannot start the sensor here: {error.strerror}") from error
-    return ProcessChannel(ours, process)
-
-
-class ProcessChannel(SocketChannel):
-    """Both directions of a process of this machine, which ends with the channel."""
-
-    def __init__(self, connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
-        super().__init__(connection, framed=False)
-        self._process = process
-
-    def close(self) -> None:
-        super().close()
-        self._process.kill()
-        self._process.wait()
+        raise EngineUnavailable(f"cannot see what the sensor mounted: {error.strerror}") from error
 
 
 @contextlib.contextmanager

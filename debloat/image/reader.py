@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -18,8 +19,8 @@ from debloat.core.model import Entry, Image, Kind
 from debloat.engine.base import Channel, ChannelClosed, ContainerSpec, Engine
 from debloat.engine.traits import DOCKER, EngineTraits
 from debloat.engine.workspace import Workspace
-from debloat.image.contents import CHUNK_BYTES, ExportedContents, Spool
-from debloat.image.mounted import serve_layers
+from debloat.image.contents import CHUNK_BYTES, Below, ExportedContents, Spool
+from debloat.image.mounted import root_of, serving
 from debloat.image.rootfs import Contents, Rootfs
 
 SENSOR_HOME = "/.debloat"
@@ -63,6 +64,19 @@ def _serve_errors() -> Iterator[None]:
         ) from error
 
 
+def index(channel: Channel) -> Iterator[Entry]:
+    """All entries of the root file system that `serve` is in, as they come; EngineUnavailable where it is gone."""
+    parser = IndexParser()
+    with _serve_errors():
+        channel.send(b"index\n")
+    while not parser.done:
+        with _serve_errors():
+            data = channel.some(timeout=300)
+        parser.feed(data)
+        yield from parser.entries
+        parser.entries.clear()
+
+
 class SensorContents(Spool):
     """Contents that the sensor's `serve` sends on request; EngineUnavailable where it is gone.
 
@@ -78,15 +92,7 @@ class SensorContents(Spool):
 
     def index(self) -> Iterator[Entry]:
         """All entries of the root file system, as they come."""
-        parser = IndexParser()
-        with _serve_errors():
-            self._channel.send(b"index\n")
-        while not parser.done:
-            with _serve_errors():
-                data = self._channel.some(timeout=300)
-            parser.feed(data)
-            yield from parser.entries
-            parser.entries.clear()
+        return index(self._channel)
 
     def _bring(self, paths: list[str], limit: int | None) -> dict[str, tuple[int, int]]:
         if self._failure is not None:
@@ -330,15 +336,12 @@ def _volumes_without_directory(
 
 def _laid_over(workspace: Workspace, image: Image, layers: Sequence[str], sensor: bytes) -> Rootfs:
     """The root file system that layers make, as the kernel of this machine lays them over each other."""
-    channel = serve_layers(sensor, layers, workspace.fresh("view"))
-    try:
-        contents = SensorContents(channel, workspace.fresh("contents"))
-        rootfs = _as_it_is(image, contents.index(), contents)
-    except BaseException:
-        channel.close()
-        raise
-    workspace.closing(channel)
-    return rootfs
+    with serving(sensor, layers, workspace.fresh("view")) as (channel, process):
+        entries = index(channel)
+        first = next(entries)  # they are mounted now
+        contents = Below(root_of(process))
+        workspace.closing(contents)
+        return _as_it_is(image, itertools.chain((first,), entries), contents)
 
 
 def exported_rootfs(workspace: Workspace, image: Image) -> Rootfs:
