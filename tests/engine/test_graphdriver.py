@@ -20,7 +20,7 @@ def described(driver: str = "overlay2", **data: str) -> dict[str, Any]:
     return {"GraphDriver": {"Name": driver, "Data": data}}
 
 
-def test_uppermost_first(tmp_path: Path) -> None:
+def test_uppermost_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = [str(tmp_path / name) for name in ("top", "middle", "low")]
     for layer in layers:
         os.mkdir(layer)
@@ -29,7 +29,7 @@ def test_uppermost_first(tmp_path: Path) -> None:
     assert directories(described(UpperDir=top)) == (top,), "an image of one layer"
     assert directories(described("overlay", UpperDir=top)) == (), "another way to keep them"
     assert directories(described(UpperDir=top, LowerDir=str(tmp_path / "missing"))) == (), "another machine's"
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert directories(described(UpperDir="top")) == ()
 
 
