@@ -373,6 +373,8 @@ def remove_left(place: Place, known: runtime.Runtime, identifier: str) -> None:
         argv = known.argv(directory / "state", directory / "log", "delete", "--force", identifier)
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             subprocess.run(argv, capture_output=True, timeout=END_LIMIT)
+    # The runtime that ran it notices a moment later, and makes the directory of its state again to look there.
+    runtime.wait_for_others(identifier, END_LIMIT)
     remove_tree(directory, END_LIMIT)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from debloat.core.errors import EngineUnavailable
 
 NAMES = ("crun", "runc")
 INSTALL = "apt-get install crun"
+_PAUSE = 0.02
 _ALSO = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 _INITS = (
     *("/usr/bin/docker-init", "/usr/libexec/docker/docker-init", "/usr/bin/tini-static", "/usr/bin/catatonit"),
@@ -68,3 +72,18 @@ def init() -> str:
         if os.access(path, os.X_OK):
             return path
     raise EngineUnavailable("cannot run with an init: none is installed", "apt-get install catatonit, or tini")
+
+
+def wait_for_others(identifier: str, limit: float) -> None:
+    """Wait until no process is called with the id of a container, for so many seconds at most."""
+    latest = time.monotonic() + limit
+    while any(_is_called_with(identifier.encode())) and time.monotonic() < latest:
+        time.sleep(_PAUSE)
+
+
+def _is_called_with(word: bytes) -> Iterator[bool]:
+    """For each process of this machine, whether a word is among those that it was called with (proc(5))."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as line:
+                yield word in line.read().split(b"\0")
