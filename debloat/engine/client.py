@@ -18,6 +18,15 @@ _TIMEOUT = 300
 class Client(docker.APIClient):  # type: ignore[misc]
     """docker-py's low-level client, without what would make it differ from the docker command."""
 
+    _told: Any = None
+    """What the engine answered when it was asked first."""
+
+    def version(self, api_version: bool = True) -> Any:
+        """What the engine says of itself. The client asks for it when it is made, and nobody has to ask again."""
+        if self._told is None:
+            self._told = super().version(api_version)
+        return self._told
+
     def merge_environment_settings(
         self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> MutableMapping[str, Any]:
