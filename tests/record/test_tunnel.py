@@ -93,7 +93,7 @@ class Remote:
         self.wires.append(Wire(self._served))
         return cast(Channel, self.wires[-1])
 
-    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> Channel | None:
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> Channel | None:
         return None
 
     def info(self) -> EngineInfo:

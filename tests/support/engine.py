@@ -213,7 +213,10 @@ class FakeEngine:
     def export(self, container: str) -> Iterator[bytes]:
         raise EngineUnavailable("the fake cannot export")
 
-    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> None:
+    def reaches(self, network: str) -> bool:
+        return False
+
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> None:
         return None
 
     def changes(self, container: str) -> frozenset[str]:
