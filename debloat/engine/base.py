@@ -257,7 +257,10 @@ class Engine(Protocol):
         """Run a command in a running container to its end; TimeoutError when it takes longer."""
 
     def reaches(self, network: str) -> bool:
-        """Whether it dials ports of containers that are to be in a network, so that they need not be published."""
+        """Whether it dials all ports of a container that is to be in a network, so that none has to be published.
+
+        `network` is as `docker run --network` has it, empty for the default. False where that is not certain.
+        """
 
     def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> Channel | None:
         """A connection to a port of a container; None where a program in it has to make it.

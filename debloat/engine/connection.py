@@ -128,7 +128,5 @@ def datagrams(
         connection.connect((addresses[0], port))
     except OSError as error:
         connection.close()
-        raise EngineUnavailable(
-            f"cannot reach port {port} of the container for datagrams: {error.strerror or error}"
-        ) from error
+        raise EngineUnavailable(f"cannot reach port {port} of the container: {error.strerror or error}") from error
     return DatagramConnection(connection, ended)

@@ -2,7 +2,7 @@
 
 A bridge belongs to the machine, and there to the network namespace, in which the engine runs: whoever is in it reaches
 what is behind the bridge. An engine is elsewhere, though its socket is here, where that is mounted into a container,
-forwarded from another machine or leads into a virtual one; the addresses of its bridge may be in use here all the same.
+forwarded from another machine or leads into a virtual one. The addresses of its bridge may be in use here all the same.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _DAEMON = "dockerd"
 _CONNECT_LIMIT = 5.0
 
 
-def shares_network_with(path: str) -> bool:
-    """Whether the Docker that listens at a socket is in the network of this process, and not anything in between.
+def is_beside(path: str) -> bool:
+    """Whether it is Docker itself that listens at a socket, and it is in the network of this process.
 
-    False where that cannot be seen.
+    Its processes have to be seen from here, by the numbers that it gives them. False where any of it cannot be told.
     """
     with contextlib.suppress(OSError, ValueError):
         with socket.socket(socket.AF_UNIX) as attempt:
@@ -40,8 +40,14 @@ def shares_network_with(path: str) -> bool:
         pid, _, _ = _CREDENTIALS.unpack(found)
         if pid != _MANAGER and Path(f"/proc/{pid}/comm").read_text().strip() != _DAEMON:
             return False
-        return _network_of(str(pid)) == _network_of("self")
+        return _numbers_of(pid) == [str(pid)] and _network_of(str(pid)) == _network_of("self")
     return False
+
+
+def _numbers_of(pid: int) -> list[str]:
+    """The numbers of a process, one for each namespace of processes that it is in below this one (proc(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    return next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
 
 
 def _network_of(pid: str) -> tuple[int, int]:

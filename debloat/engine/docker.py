@@ -446,7 +446,7 @@ class DockerEngine:
     def _is_here(self) -> bool:
         traits = self.info().traits
         docker_itself = traits.product == "docker" and not traits.rootless
-        return docker_itself and direct.shares_network_with(self._endpoint.path)
+        return docker_itself and direct.is_beside(self._endpoint.path)
 
     def _has_bridge(self, network: str) -> bool:
         name = "bridge" if network in ("", "default") else network
