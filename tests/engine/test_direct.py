@@ -19,6 +19,7 @@ from debloat.engine.base import RUN_LABEL, ContainerSpec
 from debloat.engine.docker import DockerEngine, connect
 from debloat.engine.endpoint import Endpoint
 from debloat.engine.run_id import new_run
+from tests.support.echo import ECHO, ECHO_READY, echoed
 
 
 def network(gateway: object = "192.0.2.1", **more: object) -> dict[str, Any]:
@@ -167,17 +168,6 @@ def test_engines_that_are_elsewhere(url: str, info: dict[str, object]) -> None:
 
 # -------------------------------------------------------------------------------------------------------- of Docker
 
-_SERVER = r"""
-use IO::Socket::INET;
-if (!fork) {
-    my $socket = IO::Socket::INET->new(LocalPort => 53, Proto => 'udp') or die;
-    while (1) { $socket->recv(my $data, 999); $socket->send(uc($data) . $socket->peerhost) }
-}
-my $listener = IO::Socket::INET->new(LocalPort => 80, Listen => 5) or die;
-open(my $ready, '>', '/ready');
-while (my $client = $listener->accept) { print $client $client->peerhost, "\n" }
-"""
-
 
 @pytest.fixture
 def docker() -> Iterator[DockerEngine]:
@@ -199,22 +189,13 @@ def test_a_container_of_docker(docker: DockerEngine) -> None:
         shown = subprocess.check_output(
             ["docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", name], text=True
         )
-        spec = ContainerSpec("debian:bookworm-slim", run, entrypoint=("perl", "-e", _SERVER), network=name, init=True)
+        spec = ContainerSpec("debian:bookworm-slim", run, entrypoint=("perl", "-e", ECHO), network=name, init=True)
         container = docker.create(spec)
         docker.start(container)
-        ready = "until [ -e /ready ]; do sleep 0.05; done"
-        assert docker.run(container, ["timeout", "30", "sh", "-c", ready]).exit_code == 0
+        assert docker.run(container, ECHO_READY).exit_code == 0
         state = docker.state(container)
         assert not state.ports
-        channel = docker.dial(container, state.addresses, 80)
-        assert channel is not None
-        with contextlib.closing(channel):
-            assert channel.line(20) == shown.strip()
-        channel = docker.dial(container, state.addresses, 53, datagrams=True)
-        assert channel is not None
-        with contextlib.closing(channel):
-            channel.send(b"\0\3abc")
-            assert channel.read(2 + 3 + len(shown.strip()), 20)[2:].decode() == f"ABC{shown.strip()}"
+        assert echoed(docker, container, state.addresses) == (shown.strip(),) * 2
         with pytest.raises(EngineUnavailable, match="refused"):
             docker.dial(container, state.addresses, 81)
         assert docker.dial(container, ("127.0.0.1",), 80) is None
