@@ -26,6 +26,11 @@ def opened_here(kind: socket.SocketKind) -> socket.socket:
     return socket.socket(socket.AF_INET, kind)
 
 
+def at_once(connection: socket.socket) -> None:
+    """Send small pieces as they come: what is passed on must not wait for the other end's delayed acknowledgement."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class Connection(ConnectedChannel):
     """A `Channel` over a connection of TCP: what comes is standard output."""
 
@@ -106,6 +111,7 @@ def connect(
     for address in () if ended() else addresses:
         connection = opened(socket.SOCK_STREAM)
         try:
+            at_once(connection)
             connection.settimeout(_LIMIT)
             connection.connect((address, port))
             if not ended():

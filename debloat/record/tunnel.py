@@ -14,6 +14,7 @@ import threading
 
 from debloat.core.errors import DebloatError
 from debloat.engine.base import Channel, ChannelClosed, Engine
+from debloat.engine.connection import at_once
 from debloat.image.reader import SENSOR
 
 _LOOPBACK = "127.0.0.1"
@@ -67,6 +68,7 @@ class Tunnel:
     def _join(self, connection: socket.socket) -> None:
         """Carry one connection to its end. Where the container does not answer it is closed, as if reset."""
         with contextlib.closing(connection):
+            at_once(connection)
             try:
                 channel = self._dialled()
             except DebloatError:
