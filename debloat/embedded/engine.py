@@ -28,6 +28,7 @@ from debloat.embedded.layers import Files, Layers
 from debloat.embedded.namespace import Namespace
 from debloat.embedded.network import Network
 from debloat.embedded.place import Place, alone, shared, usual
+from debloat.engine import connection
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     Channel,
@@ -50,7 +51,6 @@ T = TypeVar("T")
 MOST = 20 << 30
 """Bytes of layers from which on images that can be had again go, those first that were not used for longest."""
 _OWN_NETWORKS = ("", "default", "bridge", "none")
-_DIAL_LIMIT = 60.0
 
 
 def connect() -> EmbeddedEngine:
@@ -396,12 +396,15 @@ class EmbeddedEngine:
     def run(self, container: str, argv: Iterable[str], user: str = "", timeout: float = 60.0) -> ExecResult:
         return self._container(container).run(tuple(argv), user, timeout)
 
-    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> Channel | None:
-        """A connection to a port of a container, made from within its network; EngineUnavailable where none answers."""
+    def reaches(self, network: str) -> bool:
+        return True
+
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> Channel | None:
+        """As the protocol has it, from within the container's network."""
         network = self._container(container).network()
         if network is None:
             return None
-        return network.channel(addresses, port, _DIAL_LIMIT)
+        return (connection.datagrams if datagrams else connection.connect)(addresses, port, opened=network.opened)
 
     def image_names(self) -> tuple[str, ...]:
         with self._place.locked():

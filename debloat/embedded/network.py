@@ -9,20 +9,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import socket
 import struct
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from debloat.core.errors import EngineUnavailable
 from debloat.embedded import syscalls
-from debloat.engine.base import ChannelClosed
-from debloat.engine.stream import ConnectedChannel
-
-_PIECE = 1 << 18
 
 ADDRESS = "172.17.0.2"
 """A container's own address, of the network that Docker gives containers: services that look for one find it."""
@@ -38,37 +32,6 @@ _SETTINGS = (
     ("net/ipv4/ping_group_range", "0 2147483647"),
 )
 """As Docker has them in a container of a network without IPv6."""
-
-
-class Connection(ConnectedChannel):
-    """A `Channel` over a connection of TCP: what comes is standard output."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        super().__init__()
-        connection.settimeout(None)
-        self._socket = connection
-
-    def close(self) -> None:
-        # A thread that waits for more is woken by the shutdown, not by the close.
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-    def _fill(self, deadline: float) -> None:
-        poll = select.poll()
-        try:
-            poll.register(self._socket, select.POLLIN)
-            left = deadline - time.monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
-                raise TimeoutError("the port of the container does not answer")
-            data = self._socket.recv(_PIECE)
-        except (OSError, ValueError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise ChannelClosed(str(error)) from error
-        if not data:
-            raise ChannelClosed("end of stream")
-        self._out += data
 
 
 class Network:
@@ -90,26 +53,9 @@ class Network:
         """Leads to the namespace, for other processes too."""
         return f"/proc/{os.getpid()}/fd/{self._handle}"
 
-    def connect(self, addresses: tuple[str, ...], port: int, timeout: float) -> socket.socket:
-        """A connection to the first of the addresses that answers. OSError of the last one otherwise."""
-        failure = OSError("no address")
-        for address in addresses:
-            connection = self._pool.submit(socket.socket).result()
-            try:
-                connection.settimeout(timeout)
-                connection.connect((address, port))
-                return connection
-            except OSError as error:
-                connection.close()
-                failure = error
-        raise failure
-
-    def channel(self, addresses: tuple[str, ...], port: int, timeout: float) -> Connection:
-        """The same as a `Channel`; EngineUnavailable where nothing answers."""
-        try:
-            return Connection(self.connect(addresses, port, timeout))
-        except OSError as error:
-            raise EngineUnavailable(f"cannot reach port {port} of the container: {error.strerror or error}") from error
+    def opened(self, kind: socket.SocketKind) -> socket.socket:
+        """A socket of the namespace."""
+        return self._pool.submit(socket.socket, socket.AF_INET, kind).result()
 
     def close(self) -> None:
         if self._handle >= 0:

@@ -256,9 +256,16 @@ class Engine(Protocol):
     def run(self, container: str, argv: Iterable[str], user: str = "", timeout: float = 60.0) -> ExecResult:
         """Run a command in a running container to its end; TimeoutError when it takes longer."""
 
-    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> Channel | None:
-        """A connection to a port of a container, made within its network; None where a program in it has to make it.
+    def reaches(self, network: str) -> bool:
+        """Whether it dials all ports of a container that is to be in a network, so that none has to be published.
 
+        `network` is as `docker run --network` has it, empty for the default. False where that is not certain.
+        """
+
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> Channel | None:
+        """A connection to a port of a container; None where a program in it has to make it.
+
+        One for `datagrams` carries each with its length before it in two bytes, the higher first, and one at a time.
         EngineUnavailable where nothing answers at any of the addresses.
         """
 

@@ -16,7 +16,7 @@ from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
 from debloat.core.reference import has_tag, must_be_reference, must_not_be_a_file, qualified, split_reference
-from debloat.engine import graphdriver, libpod
+from debloat.engine import connection, direct, graphdriver, libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     RUN_LABEL,
@@ -52,6 +52,8 @@ CHUNK = 1 << 20
 LOG_TAIL = 1 << 20
 SMALL = 256 << 20
 """Bytes of an image up to which its archive is read for the sake of its configuration alone: a second or two."""
+_LOOPBACK = "127.0.0.1"
+"""Where a container is asked that has no address of its own, by a program in it."""
 _ADDED = 1
 """`Kind` of a path that a container has and its image has not (`GET /containers/X/changes`)."""
 
@@ -99,6 +101,11 @@ class DockerEngine:
         self._info: EngineInfo | None = None
         self._wanted: Wanted | None = None
         self._directories: dict[str, tuple[str, ...]] = {}
+        self._reached: dict[str, bool] = {}
+        """Networks that were asked for -> whether their containers are reached by their own addresses."""
+        self._networks: dict[str, str] = {}
+        """Containers of this engine object -> their networks, and their processes where they have been dialled."""
+        self._processes: dict[str, direct.Process | None] = {}
         if forward is not None:
             weakref.finalize(self, forward.close)
 
@@ -270,6 +277,7 @@ class DockerEngine:
             container = text(answer, "Id")
             if not container:
                 raise ValueError("a container without an Id")
+            self._networks[container] = "none" if spec.beside else spec.network
         return container
 
     def _host_config(self, spec: ContainerSpec, security: list[str]) -> dict[str, Any]:
@@ -335,6 +343,8 @@ class DockerEngine:
                     raise
 
     def remove(self, container: str) -> None:
+        self._networks.pop(container, None)
+        self._processes.pop(container, None)
         with error_context("remove the container"):
             try:
                 self._client.remove_container(container, v=True, force=True)
@@ -427,8 +437,33 @@ class DockerEngine:
     def _pending_repositories(self) -> tuple[str, str]:
         return PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry)
 
-    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> None:
-        """The network is the engine's own."""
+    def reaches(self, network: str) -> bool:
+        """Whether the bridge of a network is on this machine, and of this process's network."""
+        if network not in self._reached:
+            self._reached[network] = self._is_here() and self._has_bridge(network)
+        return self._reached[network]
+
+    def _is_here(self) -> bool:
+        traits = self.info().traits
+        docker_itself = traits.product == "docker" and not traits.rootless
+        return docker_itself and direct.is_beside(self._endpoint.path)
+
+    def _has_bridge(self, network: str) -> bool:
+        name = "bridge" if network in ("", "default") else network
+        # One that is not there is told of when a container is made.
+        with contextlib.suppress(EngineUnavailable), error_context(f"look at the network {name}"):
+            return direct.has_bridge(self._client.inspect_network(name))
+        return False
+
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> Channel | None:
+        """From this machine, as docker-proxy makes it, where the container is in a network that is reached."""
+        if not self._reached.get(self._networks.get(container, "none")) or _LOOPBACK in addresses:
+            return None
+        if container not in self._processes:
+            self._processes[container] = direct.process(self.state(container).pid, container)
+        if (process := self._processes[container]) is None:
+            return None
+        return (connection.datagrams if datagrams else connection.connect)(addresses, port, process.ended)
 
     def changes(self, container: str) -> frozenset[str]:
         with error_context("ask what is new in the container"):

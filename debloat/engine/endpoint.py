@@ -36,6 +36,11 @@ class Endpoint:
         """Whether it is reached as an engine on this machine is."""
         return self.scheme in _SOCKETS or (self.scheme != "ssh" and urlsplit(self.url).hostname in _HERE)
 
+    @property
+    def path(self) -> str:
+        """That of a socket of this machine; empty for anything else."""
+        return self.url.partition("://")[2] if self.scheme in ("unix", "http+unix") else ""
+
 
 def is_named() -> bool:
     """Whether the environment or the current context names an engine; EngineUnavailable where what does is broken."""

@@ -299,7 +299,8 @@ def started(
 ) -> Iterator[Session]:
     """A container of `reference` under `image`'s configuration, started; removed when the block ends."""
     engine = workspace.engine
-    spec = container_spec(reference, image.config, args, options, recorder, ports, workspace.run)
+    published = () if engine.reaches(options.network) else ports
+    spec = container_spec(reference, image.config, args, options, recorder, published, workspace.run)
     with with_sensor(workspace, image, spec, recorder.sensor) as (container, home):
         engine.start(container)
         workspace.under_way()

@@ -1,7 +1,8 @@
-"""Tunnels to ports of a container through the engine, where those that it publishes are on another machine.
+"""Tunnels to ports of a container, where they are not published on this machine.
 
-An engine behind TCP or SSH, or behind a socket that is mounted into the container in which debloat itself runs,
-publishes on its own 127.0.0.1. The sensor's `relay`, run in the container, reaches the port from within.
+They need not be where the engine dials them (`Engine.dial`), and to publish one takes the engine a while. An engine
+behind TCP or SSH, or behind a socket that is mounted into the container in which debloat itself runs, publishes on its
+own 127.0.0.1. There the sensor's `relay`, run in the container, reaches the port from within.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ import threading
 
 from debloat.core.errors import DebloatError
 from debloat.engine.base import Channel, ChannelClosed, Engine
+from debloat.engine.connection import at_once
 from debloat.image.reader import SENSOR
 
 _LOOPBACK = "127.0.0.1"
 _CHUNK_BYTES = 1 << 16
 _IDLE_TIMEOUT = 3600.0
 """Seconds that either side of a connection may stay silent; probes have limits of their own."""
+_CONVERSATIONS = 64
+"""Clients that are held in mind as senders of datagrams, those that came last."""
+
+_Client = tuple[str, int]
+_EVERYBODY: _Client = ("", 0)
 
 
 def published_here(port: int, *, datagrams: bool = False) -> bool:
@@ -61,6 +68,7 @@ class Tunnel:
     def _join(self, connection: socket.socket) -> None:
         """Carry one connection to its end. Where the container does not answer it is closed, as if reset."""
         with contextlib.closing(connection):
+            at_once(connection)
             try:
                 channel = self._dialled()
             except DebloatError:
@@ -101,17 +109,20 @@ class Tunnel:
 class DatagramTunnel:
     """A port on 127.0.0.1 (`port`) that forwards datagrams to a port of a container, until it is closed.
 
-    Answers go to whoever sent last: conversations are held one after the other.
+    Where the engine dials, each client has a conversation of its own. Else there is one for all, and answers go to
+    whoever sent last.
     """
 
     def __init__(self, engine: Engine, container: str, addresses: tuple[str, ...], port: int) -> None:
         self._engine = engine
         self._container = container
+        self._addresses = addresses
+        self._target = port
         self._argv = (SENSOR, "relay", addresses[0], f"{port}/udp")
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((_LOOPBACK, 0))
-        self._channel: Channel | None = None
-        self._client = (_LOOPBACK, 0)
+        self._channels: dict[_Client, Channel] = {}
+        self._last: _Client = _EVERYBODY
         self._closed = False
         self.port: int = self._socket.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -119,31 +130,43 @@ class DatagramTunnel:
     def _serve(self) -> None:
         while not self._closed:
             try:
-                data, self._client = self._socket.recvfrom(_CHUNK_BYTES)
+                data, self._last = self._socket.recvfrom(_CHUNK_BYTES)
             except OSError:
                 return
             if self._closed:
                 return
             with contextlib.suppress(ChannelClosed, DebloatError, OSError):
-                if self._channel is None:
-                    self._channel = self._engine.execute(self._container, self._argv, user="0:0")
-                    threading.Thread(target=self._answer, args=(self._channel,), daemon=True).start()
-                self._channel.send(len(data).to_bytes(2, "big") + data)
+                self._channel(self._last).send(len(data).to_bytes(2, "big") + data)
 
-    def _answer(self, channel: Channel) -> None:
+    def _channel(self, client: _Client) -> Channel:
+        """What leads a client's datagrams to the container."""
+        if known := self._channels.get(_EVERYBODY) or self._channels.get(client):
+            return known
+        channel = self._engine.dial(self._container, self._addresses, self._target, datagrams=True)
+        if channel is None:
+            client = _EVERYBODY
+            channel = self._engine.execute(self._container, self._argv, user="0:0")
+        for oldest in list(self._channels)[: 1 - _CONVERSATIONS]:
+            self._channels.pop(oldest).close()
+        self._channels[client] = channel
+        threading.Thread(target=self._answer, args=(client, channel), daemon=True).start()
+        return channel
+
+    def _answer(self, client: _Client, channel: Channel) -> None:
         with contextlib.suppress(ChannelClosed, OSError):
             while True:
                 size = int.from_bytes(channel.read(2, _IDLE_TIMEOUT), "big")
-                self._socket.sendto(channel.read(size, _IDLE_TIMEOUT), self._client)
-        self._channel = None
+                data = channel.read(size, _IDLE_TIMEOUT)
+                self._socket.sendto(data, self._last if client == _EVERYBODY else client)
+        if self._channels.get(client) is channel:
+            del self._channels[client]
 
     def close(self) -> None:
         self._closed = True
         # A thread that waits in recvfrom() is woken by a datagram, not by the close.
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
             waker.sendto(b"", (_LOOPBACK, self.port))
-        channel, self._channel = self._channel, None
-        if channel is not None:
+        for channel in list(self._channels.values()):
             channel.close()
         self._socket.close()
 

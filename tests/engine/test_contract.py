@@ -28,6 +28,7 @@ from debloat.engine.docker import connect as connect_docker
 from debloat.engine.run_id import new_run
 from debloat.image.archive import archive
 from debloat.profile.seccomp import profile
+from tests.support.echo import ECHO, ECHO_READY, echoed
 from tests.support.trees import tree
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -244,6 +245,17 @@ def test_networks(engine: Engine) -> None:
     assert "127.0.0.1" in shell(engine, "cat /etc/hosts")
     assert shell(engine, "getent hosts $(hostname) | cut -d. -f1") == "172\n"
     assert shell(engine, "readlink /proc/self/ns/net", network="host") == f"{os.readlink('/proc/self/ns/net')}\n"
+
+
+def test_ports_that_are_not_published(engine: Engine) -> None:
+    assert engine.reaches("")
+    container = engine.create(spec("perl", "-e", ECHO, init=True))
+    engine.start(container)
+    assert engine.run(container, ECHO_READY).exit_code == 0
+    addresses = engine.state(container).addresses
+    assert echoed(engine, container, addresses)[0].startswith("172.")
+    with pytest.raises(EngineUnavailable, match="refused"):
+        engine.dial(container, addresses, 81)
 
 
 def running(engine: Engine, **more: object) -> str:

@@ -65,10 +65,24 @@ def test_without_a_probe_each_exposed_port_is_asked(shared: Place, web: str) -> 
 
 def test_ports_that_are_published_elsewhere(shared: Place, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with an engine over TCP, or its socket mounted into a container: requests go through the sensor."""
+    monkeypatch.setattr(DockerEngine, "reaches", lambda engine, network: False)
     monkeypatch.setattr("debloat.record.session.published_here", lambda port, *, datagrams: False)
     seen = exact(shared, web, "--http", "/there")
     assert seen.answers["http GET http://:80/there"] == "status 200"
     assert seen.pages == {"get-plain", "get-encoded", "page_there"}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_ports_are_published_where_there_is_no_other_way(
+    shared: Place, web: str, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    """Clients find the service either way; to publish a port takes the engine longer than to start a container."""
+    if not beside:
+        monkeypatch.setattr(DockerEngine, "reaches", lambda engine, network: False)
+    asked = 'test "$(docker port $DEBLOAT_CONTAINER)" = ' + ("''" if beside else '"80/tcp -> 127.0.0.1:$DEBLOAT_PORT"')
+    seen = exact(shared, web, "--http", "/there", "--run", asked)
+    assert seen.answers["http GET http://:80/there"] == "status 200"
+    assert seen.answers[f"run {asked}"] == "exit code 0"
 
 
 def test_a_container_in_the_network_of_this_machine(place: Place) -> None:

@@ -11,8 +11,11 @@ from debloat.core.model import ImageConfig
 from debloat.core.recipe import RunOptions
 from debloat.core.signals import signal_number
 from debloat.engine.base import Channel, ChannelClosed, Engine, ExecResult
-from debloat.record.session import MAIN, Recorder, Session, container_spec, record_argv
+from debloat.engine.workspace import Workspace
+from debloat.record.session import MAIN, Recorder, Session, container_spec, record_argv, started
 from debloat.record.trace import parse_marks
+from tests.support.engine import Behaviour, FakeEngine
+from tests.support.trees import tree
 
 
 class Wire:
@@ -149,3 +152,16 @@ def test_a_home_that_somebody_chose_is_kept(image: list[str], run: dict[str, str
 )
 def test_signal_number(name: str, number: int) -> None:
     assert signal_number(name) == number
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_what_the_engine_dials_is_not_published(reached: bool) -> None:
+    """It has a port of this machine all the same, on which clients find it."""
+    engine = FakeEngine({"app": (tree({}), {"Cmd": ["app"]})}, lambda rootfs, argv: Behaviour())
+    engine.reached = reached
+    with (
+        Workspace(engine) as workspace,
+        started(workspace, engine.image("app"), "app", None, RunOptions(), Recorder(b""), ("80/tcp",)) as session,
+    ):
+        assert engine.created[-1].ports == (() if reached else ("80/tcp",))
+        assert session.ports["80/tcp"]

@@ -15,6 +15,7 @@ import pytest
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import ImageConfig
 from debloat.core.recipe import RunOptions
+from debloat.engine import connection
 from debloat.engine.base import Channel, ChannelClosed, ContainerState, Engine, EngineInfo
 from debloat.record.session import Recorder, Session
 from debloat.record.tunnel import DatagramTunnel, Tunnel, published_here
@@ -93,7 +94,7 @@ class Remote:
         self.wires.append(Wire(self._served))
         return cast(Channel, self.wires[-1])
 
-    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> Channel | None:
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> Channel | None:
         return None
 
     def info(self) -> EngineInfo:
@@ -235,3 +236,35 @@ def test_a_port_that_is_not_published_is_reached_from_within(served: int) -> Non
         assert here.within(80) == here.within(80)
     with contextlib.closing(session(Remote(0, local=True), network="host")) as here:
         assert here.within(served) == served
+
+
+class Dialling(Remote):
+    """An engine that makes the connections itself."""
+
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> Channel | None:
+        where = ("127.0.0.1",), self._served
+        return connection.datagrams(*where) if datagrams else connection.connect(*where)
+
+
+def test_what_the_engine_dials_needs_no_program_in_the_container(served: int) -> None:
+    dialling = Dialling(served, local=True)
+    dialling.state = lambda container: ContainerState(True, 0, "", 1, {}, addresses=("10.0.0.2",))  # type: ignore[method-assign]
+    with contextlib.closing(session(dialling)) as reached:
+        reached.reach(("80/tcp",))
+        assert [post(reached.ports["80/tcp"], word) for word in ("one", "two" * 100_000)] == ["ONE", "TWO" * 100_000]
+    assert not dialling.argv
+
+
+def test_clients_that_send_datagrams_at_the_same_time() -> None:
+    """Each gets its own answers, though there are more of them than are held in mind."""
+    with servers.datagrams() as port, contextlib.ExitStack() as clients:
+        dialling = Dialling(port)
+        tunnel = clients.enter_context(contextlib.closing(DatagramTunnel(cast(Engine, dialling), "box", ("x",), 53)))
+        for _ in range(2):
+            two = [clients.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)]
+            for number, client in enumerate(two):
+                client.settimeout(20)
+                client.sendto(b"word %d" % number, ("127.0.0.1", tunnel.port))
+            assert [client.recv(99) for client in two] == [b"WORD 0", b"WORD 1"]
+            assert shouted(tunnel.port, [b"x"] * 70) == [b"X"] * 70
+    assert not dialling.argv

@@ -80,6 +80,7 @@ class FakeEngine:
         self.created: list[ContainerSpec] = []
         self.fail_on: dict[str, Exception] = {}
         self.traits = DOCKER
+        self.reached = False
         self.doctor = b"notify yes\nptrace yes\nnotify_killable yes\nprocess_vm_readv yes\ncap_sys_admin no\n"
         self.wanted: Wanted | None = None
         self.running: dict[str, ContainerFound] = {}
@@ -213,7 +214,10 @@ class FakeEngine:
     def export(self, container: str) -> Iterator[bytes]:
         raise EngineUnavailable("the fake cannot export")
 
-    def dial(self, container: str, addresses: tuple[str, ...], port: int) -> None:
+    def reaches(self, network: str) -> bool:
+        return self.reached
+
+    def dial(self, container: str, addresses: tuple[str, ...], port: int, *, datagrams: bool = False) -> None:
         return None
 
     def changes(self, container: str) -> frozenset[str]:
