@@ -19,7 +19,7 @@ from debloat.core.platform import Wanted
 from debloat.core.reference import must_be_reference, split_reference
 from debloat.core.signals import signal_number
 from debloat.embedded import container as containers
-from debloat.embedded import runtime, seccomp, userns
+from debloat.embedded import leftovers, runtime, seccomp, userns
 from debloat.embedded.archives import pieces, untar, write_tar
 from debloat.embedded.container import Container, Ground
 from debloat.embedded.cutout import Cutout, Cutouts
@@ -39,7 +39,7 @@ from debloat.engine.base import (
     ExecResult,
     Leftover,
 )
-from debloat.engine.run_id import new_run, owner
+from debloat.engine.run_id import new_run
 from debloat.engine.traits import EngineTraits
 from debloat.image.archive import Archive, archive
 from debloat.store.base import ImageStore, StoredImage, StoreError
@@ -418,18 +418,7 @@ class EmbeddedEngine:
 
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         self._cleared()
-        left = containers.left(self._place)
-        found = [Leftover("container", one, of, one[:12]) for one, of in left if run in ("", of)]
-        with self._place.locked():
-            for name in self._images.names():
-                repository, tag = split_reference(name.name)
-                if repository == PENDING_REPOSITORY and run in ("", tag):
-                    found.append(Leftover("image", name.id, tag, name.name))
-        for draft in sorted(self._place.drafts.iterdir()):
-            of = draft.name.rpartition("-")[0]
-            if owner(of) and run in ("", of):
-                found.append(Leftover("directory", draft.name.rpartition("-")[2], of, str(draft)))
-        return tuple(sorted(found, key=lambda f: (f.kind, f.run, f.id)))
+        return leftovers.found(self._place, self._images, run)
 
     def close(self) -> None:
         for identifier in list(self._containers):

@@ -13,6 +13,8 @@ from debloat.engine.dockerpy import docker
 from debloat.engine.endpoint import DEFAULT, Endpoint
 
 _TIMEOUT = 300
+CHUNK = 1 << 20
+"""Bytes of an archive that are read at once."""
 
 
 class Client(docker.APIClient):  # type: ignore[misc]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
 from typing import Any
-from urllib.parse import quote
 
 import requests.exceptions
 
-from debloat.core.errors import EngineUnavailable, UsageError
+from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
-from debloat.core.reference import has_tag, must_be_reference, must_not_be_a_file, qualified, split_reference
+from debloat.core.reference import qualified, split_reference
 from debloat.engine import connection, direct, graphdriver, libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
@@ -28,30 +25,23 @@ from debloat.engine.base import (
     ExecResult,
     Leftover,
 )
-from debloat.engine.client import Client, error_context, open_client
+from debloat.engine.client import CHUNK, Client, error_context, open_client
 from debloat.engine.confined import security_options
 from debloat.engine.dockerpy import docker
 from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import (
     addresses,
-    config_of,
-    find_config,
-    find_history,
-    image_of,
     mapping,
     number,
     text,
 )
-from debloat.engine.leftovers import found
+from debloat.engine.lookup import Images
 from debloat.engine.ssh import Forward
 from debloat.engine.stream import SocketChannel
 from debloat.engine.traits import traits_of
 from debloat.engine.volumes import absolute
 
-CHUNK = 1 << 20
 LOG_TAIL = 1 << 20
-SMALL = 256 << 20
-"""Bytes of an image up to which its archive is read for the sake of its configuration alone: a second or two."""
 _LOOPBACK = "127.0.0.1"
 """Where a container is asked that has no address of its own, by a program in it."""
 _ADDED = 1
@@ -99,7 +89,7 @@ class DockerEngine:
         self._endpoint = endpoint
         self._forward = forward
         self._info: EngineInfo | None = None
-        self._wanted: Wanted | None = None
+        self._images = Images(client, self.info)
         self._directories: dict[str, tuple[str, ...]] = {}
         self._reached: dict[str, bool] = {}
         """Networks that were asked for -> whether their containers are reached by their own addresses."""
@@ -135,98 +125,13 @@ class DockerEngine:
             )
 
     def prefer(self, platform: Wanted) -> None:
-        self._wanted = platform
+        self._images.wanted = platform
 
     def image(self, reference: str, *, pull: bool = True) -> Image:
-        must_be_reference(reference, self.info().traits.command)
-        with error_context(f"look up {reference}"):
-            try:
-                image = self._shown(reference)
-                if pull and not self._fits(image):
-                    image = self._pulled(reference)
-            except docker.errors.NotFound as error:
-                if not pull:
-                    raise UsageError(
-                        f"cannot find the image {reference}: it is not on this engine",
-                        f"build it, or `{self.info().traits.command} pull` it",
-                    ) from error
-                image = self._pulled(reference)
-            except docker.errors.APIError as error:
-                if error.response is not None and error.response.status_code == 400:
-                    raise UsageError(f"{reference!r} names no image: {error.explanation}", "write NAME:TAG") from error
-                raise
-        if not self._fits(image):
-            raise UsageError(
-                f"{reference} is for {image.platform_name} on this engine, not for {self._wanted}",
-                "build or pull it for that platform",
-            )
-        return replace(image, config=self._unhidden(image)) if self.info().traits.hides_configuration else image
-
-    def _fits(self, image: Image) -> bool:
-        return self._wanted is None or self._wanted.fits(image.os, image.architecture, image.variant)
-
-    def _shown(self, reference: str) -> Image:
-        """The image as the engine describes it; of an index, the image for the platform that is wanted, or its own."""
-        traits, path = self.info().traits, f"/images/{quote(reference, safe='/:@')}"
-        ask = self._client.get_json
-        raw = ask(f"{path}/json", {"manifests": "1"} if traits.shows_manifests else {})
-        of_platform: dict[str, str] = {}
-        if self._wanted and traits.shows_platforms:
-            of_platform = {"platform": json.dumps(asdict(self._wanted))}
-            # Asked for apart: `manifests` does not go with it. By its id there an image cannot be named.
-            raw = {**ask(f"{path}/json", of_platform), "Id": raw["Id"], "Manifests": raw.get("Manifests")}
-        try:
-            history = ask(f"{path}/history", of_platform)
-        except docker.errors.NotFound:
-            # The containerd store has none of an image that is there and not unpacked, which a container would do.
-            archive = self._client.get_image(reference, chunk_size=CHUNK)
-            history = find_history(archive, mapping(raw, "RootFS").get("Layers") or ())
-        return image_of(reference, raw, history)
-
-    def _unhidden(self, image: Image) -> ImageConfig:
-        """The configuration of an image on an engine whose answers leave fields out of it."""
-        with error_context(f"read the configuration of {image.reference}"):
-            shown = config_of(libpod.shown_configuration(self._client, image))
-        return self._archived_config(image, shown) if libpod.hides(image, shown.raw) else shown
+        return self._images.find(reference, pull)
 
     def whole_config(self, image: Image) -> ImageConfig:
-        """What the engine shows, unless it may have left something out: then what lies in the image's archive.
-
-        An engine shows the fields that it knows. It cannot have left any out of an image that it built itself. The
-        archive holds the layers too, so it is asked for only where a known loss is likely (a HEALTHCHECK may have a
-        StartInterval, which engines before API 1.44 drop), or where it is small.
-        """
-        info = self.info()
-        if info.traits.hides_configuration:
-            return image.config  # whole already
-        whole = info.traits.shows_start_interval or image.builder == info.version
-        if whole or not info.traits.id_is_configuration or not (image.config.healthcheck or image.size <= SMALL):
-            return image.config
-        return self._archived_config(image, image.config)
-
-    def _archived_config(self, image: Image, shown: ImageConfig) -> ImageConfig:
-        """The configuration as it lies in the image's archive, or `shown` where that cannot be had."""
-        try:
-            with error_context(f"read the configuration of {image.reference}"):
-                config = find_config(self._client.get_image(image.id, chunk_size=CHUNK), image.id)
-                return shown if config is None else config_of(config)
-        except EngineUnavailable:
-            return shown
-
-    def _pulled(self, reference: str) -> Image:
-        command = self.info().traits.command
-        must_not_be_a_file(reference, command)
-        try:
-            platform = str(self._wanted) if self._wanted else None
-            self._client.pull(reference, tag=None if has_tag(reference) else "latest", platform=platform)
-            return self._shown(reference)
-        except docker.errors.APIError as error:
-            raise UsageError(
-                f"cannot find the image {reference}{f' for {self._wanted}' if self._wanted else ''}:"
-                " it is not on this engine, and pulling it failed"
-                f" ({str(error.explanation or error).strip()})",
-                f"check the spelling (`{command} images`), build it first (`debloat build`), or log in to its registry",
-            ) from error
+        return self._images.whole_config(image)
 
     def files(self, image: Image) -> None:
         """The layers are the engine's own."""
@@ -272,7 +177,7 @@ class DockerEngine:
                 stdin_open=spec.stdin,
                 tty=spec.tty,
                 detach=not spec.stdin,
-                platform=str(self._wanted) if self._wanted else None,
+                platform=str(self._images.wanted) if self._images.wanted else None,
             )
             container = text(answer, "Id")
             if not container:
@@ -432,7 +337,7 @@ class DockerEngine:
 
     def leftovers(self, run: str = "") -> tuple[Leftover, ...]:
         with error_context("list what earlier runs left"):
-            return found(self._client, run, self._pending_repositories())
+            return leftovers.found(self._client, run, self._pending_repositories())
 
     def _pending_repositories(self) -> tuple[str, str]:
         return PENDING_REPOSITORY, qualified(PENDING_REPOSITORY, self.info().traits.registry)
