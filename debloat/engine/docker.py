@@ -13,7 +13,7 @@ from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
 from debloat.core.reference import qualified, split_reference
-from debloat.engine import connection, direct, graphdriver, libpod
+from debloat.engine import connection, direct, graphdriver, leftovers, libpod
 from debloat.engine.base import (
     PENDING_REPOSITORY,
     RUN_LABEL,
