@@ -40,14 +40,17 @@ class Scratch:
         self.run = new_run()
         self._directory: Path | None = None
         self._making_directory = threading.Lock()
+        self._over = False
         self._shield = 0
         self._signal = 0
         self._previous: dict[signal.Signals, object] = {}
 
     @property
     def directory(self) -> Path:
-        """A scratch directory that goes with the run, one for all of its threads."""
-        with self._making_directory, self.shielded():
+        """A scratch directory that goes with the run, one for all of its threads. Interrupted once the run has ended."""
+        with self.shielded(), self._making_directory:  # in this order: a signal must not leave it locked
+            if self._over:
+                raise Interrupted("the run has ended")
             if self._directory is None:
                 self._directory = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{self.run}-"))
             return self._directory
@@ -96,6 +99,8 @@ class Scratch:
             with contextlib.suppress(DebloatError):
                 self._give_back()
         finally:
+            with self._making_directory:
+                self._over = True
             if self._directory is not None:
                 shutil.rmtree(self._directory, ignore_errors=True)
             for number, previous in self._previous.items():
@@ -189,6 +194,7 @@ class Workspace(Scratch):
     def end(self) -> None:
         """Create no more containers and remove those that are there, whatever other threads do with them."""
         with self.shielded():
+            self._way.set()
             with self._changed:
                 self._ended = True
                 self._changed.wait_for(lambda: not self._making)

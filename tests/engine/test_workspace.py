@@ -87,3 +87,13 @@ def test_threads_that_ask_at_once_get_one_directory(engine: FakeEngine, monkeypa
         found = set(pool.map(lambda _: (together.wait(10), workspace.directory)[1], range(4)))
     assert [str(path) for path in found] == made
     assert not os.path.exists(made[0])
+
+
+def test_a_thread_that_is_late_leaves_nothing(engine: FakeEngine) -> None:
+    """It neither waits for a container that is not started any more, nor makes anything that nobody removes."""
+    with pytest.raises(Interrupted), Workspace(engine) as workspace:
+        workspace.recording().__enter__()
+        raise Interrupted("interrupted by SIGINT")
+    workspace.give_way()
+    with pytest.raises(Interrupted):
+        workspace.fresh("contents")
