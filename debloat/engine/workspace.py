@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import tempfile
@@ -21,6 +22,10 @@ from debloat.engine.run_id import new_run
 SCRATCH = "debloat-"
 """What the names of scratch directories begin with; the run's id and a word that differs follow."""
 
+_IMPORTING = "<frozen importlib"
+"""What the files of the import system's own code are called."""
+_AGAIN = 0.01
+"""Seconds after which a signal is sent again that came at a bad moment."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -47,7 +52,7 @@ class Scratch:
 
     @property
     def directory(self) -> Path:
-        """A scratch directory that goes with the run, one for all of its threads. Interrupted once the run has ended."""
+        """A scratch directory that goes with the run, one for all its threads. Interrupted once the run has ended."""
         with self.shielded(), self._making_directory:  # in this order: a signal must not leave it locked
             if self._over:
                 raise Interrupted("the run has ended")
@@ -80,6 +85,12 @@ class Scratch:
     def _caught(self, number: int, frame: FrameType | None) -> None:
         if self._shield:
             self._signal = number
+        elif frame is not None and frame.f_code.co_filename.startswith(_IMPORTING):
+            # The import system takes its lock a step before it begins to see to its release: no thread of this
+            # process could import anything any more.
+            again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
         else:
             raise Interrupted(f"interrupted by {signal.Signals(number).name}")
 

@@ -91,9 +91,30 @@ def test_threads_that_ask_at_once_get_one_directory(engine: FakeEngine, monkeypa
 
 def test_a_thread_that_is_late_leaves_nothing(engine: FakeEngine) -> None:
     """It neither waits for a container that is not started any more, nor makes anything that nobody removes."""
-    with pytest.raises(Interrupted), Workspace(engine) as workspace:
-        workspace.recording().__enter__()
-        raise Interrupted("interrupted by SIGINT")
+    workspace = Workspace(engine)
+
+    def interrupted() -> None:
+        with workspace:
+            workspace.recording().__enter__()
+            raise Interrupted("interrupted by SIGINT")
+
+    with pytest.raises(Interrupted):
+        interrupted()
     workspace.give_way()
     with pytest.raises(Interrupted):
         workspace.fresh("contents")
+
+
+def test_a_signal_waits_for_the_end_of_a_step_of_the_import_system(engine: FakeEngine) -> None:
+    """It would keep its lock, and every thread that imports something would wait for ever."""
+    step = "os.kill(os.getpid(), number)\nfor _ in range(1000):\n    pass\ndone.append(True)"
+    code, done = compile(step, "<frozen importlib._bootstrap>", "exec"), list[bool]()
+
+    def interrupted() -> None:
+        with Workspace(engine):
+            exec(code, {"os": os, "number": signal.SIGINT, "done": done})
+            time.sleep(30)
+
+    with pytest.raises(Interrupted):
+        interrupted()
+    assert done
