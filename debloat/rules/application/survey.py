@@ -23,6 +23,7 @@ from debloat.rules.application import archives, leftovers
 from debloat.rules.application.build import build
 from debloat.rules.application.dockerfile import Destination
 from debloat.rules.application.runtimes import runtimes
+from debloat.selector import EVERYTHING, Selector
 
 PACKAGE_DIRECTORIES = frozenset(name for language in languages.known() for name in language.package_directories)
 """Directories of language packages: kept package by package by the rules of the languages."""
@@ -131,11 +132,15 @@ class PackageData(Rule):
 
     name: ClassVar[str] = "application.data"
 
+    def select(self, world: World) -> Selector:
+        surveyed = survey(world)
+        return EVERYTHING if surveyed.followers else Selector(paths=surveyed.data)
+
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
         surveyed = survey(world)
         for path in surveyed.data.get(entry.path, ()):
             yield self.want(path, entry.path, "lies beside it in a directory of the same package")
-        if entry.is_dir or is_documentation(entry.path) or not surveyed.followers:
+        if entry.is_dir or is_documentation(entry.path):
             return
         for name in world.packages.owners(entry.path):
             for path in surveyed.followers.get(name, ()):

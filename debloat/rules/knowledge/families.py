@@ -23,6 +23,7 @@ from debloat.core.platform import Platform
 from debloat.image.rootfs import Rootfs
 from debloat.rules.knowledge.wording import environment, says
 from debloat.rules.platforms import multiarchs_of, platforms_of
+from debloat.selector import NO_DIRECTORIES, Selector
 
 CALLS, CONTAINS = 4 << 20, 64 << 20
 """Bytes of a program that `calls` and `contains` look at: an ELF file's dynamic strings lie near its start."""
@@ -337,6 +338,7 @@ class Families(Rule):
 
     name = "family"
     level = Level.SAFE
+    selector = Selector(NO_DIRECTORIES)
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         members = _members(world)
@@ -348,8 +350,6 @@ class Families(Rule):
                     yield _want(path, family, "config:Env", world.rootfs)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.is_dir:
-            return
         members = _members(world)
         for family, groups in members.index.match(canonical(entry.path)):
             if (family.calls or family.contains) and not _may_name(entry):

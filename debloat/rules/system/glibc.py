@@ -18,6 +18,7 @@ from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import CACHE, CONF, search
 from debloat.elf.reading import elf_facts
 from debloat.rules.system.elf import loader_of
+from debloat.selector import ELF, FILES, Selector
 
 NSSWITCH = "/etc/nsswitch.conf"
 LIBC = "libc.so.6"
@@ -70,11 +71,12 @@ SHELL_USES = (b"\0system\0", b"\0popen\0", b"\0/bin/sh\0")
 
 MAX_SEARCHED = 256 << 20
 
+LIBRARIES = Selector(FILES, beginnings=("libc",))
+"""What may be libc.so.6: its file had a version in its name before glibc 2.34 (`libc-2.31.so`)."""
+
 
 def _libc(entry: Entry, world: World) -> ElfFacts | None:
-    """The facts of glibc's libc.so.6 if the entry is that: it is kept where a kept file links it dynamically."""
-    if not entry.is_file or not entry.name.startswith("libc"):
-        return None
+    """The facts of glibc's libc.so.6 if a selected file is that: it is kept where a kept file links it dynamically."""
     facts = elf_facts(world.rootfs, entry.path)
     return facts if facts is not None and facts.soname == LIBC else None
 
@@ -84,12 +86,12 @@ class LoaderCache(Rule):
 
     name = "glibc.cache"
     level = Level.EXACT
+    selector = Selector(FILES, beginnings=("ld",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.is_file and entry.name.startswith("ld"):
-            facts = elf_facts(world.rootfs, entry.path)
-            if facts is not None and _LOADER.fullmatch(facts.soname):
-                yield self.want(CACHE, entry.path, "ld.so reads it")
+        facts = elf_facts(world.rootfs, entry.path)
+        if facts is not None and _LOADER.fullmatch(facts.soname):
+            yield self.want(CACHE, entry.path, "ld.so reads it")
 
 
 class NameServices(Rule):
@@ -97,6 +99,7 @@ class NameServices(Rule):
 
     name = "glibc.nss"
     level = Level.EXACT
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         facts = _libc(entry, world)
@@ -118,6 +121,7 @@ class Databases(Rule):
 
     name = "glibc.databases"
     level = Level.SAFE
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if _libc(entry, world) is not None:
@@ -133,9 +137,10 @@ class LocalTime(Rule):
 
     name = "glibc.localtime"
     level = Level.SAFE
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        zone = world.rootfs.resolve(LOCALTIME).path if entry.name.startswith("libc") else None
+        zone = world.rootfs.resolve(LOCALTIME).path
         if zone is not None and zone.rpartition("/")[2] not in UNIVERSAL and _libc(entry, world) is not None:
             yield self.want(LOCALTIME, entry.path, zone)
 
@@ -145,6 +150,7 @@ class Unwinder(Rule):
 
     name = "glibc.unwinder"
     level = Level.SAFE
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         facts = _libc(entry, world)
@@ -158,9 +164,10 @@ class LoaderConf(Rule):
 
     name = "glibc.ldconfig"
     level = Level.SAFE
+    selector = Selector(FILES, names=("ldconfig", "ldconfig.real"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.executable and entry.name in ("ldconfig", "ldconfig.real"):
+        if entry.executable:
             for path in (CONF, *world.rootfs.glob(f"{CONF}.d/*.conf")):
                 yield self.want(path, entry.path, "ldconfig reads it")
 
@@ -170,9 +177,10 @@ class System(Rule):
 
     name = "glibc.system"
     level = Level.SAFE
+    selector = Selector(FILES, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.size > MAX_SEARCHED:
+        if entry.size > MAX_SEARCHED:
             return
         facts = elf_facts(world.rootfs, entry.path)
         if facts is None or facts.soname == LIBC:
