@@ -237,7 +237,7 @@ class _Worklist:
 
     def closure(self) -> Closure:
         """All that is kept so far with its evidence, both sorted."""
-        return Closure(MappingProxyType({p: tuple(sorted(ev)) for p, ev in sorted(self._evidence.items())}))
+        return Closure(MappingProxyType({p: tuple(sorted(ev)) if len(ev) > 1 else tuple(ev) for p, ev in sorted(self._evidence.items())}))
 
 
 def distances(closure: Closure) -> dict[str, int]:
