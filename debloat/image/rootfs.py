@@ -294,6 +294,9 @@ class Rootfs:
         return self.read(path).decode("utf-8", "surrogateescape") if self.is_file(path) else ""
 
     def _real_file(self, path: str) -> Entry:
+        entry = self._made(path)
+        if entry is not None and entry.is_file:
+            return entry
         entry = self.lookup(path)
         if entry is None or not entry.is_file:
             raise KeyError(path)

@@ -197,6 +197,7 @@ class _Walk:
 
     def run(self) -> None:
         """Visit each directory that may hold something of the application or leftovers, from the root down."""
+        tree = self.rootfs.tree
         stack: list[tuple[str, _Context, tuple[Callable[[str], bool], ...]]] = [("/", _Context(), ())]
         while stack:
             directory, context, parts = stack.pop()
@@ -205,9 +206,11 @@ class _Walk:
                 context = replace(context, built=True)
             self._parts = parts = (*parts, *self._runtimes.get(directory, ()))
             homes = [home.names for home in PACKAGE_HOMES if all(mark in names for mark in home.marks)]
-            for name in names:
+            for name, number in tree.numbered(directory):
                 path = f"/{name}" if directory == "/" else f"{directory}/{name}"
-                if any(name in home for home in homes) or self._is_package_file(path):
+                # What is a package's file, as most are, needs no further look.
+                package_file = tree.kind(number) is not Kind.DIR and self.owners(path)
+                if package_file or (homes and any(name in home for home in homes)):
                     continue
                 entry = self.rootfs.get(path)
                 if entry is None:
@@ -215,11 +218,6 @@ class _Walk:
                 below = self._visit(entry, name, context)
                 if below is not None and entry.is_dir:
                     stack.append((path, below, parts))
-
-    def _is_package_file(self, path: str) -> bool:
-        """Whether a path is a package's file, as most are: it needs no further look."""
-        number = self.rootfs.tree.number(path)
-        return number >= 0 and self.rootfs.tree.kind(number) is not Kind.DIR and bool(self.owners(path))
 
     def _visit(self, entry: Entry, name: str, context: _Context) -> _Context | None:
         """Judge an entry; what holds below it, or None where nothing below is the application's."""
