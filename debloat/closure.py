@@ -237,7 +237,8 @@ class _Worklist:
 
     def closure(self) -> Closure:
         """All that is kept so far with its evidence, both sorted."""
-        return Closure(MappingProxyType({p: tuple(sorted(ev)) if len(ev) > 1 else tuple(ev) for p, ev in sorted(self._evidence.items())}))
+        found = sorted(self._evidence.items())
+        return Closure(MappingProxyType({path: tuple(sorted(ev) if len(ev) > 1 else ev) for path, ev in found}))
 
 
 def distances(closure: Closure) -> dict[str, int]:
