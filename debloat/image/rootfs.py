@@ -24,8 +24,8 @@ MAX_CACHED_ENTRIES = 1 << 15
 MAX_WHOLE_BYTES = 1 << 17
 """Size up to which a file is read whole although only its beginning is asked for."""
 
-MAX_HELD_BYTES = 4 << 20
-"""Size up to which the content that was read last is held."""
+MAX_HELD_BYTES = 32 << 20
+"""Size up to which the content that was read last is held: several rules look at each library, one after the other."""
 
 MAX_CACHED_PATHS = 1 << 16
 """Paths whose resolution is cached: rules ask for the same few again and again."""
@@ -280,7 +280,7 @@ class Rootfs:
         held, data, whole = self._held
         if held != path or not (whole or (limit is not None and limit <= len(data))):
             entry = self._real_file(path)
-            whole = limit is None or entry.size <= MAX_WHOLE_BYTES
+            whole = limit is None or entry.size <= max(MAX_WHOLE_BYTES, limit)
             data = self._contents.read(entry.path, None if whole else limit)
             if len(data) <= MAX_HELD_BYTES:
                 self._held = path, data, whole

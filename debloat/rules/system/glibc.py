@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
-from debloat.core.parsed import cached
 from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import CACHE, CONF, search
 from debloat.elf.reading import elf_facts
@@ -65,9 +64,6 @@ def nss_services(text: str) -> tuple[str, ...]:
             names.update(word for word in words if _SERVICE.fullmatch(word))
     return tuple(sorted(names))
 
-
-SHELL_USES = (b"\0system\0", b"\0popen\0", b"\0/bin/sh\0")
-"""Names in a string table, and the shell's own as a literal: an object that runs command lines has one of them."""
 
 MAX_SEARCHED = 256 << 20
 
@@ -180,19 +176,9 @@ class System(Rule):
     selector = Selector(FILES, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.size > MAX_SEARCHED:
-            return
-        facts = elf_facts(world.rootfs, entry.path)
-        if facts is None or facts.soname == LIBC:
-            return
-        if word := _shell_use(world.rootfs.read(entry.path)):
-            yield self.want("/bin/sh", entry.path, word)
-
-
-@cached(str, str)
-def _shell_use(program: bytes) -> str:
-    """By which word a program says that it runs a command line; "" where none does."""
-    return next((word.strip(b"\0").decode() for word in SHELL_USES if word in program), "")
+        facts = elf_facts(world.rootfs, entry.path) if entry.size <= MAX_SEARCHED else None
+        if facts is not None and facts.soname != LIBC and facts.shell_use:
+            yield self.want("/bin/sh", entry.path, facts.shell_use)
 
 
 RULES: tuple[Rule, ...] = (System(), LoaderCache(), NameServices(), Databases(), LocalTime(), Unwinder(), LoaderConf())
