@@ -181,7 +181,8 @@ def test_no_rule_hides_an_answer_on_files_of_every_name_and_format() -> None:
             table[f"/srv/{number}/{name}"] = content
             table[f"/srv/{number}/run/{name}"] = ("0755", content)
             table[f"/srv/{number}/link/{name}"] = f"-> ../{name}"
-    run = Access("/srv/0/x.bin", Op.EXEC, "-", "p", "/bin/sh")
+    table["/srv/run.bin"] = "jq --all\n"
+    run = Access("/srv/run.bin", Op.EXEC, "", "p", "/bin/sh")
     world = trees.world(table, owned={"one": ["/app/node_modules/one/x.js"]}, trace=Trace(frozenset({run})))
     entries = list(world.rootfs.entries())
     assert hidden(all_rules(), world, entries) == []
