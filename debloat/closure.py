@@ -197,10 +197,14 @@ class _Worklist:
 
     def claim(self, want: Want) -> None:
         """Keep what a path leads to, with the links and directories on the way; nothing where it leads nowhere."""
+        evidence = Evidence(want.rule, want.source, want.detail)
+        entry = self._rootfs.get(want.path)
+        if entry is not None and not (want.follow and entry.is_symlink):
+            self._keep(want.path, evidence)  # it leads to itself, as most do
+            return
         resolution = self._rootfs.resolve(want.path, follow=want.follow)
         if resolution.path is None:
             return
-        evidence = Evidence(want.rule, want.source, want.detail)
         if resolution.path.startswith(_HIDDEN):
             for link in resolution.links:
                 self._keep(link, evidence)
