@@ -114,7 +114,8 @@ class Index(Generic[T]):
         endings = {ending for selector in selectors for ending in selector.endings}
         self._names = frozenset(name for selector in selectors for name in selector.names)
         self._beginnings = tuple(sorted({start for selector in selectors for start in selector.beginnings}))
-        self._endings = tuple(sorted(ending for ending in endings if not _is_suffix(ending)))
+        self._suffixes = frozenset(filter(_is_suffix, endings))
+        self._endings = tuple(sorted(endings - self._suffixes))
         self._within = tuple(sorted({text for selector in selectors for text in selector.within}))
         self._formats = any(selector.formats for selector in selectors)
         self._by_path: dict[str, list[tuple[Selector, T]]] = {}
@@ -135,8 +136,9 @@ class Index(Generic[T]):
             place = self._places[directory] = tuple(text for text in self._within if text in f"{directory}/")
         start = format_of(entry, self._rootfs) if self._formats and kind is Kind.FILE else Format.OTHER
         telling = name in self._names or name.startswith(self._beginnings) or name.endswith(self._endings)
-        # Of a name that no selector knows only the suffix counts: an ending that is one ends no other name.
-        common = name if telling else name[dot:] if (dot := name.rfind(".")) >= 0 else ""
+        # Of any other name only the suffix counts, where a selector has it: an ending that is one ends no other name.
+        suffix = name[dot:] if (dot := name.rfind(".")) >= 0 else ""
+        common = name if telling else suffix if suffix in self._suffixes else ""
         key = (kind, place, common, telling, start, entry.executable)
         found = self._found.get(key)
         if found is None:

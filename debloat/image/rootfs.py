@@ -28,8 +28,8 @@ MAX_HELD_BYTES = 32 << 20
 """Size up to which the content that was read last is held: several rules look at each library, one after the other."""
 
 MAX_SMALL_BYTES, MAX_SMALL_TOTAL = 1 << 12, 1 << 24
-"""Size up to which a content that was read is held until the end, and of all such: reading one again costs system calls,
-and what the rules have looked at is what is carved."""
+"""Size up to which a content that was read is held until the end, and of all such: reading one again costs system
+calls, and what the rules have looked at is what is carved."""
 
 MAX_CACHED_PATHS = 1 << 16
 """Paths whose resolution is cached: rules ask for the same few again and again."""
