@@ -277,9 +277,9 @@ class _Walk:
             return "packages of a language"
         if path in self._scripts or (entry.is_symlink and self._starts_unit(path)):
             return "a part of a language's package"
-        if any(part(path) for part in self._parts):
+        if self._parts and any(part(path) for part in self._parts):
             return "a part of a runtime"
-        parent, above, _ = ("", *path.rsplit("/", 2))[-3:]
+        parent, _, above = path[: -len(name) - 1].rpartition("/")
         if above == ".cache" and name not in leftovers.STORES:
             return leftovers.CACHE
         if above in BYTECODE and f"{parent}/{name.partition('.')[0]}{BYTECODE[above]}" not in self.rootfs:
