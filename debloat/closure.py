@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -19,6 +19,7 @@ from debloat.core.model import MOUNT_POINTS, Closure, Entry, Evidence, ImageConf
 from debloat.core.platform import AMD64, Platform
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
+from debloat.selector import EVERYTHING, Index, Selector
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -84,18 +85,24 @@ def derived_by(compute: Callable[[World, K], T]) -> Callable[[World, K], T]:
 class Rule:
     """One piece of knowledge. Subclasses override `initial_wants`, `wants`, or both, and keep no state.
 
-    `name` stands in every piece of evidence (`elf.needed`); `level` is the lowest at which the rule runs.
+    `name` stands in every piece of evidence (`elf.needed`); `level` is the lowest at which the rule runs; `selector`
+    says which entries it can say something of.
     """
 
     name: ClassVar[str]
     level: ClassVar[Level] = Level.SAFE
+    selector: ClassVar[Selector] = EVERYTHING
+
+    def select(self, world: World) -> Selector:
+        """The same for one world, where that tells more: computed once for each closing."""
+        return self.selector
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         """Claims that follow from the world as a whole, before anything is kept."""
         return ()
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        """Claims that follow from `entry`, a kept entry (never a symlink's target: the entry itself).
+        """Claims that follow from `entry`, a kept entry (never a symlink's target: the entry itself) that is selected.
 
         The contents of kept regular files have been fetched when this is called. Called once per entry.
         """
@@ -140,13 +147,13 @@ def _run(
 ) -> None:
     """Run rules to a fixpoint: `rules` on what is `kept` already and on all that is new, `on_new` on the new alone."""
     policy, claim = world.policy, worklist.claim
-    looking = {level: _looking(rules, level) for level in Level}
-    looking_on_new = {level: (*looking[level], *_looking(on_new, level)) for level in Level}
+    looking = functools.cache(lambda level: _index(rules, level, world))
+    looking_on_new = functools.cache(lambda level: _index((*rules, *on_new), level, world))
 
-    def look(entry: Entry, among: Mapping[Level, Sequence[Callable[[Entry, World], Iterable[Want]]]]) -> None:
+    def look(entry: Entry, among: Callable[[Level], Index[Rule]]) -> None:
         level = policy.level_of(entry.path) if policy.levels else policy.level
-        for wants in among[min(level, ceiling)]:
-            for want in wants(entry, world):
+        for rule in among(min(level, ceiling)).of(entry):
+            for want in rule.wants(entry, world):
                 claim(want)
 
     for rule in rules:
@@ -160,9 +167,10 @@ def _run(
             look(entry, looking_on_new)
 
 
-def _looking(rules: Sequence[Rule], level: Level) -> tuple[Callable[[Entry, World], Iterable[Want]], ...]:
-    """What the rules that run at a level ask of each entry; many rules look at the world alone."""
-    return tuple(rule.wants for rule in rules if level >= rule.level and type(rule).wants is not Rule.wants)
+def _index(rules: Sequence[Rule], level: Level, world: World) -> Index[Rule]:
+    """The rules that run at a level, by the entries that each looks at; many rules look at the world alone."""
+    looking = (rule for rule in rules if level >= rule.level and type(rule).wants is not Rule.wants)
+    return Index(((rule.select(world), rule) for rule in looking), world.rootfs)
 
 
 def _keep(rootfs: Rootfs, glob: str) -> Iterable[str]:
@@ -189,10 +197,14 @@ class _Worklist:
 
     def claim(self, want: Want) -> None:
         """Keep what a path leads to, with the links and directories on the way; nothing where it leads nowhere."""
+        evidence = Evidence(want.rule, want.source, want.detail)
+        entry = self._rootfs.get(want.path)
+        if entry is not None and not (want.follow and entry.is_symlink):
+            self._keep(want.path, evidence)  # it leads to itself, as most do
+            return
         resolution = self._rootfs.resolve(want.path, follow=want.follow)
         if resolution.path is None:
             return
-        evidence = Evidence(want.rule, want.source, want.detail)
         if resolution.path.startswith(_HIDDEN):
             for link in resolution.links:
                 self._keep(link, evidence)
@@ -229,7 +241,8 @@ class _Worklist:
 
     def closure(self) -> Closure:
         """All that is kept so far with its evidence, both sorted."""
-        return Closure(MappingProxyType({p: tuple(sorted(ev)) for p, ev in sorted(self._evidence.items())}))
+        found = sorted(self._evidence.items())
+        return Closure(MappingProxyType({path: tuple(sorted(ev) if len(ev) > 1 else ev) for path, ev in found}))
 
 
 def distances(closure: Closure) -> dict[str, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from debloat import sensor
@@ -28,8 +29,8 @@ from debloat.rules.system.package import unknown_packages
 from debloat.steps import Step
 from debloat.store.location import ON_ENGINE, Destination, Location
 from debloat.store.source import Source, opened
-from debloat.surface import NO_SURFACES, Surfaces, surface
-from debloat.verify import Judge
+from debloat.surface import NO_SURFACES, Surface, Surfaces, surface
+from debloat.verify import Judge, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,24 @@ def slim(
         whole = pool.submit(source.whole_config)
         rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
         image = replace(image, config=whole.result())
-        measuring = pool.submit(surface, rootfs.entries(), rootfs) if measure_surface else None
         world = world_of(image, rootfs, packages, recipe, recording.trace, watching.traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
-        (proven,) = prove(workspace, (Subject(image, world),), judge.verdicts if watching.replay else None, watch)
+
+        @functools.cache
+        def measuring() -> Future[Surface]:
+            return pool.submit(surface, rootfs.entries(), rootfs)
+
+        def replay(names: Sequence[str]) -> tuple[Verdict, ...]:
+            """The verdicts; the original is measured meanwhile: this waits for answers, and closing never waits."""
+            if measure_surface:
+                measuring()
+            return judge.verdicts(names)
+
+        (proven,) = prove(workspace, (Subject(image, world),), replay if watching.replay else None, watch)
         result = (destination.elsewhere or name) if proven.verdict.passed or force else ""
         surfaces = NO_SURFACES
-        if measuring is not None:
-            surfaces = Surfaces(measuring.result(), surface((k.entry for k in proven.minimal.kept), rootfs))
+        if measure_surface:
+            surfaces = Surfaces(measuring().result(), surface((k.entry for k in proven.minimal.kept), rootfs))
         said = report(image, world, recording, proven, recipe, result, watching.replay, watch.stages, surfaces)
         tags = ((proven.pending, name),) if result and not destination.elsewhere else ()
         outcome = Outcome(image, recipe, world, proven, said, name, tags)

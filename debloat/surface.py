@@ -95,8 +95,15 @@ def _interpreter() -> re.Pattern[str]:
 
 def surface(entries: Iterable[Entry], rootfs: Rootfs) -> Surface:
     """The attack surface of some entries of a root file system, in the order they come."""
-    kept = list(entries)
-    files = [e for e in kept if e.is_file and (e.mode & 0o111 or _LIBRARY.search(e.name))]
+    files, telling, capable = list[Entry](), list[Entry](), list[str]()
+    for entry in entries:
+        if entry.is_file and (entry.mode & 0o111 or (".so" in entry.path and _LIBRARY.search(entry.name))):
+            files.append(entry)
+        # Names are matched where programs lie alone: an application has tens of thousands elsewhere.
+        if "bin/" in entry.path and _telling(entry.name):
+            telling.append(entry)
+        if entry.xattrs and any(name == XATTR for name, _ in entry.xattrs):
+            capable.append(entry.path)
     rootfs.fetch((e.path for e in files), HEAD)
     elf = code = 0
     linked, executable = set[int](), set[str]()
@@ -110,11 +117,11 @@ def surface(entries: Iterable[Entry], rootfs: Rootfs) -> Surface:
         if mapped is not None:
             elf += 1
             code += mapped
-    programs = [e for e in kept if _telling(e.name) and is_program(e, rootfs, executable)]
+    programs = [e for e in telling if is_program(e, rootfs, executable)]
     return Surface(
         elf=elf,
         executable_bytes=code,
-        capabilities=tuple(e.path for e in kept if any(name == XATTR for name, _ in e.xattrs)),
+        capabilities=tuple(capable),
         interpreters=tuple(e.path for e in programs if e.name not in SHELLS and _interpreter().fullmatch(e.name)),
         network_tools=tuple(e.path for e in programs if e.name in NETWORK_TOOLS),
     )

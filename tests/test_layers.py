@@ -21,6 +21,7 @@ LAYERS = (
         "elf",
         "debian",
         "inventory",
+        "selector",
         "closure",
         "rules",
         "footprint",

@@ -142,6 +142,7 @@ class Database(Packages):
         self._digests: Held[tuple[str, str]] = Held()
         self._disowned = frozenset[str]()
         self._owners = functools.lru_cache(maxsize=MAX_CACHED_PATHS)(self._find_owners)
+        self._brought = functools.lru_cache(maxsize=MAX_CACHED_PATHS)(self._find_brought)
         self._shared, self._directories = frozenset[str](), frozenset[str]()
         self._index()
 
@@ -274,6 +275,9 @@ class Database(Packages):
 
     def brought(self, path: str) -> tuple[str, ...]:
         """The packages that a path came with: its owners, and those that are disowned."""
+        return self._brought(path)
+
+    def _find_brought(self, path: str) -> tuple[str, ...]:
         found = self.listing(path)
         if not found and path in self.alternatives:
             real = self.rootfs.resolve(path).path

@@ -92,7 +92,8 @@ def prune(rootfs: Rootfs, packages: Packages, kept: Collection[str]) -> Pruned:
     mine: dict[str, set[int]] = {}
     staying = set[str]()
     for path in kept:
-        entry, names = rootfs.get(path), packages.listing(path)
+        names = packages.listing(path)
+        entry = rootfs.get(path) if names else None
         if entry is not None and not entry.is_dir:
             for name in names:
                 mine.setdefault(name, set()).add(rootfs.tree.number(path))

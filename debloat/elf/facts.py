@@ -28,6 +28,9 @@ MAX_NOTE = 1 << 16
 DLOPEN_NOTE = (b"FDO\0", 0x407C0C0A)
 DF_1_NODEFLIB = 0x800
 
+SHELL_USES = ("system", "popen", "/bin/sh")
+"""Names in a string table, and the shell's own as a literal: an object that runs command lines has one of them."""
+
 TYPES = {1: "rel", 2: "exec", 3: "dyn", 4: "core"}
 
 
@@ -48,6 +51,7 @@ class ElfFacts:
     `dyn`, `rel`, `core` or empty.
     `rpath` and `runpath` are as written, `""` where absent. `needed` keeps the order of the file; `filters` are
     DT_AUXILIARY and DT_FILTER, `audits` DT_AUDIT and DT_DEPAUDIT. `defines` are the versions of DT_VERDEF.
+    `shell_use` is the word by which it says that it runs command lines, one of `SHELL_USES`; "" where none is in it.
     """
 
     bits: int
@@ -65,6 +69,7 @@ class ElfFacts:
     audits: tuple[str, ...] = ()
     dlopens: tuple[DlopenFeature, ...] = ()
     defines: tuple[str, ...] = ()
+    shell_use: str = ""
 
     @property
     def abi(self) -> tuple[int, int, bool]:
@@ -85,6 +90,11 @@ class ElfFacts:
     def effective_rpath(self) -> str:
         """DT_RPATH, which counts only where there is no DT_RUNPATH (ld.so(8))."""
         return "" if self.runpath else self.rpath
+
+
+def shell_use(data: bytes) -> str:
+    """The first of `SHELL_USES` that stands in an ELF image as a text of its own; "" where none does."""
+    return next((word for word in SHELL_USES if b"\0%b\0" % word.encode() in data), "")
 
 
 def looks_like_elf(data: bytes) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from debloat.core.parsed import cached
-from debloat.elf.facts import HEADER, MAGIC, DlopenFeature, ElfFacts, looks_like_elf
+from debloat.elf.facts import HEADER, MAGIC, DlopenFeature, ElfFacts, looks_like_elf, shell_use
 from debloat.image.rootfs import Rootfs
 
 
@@ -34,7 +34,8 @@ def _to_json(facts: ElfFacts | None) -> dict[str, Any] | None:
 def _parsed(data: bytes) -> ElfFacts | None:
     from debloat.elf.parser import parse
 
-    return parse(data)
+    facts = parse(data)
+    return None if facts is None else dataclasses.replace(facts, shell_use=shell_use(data))
 
 
 def elf_facts(rootfs: Rootfs, path: str) -> ElfFacts | None:

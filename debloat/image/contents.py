@@ -8,13 +8,22 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Entry, Kind
 
 CHUNK_BYTES = 1 << 20
 _BATCH_PATHS = 2000
+
+
+def _bytes_at(descriptor: int, start: int, size: int) -> bytes:
+    """So many bytes of a file, fewer at its end, read without the offset that all users of a descriptor share
+    (pread(2))."""
+    data = os.pread(descriptor, size, start) if size else b""
+    while len(data) < size and (more := os.pread(descriptor, size - len(data), start + len(data))):
+        data += more
+    return data
 
 
 class Lying:
@@ -29,18 +38,22 @@ class Lying:
         """Nothing has to be brought."""
 
     def read(self, path: str, limit: int | None = None) -> bytes:
-        with self._opened(path) as file:
-            data: bytes = file.read() if limit is None else file.read(limit)
-            return data
+        # Without a file object: of an application there are tens of thousands to read, each a few hundred bytes.
+        descriptor = self._descriptor(path)
+        try:
+            size = os.fstat(descriptor).st_size
+            return _bytes_at(descriptor, 0, size if limit is None else min(size, limit))
+        finally:
+            os.close(descriptor)
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        with self._opened(path) as file:
+        with open(self._descriptor(path), "rb", buffering=0) as file:
             while piece := file.read(CHUNK_BYTES):
                 yield piece
 
-    def _opened(self, path: str) -> Any:
+    def _descriptor(self, path: str) -> int:
         try:
-            return open(self._open(path), "rb", buffering=0)
+            return self._open(path)
         except OSError as error:
             raise EngineUnavailable(f"cannot read {path!r} of the image: {error.strerror}", self.gone) from error
 
@@ -135,11 +148,7 @@ class Spool:
         return self._places[path]
 
     def _at(self, start: int, size: int) -> bytes:
-        """These bytes of the file, read without the offset that all users of a descriptor share (pread(2))."""
-        data = os.pread(self._file.fileno(), size, start)
-        while len(data) < size and (more := os.pread(self._file.fileno(), size - len(data), start + len(data))):
-            data += more
-        return data
+        return _bytes_at(self._file.fileno(), start, size)
 
 
 class ExportedContents(Spool):

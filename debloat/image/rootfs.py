@@ -24,8 +24,12 @@ MAX_CACHED_ENTRIES = 1 << 15
 MAX_WHOLE_BYTES = 1 << 17
 """Size up to which a file is read whole although only its beginning is asked for."""
 
-MAX_HELD_BYTES = 4 << 20
-"""Size up to which the content that was read last is held."""
+MAX_HELD_BYTES = 32 << 20
+"""Size up to which the content that was read last is held: several rules look at each library, one after the other."""
+
+MAX_SMALL_BYTES, MAX_SMALL_TOTAL = 1 << 12, 1 << 24
+"""Size up to which a content that was read is held until the end, and of all such: reading one again costs system
+calls, and what the rules have looked at is what is carved."""
 
 MAX_CACHED_PATHS = 1 << 16
 """Paths whose resolution is cached: rules ask for the same few again and again."""
@@ -88,6 +92,8 @@ class Rootfs:
         self._resolutions = functools.lru_cache(maxsize=MAX_CACHED_PATHS)(self._resolve)
         self._held: tuple[str, bytes, bool] = "", b"", False
         """What was read last: its path, its content, and whether that is all of it. Rules look at a file in turn."""
+        self._small: dict[str, bytes] = {}
+        self._small_left = MAX_SMALL_TOTAL
         self.memo: dict[object, Any] = {}
         """What others have found out of the contents, which never change; keys are their own."""
 
@@ -277,23 +283,32 @@ class Rootfs:
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The content of the regular file that `path` leads to; KeyError where there is none."""
+        if (small := self._small.get(path)) is not None:
+            return small if limit is None else small[:limit]
         held, data, whole = self._held
         if held != path or not (whole or (limit is not None and limit <= len(data))):
             entry = self._real_file(path)
-            whole = limit is None or entry.size <= MAX_WHOLE_BYTES
+            whole = limit is None or entry.size <= max(MAX_WHOLE_BYTES, limit)
             data = self._contents.read(entry.path, None if whole else limit)
             if len(data) <= MAX_HELD_BYTES:
                 self._held = path, data, whole
+            if whole and entry.size <= MAX_SMALL_BYTES and self._small_left > 0:
+                self._small[entry.path] = data
+                self._small_left -= len(data)
         return data if limit is None or len(data) <= limit else data[:limit]
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        return self._contents.chunks(self._real_file(path).path)
+        small = self._small.get(path)
+        return self._contents.chunks(self._real_file(path).path) if small is None else iter((small,))
 
     def text(self, path: str) -> str:
         """The file as text, undecodable bytes as surrogates; empty where there is no such file."""
         return self.read(path).decode("utf-8", "surrogateescape") if self.is_file(path) else ""
 
     def _real_file(self, path: str) -> Entry:
+        entry = self._made(path)
+        if entry is not None and entry.is_file:
+            return entry
         entry = self.lookup(path)
         if entry is None or not entry.is_file:
             raise KeyError(path)

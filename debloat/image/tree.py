@@ -169,10 +169,18 @@ class Tree:
 
     def names(self, directory: str) -> list[str]:
         """The names in a directory, sorted."""
+        return self._listing(directory)[0]
+
+    def numbered(self, directory: str) -> Iterator[tuple[str, int]]:
+        """The names in a directory, sorted, each with the number of its entry."""
+        return zip(*self._listing(directory), strict=True)
+
+    def _listing(self, directory: str) -> tuple[list[str], array[int]]:
         listing = self._directories.get("" if directory == "/" else directory)
         if listing is None or not directory:
-            return []
-        return listing[0][1:] if directory == "/" and listing[0][:1] == [""] else listing[0]
+            return [], array("I")
+        names, rows = listing
+        return (names[1:], rows[1:]) if directory == "/" and names[:1] == [""] else listing
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """All paths with their numbers, sorted by path."""

@@ -14,6 +14,7 @@ from debloat.core.model import Entry
 from debloat.core.shells import POSIX_SHELLS
 from debloat.rules import languages
 from debloat.rules.language import Language
+from debloat.selector import FILES, SCRIPT, Selector
 
 HEAD = 512
 """Bytes of a script that are looked at: its `#!` line, and how it hands itself over to another interpreter."""
@@ -159,6 +160,11 @@ def is_script_of(language: Language, head: bytes) -> bool:
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode())
+
+
+def sources_of(*known: Language) -> Selector:
+    """What may be source code of some languages: by how the name ends, or by a `#!` line, whosever."""
+    return Selector(FILES, endings=tuple(s for language in known for s in language.suffixes), formats=SCRIPT)
 
 
 def script_head(entry: Entry, world: World) -> bytes:

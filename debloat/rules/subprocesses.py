@@ -19,6 +19,7 @@ from debloat.rules.commands import is_template, reachable_program
 from debloat.rules.comments import Comments
 from debloat.rules.interpreters import is_script_of, script_head
 from debloat.rules.language import TEXT, Calls, CommandLines, Language
+from debloat.selector import FILES, SCRIPT, Selector
 
 MAX_SOURCE = 2 << 20
 
@@ -77,6 +78,7 @@ class LiteralCommands(Rule):
 
     name = "subprocess"
     level = Level.SAFE
+    selector = Selector(FILES, endings=tuple(s for reader in READERS for s in reader.suffixes), formats=SCRIPT)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         reader = _reader(entry, world)
@@ -90,7 +92,7 @@ class LiteralCommands(Rule):
 
 
 def _reader(entry: Entry, world: World) -> Reader | None:
-    if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
+    if not 0 < entry.size <= MAX_SOURCE:
         return None
     for reader in READERS:
         if entry.name.endswith(reader.suffixes):

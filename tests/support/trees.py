@@ -16,6 +16,7 @@ from debloat.core.model import Closure, Entry, ImageConfig, Kind, Level, Policy,
 from debloat.core.platform import AMD64, Platform
 from debloat.debian.packages import NoPackages, Package, Packages
 from debloat.image.rootfs import MemoryContents, Rootfs
+from tests.support.selectors import hidden
 
 NOTHING_TRACED = Trace()
 
@@ -94,8 +95,11 @@ def world(
 
 
 def closed(world: World, rules: Sequence[Rule], *seeds: str) -> Closure:
-    """The closure of some paths under some rules."""
-    return close(world, rules, [Want(s, "seed", "probe:test") for s in seeds])
+    """The closure of some paths under some rules, whose selectors hide nothing of it."""
+    closure = close(world, rules, [Want(s, "seed", "probe:test") for s in seeds])
+    kept = (entry for path in closure.evidence if (entry := world.rootfs.get(path)) is not None)
+    assert hidden(rules, world, kept) == []
+    return closure
 
 
 def paths(closure: Closure, below: str = "/") -> list[str]:

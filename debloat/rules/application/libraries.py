@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.core.parsed import cached
-from debloat.rules.application.mentions import MAX_SOURCE, is_source
+from debloat.rules.application.mentions import MAX_SOURCE, SOURCES, is_source
 from debloat.rules.application.survey import is_application
 from debloat.rules.commands import with_dependencies
 from debloat.rules.interpreters import HEAD
 from debloat.rules.languages.compiled.source import read_program
-from debloat.rules.languages.java.packages import classes_of
+from debloat.rules.languages.java.packages import CLASSES, classes_of
 from debloat.rules.languages.java.source import strings
+from debloat.rules.languages.shell.language import LANGUAGE as SHELL
 from debloat.rules.languages.shell.rules import is_shell
 from debloat.rules.scan import WORD_BYTES, Texts
+from debloat.selector import ELF, SCRIPT, Selector
 
 PLACES = ("/usr/lib", "/usr/lib/*-linux-gnu*", "/lib", "/lib/*-linux-gnu*", "/usr/local/lib")
 """Directories of libraries (ld.so.conf of Debian)."""
@@ -54,9 +57,12 @@ class NamedLibraries(Rule):
     """Libraries of the image whose names stand in a source, a script or a compiled program."""
 
     name: ClassVar[str] = "library.named"
+    selector: ClassVar[Selector] = replace(
+        SOURCES, endings=(*SOURCES.endings, *SHELL.suffixes, *CLASSES.endings), formats=SCRIPT | ELF
+    )
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.size < 8:
+        if entry.size < 8:
             return
         owners = world.packages.owners(entry.path)
         circle = with_dependencies(world, owners) if owners else None

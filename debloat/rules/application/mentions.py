@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 from debloat.closure import Rule, World, derived, derived_by
@@ -30,6 +31,7 @@ from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.programs import BUILD_TIME
 from debloat.rules.scan import Texts
+from debloat.selector import FILES, SCRIPT, Selector
 
 MAX_SOURCE = 2 << 20
 """Larger files are data or bundles."""
@@ -59,21 +61,29 @@ _SETTING = re.compile(
 )
 
 
+SUFFIXES = tuple(suffix for language in languages.known() if not language.compiled for suffix in language.suffixes)
+FILE_NAMES = frozenset(name for language in languages.known() for name in language.file_names)
+
+SOURCES = Selector(FILES, names=FILE_NAMES, endings=SUFFIXES, formats=SCRIPT)
+"""What may be source code of any language."""
+
+
 class SourceMentions(Rule):
     """Files that the application's sources name by a literal path, and programs that they name and start elsewhere."""
 
     name: ClassVar[str] = "source.mention"
     level: ClassVar[Level] = Level.SAFE
+    selector: ClassVar[Selector] = replace(SOURCES, beginnings=(".",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not 0 < entry.size <= MAX_SOURCE:
+        if not 0 < entry.size <= MAX_SOURCE:
             return
         if owners := world.packages.owners(entry.path):
             yield from self._of_package(entry, owners, world)
             return
         if not is_application(world, entry.path):
             return
-        dotfile = entry.name.startswith(".") and not entry.name.endswith(_suffixes())
+        dotfile = entry.name.startswith(".") and not entry.name.endswith(SUFFIXES)
         if not dotfile and not is_source(entry, world):
             return
         data = world.rootfs.read(entry.path)
@@ -87,7 +97,7 @@ class SourceMentions(Rule):
 
     def _of_package(self, entry: Entry, owners: tuple[str, ...], world: World) -> Iterator[Want]:
         """The programs of what a library's package depends on, in its sources: that is what it depends on them for."""
-        if not entry.name.endswith(_suffixes()) or not _needs(world, owners):
+        if not entry.name.endswith(SUFFIXES) or not _needs(world, owners):
             return
         for word in sorted(_names(world.rootfs.read(entry.path), dotfile=False) & _needs(world, owners).keys()):
             yield self.want(_needs(world, owners)[word], entry.path, f"mentions {word}")
@@ -181,19 +191,9 @@ def _interpreter() -> re.Pattern[str]:
     return re.compile(rf"(?:{names})(?:[\d.-].*)?$")
 
 
-@functools.cache
-def _suffixes() -> tuple[str, ...]:
-    return tuple(suffix for language in languages.known() if not language.compiled for suffix in language.suffixes)
-
-
-@functools.cache
-def _file_names() -> frozenset[str]:
-    return frozenset(name for language in languages.known() for name in language.file_names)
-
-
 def is_source(entry: Entry, world: World) -> bool:
     """Whether a file is source code, by its name or by its `#!` line: of any language but the shells."""
-    if entry.name.endswith(_suffixes()) or entry.name in _file_names():
+    if entry.name.endswith(SUFFIXES) or entry.name in FILE_NAMES:
         return True
     head = script_head(entry, world)
     return bool(head) and any(is_script_of(language, head) for language in languages.known())

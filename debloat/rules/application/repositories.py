@@ -12,6 +12,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.application.survey import is_application, survey
 from debloat.rules.commands import TEMPLATES, on_path
+from debloat.selector import Selector
 
 READERS = {"git": (".git", ".gitmodules"), "hg": (".hg",), "svn": (".svn",), "bzr": (".bzr",), "darcs": ("_darcs",)}
 """Programs, and the names by which they find what is theirs in a working copy."""
@@ -25,6 +26,9 @@ class Repositories(Rule):
 
     name = "application.repository"
     level = Level.SAFE
+
+    def select(self, world: World) -> Selector:
+        return Selector(paths=_repositories(world))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         for path in _repositories(world).get(entry.path, ()):

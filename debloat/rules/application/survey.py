@@ -23,6 +23,7 @@ from debloat.rules.application import archives, leftovers
 from debloat.rules.application.build import build
 from debloat.rules.application.dockerfile import Destination
 from debloat.rules.application.runtimes import runtimes
+from debloat.selector import EVERYTHING, Selector
 
 PACKAGE_DIRECTORIES = frozenset(name for language in languages.known() for name in language.package_directories)
 """Directories of language packages: kept package by package by the rules of the languages."""
@@ -131,11 +132,15 @@ class PackageData(Rule):
 
     name: ClassVar[str] = "application.data"
 
+    def select(self, world: World) -> Selector:
+        surveyed = survey(world)
+        return EVERYTHING if surveyed.followers else Selector(paths=surveyed.data)
+
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
         surveyed = survey(world)
         for path in surveyed.data.get(entry.path, ()):
             yield self.want(path, entry.path, "lies beside it in a directory of the same package")
-        if entry.is_dir or is_documentation(entry.path) or not surveyed.followers:
+        if entry.is_dir or is_documentation(entry.path):
             return
         for name in world.packages.owners(entry.path):
             for path in surveyed.followers.get(name, ()):
@@ -192,6 +197,7 @@ class _Walk:
 
     def run(self) -> None:
         """Visit each directory that may hold something of the application or leftovers, from the root down."""
+        tree = self.rootfs.tree
         stack: list[tuple[str, _Context, tuple[Callable[[str], bool], ...]]] = [("/", _Context(), ())]
         while stack:
             directory, context, parts = stack.pop()
@@ -200,9 +206,11 @@ class _Walk:
                 context = replace(context, built=True)
             self._parts = parts = (*parts, *self._runtimes.get(directory, ()))
             homes = [home.names for home in PACKAGE_HOMES if all(mark in names for mark in home.marks)]
-            for name in names:
+            for name, number in tree.numbered(directory):
                 path = f"/{name}" if directory == "/" else f"{directory}/{name}"
-                if any(name in home for home in homes) or self._is_package_file(path):
+                # What is a package's file, as most are, needs no further look.
+                package_file = tree.kind(number) is not Kind.DIR and self.owners(path)
+                if package_file or (homes and any(name in home for home in homes)):
                     continue
                 entry = self.rootfs.get(path)
                 if entry is None:
@@ -210,11 +218,6 @@ class _Walk:
                 below = self._visit(entry, name, context)
                 if below is not None and entry.is_dir:
                     stack.append((path, below, parts))
-
-    def _is_package_file(self, path: str) -> bool:
-        """Whether a path is a package's file, as most are: it needs no further look."""
-        number = self.rootfs.tree.number(path)
-        return number >= 0 and self.rootfs.tree.kind(number) is not Kind.DIR and bool(self.owners(path))
 
     def _visit(self, entry: Entry, name: str, context: _Context) -> _Context | None:
         """Judge an entry; what holds below it, or None where nothing below is the application's."""
@@ -274,9 +277,9 @@ class _Walk:
             return "packages of a language"
         if path in self._scripts or (entry.is_symlink and self._starts_unit(path)):
             return "a part of a language's package"
-        if any(part(path) for part in self._parts):
+        if self._parts and any(part(path) for part in self._parts):
             return "a part of a runtime"
-        parent, above, _ = ("", *path.rsplit("/", 2))[-3:]
+        parent, _, above = path[: -len(name) - 1].rpartition("/")
         if above == ".cache" and name not in leftovers.STORES:
             return leftovers.CACHE
         if above in BYTECODE and f"{parent}/{name.partition('.')[0]}{BYTECODE[above]}" not in self.rootfs:

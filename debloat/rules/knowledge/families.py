@@ -23,6 +23,7 @@ from debloat.core.platform import Platform
 from debloat.image.rootfs import Rootfs
 from debloat.rules.knowledge.wording import environment, says
 from debloat.rules.platforms import multiarchs_of, platforms_of
+from debloat.selector import NO_DIRECTORIES, Selector
 
 CALLS, CONTAINS = 4 << 20, 64 << 20
 """Bytes of a program that `calls` and `contains` look at: an ELF file's dynamic strings lie near its start."""
@@ -123,12 +124,17 @@ def canonical(path: str) -> str:
 
 
 class Trigger:
-    """A `when` of a family, compiled when a path first comes near it; `match` gives what its wildcards stood for."""
+    """A `when` of a family, compiled when a path first comes near it; `match` gives what its wildcards stood for.
 
-    __slots__ = ("_fullmatch", "_glob", "family")
+    `start` is what stands before its first wildcard; `programs` says that only programs and libraries can be meant.
+    """
+
+    __slots__ = ("_fullmatch", "_glob", "family", "programs", "start")
 
     def __init__(self, family: Family, glob: str) -> None:
         self.family = family
+        self.start = re.split(r"[*?\[]", glob, maxsplit=1)[0]
+        self.programs = bool(family.calls or family.contains)
         self._glob = glob
         self._fullmatch: Callable[[str], re.Match[str] | None] | None = None
 
@@ -168,19 +174,22 @@ class Index:
         else:
             self._others.append(trigger)
 
-    def candidates(self, path: str) -> Iterator[Trigger]:
-        """The triggers that may match."""
+    def candidates(self, path: str, program: bool = True) -> list[Trigger]:
+        """The triggers that may match a path, of a program or library or of another file."""
         directory, _, name = path.rpartition("/")
-        yield from self._by_path.get(path, ())
-        yield from self._by_directory.get(directory, ())
-        yield from self._by_name.get(name, ())
-        yield from self._by_start.get(name[:4], ())
-        yield from self._others
+        found = [
+            *self._by_path.get(path, ()),
+            *self._by_directory.get(directory, ()),
+            *self._by_name.get(name, ()),
+            *self._by_start.get(name[:4], ()),
+            *(trigger for trigger in self._others if path.startswith(trigger.start)),
+        ]
+        return found if program else [trigger for trigger in found if not trigger.programs]
 
-    def match(self, path: str) -> Iterator[tuple[Family, tuple[str, ...]]]:
+    def match(self, path: str, program: bool = True) -> Iterator[tuple[Family, tuple[str, ...]]]:
         """Families that a path triggers, each once, with what the wildcards of the trigger stood for."""
         seen = set()
-        for trigger in self.candidates(path):
+        for trigger in self.candidates(path, program):
             if trigger.family.name not in seen and (groups := trigger.match(path)) is not None:
                 seen.add(trigger.family.name)
                 yield trigger.family, groups
@@ -337,6 +346,7 @@ class Families(Rule):
 
     name = "family"
     level = Level.SAFE
+    selector = Selector(NO_DIRECTORIES)
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         members = _members(world)
@@ -348,12 +358,8 @@ class Families(Rule):
                     yield _want(path, family, "config:Env", world.rootfs)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.is_dir:
-            return
         members = _members(world)
-        for family, groups in members.index.match(canonical(entry.path)):
-            if (family.calls or family.contains) and not _may_name(entry):
-                continue
+        for family, groups in members.index.match(canonical(entry.path), _may_name(entry)):
             if _excluded(family, entry.path) or family.level > world.policy.level_of(entry.path):
                 continue
             multiarchs = tuple(platform.multiarch for platform in platforms_of(entry, world))

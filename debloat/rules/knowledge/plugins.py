@@ -25,6 +25,7 @@ from debloat.rules.language import NEVER
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.platforms import multiarchs_of
 from debloat.rules.recorded.sweeps import Sweep, is_outside_image, sweeps_in_trace
+from debloat.selector import ELF, FILES, Selector
 
 MAX_PLUGIN_DIR_ENTRIES = 2_000
 """A directory with more names is a store of data, not one of plug-ins."""
@@ -157,9 +158,10 @@ class NamedDirectories(Rule):
 
     name = "plugin.named"
     level = Level.SAFE
+    selector = Selector(FILES, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not (entry.executable or ".so" in entry.name):
+        if not (entry.executable or ".so" in entry.name):
             return
         own = _plugin_dirs_by_package(world)
         directories = {d: files for owner in world.packages.owners(entry.path) for d, files in own.get(owner, ())}

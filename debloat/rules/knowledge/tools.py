@@ -20,6 +20,7 @@ from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import MAX_PRIVATE_BYTES, SHARED_DIRECTORY, STORES, executed_programs, siblings
 from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
+from debloat.selector import Selector
 
 MAX_TOOL_BYTES = 2 << 20
 """A larger program is no tool beside a service, but a service or a client in its own right."""
@@ -105,9 +106,10 @@ class StateDirectories(Rule):
 
     name = "package.state"
     level = Level.SAFE
+    selector = Selector(executable=True)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.executable or not entry.path.startswith((*DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
+        if not entry.path.startswith((*DIRECTORIES, "/usr/lib/", "/usr/libexec/")):
             return
         for owner in world.packages.owners(entry.path):
             for path in _state_directories(world).get(owner, ()):

@@ -11,6 +11,7 @@ from debloat.rules.application.build import asked_packages
 from debloat.rules.commands import on_path
 from debloat.rules.knowledge.families import literal
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
+from debloat.selector import FILES, Selector
 
 LOGIN_SERVICES = frozenset({"sshd", "dropbear", "in.telnetd", "in.rlogind", "in.rshd", "shellinaboxd", "ttyd", "xrdp"})
 """Programs that start the login shell of an account for somebody who came from outside."""
@@ -65,9 +66,10 @@ class LoginShells(Rule):
 
     name = "accounts.shell"
     level = Level.SAFE
+    selector = Selector(FILES, names=SHELL_STARTERS)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.name in SHELL_STARTERS and entry.executable:
+        if entry.executable:
             for account, shell in login_shells(world.rootfs.text("/etc/passwd")):
                 yield self.want(shell, entry.path, f"shell of {account}")
             yield self.want("/etc/shells", entry.path, "valid login shells, shells(5)")
@@ -78,9 +80,10 @@ class LoginTools(Rule):
 
     name = "accounts.tools"
     level = Level.SAFE
+    selector = Selector(FILES, names=LOGIN_SERVICES)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.name not in LOGIN_SERVICES or not entry.executable or not self._for_people(world):
+        if not entry.executable or not self._for_people(world):
             return
         for word in PROGRAMS:
             if (program := on_path(world, word)) is not None:
@@ -101,9 +104,10 @@ class LoginFiles(Rule):
 
     name = "accounts.profile"
     level = Level.SAFE
+    selector = Selector(FILES, names=LOGINS)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.name not in LOGINS or not entry.executable:
+        if not entry.executable:
             return
         people = tuple(_people(world.rootfs.text("/etc/passwd")))
         for pattern in START_UP if people else ():

@@ -27,6 +27,7 @@ from debloat.rules.knowledge.plugins import SHARED_DIRECTORY
 from debloat.rules.language import TEXT
 from debloat.rules.languages.shell.rules import DEPENDENCIES, is_shell
 from debloat.rules.programs import BUILD_TIME
+from debloat.selector import FILES, Selector
 
 MAX_SIZE = 256 << 10
 """Larger files are data."""
@@ -40,6 +41,9 @@ SUFFIXES = (
 )
 NAMES = frozenset({".htaccess", ".forward", ".procmailrc", "aliases", "crontab", "inittab", "Procfile", "Caddyfile"})
 """Names of configuration outside of /etc, where everything is."""
+
+CONFIGURATION = Selector(FILES, names=NAMES, endings=SUFFIXES, within=("/etc/",))
+"""What may be configuration."""
 
 EXCLUDED = re.compile(
     r"/etc/(?:alternatives|apt|dpkg|init\.d|pam\.d|profile\.d|rc\w\.d|security|skel|ssl|systemd|xdg|X11)/.*"
@@ -96,6 +100,7 @@ class ConfigNames(Rule):
 
     name = "config.names"
     level = Level.SAFE
+    selector = CONFIGURATION
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not is_configuration(entry, world):
@@ -125,9 +130,15 @@ class Jobs(Rule):
 
     name = "config.jobs"
     level = Level.SAFE
+    selector = Selector(
+        FILES,
+        names=("logrotate.conf",),
+        endings=("cron", "crontab", "cron.txt", "crontab.txt"),
+        within=("/cron.d/", "/spool/cron/", "/logrotate.d/"),
+    )
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.size > MAX_SIZE or is_template(world, entry.path):
+        if entry.size > MAX_SIZE or is_template(world, entry.path):
             return
         for word in dict.fromkeys(word for line in self._lines(entry, world) for word in programs(line)):
             if (path := reachable_program(world, word, entry.path)) is not None:

@@ -16,10 +16,14 @@ from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import Loader, Place, is_musl, musl_path_file, rpath_directories, search, split_path
 from debloat.elf.reading import elf_facts
+from debloat.selector import ELF, FILES, FILES_AND_LINKS, Selector
 
 MAX_TREE = 10_000
 """Objects visited in one program's tree; more than any process has loaded."""
 PRELOAD = "/etc/ld.so.preload"
+
+OBJECTS = Selector(FILES_AND_LINKS, formats=ELF)
+"""ELF files, and links, which may lead to one."""
 
 
 @derived
@@ -64,9 +68,10 @@ class Interpreter(Rule):
 
     name = "elf.interpreter"
     level = Level.EXACT
+    selector = Selector(FILES, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        facts = elf_facts(world.rootfs, entry.path) if entry.is_file else None
+        facts = elf_facts(world.rootfs, entry.path)
         if facts is not None and facts.interpreter:
             yield self.want(facts.interpreter, entry.path, "PT_INTERP")
             if is_musl(facts):
@@ -78,6 +83,7 @@ class Needed(Rule):
 
     name = "elf.needed"
     level = Level.EXACT
+    selector = OBJECTS
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         elf_object = object_of(entry, world)
@@ -96,6 +102,7 @@ class Inherited(Rule):
 
     name = "elf.inherited"
     level = Level.EXACT
+    selector = OBJECTS
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         elf_object = object_of(entry, world)
@@ -142,6 +149,7 @@ class Dlopened(Rule):
 
     name = "elf.dlopened"
     level = Level.EXACT
+    selector = OBJECTS
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         processes = _processes(world)
@@ -200,9 +208,10 @@ class Preloaded(Rule):
 
     name = "elf.preload"
     level = Level.EXACT
+    selector = Selector(FILES, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        facts = elf_facts(world.rootfs, entry.path) if entry.is_file else None
+        facts = elf_facts(world.rootfs, entry.path)
         if facts is None or not facts.interpreter:
             return
         if not is_musl(facts):
@@ -231,6 +240,7 @@ class DlopenNote(Rule):
 
     name = "elf.note.dlopen"
     level = Level.EXACT
+    selector = OBJECTS
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         elf_object = object_of(entry, world)

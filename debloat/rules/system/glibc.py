@@ -13,11 +13,11 @@ from types import MappingProxyType
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
-from debloat.core.parsed import cached
 from debloat.elf.facts import ElfFacts
 from debloat.elf.loader import CACHE, CONF, search
 from debloat.elf.reading import elf_facts
 from debloat.rules.system.elf import loader_of
+from debloat.selector import ELF, FILES, Selector
 
 NSSWITCH = "/etc/nsswitch.conf"
 LIBC = "libc.so.6"
@@ -65,16 +65,14 @@ def nss_services(text: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-SHELL_USES = (b"\0system\0", b"\0popen\0", b"\0/bin/sh\0")
-"""Names in a string table, and the shell's own as a literal: an object that runs command lines has one of them."""
-
 MAX_SEARCHED = 256 << 20
+
+LIBRARIES = Selector(FILES, beginnings=("libc",))
+"""What may be libc.so.6: its file had a version in its name before glibc 2.34 (`libc-2.31.so`)."""
 
 
 def _libc(entry: Entry, world: World) -> ElfFacts | None:
-    """The facts of glibc's libc.so.6 if the entry is that: it is kept where a kept file links it dynamically."""
-    if not entry.is_file or not entry.name.startswith("libc"):
-        return None
+    """The facts of glibc's libc.so.6 if a selected file is that: it is kept where a kept file links it dynamically."""
     facts = elf_facts(world.rootfs, entry.path)
     return facts if facts is not None and facts.soname == LIBC else None
 
@@ -84,12 +82,12 @@ class LoaderCache(Rule):
 
     name = "glibc.cache"
     level = Level.EXACT
+    selector = Selector(FILES, beginnings=("ld",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.is_file and entry.name.startswith("ld"):
-            facts = elf_facts(world.rootfs, entry.path)
-            if facts is not None and _LOADER.fullmatch(facts.soname):
-                yield self.want(CACHE, entry.path, "ld.so reads it")
+        facts = elf_facts(world.rootfs, entry.path)
+        if facts is not None and _LOADER.fullmatch(facts.soname):
+            yield self.want(CACHE, entry.path, "ld.so reads it")
 
 
 class NameServices(Rule):
@@ -97,6 +95,7 @@ class NameServices(Rule):
 
     name = "glibc.nss"
     level = Level.EXACT
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         facts = _libc(entry, world)
@@ -118,6 +117,7 @@ class Databases(Rule):
 
     name = "glibc.databases"
     level = Level.SAFE
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if _libc(entry, world) is not None:
@@ -133,9 +133,10 @@ class LocalTime(Rule):
 
     name = "glibc.localtime"
     level = Level.SAFE
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        zone = world.rootfs.resolve(LOCALTIME).path if entry.name.startswith("libc") else None
+        zone = world.rootfs.resolve(LOCALTIME).path
         if zone is not None and zone.rpartition("/")[2] not in UNIVERSAL and _libc(entry, world) is not None:
             yield self.want(LOCALTIME, entry.path, zone)
 
@@ -145,6 +146,7 @@ class Unwinder(Rule):
 
     name = "glibc.unwinder"
     level = Level.SAFE
+    selector = LIBRARIES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         facts = _libc(entry, world)
@@ -158,9 +160,10 @@ class LoaderConf(Rule):
 
     name = "glibc.ldconfig"
     level = Level.SAFE
+    selector = Selector(FILES, names=("ldconfig", "ldconfig.real"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.executable and entry.name in ("ldconfig", "ldconfig.real"):
+        if entry.executable:
             for path in (CONF, *world.rootfs.glob(f"{CONF}.d/*.conf")):
                 yield self.want(path, entry.path, "ldconfig reads it")
 
@@ -170,21 +173,12 @@ class System(Rule):
 
     name = "glibc.system"
     level = Level.SAFE
+    selector = Selector(FILES, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.size > MAX_SEARCHED:
-            return
-        facts = elf_facts(world.rootfs, entry.path)
-        if facts is None or facts.soname == LIBC:
-            return
-        if word := _shell_use(world.rootfs.read(entry.path)):
-            yield self.want("/bin/sh", entry.path, word)
-
-
-@cached(str, str)
-def _shell_use(program: bytes) -> str:
-    """By which word a program says that it runs a command line; "" where none does."""
-    return next((word.strip(b"\0").decode() for word in SHELL_USES if word in program), "")
+        facts = elf_facts(world.rootfs, entry.path) if entry.size <= MAX_SEARCHED else None
+        if facts is not None and facts.soname != LIBC and facts.shell_use:
+            yield self.want("/bin/sh", entry.path, facts.shell_use)
 
 
 RULES: tuple[Rule, ...] = (System(), LoaderCache(), NameServices(), Databases(), LocalTime(), Unwinder(), LoaderConf())

@@ -11,6 +11,7 @@ from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.commands import command, is_template
 from debloat.rules.interpreters import BUFFER, env_command, interpreter, shebang
+from debloat.selector import FILES, SCRIPT, Selector
 
 MULTI_CALL = frozenset({"busybox", "toybox"})
 """Programs whose argument is an applet of their own (busybox(1))."""
@@ -26,6 +27,7 @@ class Shebang(Rule):
 
     name = "kernel.shebang"
     level = Level.EXACT
+    selector = Selector(FILES, formats=SCRIPT)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.executable or entry.size < 4:

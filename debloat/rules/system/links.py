@@ -16,6 +16,7 @@ from debloat.rules.commands import SYSTEM_PATH
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.languages.shell.evaluate import SHELLS
+from debloat.selector import FILES, LINKS, Selector
 
 DATABASE = "/var/lib/dpkg/alternatives"
 
@@ -27,9 +28,10 @@ class LinkedDirectories(Rule):
     """
 
     name = "link.directory"
+    selector = Selector(LINKS)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_symlink or entry.path.startswith("/etc/alternatives/") or is_documentation(entry.path):
+        if entry.path.startswith("/etc/alternatives/") or is_documentation(entry.path):
             return
         target = world.rootfs.resolve(entry.path).path
         if (
@@ -56,10 +58,13 @@ class ProgramNames(Rule):
 
     name = "link.program"
 
+    def select(self, world: World) -> Selector:
+        return Selector(FILES, paths=_names_of(world))
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         # A shell under another name is another shell: rbash is for people who must not do everything.
         if entry.executable and entry.name not in SHELLS:
-            for path in _names_of(world).get(entry.path, ()):
+            for path in _names_of(world)[entry.path]:
                 yield self.want(path, entry.path, "another name of it")
 
 
@@ -96,9 +101,12 @@ class AlternativeNames(Rule):
 
     name = "link.alternative"
 
+    def select(self, world: World) -> Selector:
+        return Selector(FILES, paths=_alternatives(world))
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.is_file and entry.name not in SHELLS:
-            for path in _alternatives(world).get(entry.path, ()):
+        if entry.name not in SHELLS:
+            for path in _alternatives(world)[entry.path]:
                 yield self.want(path, entry.path, "its name by update-alternatives")
 
 

@@ -9,6 +9,7 @@ from debloat.closure import Rule, World, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Packages
+from debloat.selector import NO_DIRECTORIES, Selector
 
 ELF = b"\x7fELF"
 LOOKED_AT = 8
@@ -28,9 +29,10 @@ class WholePackage(Rule):
 
     name: ClassVar[str] = "package"
     level: ClassVar[Level] = Level.PACKAGE
+    selector: ClassVar[Selector] = Selector(NO_DIRECTORIES)
 
     def wants(self, entry: Entry, world: World) -> Iterator[Want]:
-        if entry.is_dir or is_documentation(entry.path):
+        if is_documentation(entry.path):
             return
         for name in world.packages.owners(entry.path):
             first = _first(world, name)

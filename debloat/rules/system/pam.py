@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
+from debloat.selector import FILES, Selector
 
 MODULES = "/usr/lib/*/security", "/lib/*/security", "/usr/lib/security", "/lib/security"
 """Where libpam looks: Debian's directory and the classic ones."""
@@ -37,11 +38,10 @@ class PamStack(Rule):
 
     name = "pam.stack"
     level = Level.SAFE
+    selector = Selector(FILES, names=("pam.conf",), within=("/pam.d/",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not _STACK.fullmatch(entry.path):
-            return
-        if not entry.is_file or entry.size > MAX_STACK:
+        if entry.size > MAX_STACK or not _STACK.fullmatch(entry.path):
             return
         text = world.rootfs.text(entry.path)
         for module in modules(text):

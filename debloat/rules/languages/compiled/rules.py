@@ -21,14 +21,18 @@ from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY, STORES
 from debloat.rules.knowledge.tools import MAX_TOOL_BYTES
 from debloat.rules.languages.compiled.source import PACKED, Program, literals, read_program, starts_programs
-from debloat.rules.languages.java.packages import classes_of
+from debloat.rules.languages.java.packages import CLASSES, classes_of
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
+from debloat.selector import ELF, FILES, Selector
 
 MAX_PROGRAM = 256 << 20
 MAX_TREE_BYTES = 16 << 20
 """Bytes of a named directory up to which it is kept whole; from a larger one the program picks."""
 
 MAX_PATH = 200
+WINDOWS = (".dll", ".exe")
+"""Of programs in the Portable Executable format, which .NET runs here too."""
+
 SETID_BITS = 0o6000
 """The bits of set-user-ID and set-group-ID (chmod(2))."""
 
@@ -54,6 +58,7 @@ class CompiledPaths(Rule):
     """
 
     name = "compiled.path"
+    selector = Selector(FILES, endings=CLASSES.endings, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         data = _program(entry, world).data
@@ -95,6 +100,7 @@ class CompiledPrograms(Rule):
     """
 
     name = "compiled.program"
+    selector = Selector(FILES, endings=WINDOWS, formats=ELF)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         program = _program(entry, world)
@@ -149,7 +155,7 @@ def _program(entry: Entry, world: World) -> Program:
     """A compiled program or library of the application; one without data for any other entry."""
     if not entry.is_file or not 64 < entry.size <= MAX_PROGRAM or not is_application(world, entry.path):
         return Program(b"")
-    if world.rootfs.read(entry.path, 4)[:4] != b"\x7fELF" and not entry.name.endswith((".dll", ".exe")):
+    if world.rootfs.read(entry.path, 4)[:4] != b"\x7fELF" and not entry.name.endswith(WINDOWS):
         return Program(b"")
     return read_program(world.rootfs.read(entry.path))
 

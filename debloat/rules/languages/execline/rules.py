@@ -20,6 +20,7 @@ from debloat.rules.knowledge.plugins import SHARED_DIRECTORY
 from debloat.rules.languages.execline.language import LANGUAGE
 from debloat.rules.languages.execline.source import words
 from debloat.rules.programs import BUILD_TIME
+from debloat.selector import FILES, SCRIPT, Selector
 
 MAX_SCRIPT = 1 << 20
 
@@ -28,6 +29,7 @@ class ExeclineScripts(Rule):
     """Programs and files in the words of execline scripts; a shell among them reads the words with blanks."""
 
     name: ClassVar[str] = "execline.script"
+    selector: ClassVar[Selector] = Selector(FILES, formats=SCRIPT)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if entry.size > MAX_SCRIPT or not is_script_of(LANGUAGE, script_head(entry, world)):

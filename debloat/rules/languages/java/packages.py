@@ -11,8 +11,15 @@ from debloat.core.model import Entry
 from debloat.image.rootfs import Rootfs
 from debloat.rules.application.survey import is_application
 from debloat.rules.languages.java.source import ARCHIVES, MAX_ARCHIVE, classes
+from debloat.selector import FILES, Selector
 
 _MARKERS = re.compile(r"(.*)/(?:lib/modules|lib/rt\.jar|lib/server/libjvm\.so|lib/[^/]+/server/libjvm\.so|bin/java)")
+MARKERS = frozenset({"modules", "rt.jar", "libjvm.so", "java"})
+"""The names of the files by which a runtime image is known."""
+
+CLASSES = Selector(FILES, endings=(*ARCHIVES, ".class"))
+"""Where classes may be."""
+
 _OPTION_PATH = re.compile(r"-(?:javaagent|agentpath|Xbootclasspath/[ap]|Djava\.class\.path):?=?([^=,]+)")
 _CLASS_PATH = frozenset(("-cp", "-classpath", "--class-path", "-p", "--module-path", "--upgrade-module-path"))
 
@@ -61,7 +68,7 @@ def expanded(item: str, world: World) -> Iterator[str]:
 
 def classes_of(entry: Entry, world: World) -> Iterator[bytes]:
     """The class files in a kept file of the application."""
-    if not entry.path.endswith((*ARCHIVES, ".class")) or not entry.is_file or not 10 < entry.size <= MAX_ARCHIVE:
+    if not entry.path.endswith(CLASSES.endings) or not entry.is_file or not 10 < entry.size <= MAX_ARCHIVE:
         return
     if is_application(world, entry.path):
         yield from classes(world.rootfs.read(entry.path))

@@ -18,6 +18,7 @@ from debloat.rules.commands import on_path
 from debloat.rules.languages.java import packages
 from debloat.rules.languages.java.source import ARCHIVES, MAX_ARCHIVE, class_path, commands, starts_programs, strings
 from debloat.rules.programs import BUILD_TIME
+from debloat.selector import FILES, Selector
 
 DEVELOPMENT = matcher(
     (
@@ -34,6 +35,7 @@ PROGRAMS = frozenset(("java", "keytool", "jexec", "jspawnhelper"))
 JNI = ("/usr/lib/*/jni/*.so*", "/usr/lib/jni/*.so*")
 """Debian's addition to java.library.path (Debian Java policy, 2.4)."""
 
+_PAGES = (".jsp", ".groovy", ".java", ".kts")
 _ENVIRONMENT = ("CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "JAVA_OPTS", "CATALINA_OPTS")
 
 
@@ -42,6 +44,7 @@ class JavaRuntime(Rule):
 
     name = "java.runtime"
     level = Level.SAFE
+    selector = Selector(FILES, names=packages.MARKERS)
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         home = world.config.env.get("JAVA_HOME", "")
@@ -76,10 +79,9 @@ class JavaArchives(Rule):
 
     name = "java.archive"
     level = Level.SAFE
+    selector = Selector(endings=ARCHIVES)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.path.endswith(ARCHIVES):
-            return
         yield from self._package(entry, world)
         if entry.is_file and entry.size <= MAX_ARCHIVE:
             # Links are resolved after the archive's own directory is: /usr/share/java/x.jar names its neighbours.
@@ -133,6 +135,7 @@ class JavaPrograms(Rule):
 
     name = "java.program"
     level = Level.SAFE
+    selector = packages.CLASSES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         for data in packages.classes_of(entry, world):
@@ -151,9 +154,10 @@ class JavaDrawing(Rule):
 
     name = "java.drawing"
     level = Level.SAFE
+    selector = Selector(FILES, endings=(*packages.CLASSES.endings, *_PAGES))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        page = entry.path.endswith(_PAGES) and entry.is_file and not world.packages.owners(entry.path)
+        page = entry.path.endswith(_PAGES) and not world.packages.owners(entry.path)
         contents = [world.rootfs.read(entry.path, MAX_PAGE)] if page else packages.classes_of(entry, world)
         if any(_DRAWS.search(data) for data in contents):
             for pattern in ("libfontconfig.so.1", "libfreetype.so.6"):
@@ -162,7 +166,6 @@ class JavaDrawing(Rule):
 
 
 _DRAWS = re.compile(rb"java[/.]awt[/.](?:Font|Graphics|image)|javax[/.]swing|java[/.]awt[/.]\*")
-_PAGES = (".jsp", ".groovy", ".java", ".kts")
 MAX_PAGE = 2 << 20
 
 RULES: tuple[Rule, ...] = (JavaRuntime(), JavaArchives(), JavaClassPath(), JavaPrograms(), JavaDrawing())

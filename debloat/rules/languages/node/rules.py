@@ -10,10 +10,11 @@ from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
 from debloat.rules.cmdline import words_of
 from debloat.rules.commands import reachable_program
-from debloat.rules.interpreters import is_script_of, script_head
+from debloat.rules.interpreters import is_script_of, script_head, sources_of
 from debloat.rules.languages.node import packages
 from debloat.rules.languages.node.language import LANGUAGE
 from debloat.rules.languages.node.source import References, references, specifiers
+from debloat.selector import FILES, NO_DIRECTORIES, Selector
 
 _START = ("prestart", "start", "poststart")
 _RUNTIME = re.compile(r"node(?:js)?|libnode\.so\.\d+")
@@ -49,6 +50,7 @@ class Modules(Rule):
     """
 
     name = "node.import"
+    selector = sources_of(LANGUAGE)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not is_source(entry, world):
@@ -122,9 +124,11 @@ class PackageUnits(Rule):
 
     name = "node.package"
 
+    def select(self, world: World) -> Selector:
+        roots = (f"{root}/" for root in packages.roots(world))
+        return Selector(NO_DIRECTORIES, within=("/node_modules/", *roots))
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.is_dir:
-            return
         home = packages.package_of(world, entry.path)
         if home is None:
             return
@@ -156,10 +160,9 @@ class Dependencies(Rule):
     """
 
     name = "node.dependency"
+    selector = Selector(FILES, names=("package.json",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if entry.name != "package.json" or not entry.is_file:
-            return
         directory = entry.path.rpartition("/")[0]
         package = _manifest(world, directory)
         for name in packages.needs(package):
@@ -185,6 +188,7 @@ class ChildProcesses(Rule):
     """Programs that a script starts by a literal name, through PATH."""
 
     name = "node.child_process"
+    selector = sources_of(LANGUAGE)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not is_source(entry, world):
@@ -204,9 +208,10 @@ class Runtime(Rule):
     """
 
     name = "node.runtime"
+    selector = Selector(FILES, beginnings=("node", "libnode"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not _RUNTIME.fullmatch(entry.name) or not entry.is_file:
+        if not _RUNTIME.fullmatch(entry.name):
             return
         for owner in world.packages.owners(entry.path):
             package = world.packages.get(owner)

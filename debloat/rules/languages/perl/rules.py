@@ -14,7 +14,7 @@ from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
 from debloat.rules.application.survey import PACKAGE_DIRECTORIES
 from debloat.rules.commands import is_template
-from debloat.rules.interpreters import is_script_of, script_head
+from debloat.rules.interpreters import is_script_of, script_head, sources_of
 from debloat.rules.languages.perl.language import LANGUAGE
 from debloat.rules.languages.perl.packages import (
     CORE,
@@ -28,6 +28,7 @@ from debloat.rules.languages.perl.packages import (
     roots,
 )
 from debloat.rules.languages.perl.source import MAX_SOURCE, Facts, names_encodings, parse
+from debloat.selector import FILES, Selector
 
 SCRIPTS = (
     *(
@@ -88,6 +89,7 @@ class PerlUse(Rule):
 
     name = "perl.use"
     level = Level.SAFE
+    selector = sources_of(LANGUAGE)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         facts = facts_of(entry, world)
@@ -130,10 +132,9 @@ class PerlParts(Rule):
 
     name = "perl.parts"
     level = Level.SAFE
+    selector = Selector(FILES, endings=(".pm",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not entry.path.endswith(".pm"):
-            return
         root = root_of(entry.path, world)
         if root:
             yield from self._parts(entry, root, world)
@@ -169,10 +170,9 @@ class PerlUnit(Rule):
 
     name = "perl.unit"
     level = Level.SAFE
+    selector = Selector(FILES, endings=(".pm", ".so"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not entry.path.endswith((".pm", ".so")):
-            return
         root = root_of(entry.path, world)
         if not root:
             return
@@ -216,6 +216,7 @@ class PerlRuntime(Rule):
 
     name = "perl.runtime"
     level = Level.SAFE
+    selector = Selector(FILES, endings=(*LANGUAGE.suffixes, *SCRIPTS), executable=True)
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         config = world.config
@@ -237,7 +238,7 @@ class PerlRuntime(Rule):
 
         Packages of pip and npm speak of perl where they highlight, translate or build other people's code.
         """
-        if not entry.is_file or not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
+        if not 0 < entry.size <= MAX_SOURCE or world.packages.owners(entry.path):
             return False
         if not PACKAGE_DIRECTORIES.isdisjoint(entry.path.split("/")):
             return False

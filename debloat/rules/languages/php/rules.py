@@ -15,6 +15,7 @@ from debloat.core.model import Entry, Level, Want
 from debloat.rules.languages.php import packages
 from debloat.rules.languages.php.language import LANGUAGE
 from debloat.rules.languages.php.source import MAX_SOURCE, includes, settings
+from debloat.selector import FILES, Selector
 
 SAPIS = (
     # Programs and modules, and the directory of their configuration below /etc/php/VERSION; the group is the version.
@@ -45,10 +46,9 @@ class PhpConfig(Rule):
 
     name = "php.config"
     level = Level.SAFE
+    selector = Selector(FILES, beginnings=("php", "libphp"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or "php" not in entry.name:
-            return
         for pattern in self._patterns(entry.path, world):
             for path in world.rootfs.glob(pattern):
                 yield self.want(path, entry.path, "read by this PHP at its start")
@@ -80,9 +80,10 @@ class PhpExtensions(Rule):
 
     name = "php.extension"
     level = Level.SAFE
+    selector = Selector(FILES, endings=(".ini",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.size > MAX_SOURCE or not self._is_ini(entry.path, world):
+        if entry.size > MAX_SOURCE or not self._is_ini(entry.path, world):
             return
         pairs = settings(world.rootfs.read(entry.path))
         directories = [value for key, value in pairs if key == "extension_dir" and value.startswith("/")]
@@ -96,9 +97,7 @@ class PhpExtensions(Rule):
     @staticmethod
     def _is_ini(path: str, world: World) -> bool:
         scanned = world.config.env.get("PHP_INI_SCAN_DIR", "")
-        return _INI.fullmatch(path) is not None or (
-            path.endswith(".ini") and posixpath.dirname(path) in scanned.split(":")
-        )
+        return _INI.fullmatch(path) is not None or (posixpath.dirname(path) in scanned.split(":"))
 
 
 class PhpIncludes(Rule):
@@ -106,10 +105,9 @@ class PhpIncludes(Rule):
 
     name = "php.include"
     level = Level.SAFE
+    selector = Selector(FILES, endings=LANGUAGE.suffixes)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not entry.path.endswith(LANGUAGE.suffixes):
-            return
         yield from self._package(entry, world)
         if entry.size > MAX_SOURCE:
             return

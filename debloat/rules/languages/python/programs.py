@@ -9,14 +9,24 @@ from debloat.closure import Rule, World
 from debloat.core.model import Entry, Want
 from debloat.rules.cmdline import words_of
 from debloat.rules.commands import reachable_program
+from debloat.rules.interpreters import sources_of
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.layout import find, layout
 from debloat.rules.languages.python.packages import units
-from debloat.rules.languages.python.reach import DEVELOPMENT, facts_of, is_source, resolve, search_path, site_tops
+from debloat.rules.languages.python.reach import (
+    DEVELOPMENT,
+    SOURCES,
+    facts_of,
+    is_source,
+    resolve,
+    search_path,
+    site_tops,
+)
 from debloat.rules.languages.python.source import facts
+from debloat.rules.languages.shell.language import LANGUAGE as SHELL
 from debloat.rules.languages.shell.rules import DEPENDENCIES, is_shell
 from debloat.rules.languages.shell.source import MAX_SCRIPT
-from debloat.rules.system.configfiles import is_configuration
+from debloat.rules.system.configfiles import CONFIGURATION, is_configuration
 
 _MODULE_WORD = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
 _LIBRARY_PLACES = ("/usr/lib/*", "/lib/*", "/usr/lib", "/lib", "/usr/local/lib", "/usr/local/lib/*")
@@ -36,6 +46,7 @@ class Subprocesses(Rule):
     """Programs that code starts by a literal name, through PATH; of distributions, those of use to a server."""
 
     name = "python.subprocess"
+    selector = SOURCES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if is_source(entry, world):
@@ -58,6 +69,7 @@ class Libraries(Rule):
     """
 
     name = "python.library"
+    selector = SOURCES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not is_source(entry, world):
@@ -108,9 +120,10 @@ class InlineCode(Rule):
     """What a script of the application tells a Python to run: `python3 -m package`, `python3 -c 'import package'`."""
 
     name = "python.inline"
+    selector = sources_of(SHELL)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not 0 < entry.size <= MAX_SCRIPT or world.packages.owners(entry.path):
+        if not 0 < entry.size <= MAX_SCRIPT or world.packages.owners(entry.path):
             return
         source = world.rootfs.read(entry.path)
         if b"python" not in source or not is_shell(entry.path, source[:512]) or DEPENDENCIES.search(entry.path):
@@ -141,6 +154,7 @@ class ConfiguredModules(Rule):
     """Installed modules that the image's own configuration names: `class = pkg.module.Class`, `plugin: pkg`."""
 
     name = "python.configured"
+    selector = CONFIGURATION
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not is_configuration(entry, world) or not layout(world).live:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from debloat.closure import World, derived, derived_by
 from debloat.core.model import Entry
-from debloat.rules.interpreters import is_script_of, script_head
+from debloat.rules.interpreters import is_script_of, script_head, sources_of
 from debloat.rules.languages.python import stdlib
 from debloat.rules.languages.python.language import LANGUAGE
 from debloat.rules.languages.python.layout import Environment, Layout, find, layout
@@ -26,6 +26,9 @@ DEVELOPMENT = frozenset({"Cython", "_pytest", "hypothesis", "nose", "pip", "pyte
 application's import, a declared requirement, or use while recording keeps them."""
 
 _NOTHING = Facts()
+
+SOURCES = sources_of(LANGUAGE)
+"""What may be a Python program or module."""
 
 
 def is_source(entry: Entry, world: World) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
@@ -15,6 +16,7 @@ from debloat.rules.languages.python.layout import Environment, layout
 from debloat.rules.languages.python.packages import Unit, units
 from debloat.rules.languages.python.reach import (
     DEVELOPMENT,
+    SOURCES,
     facts_of,
     foreign_tool,
     groups_used,
@@ -25,6 +27,7 @@ from debloat.rules.languages.python.reach import (
 )
 from debloat.rules.languages.python.requirements import normalised, requirements
 from debloat.rules.languages.python.source import Import, facts
+from debloat.selector import FILES, FILES_AND_LINKS, Selector
 
 _INTERPRETER = re.compile(r"(?:python|pypy)(\d(?:\.\d+)?)?t?|libpython(\d\.\d+)\w*\.so[\d.]*")
 MAX_NATIVE = 64 << 20
@@ -35,6 +38,7 @@ class StandardLibrary(Rule):
     """An interpreter, or libpython, brings its standard library; a virtual environment brings its base."""
 
     name = "python.stdlib"
+    selector = Selector(names=("os.py", "os.pyc", "pyvenv.cfg"), beginnings=("python", "pypy", "libpython"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         table = layout(world)
@@ -100,6 +104,7 @@ class Imports(Rule):
     """A kept module or program brings what it imports, anywhere in it, and modules that it names to importers."""
 
     name = "python.import"
+    selector = replace(SOURCES, kinds=FILES_AND_LINKS, endings=(*SOURCES.endings, ".pth"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if entry.name.endswith(".pth") and layout(world).site_of(entry.path):
@@ -152,10 +157,9 @@ class NativeImports(Rule):
     """
 
     name = "python.native_import"
+    selector = Selector(FILES, endings=(".so", ".pyd"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not entry.name.endswith((".so", ".pyd")):
-            return
         if layout(world).site_of(entry.path) is None:
             yield from self._of_application(entry, world)
             return
@@ -201,11 +205,12 @@ class Distributions(Rule):
 
     name = "python.unit"
 
+    def select(self, world: World) -> Selector:
+        return Selector(paths=units(world).of_path)
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         table = units(world)
-        unit = table.of_path.get(entry.path)
-        if unit is None:
-            return
+        unit = table.of_path[entry.path]
         if entry.path != unit.anchor:
             if _sign_of_use(world, entry.path, unit):
                 yield self.want(unit.anchor, entry.path, unit.name)
@@ -240,6 +245,9 @@ class EntryPoints(Rule):
 
     name = "python.entry_points"
 
+    def select(self, world: World) -> Selector:
+        return replace(SOURCES, kinds=FILES_AND_LINKS, paths=units(world).by_anchor)
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         table = units(world)
         unit = table.by_anchor.get(entry.path)
@@ -260,6 +268,7 @@ class ConsoleScripts(Rule):
     """A program made by an installer brings the distribution whose entry point it loads by name and version."""
 
     name = "python.script"
+    selector = SOURCES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not entry.executable or not is_source(entry, world) or layout(world).site_of(entry.path):
@@ -277,6 +286,7 @@ class Literals(Rule):
     """
 
     name = "python.literal"
+    selector = SOURCES
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         table = layout(world)
@@ -305,10 +315,9 @@ class Requirements(Rule):
     """Distributions that an application declares to need, in requirements.txt or pyproject.toml, where installed."""
 
     name = "python.requirements"
+    selector = Selector(FILES, names=("requirements.txt", "pyproject.toml"))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.name not in ("requirements.txt", "pyproject.toml"):
-            return
         if layout(world).site_of(entry.path) is not None:
             return
         text = world.rootfs.read(entry.path, 1 << 20).decode("utf-8", "replace")

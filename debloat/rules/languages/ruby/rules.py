@@ -10,15 +10,17 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.globs import matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.rules.commands import scripts
-from debloat.rules.interpreters import is_script_of, script_head
+from debloat.rules.interpreters import is_script_of, script_head, sources_of
 from debloat.rules.languages.ruby.language import LANGUAGE
 from debloat.rules.languages.ruby.packages import Gem, Library, library
 from debloat.rules.languages.ruby.source import MAX_SOURCE, bundled, parse
+from debloat.selector import FILES, Selector
 
 TEMPLATES = (".erb",)
 """Files with code between marks (ERB)."""
@@ -65,6 +67,7 @@ class RubyRequire(Rule):
 
     name = "ruby.require"
     level = Level.SAFE
+    selector = replace(sources_of(LANGUAGE), names=LANGUAGE.file_names)
 
     def initial_wants(self, world: World) -> Iterable[Want]:
         for name in _PRELOADED.findall(world.config.env.get("RUBYOPT", "")):
@@ -147,10 +150,9 @@ class RubyRuntime(Rule):
 
     name = "ruby.runtime"
     level = Level.SAFE
+    selector = Selector(FILES, beginnings=("ruby", "libruby"), endings=(".rb",))
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file:
-            return
         if _INTERPRETER.fullmatch(entry.path):
             ruby = library(world)
             for path in self._standard_library(ruby, world):
@@ -188,12 +190,12 @@ class RubyGem(Rule):
     name = "ruby.gem"
     level = Level.SAFE
 
+    def select(self, world: World) -> Selector:
+        within = ("/gems/", "/extensions/", "/vendor_ruby/", "/rubygems-integration/", "/usr/share/ruby-")
+        return Selector(FILES, beginnings=("ruby-",), within=within, paths=_by_anchor(world))
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         path = entry.path
-        if not entry.is_file or not (
-            "/gems/" in path or "/extensions/" in path or path.endswith(".gemspec") or "ruby" in path
-        ):
-            return
         ruby = library(world)
         gem = ruby.gem_of(path)
         if gem:
@@ -331,9 +333,10 @@ class RubyBundle(Rule):
 
     name = "ruby.bundle"
     level = Level.SAFE
+    selector = Selector(FILES, names=LOCKS)
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or entry.name not in LOCKS or entry.size > MAX_SOURCE:
+        if entry.size > MAX_SOURCE:
             return
         ruby = library(world)
         gemfile = world.rootfs.text(entry.path.replace("Gemfile.lock", "Gemfile").replace("gems.locked", "gems.rb"))

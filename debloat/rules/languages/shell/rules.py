@@ -5,13 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.rules import languages
 from debloat.rules.commands import assumed_packages, command, executed, is_template, on_path, runnable
-from debloat.rules.interpreters import HEAD, SHELL, interpreter
+from debloat.rules.interpreters import HEAD, SHELL, interpreter, sources_of
 from debloat.rules.knowledge.plugins import SHARED_DIRECTORY
 from debloat.rules.languages.shell import source as shellparse
 from debloat.rules.languages.shell.evaluate import BUILTINS, SHELLS, UNKNOWN, Evaluator, Use
@@ -19,6 +19,7 @@ from debloat.rules.languages.shell.language import LANGUAGE
 from debloat.rules.languages.shell.source import MAX_SCRIPT
 from debloat.rules.languages.shell.wrappers import names
 from debloat.rules.programs import BUILD_TIME
+from debloat.selector import Selector
 
 INTERACTIVE = re.compile(
     r"/etc/(?:profile|profile\.d/.*|bash\.bashrc|bash_completion.*|skel/.*|zsh/.*)|.*/\.(?:bash|zsh|k?sh)?(?:rc|profile|login)"
@@ -267,8 +268,12 @@ class ShellScripts(Rule):
     name = "shell.script"
     level = Level.SAFE
 
+    def select(self, world: World) -> Selector:
+        run = executed(world) | _read_by_shells(world)
+        return replace(sources_of(LANGUAGE), executable=True, paths=run)
+
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
-        if not entry.is_file or not 0 < entry.size <= MAX_SCRIPT or not self._follow(entry, world):
+        if not 0 < entry.size <= MAX_SCRIPT or not self._follow(entry, world):
             return
         owners = world.packages.owners(entry.path)
         if not is_shell(entry.path, world.rootfs.read(entry.path, HEAD)):
