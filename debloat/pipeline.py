@@ -11,25 +11,23 @@ from debloat import sensor
 from debloat.closure import World
 from debloat.core.errors import UsageError
 from debloat.core.model import Image, Trace
+from debloat.core.platform import Platform
 from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name
+from debloat.core.surfaces import NO_SURFACES, Surface, Surfaces
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
-from debloat.prove import Subject, prove
 from debloat.record.concrete import Limits
 from debloat.record.record import Recording, record
 from debloat.record.session import ByHand, Recorder
-from debloat.result import Outcome, Report, Sink, report
-from debloat.rules import prepare
-from debloat.rules.system.package import unknown_packages
+from debloat.result import Outcome, Report, Sink
 from debloat.steps import Step
 from debloat.store.location import ON_ENGINE, Destination, Location
 from debloat.store.source import Source, opened
-from debloat.surface import NO_SURFACES, Surface, Surfaces, surface
 from debloat.verify import Judge, Verdict
 
 
@@ -79,6 +77,10 @@ def slim(
         recorder = Recorder(sensor.binary(engine.info().architecture), watching.mechanism, watching.by_hand)
         whole = pool.submit(source.whole_config)
         rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
+        from debloat.prove import Subject, prove  # loaded meanwhile, as the rules are
+        from debloat.summary import report
+        from debloat.surface import surface
+
         image = replace(image, config=whole.result())
         world = world_of(image, rootfs, packages, recipe, recording.trace, watching.traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
@@ -118,10 +120,18 @@ def read_and_record(
     with ThreadPoolExecutor(2) as pool:
         with progress.stage("record"), workspace.recording():
             reading = pool.submit(_read, source)
-            pool.submit(prepare, image.platform)
+            pool.submit(_prepare, image.platform)
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):
             return *reading.result(), recording
+
+
+def _prepare(platform: Platform) -> None:
+    """Load what comes after the recording while that waits for the engine."""
+    from debloat import prove, summary, surface  # noqa: F401
+    from debloat.rules import prepare
+
+    prepare(platform)
 
 
 def _read(source: Source) -> tuple[Rootfs, Packages]:
@@ -133,6 +143,8 @@ def world_of(
     image: Image, rootfs: Rootfs, packages: Packages, recipe: Recipe, trace: Trace, further_traces: Iterable[Trace] = ()
 ) -> World:
     """The world that the rules work on; `further_traces` are united with `trace`. UsageError for unknown packages."""
+    from debloat.rules.system.package import unknown_packages
+
     for other in further_traces:
         trace = trace | other
     world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.platform)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from debloat.core.capabilities import XATTR
 from debloat.core.model import Entry
 from debloat.core.shells import SHELLS
+from debloat.core.surfaces import Surface
 from debloat.elf.executable import HEAD, executable_bytes
 from debloat.footprint import is_program
 from debloat.image.rootfs import Rootfs
@@ -54,36 +54,6 @@ NETWORK_TOOLS = frozenset(
 """Programs that reach, scan or listen to a network, by the names that Debian gives them."""
 
 _LIBRARY = re.compile(r"\.so(?:\.|$)")
-
-
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """What of an image can be run, and with which rights; paths are sorted.
-
-    `elf` counts programs and libraries, `executable_bytes` what of them is mapped as code, a hard-linked file once.
-    `capabilities` are files that have some, `interpreters` and `network_tools` programs and links to them.
-    `vulnerabilities` are the identifiers that a scanner's report has for what is in the image; None where none was
-    given.
-    """
-
-    elf: int = 0
-    executable_bytes: int = 0
-    capabilities: tuple[str, ...] = ()
-    interpreters: tuple[str, ...] = ()
-    network_tools: tuple[str, ...] = ()
-    vulnerabilities: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Surfaces:
-    """Both of a run."""
-
-    before: Surface
-    after: Surface
-
-
-NO_SURFACES = Surfaces(Surface(), Surface())
-"""Where nobody looked."""
 
 
 @functools.cache

@@ -36,6 +36,7 @@ LAYERS = (
         "profile",
         "canary",
         "result",
+        "summary",
         "steps",
         "pipeline",
         "compose",

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from debloat.core.capabilities import XATTR
 from debloat.core.model import Entry, Kind
+from debloat.core.surfaces import Surface
 from debloat.elf.executable import executable_bytes
 from debloat.image.rootfs import MemoryContents, Rootfs
-from debloat.surface import Surface, surface
+from debloat.surface import surface
 
 
 def program(*segments: tuple[int, int, int], wide: bool = True) -> bytes:

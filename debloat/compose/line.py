@@ -21,6 +21,7 @@ from debloat.core.model import Image, ImageConfig, Policy
 from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe, Settings
 from debloat.core.reference import result_name
+from debloat.core.surfaces import NO_SURFACES, Surfaces
 from debloat.debian import dpkg
 from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
@@ -31,11 +32,12 @@ from debloat.prove import Proven, Subject, prove
 from debloat.record.concrete import must_be_usable
 from debloat.record.record import Recording, must_be_runnable, notes_on, trace_of, with_fallbacks
 from debloat.record.session import Recorder
-from debloat.result import Outcome, Report, Sink, report
+from debloat.result import Outcome, Report, Sink
 from debloat.rules import prepare
 from debloat.store.location import image_location
 from debloat.store.source import opened
-from debloat.surface import NO_SURFACES, Surfaces, surface
+from debloat.summary import report
+from debloat.surface import surface
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from debloat.core.progress import Progress, Stage
+from debloat.core.surfaces import Surface, Surfaces
 from debloat.core.text import count, name, saving, size
 from debloat.profile.prove import Profiled
 from debloat.result import Report
-from debloat.surface import Surface, Surfaces
 from debloat.verify import Comparison
 
 _SHOWN = 6

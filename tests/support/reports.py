@@ -7,12 +7,12 @@ from dataclasses import replace
 from debloat.core.model import Want
 from debloat.core.probes import ProbeResult
 from debloat.core.progress import Stage
+from debloat.core.surfaces import NO_SURFACES, Surface, Surfaces
 from debloat.debian.prune import PackageShare
 from debloat.footprint import Footprint
 from debloat.profile.prove import Profiled
 from debloat.profile.seccomp import Profile
 from debloat.result import Report, RuleShare
-from debloat.surface import NO_SURFACES, Surface, Surfaces
 from debloat.verify import Comparison
 
 EVIL = "/srv/\x1b[2J\x1b]0;x\x07[bold]\"'><script>alert(1)</script></style><!--\r\n&amp;\udcff\u202e\x9b\x00\u2028-x"
