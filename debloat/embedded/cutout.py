@@ -34,6 +34,8 @@ from debloat.store.tar import Damaged, Member, members
 
 MOST = 64 << 20
 """Bytes that the layer in memory may have; an image that differs in more is unpacked as any other."""
+_AT_ONCE = 1 << 20
+"""Bytes of a content that is compared in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,12 @@ def _fill(top: Path, tar: BinaryIO, other: Files, user: bool) -> None:
     rows = {member_path(row.name): row for row in found}
     if len(rows) != len(found):
         raise Damaged("a name twice")
-    entries, known = _comparable(own), _comparable(other.stack)
+    entries = _comparable(own, own.nodes)
+    known = _comparable(other.stack, entries)
     tree = Tree(str(top), tar.fileno(), lambda number: "", user=user)
     if "/" in rows:
         tree.root(rows["/"])
-    for path in sorted(known.keys() - entries.keys()):
+    for path in sorted(other.stack.nodes.keys() - entries.keys()):
         above = path.rpartition("/")[0] or "/"
         if above in entries and entries[above][0].is_dir:
             tree.hide(path, own.nodes)
@@ -125,21 +128,24 @@ def _fill(top: Path, tar: BinaryIO, other: Files, user: bool) -> None:
     tree.finish(own.nodes)
 
 
-def _comparable(stack: Stack) -> Mapping[str, tuple[Entry, tuple[str, ...]]]:
-    """Each entry by its path, and all names of a hard-linked file in place of a number."""
-    found = {entry.path: entry for entry in stack.entries()}
+def _comparable(stack: Stack, paths: Iterable[str]) -> Mapping[str, tuple[Entry, tuple[str, ...]]]:
+    """The entries that a stack has of these paths, and all names of a hard-linked file in place of a number."""
     names: dict[int, list[str]] = {}
-    for path in sorted(p for p, entry in found.items() if entry.hardlink):
-        names.setdefault(found[path].hardlink, []).append(path)
+    for path in sorted(path for path, node in stack.nodes.items() if node.hardlink):
+        names.setdefault(stack.entry(path).hardlink, []).append(path)
+    found = ((path, stack.entry(path)) for path in paths if path in stack.nodes)
     return {
         path: (replace(entry, hardlink=0), tuple(names[entry.hardlink])) if entry.hardlink else (entry, ())
-        for path, entry in found.items()
+        for path, entry in found
     }
 
 
 def _same_content(tar: BinaryIO, row: Member, other: Files, path: str) -> bool:
-    """Whether a file of the layer has the content that the other image's has; what is no file has none."""
+    """Whether a file of the layer has the content that the other image's has, of the same size; what is no file has
+    none."""
     if row.kind != b"0" or not row.size:
         return True
+    if row.size <= _AT_ONCE:
+        return os.pread(tar.fileno(), row.size, row.offset) == other.read(path)
     pieces = other.chunks(path)
     return all(piece == next(pieces, b"") for piece in file_part(tar, row.offset, row.size)) and not next(pieces, b"")

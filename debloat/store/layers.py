@@ -335,19 +335,23 @@ class Overlay:
         return here
 
     def entries(self) -> Iterator[Entry]:
-        """What the layers come to. A file that has one name left is no longer linked."""
-        for entry in self._nodes.values():
-            if (number := entry.hardlink) and (header := self._headers.get(number)):
-                linked = entry.kind is _FILE and len(self._groups[number]) > 1
-                entry = replace(
-                    entry,
-                    hardlink=number if linked else 0,
-                    uid=header.uid,
-                    gid=header.gid,
-                    mode=header.mode if entry.kind is not _SYMLINK else entry.mode,
-                    mtime=_nanoseconds(header),
-                )
-            yield entry
+        """What the layers come to."""
+        return map(self.entry, self._nodes)
+
+    def entry(self, path: str) -> Entry:
+        """What they come to at a path; KeyError where that is nothing. A file with one name left is not linked."""
+        entry = self._nodes[path]
+        if (number := entry.hardlink) and (header := self._headers.get(number)):
+            linked = entry.kind is _FILE and len(self._groups[number]) > 1
+            return replace(
+                entry,
+                hardlink=number if linked else 0,
+                uid=header.uid,
+                gid=header.gid,
+                mode=header.mode if entry.kind is not _SYMLINK else entry.mode,
+                mtime=_nanoseconds(header),
+            )
+        return entry
 
     def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
         """The first path on the way to each volume that the image has not, and that engines make in containers."""
