@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from debloat.core.apis import WebSocketProbe
@@ -87,6 +87,12 @@ def published_ports(
     exposed = {port for port in config.ports if port.endswith("/tcp")}
     exposed |= {f"{port}/udp" for port in datagrams}
     return tuple(sorted(exposed | {f"{port}/tcp" for port in named if port}))
+
+
+def asks_in_datagrams_alone(scenario: Scenario, config: ImageConfig) -> bool:
+    """Whether all of a scenario's probes are held in datagrams: an exposed port over TCP is then nobody's concern."""
+    others = replace(scenario, probe=()).probes
+    return bool(scenario.probe) and not others and all(_by_datagrams_alone(ask, config) for ask in scenario.probe)
 
 
 def stream_ports(ports: Iterable[str]) -> tuple[int, ...]:

@@ -14,7 +14,14 @@ from debloat.core.model import ImageConfig
 from debloat.core.probes import Masked, excerpt
 from debloat.core.recipe import Readiness, Scenario, split
 from debloat.record.commands import listening, published
-from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere, healthcheck_command, ports_of
+from debloat.record.concrete import (
+    ConcreteProbe,
+    Limits,
+    ListensElsewhere,
+    asks_in_datagrams_alone,
+    healthcheck_command,
+    ports_of,
+)
 from debloat.record.http.plain import request
 from debloat.record.session import Session
 
@@ -141,7 +148,8 @@ class Startup:
             ports = sorted(self._scenario.until.ports) if problem and self._session.state().running else ()
             elsewhere = self.elsewhere(ports) if ports else ""
             return f"{problem}{elsewhere and f': {elsewhere}'}{last_words(self._session)}" if problem else ""
-        answer = self._until_listening() if self._ports else ""
+        streams = self._ports and not asks_in_datagrams_alone(self._scenario, self._config)
+        answer = self._until_listening() if streams else ""
         self.seconds = time.monotonic() - start
         if answer == "gone" or not self._session.state().running:
             return f"the container ended before it was ready{last_words(self._session)}"

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import pytest
@@ -19,11 +20,12 @@ from debloat.core.errors import OriginalFails
 from debloat.core.http import HttpProbe
 from debloat.core.model import Image, ImageConfig
 from debloat.core.probes import ProbeResult
+from debloat.core.protocol import ProtocolProbe
 from debloat.core.recipe import Scenario, recipe
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import PODMAN
 from debloat.record import exercise, readiness
-from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere
+from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere, published_ports
 from debloat.record.exercise import Exercise, _Run
 from debloat.record.http.plain import request
 from debloat.record.record import _coverage_notes
@@ -269,6 +271,29 @@ def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
     assert run._startup.wait() == ""
     assert next(answers) == "never asked"
+
+
+@pytest.mark.parametrize(
+    ("probes", "exec_", "first"),
+    [("udp://:5353?send=x", (), "listen"), ("udp://:5353?send=x", ("true",), "await"), ("redis://", (), "await")],
+    ids=["datagrams", "and-a-command", "a-stream"],
+)
+def test_who_asks_in_datagrams_alone_waits_for_no_other_port(probes: str, exec_: tuple[str, ...], first: str) -> None:
+    """An image exposes what its base exposed; a command may want a port that no probe names."""
+    asked = list[str]()
+
+    def command(*words: str, timeout: float = 60.0) -> str:
+        asked.append(words[0])
+        return "8080" if words[0] == "await" else "5353/udp"
+
+    session = Container({8080: 1})
+    session.command = command  # type: ignore[method-assign]
+    session.ports = MappingProxyType({"8080/tcp": 1, "5353/udp": 2})
+    config = ImageConfig({"ExposedPorts": {"8080/tcp": {}, "5353/udp": {}}})
+    scenario = Scenario("default", probe=(ProtocolProbe.parse(probes),), exec=exec_)
+    ports = published_ports(scenario, config)
+    assert _Run(cast(Session, session), config, scenario, Limits(), ports)._startup.wait() == ""
+    assert asked[0] == first
 
 
 @pytest.mark.parametrize(("port", "silence"), [(53, exercise.NON_HTTP_TIMEOUT), (8080, 9.0), (2222, 9.0)])
