@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from debloat.core.model import Entry, Kind
+from debloat.elf.facts import MAGIC
 from debloat.image.rootfs import Rootfs
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ def format_of(entry: Entry, rootfs: Rootfs) -> Format:
     start = rootfs.read(entry.path, 4) if entry.is_file and entry.size > 1 else b""
     if start.startswith(b"#!"):
         return Format.SCRIPT
-    return Format.ELF if start == b"\x7fELF" else Format.OTHER
+    return Format.ELF if start == MAGIC else Format.OTHER
 
 
 class Index(Generic[T]):

@@ -15,6 +15,7 @@ from typing import Any
 
 from debloat.core.model import Closure, ImageConfig, Kind
 from debloat.core.parsed import cached
+from debloat.elf.facts import MAGIC
 from debloat.elf.object import ElfObject
 from debloat.image.rootfs import Rootfs
 
@@ -125,7 +126,7 @@ class _Audit:
         return self._objects[real]
 
     def _read(self, path: str) -> ElfObject | None:
-        if not self._rootfs.is_file(path) or self._rootfs.read(path, 4) != b"\x7fELF":
+        if not self._rootfs.is_file(path) or self._rootfs.read(path, 4) != MAGIC:
             return None
         return _object_of(self._rootfs.read(path))
 

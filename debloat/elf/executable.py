@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from debloat.elf.facts import MAGIC
+
 HEAD = 4096
 """Bytes from the beginning of a file that are read: program headers follow the ELF header, and there are tens at
 most."""
@@ -15,7 +17,7 @@ _LOAD, _EXECUTE = 1, 1
 
 def executable_bytes(head: bytes) -> int | None:
     """The bytes in the file of its executable segments, given the file's beginning; None where it is no ELF file."""
-    if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
+    if len(head) < 52 or head[:4] != MAGIC or head[4] not in (1, 2) or head[5] not in (1, 2):
         return None
     return sum(size for kind, flags, size in _segments(head) if kind == _LOAD and flags & _EXECUTE)
 

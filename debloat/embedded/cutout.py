@@ -34,8 +34,6 @@ from debloat.store.tar import Damaged, Member, members
 
 MOST = 64 << 20
 """Bytes that the layer in memory may have; an image that differs in more is unpacked as any other."""
-_AT_ONCE = 1 << 20
-"""Bytes of a content that is compared in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +139,8 @@ def _comparable(stack: Stack, paths: Iterable[str]) -> Mapping[str, tuple[Entry,
 
 
 def _same_content(tar: BinaryIO, row: Member, other: Files, path: str) -> bool:
-    """Whether a file of the layer has the content that the other image's has, of the same size; what is no file has
-    none."""
+    """Whether a file of the layer has the content that the other image's has; what is no file has none."""
     if row.kind != b"0" or not row.size:
         return True
-    if row.size <= _AT_ONCE:
-        return os.pread(tar.fileno(), row.size, row.offset) == other.read(path)
     pieces = other.chunks(path)
     return all(piece == next(pieces, b"") for piece in file_part(tar, row.offset, row.size)) and not next(pieces, b"")

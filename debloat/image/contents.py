@@ -12,16 +12,17 @@ from typing import BinaryIO
 
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Entry, Kind
+from debloat.image.archive import file_part
 
 CHUNK_BYTES = 1 << 20
 _BATCH_PATHS = 2000
 
 
-def _bytes_at(descriptor: int, start: int, size: int) -> bytes:
-    """So many bytes of a file, fewer at its end, read without the offset that all users of a descriptor share
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """These bytes of a file, or those up to its end, read without the offset that all users of a descriptor share
     (pread(2))."""
-    data = os.pread(descriptor, size, start) if size else b""
-    while len(data) < size and (more := os.pread(descriptor, size - len(data), start + len(data))):
+    data = os.pread(descriptor, size, offset) if size else b""
+    while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
         data += more
     return data
 
@@ -42,7 +43,7 @@ class Lying:
         descriptor = self._descriptor(path)
         try:
             size = os.fstat(descriptor).st_size
-            return _bytes_at(descriptor, 0, size if limit is None else min(size, limit))
+            return read_at(descriptor, size if limit is None else min(size, limit), 0)
         finally:
             os.close(descriptor)
 
@@ -79,7 +80,7 @@ class Below(Lying):
 
 
 def open_file(path: str, directory: int | None = None) -> int:
-    """A descriptor to read a file by; neither a last link nor a pipe leads or holds it up."""
+    """A descriptor to read a file or a directory by; no last link leads it elsewhere, and no pipe holds it up."""
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
 
 
@@ -136,19 +137,14 @@ class Spool:
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         start, size = (limit is not None and self._ready(path, limit)) or self._place(path)
-        return self._at(start, size if limit is None else min(size, limit))
+        return read_at(self._file.fileno(), size if limit is None else min(size, limit), start)
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        start, size = self._place(path)
-        for offset in range(0, size, CHUNK_BYTES):
-            yield self._at(start + offset, min(CHUNK_BYTES, size - offset))
+        return file_part(self._file, *self._place(path))
 
     def _place(self, path: str) -> tuple[int, int]:
         self.fetch((path,))
         return self._places[path]
-
-    def _at(self, start: int, size: int) -> bytes:
-        return _bytes_at(self._file.fileno(), start, size)
 
 
 class ExportedContents(Spool):

@@ -1,6 +1,7 @@
 """Reading an image: its index and contents come from the sensor inside a container that never runs the program.
 
-Where no container can be started, `docker export` serves the same: slower, and the whole image crosses the wire.
+From its layers, without a container, where the engine or this machine shows them. Where no container can be started,
+`docker export` serves the same: slower, and the whole image crosses the wire.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import io
 import itertools
 import os
 import tarfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -310,24 +311,27 @@ def open_rootfs(workspace: Workspace, image: Image, sensor: bytes) -> Rootfs:
 def _as_it_is(image: Image, entries: Iterable[Entry], contents: Contents) -> Rootfs:
     """The root file system of an image that no engine has put anything into; entries as its index has them."""
     seen, made = as_containers_see(entries), frozenset[str]()
-    if image.config.volumes:
+    if volumes := image.config.volumes:
         seen = iter(held := list(seen))
-        made = _volumes_without_directory(held, image.config.volumes, contents)
+        there = {entry.path for entry in held}
+        if not there.issuperset(volumes):
+            rootfs = Rootfs(held, contents)
+            made = volumes_without_directory(volumes, lambda path: rootfs.resolve(path).path, there)
     return Rootfs(without_engine_made(seen, made), contents)
 
 
-def _volumes_without_directory(
-    entries: Collection[Entry], volumes: Collection[str], contents: Contents
+def volumes_without_directory(
+    volumes: Iterable[str], real: Callable[[str], str | None], there: Container[str]
 ) -> frozenset[str]:
-    """The first path on the way to each volume that the image has not, and that engines make in containers."""
-    there = {entry.path for entry in entries}
-    if there.issuperset(volumes):
-        return frozenset()
-    missing, rootfs = set(), Rootfs(entries, contents)
+    """The first path on the way to each volume that the image has not, and that engines make in containers.
+
+    `real` gives the real path of a directory, links followed, or nothing; `there` are the image's paths.
+    """
+    missing = set()
     for volume in volumes:
         here = "/"
         for name in filter(None, volume.split("/")):
-            here = f"{(rootfs.resolve(here).path or here).rstrip('/')}/{name}"
+            here = f"{(real(here) or here).rstrip('/')}/{name}"
             if here not in there:
                 missing.add(here)
                 break

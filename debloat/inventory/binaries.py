@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from debloat.elf.facts import MAGIC
 from debloat.image.rootfs import Rootfs
 from debloat.inventory.languages import sane
 from debloat.inventory.model import Component
@@ -36,7 +37,7 @@ def linked(rootfs: Rootfs, paths: Iterable[str]) -> Iterator[Component]:
         entry = rootfs.get(path)
         if entry is None or not entry.is_file or not 64 <= entry.size <= MAX_PROGRAM:
             continue
-        if rootfs.read(path, 4) != b"\x7fELF":
+        if rootfs.read(path, 4) != MAGIC:
             continue
         go, rust = sections(rootfs.read(path), ".go.buildinfo", ".dep-v0")
         for kind, found in (("golang", modules(go)), ("cargo", crates(rust))):

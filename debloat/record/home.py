@@ -20,6 +20,7 @@ from debloat.core.errors import EngineUnavailable, SensorUnavailable, UsageError
 from debloat.core.model import Image
 from debloat.engine.base import ContainerSpec, Engine
 from debloat.engine.workspace import Workspace
+from debloat.image.contents import open_file
 from debloat.image.reader import SENSOR_HOME, sensor_tar
 
 TRACES = f"{SENSOR_HOME}/trace"
@@ -86,22 +87,18 @@ def _filled(workspace: Workspace, sensor: bytes) -> Iterator[Path | None]:
 def _regular_files(directory: Path) -> dict[str, bytes]:
     """The traces in a directory that a program could write to: nothing that it put there leads anywhere else."""
     files, left = dict[str, bytes](), MAX_TRACE_BYTES
-    traces = _opened(str(directory / Path(TRACES).name), os.O_DIRECTORY)
+    traces = open_file(str(directory / Path(TRACES).name))
     try:
         for name in sorted(os.listdir(traces)):
             if not stat.S_ISREG(os.stat(name, dir_fd=traces, follow_symlinks=False).st_mode):
                 continue
-            with open(_opened(name, dir_fd=traces), "rb") as file:
+            with open(open_file(name, traces), "rb") as file:
                 files[name] = file.read(left + 1)
             left -= len(files[name])
             _must_fit(left)
     finally:
         os.close(traces)
     return files
-
-
-def _opened(name: str, more: int = 0, dir_fd: int | None = None) -> int:
-    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | more, dir_fd=dir_fd)
 
 
 def _must_fit(left: int) -> None:

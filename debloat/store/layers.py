@@ -21,7 +21,8 @@ from typing import BinaryIO, NamedTuple
 
 from debloat.core.model import Entry, Kind
 from debloat.image.archive import file_part
-from debloat.image.reader import with_mount_points, without_engine_made
+from debloat.image.contents import read_at
+from debloat.image.reader import volumes_without_directory, with_mount_points, without_engine_made
 from debloat.image.rootfs import MAX_LINKS, Rootfs
 from debloat.store.base import ImageStore, StoredImage, StoredLayer
 from debloat.store.streams import MAX_BYTES, PIECE, damaged, is_compressed, uncompressed
@@ -72,14 +73,6 @@ class LayerContents:
 
     def chunks(self, path: str) -> Iterator[bytes]:
         return file_part(*self.places[path])
-
-
-def read_at(descriptor: int, size: int, offset: int) -> bytes:
-    """These bytes of a file, or those up to its end."""
-    data = os.pread(descriptor, size, offset)
-    while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
-        data += more
-    return data
 
 
 class OpenLayers(NamedTuple):
@@ -354,17 +347,8 @@ class Overlay:
         return entry
 
     def volumes_without_directory(self, volumes: Iterable[str]) -> frozenset[str]:
-        """The first path on the way to each volume that the image has not, and that engines make in containers."""
-        missing = set()
-        for volume in volumes:
-            here = "/"
-            for name in filter(None, volume.split("/")):
-                here = self._real(here, make=False) or here
-                here = _join(here, name)
-                if here not in self._nodes:
-                    missing.add(here)
-                    break
-        return frozenset(missing)
+        """As `debloat.image.reader.volumes_without_directory` has it."""
+        return volumes_without_directory(volumes, lambda path: self._real(path, make=False), self._nodes)
 
 
 def _join(directory: str, name: str) -> str:

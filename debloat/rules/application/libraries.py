@@ -16,6 +16,7 @@ from typing import ClassVar
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.core.parsed import cached
+from debloat.elf.facts import MAGIC
 from debloat.rules.application.mentions import MAX_SOURCE, SOURCES, is_source
 from debloat.rules.application.survey import is_application
 from debloat.rules.commands import with_dependencies
@@ -82,7 +83,7 @@ def _names(entry: Entry, world: World, owned: bool) -> Iterator[str]:
     if entry.size <= MAX_SOURCE and _is_text(entry, world):
         yield from _in_source(world.rootfs.read(entry.path))
     elif not owned and entry.size <= MAX_PROGRAM and is_application(world, entry.path):
-        data = world.rootfs.read(entry.path) if world.rootfs.read(entry.path, 4) == b"\x7fELF" else b""
+        data = world.rootfs.read(entry.path) if world.rootfs.read(entry.path, 4) == MAGIC else b""
         yield from _in_program(data)
 
 

@@ -20,6 +20,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.globs import glob_text, matcher
 from debloat.core.model import Entry, Level, Want
 from debloat.core.platform import Platform
+from debloat.elf.facts import MAGIC
 from debloat.image.rootfs import Rootfs
 from debloat.rules.knowledge.wording import environment, says
 from debloat.rules.platforms import multiarchs_of, platforms_of
@@ -407,7 +408,7 @@ def _names(entry: Entry, rootfs: Rootfs, texts: tuple[bytes, ...], limit: int) -
     """Whether an ELF program or library has one of the texts near its start; true where none is asked for."""
     if not texts:
         return True
-    if rootfs.read(entry.path, 4) != b"\x7fELF":
+    if rootfs.read(entry.path, 4) != MAGIC:
         return False
     head = rootfs.read(entry.path, limit)
     return any(text in head for text in texts)

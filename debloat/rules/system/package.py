@@ -9,9 +9,9 @@ from debloat.closure import Rule, World, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Packages
+from debloat.elf.facts import MAGIC
 from debloat.selector import NO_DIRECTORIES, Selector
 
-ELF = b"\x7fELF"
 LOOKED_AT = 8
 """Files of a package whose first bytes are read to see whether it carries code: the smallest ones."""
 
@@ -121,7 +121,7 @@ def _carries_code(world: World, name: str) -> bool:
     files = [e for e in entries if e is not None and e.is_file and (e.executable or ".so" in e.name)]
     files.sort(key=lambda e: (".so" not in e.name, e.size, e.path))
     world.rootfs.fetch(e.path for e in files[:LOOKED_AT])
-    return any(world.rootfs.read(e.path, 4) == ELF for e in files[:LOOKED_AT])
+    return any(world.rootfs.read(e.path, 4) == MAGIC for e in files[:LOOKED_AT])
 
 
 RULES: tuple[Rule, ...] = (WholePackage(), KeepPackage())

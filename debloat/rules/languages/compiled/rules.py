@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Want
+from debloat.elf.facts import MAGIC
 from debloat.rules import languages
 from debloat.rules.application.build import asked_packages
 from debloat.rules.application.survey import MAX_OWNERS, is_application
@@ -62,7 +63,7 @@ class CompiledPaths(Rule):
 
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         data = _program(entry, world).data
-        contents = [data] if data.startswith(b"\x7fELF") else classes_of(entry, world)
+        contents = [data] if data.startswith(MAGIC) else classes_of(entry, world)
         for path in sorted({path for content in contents for path in paths(content, world)}):
             real = world.rootfs.resolve(path).path or path
             if STORES.fullmatch(real) or is_application(world, real):
@@ -155,7 +156,7 @@ def _program(entry: Entry, world: World) -> Program:
     """A compiled program or library of the application; one without data for any other entry."""
     if not entry.is_file or not 64 < entry.size <= MAX_PROGRAM or not is_application(world, entry.path):
         return Program(b"")
-    if world.rootfs.read(entry.path, 4)[:4] != b"\x7fELF" and not entry.name.endswith(WINDOWS):
+    if world.rootfs.read(entry.path, 4) != MAGIC and not entry.name.endswith(WINDOWS):
         return Program(b"")
     return read_program(world.rootfs.read(entry.path))
 

@@ -97,7 +97,7 @@ class PhpExtensions(Rule):
     @staticmethod
     def _is_ini(path: str, world: World) -> bool:
         scanned = world.config.env.get("PHP_INI_SCAN_DIR", "")
-        return _INI.fullmatch(path) is not None or (posixpath.dirname(path) in scanned.split(":"))
+        return _INI.fullmatch(path) is not None or posixpath.dirname(path) in scanned.split(":")
 
 
 class PhpIncludes(Rule):

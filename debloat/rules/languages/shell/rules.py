@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
+from debloat.elf.facts import MAGIC
 from debloat.rules import languages
 from debloat.rules.commands import assumed_packages, command, executed, is_template, on_path, runnable
 from debloat.rules.interpreters import HEAD, SHELL, interpreter, sources_of
@@ -245,7 +246,7 @@ def _without_a_line(entry: Entry, world: World) -> bool:
     reads /etc/passwd and tables as well.
     """
     head = world.rootfs.read(entry.path, HEAD)
-    if head.startswith((b"#!", b"\x7fELF")) or b"\0" in head or not head.strip():
+    if head.startswith((b"#!", MAGIC)) or b"\0" in head or not head.strip():
         return False
     if entry.path in executed(world):
         return True
