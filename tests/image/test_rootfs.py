@@ -142,12 +142,18 @@ def test_resolves_as_the_kernel_does(
 
 
 def _in_root(top: Path, lookup: str) -> str | None:
-    """Where the kernel ends up with `top` as the root: openat2(2) with RESOLVE_IN_ROOT."""
+    """Where the kernel ends up with `top` as the root: openat2(2) with RESOLVE_IN_ROOT.
+
+    It answers EAGAIN where a rename or a mount anywhere on the machine came between the steps of a lookup with `..`.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     directory = os.open(top, os.O_PATH)
     how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_CLOEXEC, 0, 0x10)
     try:
-        descriptor = libc.syscall(437, directory, lookup.encode(), how, ctypes.sizeof(how))
+        for _ in range(1_000):
+            descriptor = libc.syscall(437, directory, lookup.encode(), how, ctypes.sizeof(how))
+            if descriptor >= 0 or ctypes.get_errno() != errno.EAGAIN:
+                break
         if descriptor < 0:
             assert ctypes.get_errno() in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
             return None
