@@ -61,7 +61,15 @@ def has_bridge(network: Mapping[str, Any]) -> bool:
     if text(network, "Driver") != "bridge" or text(network, "Scope") != "local":
         return False
     rows = mapping(network, "IPAM").get("Config") or ()
-    return any(_is_ours(text(row, "Gateway")) for row in rows)
+    return any(_is_ours(text(row, "Gateway") or _first(text(row, "Subnet"))) for row in rows)
+
+
+def _first(subnet: str) -> str:
+    """The address that Docker gives to a gateway which nobody named: an engine that was started for the first time
+    does not say it (measured with 20.10)."""
+    with contextlib.suppress(ValueError):
+        return str(next(ipaddress.IPv4Network(subnet).hosts(), ""))
+    return ""
 
 
 def _is_ours(address: str) -> bool:

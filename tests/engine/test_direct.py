@@ -32,6 +32,25 @@ def test_a_gateway_that_is_not_this_machine(gateway: object) -> None:
     assert not direct.has_bridge(network(gateway))
 
 
+@pytest.mark.parametrize(
+    ("subnet", "gateway"),
+    [
+        ("172.17.0.0/16", "172.17.0.1"),
+        ("192.0.2.128/25", "192.0.2.129"),
+        ("192.0.2.1/16", ""),
+        ("2001:db8::/64", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_a_gateway_that_is_not_said(monkeypatch: pytest.MonkeyPatch, subnet: object, gateway: str) -> None:
+    """The first address of the subnet, as an engine has it that was started for the first time."""
+    asked: list[str] = []
+    monkeypatch.setattr(direct, "_is_ours", lambda address: asked.append(address) or bool(address))
+    assert direct.has_bridge(network(IPAM={"Config": [{"Subnet": subnet}]})) == bool(gateway)
+    assert asked == [gateway]
+
+
 @pytest.fixture
 def every_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every address is this machine's."""
