@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from debloat import __version__
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -159,11 +161,28 @@ def _open(path: Path) -> _Cache | None:
 
 @functools.cache
 def _code() -> bytes:
-    """A digest of the code that reads texts and files: all of this package, and the Python that runs it."""
-    digest = hashlib.blake2b(sys.version.encode(), digest_size=32)
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.digest()
+    """A digest of what identifies the code that reads texts and files: all of this package, and the Python that runs
+    it."""
+    return identifying(Path(__file__).parents[1])
+
+
+def identifying(package: Path) -> bytes:
+    """A digest that another version of a package, and another Python, have not.
+
+    Of files it takes size and time, by which Python tells whether what it has compiled is still of them.
+    """
+    found = sorted(_sources(package))
+    return hashlib.blake2b(f"{__version__} {sys.version} {found}".encode(), digest_size=32).digest()
+
+
+def _sources(directory: Path | str) -> Iterator[tuple[str, int, int]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _sources(entry.path)
+            elif entry.name.endswith(".py"):
+                known = entry.stat()
+                yield entry.path, known.st_size, known.st_mtime_ns
 
 
 def cached(

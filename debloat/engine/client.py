@@ -6,10 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
-import requests.exceptions
-
 from debloat.core.errors import DebloatError, EngineUnavailable, UsageError
-from debloat.engine.dockerpy import docker
+from debloat.engine.dockerpy import docker, requests
 from debloat.engine.endpoint import DEFAULT, Endpoint
 
 _TIMEOUT = 300

@@ -7,8 +7,6 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import requests.exceptions
-
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image, ImageConfig
 from debloat.core.platform import Wanted
@@ -27,7 +25,7 @@ from debloat.engine.base import (
 )
 from debloat.engine.client import CHUNK, Client, error_context, open_client
 from debloat.engine.confined import security_options
-from debloat.engine.dockerpy import docker
+from debloat.engine.dockerpy import docker, requests
 from debloat.engine.endpoint import Endpoint, find
 from debloat.engine.inspection import (
     addresses,

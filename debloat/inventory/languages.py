@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import email.parser
-import email.policy
 import json
 import posixpath
 import re
@@ -54,7 +53,7 @@ def python(rootfs: Rootfs) -> Iterator[Component]:
     paths = [p for p in rootfs.named("METADATA", "PKG-INFO") if p.split("/")[-2].endswith((".dist-info", ".egg-info"))]
     paths += list(rootfs.ending(".egg-info"))
     for path in _read(rootfs, paths):
-        headers = email.parser.Parser(policy=email.policy.compat32).parsestr(text_of(rootfs, path), headersonly=True)
+        headers = email.parser.Parser().parsestr(text_of(rootfs, path), headersonly=True)
         name, version = headers.get("Name"), headers.get("Version")
         if not sane(name, version):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,23 @@ def test_two_runs_at_once_share_it(kept: Path) -> None:
     with parsed.open_cache(), parsed.open_cache():
         first = closure()
     assert closure_of_a_run() == first
+
+
+def test_another_version_of_the_code_has_another_digest(tmp_path: Path) -> None:
+    module = tmp_path / "reading" / "source.py"
+    module.parent.mkdir()
+    (tmp_path / "notes.txt").touch()
+    module.write_text("LIMIT = 1\n")
+    known = [parsed.identifying(tmp_path)]
+    module.write_text("LIMIT = 10\n")
+    known.append(parsed.identifying(tmp_path))
+    os.utime(module, ns=(0, 1))
+    known.append(parsed.identifying(tmp_path))
+    (tmp_path / "more.py").touch()
+    known.append(parsed.identifying(tmp_path))
+    assert len(set(known)) == len(known)
+    (tmp_path / "notes.txt").write_text("nothing that is run")
+    assert parsed.identifying(tmp_path) == known[-1]
 
 
 def test_it_can_be_forgotten(kept: Path) -> None:
