@@ -46,7 +46,12 @@ def test_a_gateway_that_is_not_this_machine(gateway: object) -> None:
 def test_a_gateway_that_is_not_said(monkeypatch: pytest.MonkeyPatch, subnet: object, gateway: str) -> None:
     """The first address of the subnet, as an engine has it that was started for the first time."""
     asked: list[str] = []
-    monkeypatch.setattr(direct, "_is_ours", lambda address: asked.append(address) or bool(address))
+
+    def is_ours(address: str) -> bool:
+        asked.append(address)
+        return bool(address)
+
+    monkeypatch.setattr(direct, "_is_ours", is_ours)
     assert direct.has_bridge(network(IPAM={"Config": [{"Subnet": subnet}]})) == bool(gateway)
     assert asked == [gateway]
 
