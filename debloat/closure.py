@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from debloat.core.globs import matcher
 from debloat.core.model import MOUNT_POINTS, Closure, Entry, Evidence, ImageConfig, Level, Policy, Trace, Want
@@ -80,6 +80,32 @@ def derived_by(compute: Callable[[World, K], T]) -> Callable[[World, K], T]:
         return values[key]
 
     return remembered
+
+
+_OF_IMAGE = set[Callable[..., Any]]()
+
+
+def derived_of_image(compute: Callable[[World], T]) -> Callable[[World], T]:
+    """A `derived` function that looks at all of a world but its trace: `recorded` passes on what it gave."""
+    _OF_IMAGE.add(compute)
+    return derived(compute)
+
+
+class _Unrecorded:
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"the world is not recorded yet: {name}")
+
+
+UNRECORDED = cast(Trace, _Unrecorded())
+"""The trace of a world that is still being recorded: whoever looks at it fails, so nothing wrong is derived of it."""
+
+
+def recorded(world: World, trace: Trace) -> World:
+    """The world once its trace is there, with what was derived of the image alone before."""
+    told = replace(world, trace=trace)
+    values = world.memo.values
+    told.memo.values.update({compute: values[compute] for compute in _OF_IMAGE if compute in values})
+    return told
 
 
 class Rule:

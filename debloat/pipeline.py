@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from debloat import sensor
-from debloat.closure import World
+from debloat.closure import UNRECORDED, World, recorded
 from debloat.core.errors import UsageError
-from debloat.core.model import Image, Trace
+from debloat.core.model import Image, ImageConfig, Trace
 from debloat.core.platform import Platform
 from debloat.core.progress import Progress, Stopwatch
 from debloat.core.recipe import Recipe
@@ -76,13 +76,13 @@ def slim(
             step.check(image, name)
         recorder = Recorder(sensor.binary(engine.info().architecture), watching.mechanism, watching.by_hand)
         whole = pool.submit(source.whole_config)
-        rootfs, packages, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
+        unrecorded, recording = read_and_record(workspace, source, image, recipe, recorder, watch, whole.result)
         from debloat.prove import Subject, prove  # loaded meanwhile, as the rules are
         from debloat.summary import report
         from debloat.surface import surface
 
-        image = replace(image, config=whole.result())
-        world = world_of(image, rootfs, packages, recipe, recording.trace, watching.traces)
+        image, rootfs = replace(image, config=unrecorded.config), unrecorded.rootfs
+        world = told(unrecorded, recording.trace, watching.traces)
         judge = Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
 
         @functools.cache
@@ -114,40 +114,59 @@ def slim(
 
 
 def read_and_record(
-    workspace: Workspace, source: Source, image: Image, recipe: Recipe, recorder: Recorder, progress: Progress
-) -> tuple[Rootfs, Packages, Recording]:
-    """Read the image's index and packages, and prepare the rules, while its scenarios are recorded."""
+    workspace: Workspace,
+    source: Source,
+    image: Image,
+    recipe: Recipe,
+    recorder: Recorder,
+    progress: Progress,
+    config: Callable[[], ImageConfig],
+) -> tuple[World, Recording]:
+    """Read the image's index and packages, and prepare what its closing needs, while its scenarios are recorded.
+
+    The world is what was read, with the whole `config` and no trace yet.
+    """
+
+    def read() -> World:
+        rootfs = source.rootfs()
+        packages = dpkg.read(rootfs)
+        return unrecorded_world(replace(image, config=config()), rootfs, packages, recipe)
+
     with ThreadPoolExecutor(2) as pool:
         with progress.stage("record"), workspace.recording():
-            reading = pool.submit(_read, source)
-            pool.submit(_prepare, image.platform)
+            reading = pool.submit(read)
+            pool.submit(_prepare, image.platform, reading)
             recording = record(workspace, image, recipe, recorder, progress.say)
         with progress.stage("read"):
-            return *reading.result(), recording
+            return reading.result(), recording
 
 
-def _prepare(platform: Platform) -> None:
-    """Load what comes after the recording while that waits for the engine."""
+def _prepare(platform: Platform, reading: Future[World]) -> None:
+    """Load what comes after the recording, and derive what needs no trace, while that waits for the engine."""
     from debloat import prove, summary, surface  # noqa: F401
-    from debloat.rules import prepare
+    from debloat.rules import prepare, prepare_image
 
     prepare(platform)
+    prepare_image(reading.result())
 
 
-def _read(source: Source) -> tuple[Rootfs, Packages]:
-    rootfs = source.rootfs()
-    return rootfs, dpkg.read(rootfs)
+def unrecorded_world(image: Image, rootfs: Rootfs, packages: Packages, recipe: Recipe) -> World:
+    """The world that the rules work on, but for its trace."""
+    return World(rootfs, packages, image.config, UNRECORDED, recipe.policy, image.history, image.platform)
 
 
-def world_of(
-    image: Image, rootfs: Rootfs, packages: Packages, recipe: Recipe, trace: Trace, further_traces: Iterable[Trace] = ()
-) -> World:
-    """The world that the rules work on; `further_traces` are united with `trace`. UsageError for unknown packages."""
+def told(unrecorded: World, trace: Trace, further_traces: Iterable[Trace] = ()) -> World:
+    """The world with its trace, which `further_traces` are united with. UsageError for unknown packages."""
     from debloat.rules.system.package import unknown_packages
 
     for other in further_traces:
         trace = trace | other
-    world = World(rootfs, packages, image.config, trace, recipe.policy, image.history, image.platform)
+    world = recorded(unrecorded, trace)
     if unknown := unknown_packages(world):
         raise UsageError(f"no package of the image is called {', '.join(unknown)}", "see `debloat inspect IMAGE`")
     return world
+
+
+def world_of(image: Image, rootfs: Rootfs, packages: Packages, recipe: Recipe, trace: Trace) -> World:
+    """The world of an image that was recorded before. UsageError for unknown packages."""
+    return told(unrecorded_world(image, rootfs, packages, recipe), trace)

@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debloat.closure import Memo, Rule, World, close, derived, derived_by
+from debloat.closure import (
+    UNRECORDED,
+    Memo,
+    Rule,
+    World,
+    close,
+    derived,
+    derived_by,
+    derived_of_image,
+    recorded,
+)
 from debloat.core.model import Access, Closure, Entry, Evidence, ImageConfig, Level, Op, Policy, Trace, Want
 from debloat.image.rootfs import Rootfs
 from debloat.rules import all_rules
@@ -145,6 +155,41 @@ def test_a_rule_has_no_method_that_nobody_calls() -> None:
     asked = {name for name in vars(Rule) if not name.startswith("_")} | {"name"}
     own = {(type(rule).__name__, name) for rule in all_rules() for name in dir(rule) if not name.startswith("_")}
     assert sorted((rule, name) for rule, name in own if name not in asked) == []
+
+
+def test_what_follows_from_the_image_alone_is_derived_before_the_trace_is_there() -> None:
+    computed: list[str] = []
+
+    @derived_of_image
+    def names(world: World) -> frozenset[str]:
+        computed.append("names")
+        return frozenset(world.rootfs)
+
+    @derived
+    def history(world: World) -> tuple[str, ...]:
+        computed.append("history")
+        return world.history
+
+    unrecorded = World(rootfs(), FakePackages({}), ImageConfig({}), UNRECORDED)
+    trace = Trace(frozenset({Access("/x", Op.OPEN, "", "one", "p")}))
+    assert names(unrecorded)
+    assert history(unrecorded) == ()
+    told = recorded(unrecorded, trace)
+    assert names(told) == names(unrecorded)
+    assert history(told) == ()
+    assert told.trace == trace
+    assert computed == ["names", "history", "history"]
+
+
+def test_nothing_is_derived_of_a_trace_that_is_not_there() -> None:
+    @derived_of_image
+    def touched(world: World) -> frozenset[str]:
+        return frozenset(access.path for access in world.trace.accesses)
+
+    unrecorded = World(rootfs(), FakePackages({}), ImageConfig({}), UNRECORDED)
+    with pytest.raises(AttributeError, match="not recorded yet: accesses"):
+        touched(unrecorded)
+    assert touched(recorded(unrecorded, Trace(frozenset({Access("/x", Op.OPEN, "", "one", "p")})))) == {"/x"}
 
 
 def test_what_is_derived_is_computed_once_for_a_world() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 
-from debloat.closure import Rule
+from debloat.closure import Rule, World
 from debloat.core.parsed import cache_path
 from debloat.core.platform import Platform
 from debloat.rules import languages
@@ -58,3 +58,16 @@ def prepare(platform: Platform) -> None:
     families.prepare(platform)
     if not cache_path().exists():
         import debloat.elf.parser  # noqa: F401 # for its time
+
+
+def prepare_image(world: World) -> None:
+    """Derive what takes time and follows from the image alone, as soon as that is read; `world` has no trace yet.
+
+    Where packages may be the application's, the trace decides which are, and with it whose the files are.
+    """
+    from debloat.rules.application import shipped, survey
+    from debloat.rules.knowledge import plugins
+
+    if not shipped.foreign_packages(world):
+        survey.survey(world)
+        plugins.private_directories(world)

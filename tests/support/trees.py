@@ -9,13 +9,15 @@ metadata. Parent directories come by themselves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from debloat.closure import Rule, World, close
+from debloat.closure import UNRECORDED, Rule, World, close, recorded
 from debloat.core.model import Closure, Entry, ImageConfig, Kind, Level, Policy, Trace, Want
 from debloat.core.platform import AMD64, Platform
 from debloat.debian.packages import NoPackages, Package, Packages
 from debloat.image.rootfs import MemoryContents, Rootfs
+from debloat.rules import prepare_image
 from tests.support.selectors import hidden
 
 NOTHING_TRACED = Trace()
@@ -95,7 +97,13 @@ def world(
 
 
 def closed(world: World, rules: Sequence[Rule], *seeds: str) -> Closure:
-    """The closure of some paths under some rules, whose selectors hide nothing of it."""
+    """The closure of some paths under some rules, whose selectors hide nothing of it.
+
+    As in a run, what follows from the image alone is derived before its trace is there.
+    """
+    unrecorded = replace(world, trace=UNRECORDED)
+    prepare_image(unrecorded)
+    world = recorded(unrecorded, world.trace)
     closure = close(world, rules, [Want(s, "seed", "probe:test") for s in seeds])
     kept = (entry for path in closure.evidence if (entry := world.rootfs.get(path)) is not None)
     assert hidden(rules, world, kept) == []

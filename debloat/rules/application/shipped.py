@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-from debloat.closure import Rule, World, derived
+from debloat.closure import Rule, World, derived, derived_of_image
 from debloat.core.model import Op, Want
 from debloat.debian.documentation import is_documentation
 from debloat.debian.dpkg import ADMIN, Database
@@ -35,16 +35,23 @@ UNUSED = re.compile(r"(?:/usr)?/include/.*|.*/lib/(?:.*/)?[^/]+\.(?:a|la|pc)")
 """Files of a package that are for compilers only."""
 
 
-@derived
-def shipped(world: World) -> Mapping[str, str]:
-    """The packages that are the application's: dpkg name -> what shows it, for people; sorted."""
+@derived_of_image
+def foreign_packages(world: World) -> Mapping[str, str]:
+    """The packages that are none of Debian's archive: dpkg name -> what shows it, for people."""
     database = world.packages
     if not isinstance(database, Database):
         return {}
     local = _local_files(world.history)
-    foreign = {name: why for name in database.names() if (why := _foreign(database, name, local))}
-    if not foreign:
+    return {name: why for name in database.names() if (why := _foreign(database, name, local))}
+
+
+@derived
+def shipped(world: World) -> Mapping[str, str]:
+    """The packages that are the application's: dpkg name -> what shows it, for people; sorted."""
+    database, foreign = world.packages, foreign_packages(world)
+    if not foreign or not isinstance(database, Database):
         return {}
+    local = _local_files(world.history)
     requested = {*asked_packages(world), *(name for bare in local for name in database.providers(bare))}
     todo = [name for name in foreign if name in requested or name in _used(world)]
     names: set[str] = set()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
 
-from debloat.closure import Rule, World, derived
+from debloat.closure import Rule, World, derived_of_image
 from debloat.core.model import Entry, Kind, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules import languages
@@ -90,7 +90,7 @@ def is_application(world: World, path: str) -> bool:
     return path in survey(world).files
 
 
-@derived
+@derived_of_image
 def survey(world: World) -> Survey:
     """Look at every name of the image once."""
     walk = _Walk(world)

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from debloat.closure import Rule, World, derived
+from debloat.closure import Rule, World, derived, derived_of_image
 from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.reading import elf_facts
 from debloat.rules import languages
@@ -163,7 +163,7 @@ class NamedDirectories(Rule):
     def wants(self, entry: Entry, world: World) -> Iterable[Want]:
         if not (entry.executable or ".so" in entry.name):
             return
-        own = _plugin_dirs_by_package(world)
+        own = private_directories(world)
         directories = {d: files for owner in world.packages.owners(entry.path) for d, files in own.get(owner, ())}
         if not directories or entry.path.rpartition("/")[0] in directories:
             return
@@ -187,8 +187,8 @@ def _names(text: bytes, directory: str) -> bool:
     return False
 
 
-@derived
-def _plugin_dirs_by_package(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
+@derived_of_image
+def private_directories(world: World) -> dict[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """Package -> private directories of its source package, each with the libraries that may be plug-ins there."""
     sources = {name: source for source, names in _sources(world).items() for name in names}
     in_family, unwanted = chosen(world), left_out(world)
