@@ -67,6 +67,11 @@ def test_a_run_through_an_engine_loads_only_what_it_needs() -> None:
     assert not run & (few | others)
 
 
+def test_applying_a_lock_without_a_proof_loads_no_probes() -> None:
+    run = loaded("debloat.cli.apply", "debloat.lock.apply", "debloat.store.choice")
+    assert not run & {"docker", "debloat.verify", "debloat.prove", "debloat.canary", "debloat.record.protocols.table"}
+
+
 def test_modules_read_in_one_sitting() -> None:
     root = Path(__file__).parents[1] / "debloat"
     long = {str(p): n for p in root.rglob("*.py") if (n := p.read_text().count("\n")) > 450}

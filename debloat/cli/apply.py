@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from debloat.canary import failure
 from debloat.cli.apart import Holds, Named, archive, must_differ, named
 from debloat.cli.engines import Engines
 from debloat.cli.following import progress
@@ -105,6 +104,8 @@ def make(options: Apply, engines: Engines, healing: Healing | None = None) -> No
     if options.update_lock:
         save(applied.lock, lock_file(options))
     if applied.canary is not None and not applied.canary.passed:
+        from debloat.canary import failure
+
         raise failure(applied.canary)
     if options.json != "-":
         click.echo(applied.result)

@@ -10,7 +10,6 @@ from debloat.core import config, table
 from debloat.core.errors import UsageError
 from debloat.core.recipe import Recipe, Settings, recipe
 from debloat.core.reference import must_be_name
-from debloat.record.concrete import must_be_usable
 
 
 def recipe_of(
@@ -20,6 +19,8 @@ def recipe_of(
 
     UsageError for what the run would end by (`must_be_usable`).
     """
+    from debloat.record.concrete import must_be_usable  # all protocols: what asks nothing does not load them
+
     given = replace(settings_of(probes, policy or Policy()), tests=tests)
     found = recipe(table.merged(configuration(probes.config, directory), given))
     must_be_usable(found)

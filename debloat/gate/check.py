@@ -30,11 +30,11 @@ from debloat.gate.rules import BY_ID, Rules, Severity
 from debloat.image import carve
 from debloat.image.reader import ENGINE_TOUCHED
 from debloat.image.rootfs import Rootfs
-from debloat.lock.apply import replay
 from debloat.lock.compare import Diff, Side, compare
 from debloat.lock.cut import LockedCut, cut_by_lock, side_of
 from debloat.lock.format import Lock
 from debloat.lock.manifest import full_manifest, installed_packages, recipe_digest
+from debloat.lock.replay import replay
 from debloat.lock.seeds import carry_over
 from debloat.record.concrete import Limits
 from debloat.record.exercise import exercise

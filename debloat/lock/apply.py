@@ -1,18 +1,18 @@
 """Applying a lock: making the minimal image of another build of the same service, without running the build.
 
-With a recipe the result is proven: the probes are run on the new build, then on the minimal image cut from it, and the
-answers compared.
+With a recipe the result is proven (`replay.py`): the probes are run on the new build, then on the minimal image cut
+from it, and the answers compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
-from debloat import canary as canaries
 from debloat import sensor
 from debloat.core.errors import MinimalFails
-from debloat.core.model import Image, Want
+from debloat.core.model import Want
 from debloat.core.progress import Progress
 from debloat.core.recipe import Recipe
 from debloat.core.reference import result_name, spare_names
@@ -28,20 +28,19 @@ from debloat.lock.cut import LockedCut, cut_by_lock
 from debloat.lock.format import Lock
 from debloat.lock.manifest import recipe_digest
 from debloat.lock.seeds import Gone, Move
-from debloat.prove import missed_paths
-from debloat.record.concrete import Limits
-from debloat.record.record import record
-from debloat.record.session import Recorder
 from debloat.store.location import ON_ENGINE, Destination, Location
-from debloat.store.source import Source, opened
+from debloat.store.source import opened
 from debloat.store.write import write
-from debloat.verify import Comparison, Judge, Verdict
+
+if TYPE_CHECKING:
+    from debloat.canary import Hatched
+    from debloat.verify import Comparison
 
 Healing = Callable[[Lock, Rootfs], Lock]
 """A lock with more seeds, for the image with that root file system."""
 
 
-Answers = tuple[Comparison, ...] | None
+Answers: TypeAlias = "tuple[Comparison, ...] | None"
 """What a replay compared; None without one."""
 Attesting = Callable[[LockedCut, str, Answers], Iterable[Referrer]]
 """Writes statements about a cut that is to be called so, and gives those that are to stand beside it where it goes."""
@@ -72,7 +71,7 @@ class Applied:
     answers: tuple[Comparison, ...] = ()
     missed: tuple[Want, ...] = ()
     notes: tuple[str, ...] = ()
-    canary: canaries.Hatched | None = None
+    canary: Hatched | None = None
 
     @property
     def identical(self) -> bool:
@@ -121,16 +120,21 @@ def apply(
         if isinstance(run, Workspace) and (destination.tag or recipe is not None):
             with progress.stage("load"):
                 pending = run.load(lambda name: archived(written, [name]))
-        judge, verdict, missed = None, Verdict(), tuple[Want, ...]()
+        judge, answers, missed = None, None, tuple[Want, ...]()
         if isinstance(run, Workspace) and recipe is not None:
+            from debloat.lock.replay import judge_of, judged  # the probes and all that: not loaded where none is run
+
             judge = judge_of(run, replace(image, id=source.runnable().id), recipe, progress)
             verdict, missed = judged(judge, locked_cut, pending, progress)
-        made, hatched = verdict.passed or force, None
+            answers = verdict.answers
+        made, hatched = force or not any(answer.difference for answer in answers or ()), None
         if made and canary and isinstance(run, Workspace):
+            from debloat import canary as canaries
+
             bird = canaries.make(image, world, minimal, sensor.binary(image.architecture), run.directory)
             hatched = canaries.hatch(run, bird, canary, judge, progress)
         result = (destination.elsewhere or name) if made else ""
-        beside = attesting(locked_cut, result, verdict.answers if judge is not None else None) if made else ()
+        beside = attesting(locked_cut, result, answers) if made else ()
         if made and take is not None:
             take(written)
         elif made and destination.output is not None:
@@ -147,34 +151,11 @@ def apply(
             locked_cut.gone,
             result,
             content_size(world.rootfs.entries()),
-            verdict.answers,
+            answers or (),
             missed,
             notes_on(lock, recipe),
             hatched,
         )
-
-
-def replay(source: Source, locked_cut: LockedCut, workspace: Workspace, recipe: Recipe, progress: Progress) -> Verdict:
-    """Run the probes on the new build, then on the minimal image of it."""
-    written = locked_cut.minimal.written
-    pending = workspace.load(lambda name: archived(written, [name]))
-    judge = judge_of(workspace, replace(locked_cut.image, id=source.runnable().id), recipe, progress)
-    return judged(judge, locked_cut, pending, progress)[0]
-
-
-def judge_of(workspace: Workspace, image: Image, recipe: Recipe, progress: Progress) -> Judge:
-    """Who knows what the new build answers, because it was asked."""
-    recorder = Recorder(sensor.binary(workspace.engine.info().architecture))
-    with progress.stage("ask the build"):
-        recording = record(workspace, image, recipe, recorder, progress.say)
-    return Judge(workspace, image, recording.exercises, Limits(recipe.ready, recipe.timeout), recorder)
-
-
-def judged(judge: Judge, locked_cut: LockedCut, pending: str, progress: Progress) -> tuple[Verdict, tuple[Want, ...]]:
-    """The verdict on the minimal image, which the engine calls `pending`, and the missed paths."""
-    with progress.stage("verify"):
-        verdict = judge.verify(pending)
-    return verdict, missed_paths(locked_cut.world, verdict.trace, locked_cut.minimal.closure)
 
 
 def notes_on(lock: Lock, recipe: Recipe | None) -> tuple[str, ...]:
