@@ -68,7 +68,7 @@ def test_a_run_through_an_engine_loads_only_what_it_needs() -> None:
 
 
 def test_applying_a_lock_without_a_proof_loads_no_probes() -> None:
-    run = loaded("debloat.cli.apply", "debloat.lock.apply", "debloat.store.choice")
+    run = loaded("debloat.cli.apply", "debloat.store.choice", "debloat.report.terminal")
     assert not run & {"docker", "debloat.verify", "debloat.prove", "debloat.canary", "debloat.record.protocols.table"}
 
 

@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -15,9 +16,11 @@ from rich.text import Text
 from debloat.core.progress import Progress, Stage
 from debloat.core.surfaces import Surface, Surfaces
 from debloat.core.text import count, name, saving, size
-from debloat.profile.prove import Profiled
-from debloat.result import Report
-from debloat.verify import Comparison
+
+if TYPE_CHECKING:
+    from debloat.profile.prove import Profiled
+    from debloat.result import Report
+    from debloat.verify import Comparison
 
 _SHOWN = 6
 """Names of a list before it is cut with a count."""
