@@ -19,9 +19,6 @@ from debloat.footprint import Footprint, footprint
 from debloat.image import carve
 from debloat.image.oci import LayerFile, Written
 from debloat.image.rootfs import Rootfs
-from debloat.inventory.named import named
-from debloat.rules import all_rules
-from debloat.rules.application.shipped import closing
 
 TOOL = f"debloat {__version__}"
 """What the history of an image says it was made by."""
@@ -68,6 +65,11 @@ def cut(world: World, image: Image, healed: tuple[Want, ...], directory: Path) -
 
 def closed(world: World, healed: tuple[Want, ...] = ()) -> Closure:
     """All that stays: what the rules close to, and what tells of a package that it is there."""
+    # A run has loaded these by now; who carves a closure that is known already needs none of them.
+    from debloat.inventory.named import named
+    from debloat.rules import all_rules
+    from debloat.rules.application.shipped import closing
+
     closure = close(closing(world), all_rules(), healed)
     return named(world.rootfs, world.packages, closure, matcher(world.policy.drop))
 

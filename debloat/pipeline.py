@@ -144,6 +144,7 @@ def read_and_record(
 def _prepare(platform: Platform, reading: Future[World]) -> None:
     """Load what comes after the recording, and derive what needs no trace, while that waits for the engine."""
     from debloat import prove, summary, surface  # noqa: F401
+    from debloat.inventory import named  # noqa: F401
     from debloat.rules import prepare, prepare_image
 
     prepare(platform)
