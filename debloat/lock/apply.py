@@ -7,7 +7,9 @@ answers compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import canary as canaries
 from debloat import sensor
@@ -52,8 +54,7 @@ def nothing(cut: LockedCut, name: str, answers: Answers) -> Iterable[Referrer]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """The result of applying a lock.
 
     `lock` describes the new minimal image, `diff` is how it differs from the old lock, `moves` are paths that have
