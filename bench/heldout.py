@@ -13,10 +13,11 @@ import re
 import shlex
 import tarfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from unittest import mock
 
 import docker
+from msgspec.structs import replace
 
 from debloat.core.errors import DebloatError
 from debloat.core.model import Access, Image, Op
@@ -98,7 +99,9 @@ def watching(watch: Watch) -> Iterator[None]:
         args: str | None = None,
     ) -> Iterator[fixtures.Service]:
         check = watch.check
-        given = RunOptions(**{f.name: getattr(options, f.name) for f in fields(RunOptions) if hasattr(options, f.name)})
+        given = RunOptions(
+            **{name: getattr(options, name) for name in RunOptions.__struct_fields__ if hasattr(options, name)}
+        )
         words = None if args is None else tuple(shlex.split(args))
         config, workspace = watch.image.config, watch.workspace
         ports = tuple(p for p in config.ports if p.endswith("/tcp")) if given.network != "none" else ()

@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import __version__
 from debloat.closure import World
@@ -46,16 +48,14 @@ TRIES = 2
 """Replays before the verdict stands: a service's processes race each other, as `debloat.prove` knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Canary:
+class Canary(Struct, frozen=True):
     """A canary image on disk, not loaded into the engine, and the cut paths that it watches, sorted."""
 
     written: Written
     watched: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Hatched:
+class Hatched(Struct, frozen=True):
     """A canary that was asked: what it is to be called, what the engine calls it until then, how many cut paths it
     watches, and the answers that differ from the original's."""
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.globs import matcher
 from debloat.core.model import MOUNT_POINTS, Closure, Entry, Evidence, ImageConfig, Level, Policy, Trace, Want
@@ -35,12 +37,11 @@ class Memo:
         """For each function its value, or for a function of a key the values by key."""
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True, dict=True):
     """All that a rule may look at: a value, so that a rule can be pure.
 
     `memo` belongs to this very world and holds nothing that the other fields do not say; a changed world
-    (`dataclasses.replace`) begins with an empty one. One thread at a time may close a world.
+    (`msgspec.structs.replace`) begins with an empty one. One thread at a time may close a world.
     """
 
     rootfs: Rootfs
@@ -50,7 +51,11 @@ class World:
     policy: Policy = Policy()
     history: tuple[str, ...] = ()
     platform: Platform = AMD64
-    memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
+
+    @functools.cached_property
+    def memo(self) -> Memo:
+        """No field: a changed world gets its own, and worlds are equal without it."""
+        return Memo()
 
 
 def derived(compute: Callable[[World], T]) -> Callable[[World], T]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import __version__
 from debloat.closure import World, close
@@ -24,8 +26,7 @@ TOOL = f"debloat {__version__}"
 """What the history of an image says it was made by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Minimal:
+class Minimal(Struct, frozen=True):
     """A minimal image on disk, not loaded into the engine.
 
     `kept` are the entries of the layer in order, `config` is the image configuration as JSON (its digest is the id).
@@ -94,8 +95,7 @@ def carve_closure(rootfs: Rootfs, packages: Packages, image: Image, closure: Clo
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A layer that several images have in common: the paths of its files, and what a history says of it."""
 
     paths: Collection[str]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.model import Entry, Kind
 from debloat.core.shells import SHELLS
@@ -18,8 +20,7 @@ _MODE_IGNORED = (Kind.SYMLINK, Kind.CHAR, Kind.BLOCK)
 _PROGRAM_DIRECTORIES = ("bin", "sbin")
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+class Footprint(Struct, frozen=True):
     """Size and attack surface of an image.
 
     `bytes` is the size of all regular files, each hard-linked file counted once; `files` counts all entries except

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import sensor
 from debloat.closure import UNRECORDED, World, recorded
@@ -31,8 +33,7 @@ from debloat.store.source import Source, opened
 from debloat.verify import Judge, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
+class Watching(Struct, frozen=True):
     """How the original is watched, and whether the minimal image is asked the same (`replay`).
 
     `mechanism` is how accesses are recorded, `by_hand` lets somebody use the recorded container, `traces` are united

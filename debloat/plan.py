@@ -8,7 +8,9 @@ directory and thrown away. Neither pulls, loads or tags an image, nor leaves a f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import __version__
 from debloat.core.model import Image, Level, Policy, Trace
@@ -45,8 +47,7 @@ _ASKED_ON_PORTS = ("http", "crawl", "har", "openapi", "websocket", "grpc")
 """Kinds of probes that go to ports."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedContainer:
+class PlannedContainer(Struct, frozen=True):
     """A container that would be started.
 
     `stage` is the run's (`read`, `record`, `verify`), `scenario` is empty where the image is only read, `minimal` says
@@ -62,8 +63,7 @@ class PlannedContainer:
     spec: ContainerSpec
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedProbe:
+class PlannedProbe(Struct, frozen=True):
     """A probe that would be made in each container of its scenario.
 
     `kind` is `ready`, `http`, `crawl` (pages that links lead to), `har`, `openapi` (what it leads to), `websocket`,
@@ -77,16 +77,14 @@ class PlannedProbe:
     ports: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AlwaysKept:
+class AlwaysKept(Struct, frozen=True):
     """Something that is kept whatever is recorded. `source` is where it comes from: `ENTRYPOINT`, `COPY`, `--trace`."""
 
     source: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCut:
+class PlannedCut(Struct, frozen=True):
     """The result of applying a lock: the footprints of both images, the layer's digest, what differs from the lock."""
 
     before: Footprint
@@ -98,16 +96,14 @@ class PlannedCut:
     gone: tuple[Gone, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """Something that a successful run would write: `what` (`image`, `lock`, `report`, ...), and its path or name."""
 
     what: str
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a command would do. `cut` is None unless a lock is applied.
 
     `commands` would be run on this machine first. `size` is the image's as the engine reports it, in bytes; `ready` and

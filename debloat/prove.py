@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.closure import World, close
 from debloat.core.model import Closure, Image, Trace, Want
@@ -24,16 +26,14 @@ MAX_ROUNDS = 5
 """Minimal images made at most: the first, and one after each healing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """An image, and the world of what was recorded of it."""
 
     image: Image
     world: World
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(Struct, frozen=True):
     """A minimal image, the verdict on it, the paths that were healed before, and the unmet needs that the ELF audit
     found. `pending` is what the engine calls it as long as the run lasts."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from debloat.core.surfaces import NO_SURFACES, Surfaces
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from debloat.verify import Comparison
 
 
-@dataclass(frozen=True, slots=True)
-class RuleShare:
+class RuleShare(Struct, frozen=True):
     """How many paths a rule keeps: `alone`, which no other rule claims, and `paths`, all that it claims."""
 
     rule: str
@@ -31,8 +31,7 @@ class RuleShare:
     paths: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """A finished run. `result` is the new reference, empty where none was made; `verified`: whether it was replayed.
 
     `image_id` and `result_id` are `sha256:` ids, `layer` is the digest of the uncompressed layer, `before` and `after`
@@ -66,8 +65,7 @@ class Report:
         return not any(a.difference for a in self.answers)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """A run with its values, passed to steps and sinks while contents of the image can still be read.
 
     `name` is what the minimal image is called. `tags` are the images that get a name at the end: what the engine calls

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from debloat.core.model import Entry, Kind
 from debloat.elf.facts import MAGIC
@@ -38,8 +39,7 @@ SCRIPT = frozenset({Format.SCRIPT})
 ELF = frozenset({Format.ELF})
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True):
     """The entries that a rule can say something of: those of its `kinds` for which any of the other fields holds.
 
     Where no other field is given, it is all entries of these kinds.

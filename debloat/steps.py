@@ -5,8 +5,10 @@ What makes it is loaded by the runs that do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import sensor
 from debloat.core.model import Image
@@ -26,8 +28,7 @@ class Step(Protocol):
         """The outcome with what was made. The judge has what the original answered, and the run's workspace."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """A seccomp profile for `file`, of an image that has been proven, which is asked once more under it."""
 
     file: str
@@ -45,8 +46,7 @@ class Profile:
         return replace(outcome, report=replace(outcome.report, seccomp=made))
 
 
-@dataclass(frozen=True, slots=True)
-class Canary:
+class Canary(Struct, frozen=True):
     """A canary of a result, called `tag`. It is proven as the result is, and has its name only if it was."""
 
     tag: str

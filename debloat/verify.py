@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import DebloatError
 from debloat.core.model import Image, Trace
@@ -24,8 +26,7 @@ ARBITERS = 3
 case of three."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """The answers to one probe, of the original (`before`) and of the minimal image (`after`).
 
     `difference` is empty where they agree; `note` says why a difference is excused.
@@ -38,8 +39,7 @@ class Comparison:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The replay of a recording on a minimal image; `calls` are system calls, where these were noted."""
 
     answers: tuple[Comparison, ...] = ()
@@ -51,8 +51,7 @@ class Verdict:
         return not any(a.difference for a in self.answers)
 
 
-@dataclass(slots=True)
-class Judge:
+class Judge(Struct):
     """Compares replays with the original's answers. Where they differ, the original is run again, all probes.
 
     `recorder` is how the original was recorded.
@@ -63,7 +62,7 @@ class Judge:
     exercises: tuple[Exercise, ...]
     limits: Limits
     recorder: Recorder
-    _again: dict[str, list[dict[str, ProbeResult]]] = field(default_factory=dict)
+    _again: dict[str, list[dict[str, ProbeResult]]] = {}
 
     def verify(self, reference: str, recorder: Recorder | None = None) -> Verdict:
         """Replay all scenarios on the image `reference`, recorded as the original was, or by another recorder."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from debloat import canary
 from debloat.closure import World

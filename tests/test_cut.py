@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from debloat.core.model import Closure, Entry, Evidence, Image, ImageConfig, Kind
 from debloat.cut import Minimal, Part, carve_closure, divided

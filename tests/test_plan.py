@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from debloat import sensor
 from debloat.core import config
@@ -45,7 +45,7 @@ def made(text: str) -> Recipe:
 
 def open_spec(spec: ContainerSpec) -> ContainerSpec:
     """What an engine was asked for, without what a plan leaves open."""
-    return dataclasses.replace(spec, image="", run="")
+    return replace(spec, image="", run="")
 
 
 RECIPES = {
@@ -78,7 +78,7 @@ ON_THE_HOST = """
 @pytest.mark.parametrize("text", RECIPES.values(), ids=RECIPES)
 @pytest.mark.parametrize("verify", [True, False])
 def test_what_is_started_is_what_was_planned(text: str, verify: bool) -> None:
-    asked = dataclasses.replace(made(text), policy=EXACT.policy)
+    asked = replace(made(text), policy=EXACT.policy)
     engine, watching = shop(), Watching(replay=verify)
     plan = plan_run(engine, SHOP, asked, watching=watching)
     assert engine.created == []
@@ -106,8 +106,8 @@ def test_on_podman_an_image_is_read_where_it_is_mounted_as_planned() -> None:
 @pytest.mark.parametrize("rootless", [True, False])
 def test_what_a_rootless_engine_cannot_do_is_said_before_the_run(rootless: bool) -> None:
     engine, progress = shop(), Recording()
-    engine.traits = dataclasses.replace(PODMAN, rootless=rootless)
-    asked = dataclasses.replace(made(ON_THE_HOST), policy=EXACT.policy)
+    engine.traits = replace(PODMAN, rootless=rootless)
+    asked = replace(made(ON_THE_HOST), policy=EXACT.policy)
     plan = plan_run(engine, SHOP, asked)
     slim(engine, SHOP, asked, progress)
     told = [note for note in plan.notes if "rootless" in note]
@@ -207,7 +207,7 @@ def test_what_is_wrong_is_said_as_the_run_says_it() -> None:
         assert planned.value.hint or reference == "nowhere:1"
     engine = shop()
     rootfs, image = engine.images[engine.names["shop:1"]]
-    engine.images[image.id] = (rootfs, dataclasses.replace(image, architecture="arm64"))
+    engine.images[image.id] = (rootfs, replace(image, architecture="arm64"))
     with pytest.raises(UsageError, match="for linux/arm64"):
         plan_run(engine, SHOP, EXACT)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.capabilities import XATTR, capabilities
 from debloat.core.model import Entry
@@ -19,16 +20,14 @@ BATCH_BYTES = 64 << 20
 """Bytes of files that are fetched at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Struct, frozen=True):
     """An ELF file of the image that is executable, or named as what is loaded."""
 
     path: str
     hardening: Hardening
 
 
-@dataclass(frozen=True, slots=True)
-class Privileged:
+class Privileged(Struct, frozen=True):
     """A file that gives rights: `rights` are `setuid`, `setgid` and capabilities, `owner` its numeric user:group."""
 
     path: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.model import Entry
 from debloat.debian.packages import Packages
@@ -13,8 +14,7 @@ DEPTH = 3
 """Parts of a path that a place has at most: what is below is one place."""
 
 
-@dataclass(frozen=True, slots=True)
-class PackageSize:
+class PackageSize(Struct, frozen=True):
     """An installed package with what it brought: everything but directories, bytes of a hard-linked file once."""
 
     name: str
@@ -24,8 +24,7 @@ class PackageSize:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A directory with what no package owns in and below it, as far as that is no place of its own."""
 
     path: str
@@ -33,8 +32,7 @@ class Place:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """The packages sorted by name, the places sorted by path; between them every entry but directories is once.
 
     Only a file that several packages list counts for each of them.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.anatomy.layers import Buried
 from debloat.core.model import Entry, Image
@@ -93,8 +94,7 @@ _SECRET_NAME = re.compile(
 _ASSIGNED = re.compile(r"(?<![\w$])([A-Za-z_][A-Za-z0-9_]{2,60})=(?!\$)(\"[^\"]{3,}\"|'[^']{3,}'|[^\s\"'$]{3,})")
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """Something that should not be in an image.
 
     `kind` says what it looks like, `where` is a path, `ENV NAME` or `history N` (from 1), `line` a line of it (0 for

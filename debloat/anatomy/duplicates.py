@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.model import Entry
 from debloat.image.rootfs import Rootfs
@@ -13,8 +14,7 @@ LEAST = 4096
 """Bytes from which a file is compared: what is smaller saves nothing, and there are very many of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicates:
+class Duplicates(Struct, frozen=True):
     """Paths with the same content of `size` bytes, sorted; names of one hard-linked file are one copy, and one path."""
 
     size: int

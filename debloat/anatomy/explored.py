@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct
 
 from debloat.anatomy.contents import Contents, contents
 from debloat.anatomy.layers import NO_LAYERS, Layers
@@ -16,8 +17,7 @@ from debloat.image.rootfs import Rootfs
 NO_CLOSURE = Closure()
 
 
-@dataclass(frozen=True)
-class Explored:
+class Explored(Struct, frozen=True, dict=True):
     """An image and, where it was compared, what stays of it.
 
     `kept` holds the paths that stay; None where there is nothing to compare with. `closure` says why; it is empty where
@@ -30,7 +30,7 @@ class Explored:
     packages: Packages
     layers: Layers = NO_LAYERS
     kept: Collection[str] | None = None
-    closure: Closure = field(default=NO_CLOSURE)
+    closure: Closure = NO_CLOSURE
     note: str = ""
 
     def complete(self) -> Explored:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.anatomy.binaries import Binary, Privileged, binaries, privileged
 from debloat.anatomy.contents import Contents, PackageSize, Place, contents
@@ -19,8 +20,7 @@ SECTIONS = ("packages", "unowned", "layers", "binaries", "privileged", "credenti
 """The parts that can be asked for, in the order in which they are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anatomy:
+class Anatomy(Struct, frozen=True):
     """What an image is made of. A part that was not asked for is empty; `sections` says which were."""
 
     image: Image

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.anatomy.layers import NO_LAYERS, Layers
 from debloat.closure import steps
@@ -12,8 +13,7 @@ from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A path of the original. `package` is empty for what none owns, `layer` -1 where it is not known.
 
     `step` leads to what it stays for (`debloat.closure.steps`); None for what does not stay. `size` is 0 for all but

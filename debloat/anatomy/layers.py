@@ -7,13 +7,14 @@ have in a directory (OCI image specification, layer.md, "Whiteouts").
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A name in a layer's archive: its absolute path, and the bytes of a regular file (0 for anything else)."""
 
     path: str
@@ -21,8 +22,7 @@ class Member:
     directory: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LayerSource:
+class LayerSource(Struct, frozen=True):
     """A layer to be looked at: the digest of its uncompressed archive, the instruction that made it, its names.
 
     `members` is None where its contents could not be had.
@@ -37,8 +37,7 @@ class Unreadable(Exception):
     """A layer's contents cannot be read: raised while its `members` are gone through."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerShare:
+class LayerShare(Struct, frozen=True):
     """A layer in figures; files are everything but directories.
 
     `added` are names that no layer below had (or had removed), `replaced` those that one had, `removed` those that it
@@ -59,8 +58,7 @@ class LayerShare:
     known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Buried:
+class Buried(Struct, frozen=True):
     """A file that a layer has and the image has not: `size` bytes in layer `layer`, hidden by layer `by` (from 0)."""
 
     path: str
@@ -69,13 +67,12 @@ class Buried:
     by: int
 
 
-@dataclass(frozen=True, slots=True)
-class Layers:
+class Layers(Struct, frozen=True):
     """The layers from the lowest up, what is buried in them (by path), and which layer each visible file is of."""
 
     layers: tuple[LayerShare, ...] = ()
     buried: tuple[Buried, ...] = ()
-    of: dict[str, int] = field(default_factory=dict)
+    of: dict[str, int] = {}
 
 
 NO_LAYERS = Layers()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """A directory: what is in and below it. Files are everything but directories, bytes of a hard-linked file once.
 
     `kept_files` and `kept_bytes` are what of it stays. `owner` is the package that more than half of the bytes are of,
@@ -30,16 +30,15 @@ class Branch:
         return self.path.rpartition("/")[2] or "/"
 
 
-@dataclass(slots=True)
-class _Sum:
+class _Sum(Struct):
     """A directory while it is added up."""
 
     files: int = 0
     bytes: int = 0
     kept_files: int = 0
     kept_bytes: int = 0
-    whose: dict[str, int] = field(default_factory=dict)
-    children: list[Branch] = field(default_factory=list)
+    whose: dict[str, int] = {}
+    children: list[Branch] = []
 
     def add(self, other: _Sum) -> None:
         self.files += other.files

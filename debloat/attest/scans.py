@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.inventory.model import Inventory
@@ -41,8 +43,7 @@ _GRYPE_KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class Finding(Struct, frozen=True, order=True):
     """A vulnerability that is said of a package: the identifier, the package URL's type, name and version.
 
     `places` are the files in which the scanner found it: programs, archives, metadata; empty for Debian's packages.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import __version__
 from debloat.attest import bill
@@ -38,8 +40,7 @@ BUILD_TYPE = "https://github.com/debloat/debloat/blob/main/docs/attest.md#proven
 BUILDER = "https://github.com/debloat/debloat"
 
 
-@dataclass(frozen=True, slots=True)
-class Attestation:
+class Attestation(Struct, frozen=True):
     """A statement about an image: `label` is a word for it (`provenance`), `data` its JSON."""
 
     label: str
@@ -53,8 +54,7 @@ class Attestation:
         return {"in-toto.io/predicate-type": self.predicate_type}
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """A minimal image and how it was made, while the contents of the original can be read.
 
     `image` and `rootfs` are the original's, `name` is the result's. `recipe` is the digest of what was asked,
@@ -88,8 +88,7 @@ def made_by(outcome: Outcome) -> Made:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What a statement is about: a name, and a digest (`sha256:...`) of an image's manifest or configuration."""
 
     name: str

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from debloat import __version__
 from debloat.attest.identifiers import moment, serial
@@ -30,8 +31,7 @@ _CYCLONEDX = {ABSENT: "code_not_present", CODE_ABSENT: "code_not_present"}
 """CycloneDX has one justification for both; the detail says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """That a vulnerability of a package is none of the image: why, and by which files or packages it is shown."""
 
     vulnerability: str
@@ -40,8 +40,7 @@ class Statement:
     impact: str
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Struct, frozen=True):
     """What came of a report: statements, what still applies, and what is not about the original."""
 
     statements: tuple[Statement, ...]
@@ -49,8 +48,7 @@ class Examined:
     unknown: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """An image as far as findings are held against it."""
 
     rootfs: Rootfs

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
 from debloat.cli.options import Probes, Result
 from debloat.core.errors import UsageError
@@ -28,8 +28,7 @@ class Holds(enum.Enum):
     OWN = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """A file or directory that an option names: `option` as it is said, `said` what it was given."""
 
     option: str

@@ -6,11 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from debloat.cli.apart import Holds, Named, archive, must_differ, named
 from debloat.cli.engines import Engines
@@ -21,6 +21,7 @@ from debloat.cli.settings import recipe_of, target_of
 from debloat.core import parsed
 from debloat.core.recipe import Recipe
 from debloat.core.text import name
+from debloat.core.values import as_dict
 from debloat.core.written import written_whole
 from debloat.engine.base import Engine
 from debloat.image.oci import Referrer, Written
@@ -95,7 +96,7 @@ def _engine(options: Apply, engines: Engines, goes: Destination) -> Engine | Non
 
 def _recipe(options: Apply) -> Recipe | None:
     """What the proof asks; None where none is wanted."""
-    return recipe_of(replace(Probes(), config=options.config)) if options.verify else None
+    return recipe_of(dataclasses.replace(Probes(), config=options.config)) if options.verify else None
 
 
 def make(options: Apply, engines: Engines, healing: Healing | None = None) -> None:
@@ -179,8 +180,8 @@ def document(applied: Applied) -> dict[str, Any]:
         "result": applied.result,
         "layer": applied.lock.layer,
         "identical": applied.identical,
-        "moves": [dataclasses.asdict(m) for m in applied.moves],
-        "gone": [dataclasses.asdict(g) for g in applied.gone],
+        "moves": [as_dict(m) for m in applied.moves],
+        "gone": [as_dict(g) for g in applied.gone],
         "diff": compare.document(applied.diff),
         "missed": [w.path for w in applied.missed],
         "probes": [{"probe": a.before.name, "difference": a.difference} for a in applied.answers],

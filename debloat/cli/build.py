@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
+
+from msgspec import Struct
 
 from debloat.cli.engines import Engines
 from debloat.cli.options import Build, Slim
@@ -60,13 +62,12 @@ def build(options: Build, engines: Engines) -> None:
     slim(main_job, engines, directory)
 
 
-@dataclass(frozen=True, slots=True)
-class Builder:
+class Builder(Struct, frozen=True):
     """A command that builds for an engine: its words before `build`, options that it has to have, its environment."""
 
     argv: tuple[str, ...]
     options: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    environment: Mapping[str, str] = NOTHING
 
     @property
     def name(self) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 
 import click
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from debloat import sensor
 from debloat.cli.engines import Engines
@@ -35,8 +36,7 @@ WITHOUT = "apply, check, inspect, diff and sbom work on oci:DIR, docker-archive:
 """What needs no container: these verbs look at layers alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """One thing that was looked at: whether it works, what was seen, and what to do where it does not."""
 
     subject: str

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from debloat.core.errors import EngineUnavailable, UsageError
-from debloat.core.platform import ALL, Wanted, wanted
 
 if TYPE_CHECKING:
+    from debloat.core.platform import Wanted
     from debloat.engine.base import Engine
     from debloat.store.source import Source
 
@@ -39,12 +39,16 @@ class Engines:
         """The platform that images are to be for, if one was asked for; UsageError for all."""
         if self._one_by_one:
             return None
+        from debloat.core.platform import wanted
+
         name = self.platform or os.environ.get("DOCKER_DEFAULT_PLATFORM")
         return wanted(name) if name else None
 
     @property
     def all_platforms(self) -> bool:
         """Whether each platform of an index was asked for."""
+        from debloat.core.platform import ALL
+
         return self.platform.strip().lower() == ALL
 
     def take_one_by_one(self) -> None:

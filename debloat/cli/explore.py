@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from debloat.anatomy.explored import Explored
 from debloat.anatomy.layers import accounts

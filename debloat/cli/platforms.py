@@ -6,13 +6,15 @@ What cannot be run here, or has no lock, is carried over as it is. Nothing is wr
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.text import Text
 
 from debloat.cli import apply as applying
@@ -46,8 +48,7 @@ PLACE = "{platform}"
 _ONE_IMAGE = "leave out --platform all, or name an index: oci:DIR, oci-archive:FILE or docker://REGISTRY/NAME:TAG"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One platform of an index: its image, where that is by itself, and why it stays as it is, if it does."""
 
     image: Variant
@@ -100,8 +101,8 @@ class Slimming:
                     self._locks[Path(lock)] = locks.dump(lock_of_run(outcome))
                 take(outcome.minimal.written)
 
-        result = replace(self._options.result, lock=None, **files)  # type: ignore[arg-type]
-        options = replace(self._options, image=str(part.where), result=result)
+        result = dataclasses.replace(self._options.result, lock=None, **files)  # type: ignore[arg-type]
+        options = dataclasses.replace(self._options, image=str(part.where), result=result)
         slimming.make(options, self._engines, by_hand=self._by_hand, take=taken)
 
     def end(self) -> None:
@@ -128,8 +129,10 @@ class Applying:
         return not_run(part.image, self._engines.connect()) if self._options.verify else ""
 
     def make(self, part: Part, take: Callable[[Written], None]) -> None:
-        files = filled_in(named_files(replace(self._options, lock=None)), PLACE, part.word)
-        options = replace(self._options, image=str(part.where), lock=str(self._lock(part)), json=files.get("json"))
+        files = filled_in(named_files(dataclasses.replace(self._options, lock=None)), PLACE, part.word)
+        options = dataclasses.replace(
+            self._options, image=str(part.where), lock=str(self._lock(part)), json=files.get("json")
+        )
         self._locks[self._lock(part)] = applying.made(options, self._engines, take=take).lock
 
     def end(self) -> None:
@@ -165,7 +168,7 @@ def apply(options: Apply, engines: Engines) -> None:
         raise UsageError(
             f"cannot apply {locked} to all platforms: a lock is of one", f"write --lock with {PLACE} in the name"
         )
-    must_be_apart(named_files(replace(options, lock=None)), PLACE)
+    must_be_apart(named_files(dataclasses.replace(options, lock=None)), PLACE)
     engines.take_one_by_one()
     _over(options.image, to, Applying(options, engines, locked), options.verbosity.quiet)
 

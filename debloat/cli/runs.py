@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.core.model import Level, Policy, Trace, Want
@@ -22,8 +23,7 @@ REMEMBERED = 200
 """Files kept, two a run: each of some hundred kilobytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A remembered run: the original image's identity, id and place, what was recorded, the policy, what was healed."""
 
     image: str

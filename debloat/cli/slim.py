@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import pipeline, steps
 from debloat.cli import scan, tracefile
@@ -129,8 +130,7 @@ def _complain(report: Report) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """What the options and the configuration say."""
 
     recipe: Recipe

@@ -6,9 +6,9 @@ import contextlib
 import functools
 import operator
 from collections.abc import Iterator
-from dataclasses import replace
 
 import click
+from msgspec.structs import replace
 
 from debloat.cli import runs, tracefile
 from debloat.cli.engines import Engines

@@ -7,9 +7,10 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from debloat.compose.document import Document, parse
 from debloat.core.errors import EngineUnavailable, UsageError
@@ -27,8 +28,7 @@ _NOISE = re.compile(
 _PROGRESS = re.compile(r"^\s*(Network|Volume|Container) \S+ +\w+( \(\S+\))?$|^(Creating|Starting|Building|Pulling) ")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """How a call ended; `code` is None where it took too long."""
 
     code: int | None
@@ -44,8 +44,7 @@ class Answer:
         return " ".join(" ".join(lines).split()) or f"exit code {self.code}"
 
 
-@dataclass(frozen=True, slots=True)
-class Compose:
+class Compose(Struct, frozen=True):
     """A Compose command for an engine: its words before any option, its version, the environment that it has to have.
 
     `separator` stands between project and service in the names of images that it builds.
@@ -53,7 +52,7 @@ class Compose:
 
     argv: tuple[str, ...]
     version: str
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = MappingProxyType({})
 
     @property
     def separator(self) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 
@@ -18,8 +19,7 @@ EXTENSION = "x-debloat"
 """The key of a service under which debloat's own settings for it stand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A compose file, resolved. `raw` is what Compose printed; a `$` in its texts is written twice."""
 
     raw: Mapping[str, Any]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from debloat.compose.stack import Exercised
 from debloat.core.errors import DebloatError
@@ -13,16 +14,14 @@ from debloat.record.record import trace_of
 from debloat.verify import Verdict, compared
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(Struct, frozen=True):
     """An image, and the chosen services that run it, by name."""
 
     image: Image
     services: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class StackJudge:
+class StackJudge(Struct):
     """Compares replays of the whole stack with the original's answers. Where they differ, the original runs again.
 
     `ask` starts the stack with these images, by service, and makes the probes of the recording.
@@ -32,7 +31,7 @@ class StackJudge:
     recorded: Exercised
     originals: Mapping[str, str]
     shared: tuple[Shared, ...]
-    _again: list[Exercised | None] = field(default_factory=list)
+    _again: list[Exercised | None] = []
 
     def verdicts(self, references: Sequence[str]) -> tuple[Verdict, ...]:
         """The verdicts on the images `references`, each in the places of one that is shared, in their order."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import sensor
 from debloat.closure import World
@@ -40,16 +42,14 @@ from debloat.summary import report
 from debloat.surface import surface
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """A finished minimal image of a stack, with the services that run it."""
 
     services: tuple[str, ...]
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """An image as it was read, and the chosen services that run it."""
 
     image: Image
@@ -62,8 +62,7 @@ class _Read:
         return tuple(service.name for service in self.services)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
+class _Recorded(Struct, frozen=True):
     """An image, the services that run it, what they ask for together, and the world of what was recorded in them."""
 
     image: Image

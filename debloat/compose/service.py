@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.compose.document import EXTENSION, plain, table, target_ports, words
 from debloat.core import config
@@ -19,8 +22,7 @@ _ELSEWHERE = ("args", "scenario", "run_options")
 """Keys of debloat.toml that say how a container is started; in a stack the compose file does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """A chosen service. `raw` is its part of the document, `image` what its containers are made of, by name.
 
     `config` is that image's configuration with what the compose file puts in its place.
@@ -56,7 +58,7 @@ def recipe_of(name: str, raw: Mapping[str, Any], given: Settings) -> tuple[Recip
         settings = config.read(found)
         if left := [key for key in _ELSEWHERE if getattr(settings, key) != getattr(Settings(), key)]:
             notes = (f"{name}: {', '.join(left)} in {found} not used: the compose file says how it is started",)
-        settings = replace(settings, **{key: getattr(Settings(), key) for key in left})
+        settings = dataclasses.replace(settings, **{key: getattr(Settings(), key) for key in left})
     settings = merged(settings, config.settings(_plain(own), f"{EXTENSION} of {name}"))
     return recipe(merged(settings, given)), notes
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from debloat.compose.command import LONG, Answer, Compose
 from debloat.compose.document import Document
@@ -31,8 +32,7 @@ Probes = Mapping[str, tuple[ConcreteProbe, ...]]
 """The probes of each chosen service."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Struct, frozen=True):
     """What is started: the services of a document, in the order in which they depend, and the chosen ones of them."""
 
     compose: Compose
@@ -40,8 +40,7 @@ class Stack:
     chosen: tuple[Service, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Exercised:
+class Exercised(Struct, frozen=True):
     """One start of the stack: the exercise of each chosen service, by name."""
 
     by_service: Mapping[str, Exercise]
@@ -104,8 +103,7 @@ class _Stoppable(Protocol):
     def stop(self) -> ProbeResult: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """A chosen service whose probes were made; `run` is None where it has ended, or never ran."""
 
     service: Service

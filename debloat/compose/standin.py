@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.compose.document import EXTENSION, Document, plain, quoted, table
 from debloat.compose.service import Service
@@ -28,8 +29,7 @@ _DEPLOYED = ("resources",)
 """What stays of its `deploy`; the rest says how many there are, and when they start again."""
 
 
-@dataclass(frozen=True, slots=True)
-class StandIn:
+class StandIn(Struct, frozen=True):
     """A chosen service in one start of the stack: its image by name, and the ports on which it is asked (`80/tcp`)."""
 
     service: Service

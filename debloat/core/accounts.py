@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 
 _FIELDS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A line of passwd(5); `uid` is a text, since damaged files hold anything there. Missing fields are empty."""
 
     name: str
@@ -53,8 +53,7 @@ def is_root(user: str, passwd: str) -> bool:
     return name in ("", "root") or not uid.strip("0")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     """Who a program runs as, in numbers."""
 
     uid: int = 0

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.core.http import EXPRESSION, HEADER_NAME, HEADER_TEXT, HttpProbe, must_be_a_file
@@ -21,8 +24,7 @@ _SERVICE = re.compile(r"(?:https?://)?(?::\d+)?/(?!/).*|https?://:.*")
 _SOCKET = re.compile(r"(?:(?P<scheme>wss?)://)?(?::(?P<port>\d{1,5})(?=[/?]|$))?(?P<path>/.*|)")
 
 
-@dataclass(frozen=True, slots=True)
-class ApiDescription:
+class ApiDescription(Struct, frozen=True):
     """An OpenAPI document: a file of this machine, or else `[SCHEME://][:PORT]/PATH` of the service itself.
 
     `headers` are sent with each request that it leads to.
@@ -41,8 +43,7 @@ class ApiDescription:
         return HttpProbe() if self.is_file else replace(HttpProbe.parse(self.document), headers=self.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class WebSocketProbe:
+class WebSocketProbe(Struct, frozen=True):
     """A conversation over WebSocket (RFC 6455): connect, send each of `send`, wait for each of `expect`, ping, close.
 
     `expect` are regular expressions, each found in a message that comes after that of the one before. Without any, as

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from debloat.core import table
 from debloat.core.errors import UsageError
@@ -38,8 +39,7 @@ def find(directory: Path) -> Path | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A file of TOML: its name, its text, what TOML gave, and the place below which that stands in the file."""
 
     name: str

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from debloat.core.errors import UsageError
 from debloat.core.table import SCALAR, TEXT, key, list_of, map_of, one_of, table_of, text, value_of
 
@@ -20,8 +22,7 @@ MAX_BODY_FILE = 64 << 20
 """Bytes of a file that a request may send."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """What the answer to a request must be; what is empty is not looked at.
 
     `status` are the statuses that are right. `header` and `body` are regular expressions that are found in the value of
@@ -35,8 +36,7 @@ class Expectation:
     json: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpProbe:
+class HttpProbe(Struct, frozen=True):
     """An HTTP request; `port` 0 is every port that answers HTTP, `scheme` empty tries http, then https.
 
     The rest is for requests that share cookies: `label` is what the user calls it, `form` fields and `files` (field,
@@ -82,8 +82,7 @@ class HttpProbe:
         return cls(method, match["path"] or "/", int(match["port"] or 0), match["scheme"] or "")
 
 
-@dataclass(frozen=True, slots=True)
-class Crawl:
+class Crawl(Struct, frozen=True):
     """Pages to be found by following links from the paths `start`: at most `pages`."""
 
     pages: int

@@ -6,9 +6,10 @@ import contextlib
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from debloat.core.platform import PLATFORMS, Platform, of_image
 
@@ -74,8 +75,7 @@ def executes(platform: Platform) -> bool:
         os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(Struct, frozen=True):
     """A row of binfmt_misc: what is started for files whose bytes from `offset` on are `magic` where `mask` is set."""
 
     interpreter: str

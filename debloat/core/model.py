@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from debloat.core.globs import matcher
 from debloat.core.identity import identity
@@ -35,8 +36,7 @@ MOUNT_POINTS = ("/dev", "/proc", "/sys")
 """Mounted over by every runtime (OCI runtime specification, default file systems): what is below is hidden."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What the user decided: the level, exceptions from it by path, and globs kept and dropped by hand.
 
     `levels` are (glob, level) pairs; the last that matches a path decides which rules look at it. `packages` are
@@ -74,8 +74,7 @@ _FILE, _DIR, _SYMLINK = Kind.FILE, Kind.DIR, Kind.SYMLINK
 """By names of their own: Python 3.11 looks a member up anew each time, which rules would do by the million."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One name in a root file system.
 
     `mode` holds the twelve permission bits, `size` bytes (0 for all but files), `mtime` nanoseconds since
@@ -121,8 +120,7 @@ class Entry:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(Struct, frozen=True):
     """An image's run-time configuration: the engine's `Config` object, kept as it came.
 
     The properties read the fields that decide what must be in the image; every other field, unknown ones
@@ -189,8 +187,7 @@ class ImageConfig:
         return tuple(d for d in self.env.get("PATH", DEFAULT_PATH).split(":") if d)
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """An image as an engine knows it: what it is called, what it is, how it was made.
 
     `reference` is what the user said, `id` what the engine calls it (`sha256:...`: a digest of its configuration, its
@@ -267,8 +264,7 @@ class Op(enum.StrEnum):
 _NOT_FOLLOWING = frozenset({Op.READLINK, Op.UNLINK, Op.RMDIR, Op.RENAME, Op.SYMLINK, Op.MKDIR, Op.MKNOD, Op.LINK})
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Access:
+class Access(Struct, frozen=True, order=True):
     """A program's use of a path, during a probe.
 
     `path` is absolute and not resolved: links and `..` in it stand as the program wrote them. `flags` are the
@@ -287,8 +283,7 @@ class Access:
         return "l" not in self.flags and self.op not in _NOT_FOLLOWING
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """What was touched. A union of traces is associative, commutative and idempotent.
 
     `mechanisms` are the ways it was recorded (`notify`, `ptrace`), `images` the IDs of the images.
@@ -302,8 +297,7 @@ class Trace:
         return Trace(self.accesses | other.accesses, self.images | other.images, self.mechanisms | other.mechanisms)
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(Struct, frozen=True):
     """A rule's claim that `path` must stay.
 
     `path` may lead through links: all of them, the parent directories and what it ends at stay. `source` is the
@@ -329,11 +323,10 @@ class Evidence(NamedTuple):
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Closure:
+class Closure(Struct, frozen=True):
     """What stays: each kept path with the evidence for it, sorted, never empty evidence."""
 
-    evidence: Mapping[str, tuple[Evidence, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    evidence: Mapping[str, tuple[Evidence, ...]] = MappingProxyType({})
 
     def __contains__(self, path: str) -> bool:
         return path in self.evidence

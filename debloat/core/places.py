@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 _DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,4})", re.ASCII)
 _STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
@@ -15,8 +16,7 @@ _MAX_LINKS = 40
 """Symbolic links that the kernel follows at most (path_resolution(7))."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A place: its path with links followed, the descriptor of this process that it is (else -1), and whether there is,
     or will be, a file that an output replaces."""
 

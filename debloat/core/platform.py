@@ -6,8 +6,9 @@ https://wiki.debian.org/Multiarch/Tuples, `process.arch` of Node, uname(2), and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 
@@ -15,8 +16,7 @@ EF_ARM_ABI_FLOAT_SOFT = 0x200
 """In `e_flags` of 32-bit ARM: no argument is passed in registers for floating point (armel, not armhf)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Struct, frozen=True):
     """One architecture of Debian, and what others call it.
 
     `oci` is the architecture of an image's configuration, `variants` its variants where only some are meant, `node` the
@@ -66,8 +66,7 @@ ALL = "all"
 """In place of a platform: each of an index, as crane(1) has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A platform that an image is to be for. Without a variant any will do."""
 
     os: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_TEXT = 4 << 20
 """Bytes of an output that are compared; what follows counts by its presence alone."""
@@ -28,8 +29,7 @@ _VOLATILE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(Struct, frozen=True):
     """One exercise and what it answered.
 
     `ok` says whether it counts as working at all (status below 500, exit code 0, connected). `status` is an HTTP

@@ -7,11 +7,11 @@ import abc
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """A finished stage and the seconds it took."""
 
     name: str

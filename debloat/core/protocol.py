@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from msgspec import Struct
+
 from debloat.core.errors import UsageError
+from debloat.core.values import shown_without
 
 SCHEMES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
@@ -65,8 +67,7 @@ _HERE = ("", "localhost", "127.0.0.1")
 _EXAMPLE = "write SCHEME://[USER:PASSWORD@]:PORT[/PATH][?KEY=VALUE], for example `redis://:6379/0`"
 
 
-@dataclass(frozen=True, slots=True)
-class ProtocolProbe:
+class ProtocolProbe(Struct, frozen=True):
     """A conversation with a server of the container.
 
     `protocol` is its name, `scheme` the word it was asked for by, `port` the port inside the container, `tls` whether
@@ -79,9 +80,15 @@ class ProtocolProbe:
     port: int
     tls: bool = False
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
     path: str = ""
-    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    options: Mapping[str, str] = MappingProxyType({})
+
+    def __hash__(self) -> int:
+        return hash((self.protocol, self.scheme, self.port, self.tls, self.user, self.password, self.path))
+
+    def __repr__(self) -> str:
+        return shown_without(self, "password")
 
     @property
     def name(self) -> str:

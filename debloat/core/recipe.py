@@ -8,8 +8,11 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.apis import (
     GRPC,
@@ -49,11 +52,10 @@ from debloat.core.table import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """How the container is run, in production as in the recording."""
 
-    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    env: Mapping[str, str] = MappingProxyType({})
     volumes: tuple[str, ...] = ()
     network: str = ""
     user: str = ""
@@ -71,8 +73,7 @@ class RunOptions:
         return self.network == "host" or self.network.startswith("container:")
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
+class Readiness(Struct, frozen=True):
     """When a service is ready: everything that is named holds.
 
     `port` listens inside the container, `http` is answered with a status from 200 to 399 (as Kubernetes counts it),
@@ -105,8 +106,7 @@ DEFAULT = "default"
 """The name of the scenario that nobody named: the container as the image starts it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """One start of the container and what is asked of it.
 
     `http` are requests by themselves, `requests` share cookies; further ones are described by `openapi` and recorded
@@ -142,8 +142,7 @@ class Scenario:
         return bool(web or self.probe or self.exec or self.run or self.tests)
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """All that a run is asked to do. `ready` is the readiness limit in seconds, `timeout` that of one probe."""
 
     scenarios: tuple[Scenario, ...] = (Scenario(),)
@@ -356,9 +355,7 @@ def recipe(settings: Settings) -> Recipe:
         name = table.name if table.name is not None else f"scenario {number}"
         start = Scenario(name, table.args, options=_options(options, table.run_options))
         scenarios.append(_asking(start, table, f"scenario {number}, request"))
-    scenarios = [
-        dataclasses.replace(scenario, masks=settings.masks, talk=settings.talk is not False) for scenario in scenarios
-    ]
+    scenarios = [replace(scenario, masks=settings.masks, talk=settings.talk is not False) for scenario in scenarios]
     policy = Policy(
         level=Level.SAFE if settings.level is None else settings.level,
         levels=tuple(settings.levels.items()),
@@ -371,7 +368,7 @@ def recipe(settings: Settings) -> Recipe:
     ready = ReadySettings(settings.ready) if isinstance(settings.ready, float) else settings.ready or ReadySettings()
     until = _readiness(ready)
     return Recipe(
-        tuple(dataclasses.replace(scenario, until=until) for scenario in _distinct(scenarios)),
+        tuple(replace(scenario, until=until) for scenario in _distinct(scenarios)),
         policy,
         ready.seconds or usual.ready,
         settings.timeout or usual.timeout,
@@ -391,7 +388,7 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
     for path in table.har:
         must_be_a_file(path, f"{above}har", MAX_HAR)
     start = dict.fromkeys(probe.path for probe in table.http if probe.method == "GET")
-    return dataclasses.replace(
+    return replace(
         scenario,
         http=table.http,
         probe=table.probe,
@@ -410,7 +407,7 @@ def _asking(scenario: Scenario, table: Settings | ScenarioSettings, where: str) 
 def _options(base: RunOptions, settings: RunSettings) -> RunOptions:
     """Options with what a table says in their place; what it does not say stays."""
     values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(RunSettings)}
-    return dataclasses.replace(base, **{name: value for name, value in values.items() if value is not None})
+    return replace(base, **{name: value for name, value in values.items() if value is not None})
 
 
 def _distinct(scenarios: list[Scenario]) -> tuple[Scenario, ...]:
@@ -419,5 +416,5 @@ def _distinct(scenarios: list[Scenario]) -> tuple[Scenario, ...]:
     result = []
     for scenario in scenarios:
         counts[scenario.name] = count = counts.get(scenario.name, 0) + 1
-        result.append(scenario if count == 1 else dataclasses.replace(scenario, name=f"{scenario.name} ({count})"))
+        result.append(scenario if count == 1 else replace(scenario, name=f"{scenario.name} ({count})"))
     return tuple(result)

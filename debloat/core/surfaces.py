@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Surface:
+class Surface(Struct, frozen=True):
     """What of an image can be run, and with which rights; paths are sorted.
 
     `elf` counts programs and libraries, `executable_bytes` what of them is mapped as code, a hard-linked file once.
@@ -23,8 +22,7 @@ class Surface:
     vulnerabilities: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Surfaces:
+class Surfaces(Struct, frozen=True):
     """Both of a run."""
 
     before: Surface

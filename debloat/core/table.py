@@ -19,9 +19,10 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.core.globs import absolute
@@ -41,8 +42,7 @@ class Mistake(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class ValueKind(Generic[T]):
+class ValueKind(Struct, Generic[T], frozen=True):
     """What a key may hold.
 
     `expected` completes "KEY must be ...", `example` is such a value in TOML. `read` makes the value of what TOML gave
@@ -58,8 +58,7 @@ class ValueKind(Generic[T]):
     merge: Callable[[T, T], T]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One key of a table: what it holds, what it is for, an example, and whether a table without it is refused."""
 
     kind: ValueKind[Any]

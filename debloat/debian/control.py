@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.debian.packages import Package
 
@@ -32,8 +33,7 @@ def text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True, slots=True)
-class Stanza:
+class Stanza(Struct, frozen=True):
     """A stanza of `status`: its bytes without the blank lines around it, and what it says of a package.
 
     `conffiles` are pairs of a path and the MD5 digest of the file as it was shipped.
@@ -153,8 +153,7 @@ def conffiles(data: bytes) -> tuple[str, ...]:
     return tuple(line.rstrip() for line in text(data).split("\n") if line.startswith("/") and len(line) < MAX_PATH)
 
 
-@dataclass(frozen=True, slots=True)
-class Diversion:
+class Diversion(Struct, frozen=True):
     """A file that dpkg puts elsewhere: what any package but `package` ships as `path` is installed as `to`.
 
     `package` is ":" for a local diversion, which moves the file of every package.
@@ -172,8 +171,7 @@ def diversions(data: bytes) -> tuple[Diversion, ...]:
     return tuple(Diversion(*t) for t in triples if t[0].startswith("/") and t[1].startswith("/") and t[2])
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
+class Alternative(Struct, frozen=True):
     """A group of `/var/lib/dpkg/alternatives`: its links, and the choices for them.
 
     `mode` is `auto` or `manual`, `links` are pairs of a name and the link, the master first, `choices` pairs of a

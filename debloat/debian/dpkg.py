@@ -13,9 +13,10 @@ import functools
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from debloat.core.model import Kind
 from debloat.debian import control
@@ -37,8 +38,7 @@ HELD = 50_000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """An entry of the database: the stanza, the file it stands in, and the stem of its info files.
 
     `info` is a path such as `/var/lib/dpkg/info/libc6:amd64`, to which `.list` is appended.

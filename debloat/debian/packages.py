@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Package:
+
+class Package(Struct, frozen=True):
     """A stanza of `/var/lib/dpkg/status` of an installed package.
 
     `name` is how dpkg names its info files: `libc6:amd64` for a Multi-Arch: same package, else the bare name.

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
+
+from msgspec import Struct
 
 from debloat.core.errors import InternalError
 from debloat.core.model import Entry, Kind
@@ -46,8 +47,7 @@ INFO_KEPT = ("list", "md5sums", "conffiles")
 State = Literal["kept", "partly", "gone"]
 
 
-@dataclass(frozen=True, slots=True)
-class PackageShare:
+class PackageShare(Struct, frozen=True):
     """How much of a package stays: files other than directories, and their bytes (a hard-linked file once).
 
     `kept`: all but documentation stays; `gone`: nothing but documentation stays, and so has no stanza.
@@ -63,15 +63,14 @@ class PackageShare:
     state: State
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """The database of the minimal image.
 
     `contents` are the new bytes of kept files (their metadata stay the original's), `dropped` kept files that
     would say an untruth, such as the lists of packages that are gone: they must not be in the image.
     """
 
-    contents: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    contents: Mapping[str, bytes] = MappingProxyType({})
     dropped: frozenset[str] = frozenset()
     shares: tuple[PackageShare, ...] = ()
 

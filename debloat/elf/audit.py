@@ -7,11 +7,12 @@ into. What the original image lacks as well is no finding.
 
 from __future__ import annotations
 
-import dataclasses
 import posixpath
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from debloat.core.model import Closure, ImageConfig, Kind
 from debloat.core.parsed import cached
@@ -20,8 +21,7 @@ from debloat.elf.object import ElfObject
 from debloat.image.rootfs import Rootfs
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class UnmetNeed:
+class UnmetNeed(Struct, frozen=True, order=True):
     """A need of a kept ELF file that the kept files do not satisfy and the original image did.
 
     `kind` is `interpreter`, `needed` or `version`, `name` what is missing, `detail` where the original has it.
@@ -140,7 +140,7 @@ def _cached_paths(rootfs: Rootfs) -> frozenset[str]:
 
 
 def _to_json(elf_object: ElfObject | None) -> list[Any] | None:
-    return None if elf_object is None else list(dataclasses.astuple(elf_object))
+    return None if elf_object is None else list(astuple(elf_object))
 
 
 def _from_json(values: list[Any] | None) -> ElfObject | None:

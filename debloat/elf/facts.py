@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.platform import Platform, of_elf
 
@@ -34,8 +35,7 @@ SHELL_USES = ("system", "popen", "/bin/sh")
 TYPES = {1: "rel", 2: "exec", 3: "dyn", 4: "core"}
 
 
-@dataclass(frozen=True, slots=True)
-class DlopenFeature:
+class DlopenFeature(Struct, frozen=True):
     """One item of `.note.dlopen`: the sonames that would do, best first, and how much it matters."""
 
     sonames: tuple[str, ...]
@@ -43,8 +43,7 @@ class DlopenFeature:
     feature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ElfFacts:
+class ElfFacts(Struct, frozen=True):
     """What an ELF file says of itself.
 
     `bits` is 32 or 64, `machine` the number of `e_machine`, `flags` those of the machine (`e_flags`), `kind` `exec`,

@@ -7,8 +7,9 @@ Sources: elf(5) and the System V gABI for PT_GNU_STACK, PT_GNU_RELRO and DT_FLAG
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from debloat.core.signals import held_back
 from debloat.elf.facts import MAX_NAMES, MAX_SEGMENTS
@@ -30,8 +31,7 @@ _DEBUG = 0x15
 """DT_DEBUG: ld(1) puts it into programs, also those that the kernel starts without an interpreter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hardening:
+class Hardening(Struct, frozen=True):
     """How one ELF file is hardened.
 
     `form`: a program that can lie anywhere (`pie`), one at a fixed address, a `library`, or an `object` for a linker.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.image.rootfs import Rootfs
 
@@ -26,8 +27,7 @@ MAX_INCLUDES = 64
 """ldconfig has no limit; a cycle of includes would not end there."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(Struct, frozen=True):
     """A library known to ldconfig: `flags` tell its ABI, `hwcap` the name of its glibc-hwcaps subdirectory.
 
     `legacy_hwcap` is the bit mask of the scheme before glibc 2.37. An entry that has neither suits any CPU.

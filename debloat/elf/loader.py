@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from debloat.core.model import ImageConfig
 from debloat.core.platform import PLATFORMS
@@ -27,8 +28,7 @@ MAX_DIRECTORIES = 256
 """Directories taken of one path list; a longer one is no list that a person wrote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What ld.so knows of a platform: `debian` is its name, `cache_flags` what marks its cache entries.
 
     `platforms` are the values that `$PLATFORM` may take, `hwcaps` the glibc-hwcaps subdirectories, best first,
@@ -118,16 +118,14 @@ def machine_of(facts: ElfFacts) -> Machine:
     return UNKNOWN if facts.platform is None else MACHINES[facts.platform.debian]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A path that ld.so may look at; `any_cpu` is false where only some processors do."""
 
     path: str
     any_cpu: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The outcome of a search: every file that may be loaded, best first, as ld.so spells it.
 
     `consulted` are the candidates that were looked at, in order, those that exist among them. The last of `paths`
@@ -140,8 +138,7 @@ class Found:
     complete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Loader:
+class Loader(Struct, frozen=True):
     """ld.so's inputs from an image: LD_LIBRARY_PATH, the cache, and where there is none, ldconfig's directories.
 
     `cache` is None where the image has none. `cwd` is what relative directories are relative to: WORKDIR.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ElfObject:
+class ElfObject(Struct, frozen=True):
     """What the audit reads of one ELF file.
 
     `abi` is its class (32 or 64), whether it is little-endian, and the multi-arch name of its platform. `search` are

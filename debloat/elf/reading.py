@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
+
+from msgspec.structs import asdict, astuple, replace
 
 from debloat.core.parsed import cached
 from debloat.elf.facts import HEADER, MAGIC, DlopenFeature, ElfFacts, looks_like_elf, shell_use
@@ -26,8 +27,7 @@ def _from_json(fields: dict[str, Any] | None) -> ElfFacts | None:
 def _to_json(facts: ElfFacts | None) -> dict[str, Any] | None:
     if facts is None:
         return None
-    fields = {field.name: getattr(facts, field.name) for field in dataclasses.fields(facts)}
-    return {**fields, "dlopens": [dataclasses.astuple(feature) for feature in facts.dlopens]}
+    return {**asdict(facts), "dlopens": [astuple(feature) for feature in facts.dlopens]}
 
 
 @cached(_to_json, _from_json)
@@ -35,7 +35,7 @@ def _parsed(data: bytes) -> ElfFacts | None:
     from debloat.elf.parser import parse
 
     facts = parse(data)
-    return None if facts is None else dataclasses.replace(facts, shell_use=shell_use(data))
+    return None if facts is None else replace(facts, shell_use=shell_use(data))
 
 
 def elf_facts(rootfs: Rootfs, path: str) -> ElfFacts | None:

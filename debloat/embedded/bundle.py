@@ -6,9 +6,10 @@ Pure: values in, a document out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.accounts import User
 from debloat.core.capabilities import DEFAULT, NAMES, named
@@ -25,8 +26,7 @@ _MASKED = (
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a container finds on this machine.
 
     `name` is its host name, `root` its root file system, `files` a directory with hosts, hostname and resolv.conf,

@@ -13,9 +13,10 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.accounts import User, user_of
 from debloat.core.errors import EngineUnavailable, UsageError
@@ -41,8 +42,7 @@ _PAUSE = 0.001
 _META = "container.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """What containers stand on: the place, its mounts, the runtime; `user` where its root is a user's own."""
 
     place: Place
@@ -339,8 +339,7 @@ class Container:
                 syscalls.unmount(str(self._directory / name))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A command in a container: its streams, and the runtime's process that waits for it."""
 
     channel: PipeChannel

@@ -13,9 +13,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.model import Entry, Image
 from debloat.core.reference import full_name
@@ -36,8 +38,7 @@ MOST = 64 << 20
 """Bytes that the layer in memory may have; an image that differs in more is unpacked as any other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cutout:
+class Cutout(Struct, frozen=True):
     """An image that is shown. `layers` are directories below the place's, the lowest first; `top` is the last."""
 
     image: Image

@@ -9,9 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
+
+from msgspec.structs import replace
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig

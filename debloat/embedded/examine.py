@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.errors import EngineUnavailable
 from debloat.embedded import runtime, seccomp, userns
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """One thing that was looked at: whether it is as it should be, what was seen, and what to do where it is not."""
 
     subject: str

@@ -10,9 +10,11 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Image
@@ -23,8 +25,7 @@ from debloat.store.documents import image_of
 _HUB = ("docker.io/library/", "docker.io/")
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """A name of an image; `fetched` says that it can be had again where it came from."""
 
     name: str

@@ -8,8 +8,9 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from debloat.core.errors import EngineUnavailable
 
@@ -30,8 +31,7 @@ def usual() -> Path:
     return (Path(data) if data.startswith("/") else Path.home() / ".local" / "share") / "debloat"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The directories below `home`, which are this user's alone."""
 
     home: Path

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from debloat.core.errors import EngineUnavailable
 
@@ -24,8 +25,7 @@ _INITS = (
 """Programs for `--init` that need nothing of an image, where Debian's packages and Docker's put them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """A runtime by its path; `name` is which one."""
 
     path: str

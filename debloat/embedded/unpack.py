@@ -13,7 +13,6 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any, BinaryIO, Self
 
@@ -24,7 +23,7 @@ from debloat.store.tar import Damaged, Member
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _LINK = b"1"
-FIELDS = tuple(field.name for field in fields(Entry))
+FIELDS = Entry.__struct_fields__
 _more = attrgetter(*FIELDS[2:])
 _KINDS = {kind.value: kind for kind in Kind}
 _SET_ID = stat.S_ISUID | stat.S_ISGID

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _MARKER = "/.dockerenv"
 _MTAB = "/etc/mtab"
@@ -16,8 +17,7 @@ _MOST = 4 << 20
 """Bytes of a table of accounts that are read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A root file system made ready: its accounts, and the real paths of the directories asked for, in their order."""
 
     passwd: str

@@ -7,9 +7,10 @@ engine needs one more module.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from debloat.core.model import Entry, Image, ImageConfig
 from debloat.core.platform import Wanted
@@ -22,8 +23,7 @@ PENDING_REPOSITORY = "debloat-pending"
 """Repository of images that are loaded but not proven yet; the tag is the run's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
+class EngineInfo(Struct, frozen=True):
     """What the engine says of itself; `local` tells whether it is reached as an engine on this machine is."""
 
     name: str
@@ -38,8 +38,7 @@ class EngineInfo:
     traits: EngineTraits = DOCKER
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
+class ContainerSpec(Struct, frozen=True):
     """A container to be created. Ports are published on 127.0.0.1 only, at ports that the engine picks.
 
     `image_at` is where the image is mounted as well, as it is (only where `EngineTraits.mounts_images`). Such a
@@ -54,7 +53,7 @@ class ContainerSpec:
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     user: str = ""
-    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    env: Mapping[str, str] = MappingProxyType({})
     workdir: str = ""
     ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
@@ -76,8 +75,7 @@ class ContainerSpec:
     seccomp: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerFound:
+class ContainerFound(Struct, frozen=True):
     """A container that a user named: its id, the id of its image, whether it runs, and where something is mounted.
 
     `alone` is false where it shares the processes of another container or of the machine, so PID 1 is not its own.
@@ -90,8 +88,7 @@ class ContainerFound:
     alone: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerState:
+class ContainerState(Struct, frozen=True):
     """A container as it stands; `ports` maps `80/tcp` to a port on the engine's 127.0.0.1, `addresses` are its own.
 
     `error` is why the engine could not run it, in its words, or empty. `oom_killed` says that the kernel killed a
@@ -107,8 +104,7 @@ class ContainerState:
     addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(Struct, frozen=True):
     """Something a run left behind: `kind` is `container`, `image`, `network` or `volume`, or `directory`, whose path is
     its name."""
 
@@ -149,8 +145,7 @@ class ChannelClosed(Exception):
     """The program at the other end has gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExecResult:
+class ExecResult(Struct, frozen=True):
     """How a command in a container ended; outputs are bounded, their ends cut."""
 
     exit_code: int

@@ -6,10 +6,11 @@ Where none of these names one and Docker does not answer, Podman may: at the soc
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from debloat.core.errors import EngineUnavailable
 from debloat.engine.dockerpy import docker
@@ -20,8 +21,7 @@ _SOCKETS = ("unix", "http+unix", "npipe", "")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """An engine's address, and how its connections are secured."""
 
     url: str

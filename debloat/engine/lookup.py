@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from urllib.parse import quote
+
+from msgspec.structs import asdict, replace
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Image, ImageConfig

@@ -14,8 +14,9 @@ import re
 import secrets
 import socket
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 STALE = 24 * 3600
 """Seconds after which the run of another machine counts as dead: nobody here can ask whether it is."""
@@ -33,8 +34,7 @@ class Life(enum.Enum):
     DEAD = "left behind"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """The process of a run: a digest of where it runs, its number, its start (proc(5), `starttime`), the time then."""
 
     place: str

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 KNOWS_START_INTERVAL = (1, 44)
 """Version of the API since which `Healthcheck` has `StartInterval` (Docker Engine 25)."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineTraits:
+class EngineTraits(Struct, frozen=True):
     """Habits of an engine.
 
     `product` is whose it is, `command` a command line for hints, its own where it has one. `store` is how it keeps

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 
 _OPTIONS = frozenset({"ro", "rw", "z", "Z", "nocopy", "rprivate", "private", "rslave", "slave", "rshared", "shared"})
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """`source` is an absolute path of this machine, or a volume's name; empty for an anonymous one."""
 
     source: str

@@ -14,8 +14,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from debloat.core.errors import Interrupted, WorkersUnavailable
 from debloat.fleet import work
@@ -35,16 +37,14 @@ class WorkerDied(Exception):
     """The process was ended from outside; the same work may go well elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """What a process gave back: its answer, and what it said on the way."""
 
     answer: Mapping[str, Any]
     log: bytes
 
 
-@dataclass(slots=True)
-class Children:
+class Children(Struct):
     """The processes that are at work now; `end` ends them all, and lets no other begin.
 
     They work in the same directory, and use `engine`, if one is named.
@@ -52,7 +52,7 @@ class Children:
 
     engine: str = ""
     command: tuple[str, ...] = COMMAND
-    _at_work: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _at_work: set[subprocess.Popen[bytes]] = set()
     _ended: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
 

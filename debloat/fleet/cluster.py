@@ -15,8 +15,9 @@ import queue
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from debloat.core.errors import DebloatError, WorkersUnavailable
 from debloat.fleet import remote, work

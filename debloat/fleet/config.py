@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from debloat.core import config, table
 from debloat.core.errors import UsageError
 from debloat.core.model import Level
@@ -33,8 +35,7 @@ def template(line: str) -> str:
     return line
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Inline(Struct, frozen=True):
     """A recipe that stands in the file itself: what `debloat.toml` may say, as JSON."""
 
     json: str
@@ -113,8 +114,7 @@ class FleetSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FleetFile:
+class FleetFile(Struct, frozen=True):
     """A file that was read: its path, and what it says. Paths in it begin at its directory."""
 
     path: Path

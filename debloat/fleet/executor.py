@@ -6,14 +6,14 @@ An executor passes values on and back, and knows nothing of images. What a worke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from debloat.fleet.model import Finished, Task, Worker
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True):
     """What an engine says of a reference: the image's identity and its bytes, or the sentence why it has none."""
 
     reference: str

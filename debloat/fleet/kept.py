@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.debian.dpkg import ADMIN
@@ -18,8 +19,7 @@ FORMAT = "debloat-kept"
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class KeptFile:
+class KeptFile(Struct, frozen=True, order=True):
     """A file with all its names, or a link, a device: whatever is no directory.
 
     `key` is a digest of all that a layer says of it: names, metadata, content. Files with the same key are the same.
@@ -32,8 +32,7 @@ class KeptFile:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeptSet:
+class KeptSet(Struct, frozen=True):
     """What an image keeps. `files` may lie in a layer with those of other images, sorted by path; `members` is what
     all it keeps takes in one layer, without the end: directories and its package database too."""
 

@@ -9,14 +9,16 @@ STATE/items/KEY/...           its report, its lock
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from debloat.core.errors import UsageError
+from debloat.core.values import as_dict, defaults
 from debloat.core.written import written_whole
 from debloat.fleet.model import Finished, Outcome, Status, Verb
 
@@ -79,9 +81,9 @@ class Ledger:
             with written_whole(place / name) as draft:
                 draft.write_bytes(data)
         log = f"items/{key}/{LOG}" if LOG in finished.files else ""
-        outcome = dataclasses.replace(finished.outcome, log=log)
+        outcome = replace(finished.outcome, log=log)
         with written_whole(place / _ROW) as draft:
-            row = {"format": FORMAT, "version": VERSION, "item": dataclasses.asdict(outcome)}
+            row = {"format": FORMAT, "version": VERSION, "item": as_dict(outcome)}
             draft.write_text(json.dumps(row, indent=2) + "\n")
         return outcome
 
@@ -110,7 +112,7 @@ class Ledger:
 
 def outcome_of(raw: dict[str, Any]) -> Outcome:
     """A row of what JSON gave; KeyError, TypeError or ValueError for what is none."""
-    named = {field.name: type(field.default) for field in dataclasses.fields(Outcome)}
+    named = {name: type(default) for name, default in defaults(Outcome).items()}
     values = {name: value for name, value in raw.items() if name in named}
     for name, value in values.items():
         kinds = {float: (int, float), int: (int,)}.get(named[name], (str,))

@@ -7,8 +7,9 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from debloat.core.errors import DebloatError
 from debloat.fleet import work

@@ -9,8 +9,9 @@ import enum
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct
 
 
 class Verb(enum.StrEnum):
@@ -54,8 +55,7 @@ class Status(enum.StrEnum):
         return self in (Status.REFUSED, Status.DIFFERS, Status.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One image of a fleet and what is to be done with it.
 
     `name` is what reports call it, the reference under which it is found; `target` what the result is called, or where
@@ -99,8 +99,7 @@ class Item:
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """An item as a worker gets it: values alone. `lock` is the text of the lock, empty where there is none.
 
     `share` is how its layer is to be divided with other images', as JSON (`share.dump_parts`); empty for one layer of
@@ -120,8 +119,7 @@ class Task:
     prefers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(Struct, frozen=True):
     """Who carries out items: `engine` names the engine it uses, the same for workers that share one.
 
     `slots` is how many items it works on at a time.
@@ -133,8 +131,7 @@ class Worker:
     slots: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The row of an image: what became of it.
 
     `image` is the identity of the original, `digest` that of the result, `layer` the digest of its layer uncompressed.
@@ -164,16 +161,14 @@ class Outcome:
     plain: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """What comes back of a task: its row, and files to keep of it (`log`, `report.json`, `debloat.lock`, ...)."""
 
     outcome: Outcome
-    files: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    files: Mapping[str, bytes] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class InLayers:
+class InLayers(Struct, frozen=True):
     """An image in layers: `single` is the size of its one layer, `own` of what lies on those that it shares.
 
     `size` is that of all its layers together, which are `layers`.
@@ -186,8 +181,7 @@ class InLayers:
     layers: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sharing:
+class Sharing(Struct, frozen=True):
     """What shared layers bought: bytes of layers uncompressed.
 
     `before` is all images in one layer each, `after` all layers, each once; `shared` those of more than one image, of
@@ -202,8 +196,7 @@ class Sharing:
     images: tuple[InLayers, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FleetReport:
+class FleetReport(Struct, frozen=True):
     """A run over a fleet. `fleet` is the file that says what it is, `executor` who carried it out.
 
     `sharing` is what shared layers bought, where they were asked for.

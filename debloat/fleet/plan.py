@@ -10,8 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from debloat.core import config, table
 from debloat.core.errors import UsageError
@@ -33,8 +34,7 @@ Names = Callable[[], Iterable[str]]
 """The names of the images that patterns are held against; asked once at most, and only for a pattern."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """An entry with the defaults: what is done with each image that it means."""
 
     settings: EntrySettings

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.core.text import count
@@ -33,8 +34,7 @@ class Follower(Protocol):
         """Nothing more comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """Items whose images are known; the engines that have each image, and its bytes, by its name."""
 
     items: tuple[Item, ...]
@@ -111,7 +111,7 @@ def resolve(items: Sequence[Item], executor: Executor) -> Resolved:
             more = f" (and {count(len(missing) - 1, 'more image')} of the fleet)" if len(missing) > 1 else ""
             raise UsageError(f"{message}{more}", hint)
         errors.clear()
-    return Resolved(tuple(dataclasses.replace(i, identity=identities[i.name]) for i in items), engines, sizes)
+    return Resolved(tuple(replace(i, identity=identities[i.name]) for i in items), engines, sizes)
 
 
 def longest_first(items: Sequence[Item], resolved: Resolved, ledger: Ledger) -> list[Item]:
@@ -135,7 +135,7 @@ def _done(items: Iterable[Item], executor: Executor, ledger: Ledger) -> Iterator
     for item in items:
         row = ledger.read(item.key)
         if row is not None and row.status.well:
-            rows[item.key] = (item, dataclasses.replace(row, status=Status.UNCHANGED))
+            rows[item.key] = (item, replace(row, status=Status.UNCHANGED))
     targets = sorted({row.target for _, row in rows.values() if row.digest})
     found = {(seen.reference, seen.identity) for seen in executor.look(targets, pull=False)} if targets else set()
     for key, (item, row) in rows.items():
@@ -160,8 +160,8 @@ def _keep(finished: Finished, item: Item, ledger: Ledger) -> Outcome:
     """Keep what came of an item: its lock where the fleet says, then its row."""
     if item.verb is Verb.RUN and item.lock and finished.outcome.status.well:
         _write(Path(item.lock), finished.files[LOCK])
-    outcome = dataclasses.replace(finished.outcome, plain=item.plain)
-    return ledger.write(dataclasses.replace(finished, outcome=outcome))
+    outcome = replace(finished.outcome, plain=item.plain)
+    return ledger.write(replace(finished, outcome=outcome))
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -207,7 +207,7 @@ def standing(items: Iterable[Item], rows: Iterable[Outcome]) -> Iterator[Outcome
         fitting = [
             row
             for row in by_name.get(item.name, ())
-            if dataclasses.replace(item, identity=row.image).key == (row.plain or row.key)
+            if replace(item, identity=row.image).key == (row.plain or row.key)
             and not (row.plain and row.status.well and not row.digest)  # what it keeps is known, and nothing made
         ]
         yield fitting[-1] if fitting else pending(item)

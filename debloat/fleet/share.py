@@ -17,8 +17,9 @@ import bisect
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.cut import Part
@@ -47,8 +48,7 @@ CROSSED = 32
 """Sets of these of which the common images may get it too."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedLayer:
+class SharedLayer(Struct, frozen=True):
     """A layer that `images` have in common. `origins` are the source packages in it, the largest first; "" is files of
     none. `bytes` is its size."""
 
@@ -65,8 +65,7 @@ class SharedLayer:
         return ", ".join(["shared: " + named[0], *named[1:], *([f"and {more} more"] if more else [])])
 
 
-@dataclass(frozen=True, slots=True)
-class SharedImage:
+class SharedImage(Struct, frozen=True):
     """An image in layers: `single` is the size of its one layer, `own` of its own layer on top of those it shares.
 
     `layers` are their places in `SharePlan.layers`.
@@ -78,8 +77,7 @@ class SharedImage:
     layers: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SharePlan:
+class SharePlan(Struct, frozen=True):
     """The layers of a fleet, in the order in which every image has them, and its images by name.
 
     What most images have comes first: engines keep a layer once where all below it is the same.
@@ -113,12 +111,11 @@ class SharePlan:
         return tuple(Part(self.layers[number].paths, self.layers[number].comment) for number in image.layers)
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(Struct):
     """A layer in the making: the images as bits of a number, and its files by origin."""
 
     images: int
-    files: dict[str, list[KeptFile]] = field(default_factory=dict)
+    files: dict[str, list[KeptFile]] = {}
     size: int = 0
     """Of its tar; known when its files are."""
 

@@ -6,10 +6,11 @@ written before all is planned. What is proven in the first step is made in the s
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.fleet import kept
@@ -38,7 +39,7 @@ def run_shared(
     """
     executor.workers()
     items = resolve(items, executor).items
-    asked = {item.target: dataclasses.replace(item, share=KEPT, plain=item.key) for item in items}
+    asked = {item.target: replace(item, share=KEPT, plain=item.key) for item in items}
     first = run(fleet, tuple(asked.values()), verb, executor, ledger, follower, tool, shares=lambda _: KEPT)
     rows = dict(zip(asked, first.outcomes, strict=True))
     ready = {target: item for target, item in asked.items() if rows[target].status.well}
@@ -50,7 +51,7 @@ def run_shared(
     making = tuple(_making(item, share(item), ledger) for item in ready.values())
     second = run(fleet, making, verb, executor, ledger, follower, tool, shares=share)
     rows.update((target, _both(rows[target], row)) for target, row in zip(ready, second.outcomes, strict=True))
-    return dataclasses.replace(
+    return replace(
         first,
         outcomes=tuple(rows[target] for target in asked),
         seconds=round(first.seconds + second.seconds, 3),
@@ -74,7 +75,7 @@ def _stored(path: Path) -> bytes:
 def _making(item: Item, share: str, ledger: Ledger) -> Item:
     """The second step of an item: its image by the lock of the first, its layer divided."""
     lock = ledger.place(item.key) / LOCK
-    return dataclasses.replace(
+    return replace(
         item,
         verb=Verb.APPLY,
         lock=str(lock),
@@ -85,7 +86,7 @@ def _making(item: Item, share: str, ledger: Ledger) -> Item:
 
 def _both(first: Outcome, second: Outcome) -> Outcome:
     """The row of an image that took both steps."""
-    return dataclasses.replace(second, verb=first.verb, seconds=round(first.seconds + second.seconds, 3))
+    return replace(second, verb=first.verb, seconds=round(first.seconds + second.seconds, 3))
 
 
 def bought(planned: SharePlan, most: int) -> Sharing:

@@ -7,14 +7,15 @@ Requests are `{"ask": "worker"}`, `{"ask": "names"}`, `{"ask": "look", "referenc
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import debloat
 from debloat import pipeline
@@ -24,6 +25,7 @@ from debloat.core.platform import Wanted
 from debloat.core.progress import Progress
 from debloat.core.recipe import recipe
 from debloat.core.text import count
+from debloat.core.values import as_dict
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Scratch, Workspace
 from debloat.fleet import kept
@@ -52,8 +54,7 @@ _SHOWN = 2
 """Differences or findings that the sentence of a row tells of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(Struct, frozen=True):
     """What a worker has: an engine, connected to when it is needed; who is told of stages; how reports are written.
 
     `remember` gets what a run comes to, and the image's lasting place (`Location.lasting`). `platform` is which of an
@@ -79,12 +80,12 @@ def answer(request: Mapping[str, Any], means: Means) -> dict[str, Any]:
         case "worker":
             engine = means.connect()
             worker = Worker(socket.gethostname(), engine_name(engine), debloat.__version__)
-            return dataclasses.asdict(worker)
+            return as_dict(worker)
         case "names":
             return {"names": list(means.connect().image_names())}
         case "look":
             seen = look(request["references"], bool(request["pull"]), means)
-            return {"sightings": [dataclasses.asdict(each) for each in seen]}
+            return {"sightings": [as_dict(each) for each in seen]}
         case "item":
             return packed(perform(task_of(request["task"]), means))
     raise UsageError(f"cannot answer {request['ask']!r}: a worker knows no such request", "use one version of debloat")
@@ -108,7 +109,7 @@ def task_of(raw: Mapping[str, Any]) -> Task:
 def packed(finished: Finished) -> dict[str, Any]:
     """What comes back of a task, as JSON has it."""
     files = {name: base64.b64encode(data).decode() for name, data in finished.files.items()}
-    return {"outcome": dataclasses.asdict(finished.outcome), "files": files}
+    return {"outcome": as_dict(finished.outcome), "files": files}
 
 
 def unpacked(raw: Mapping[str, Any]) -> Finished:
@@ -328,7 +329,7 @@ def _listed(what: str, details: list[str], word: str) -> str:
 
 def request_of(task: Task) -> dict[str, Any]:
     """The request that carries a task."""
-    return {"ask": "item", "task": dataclasses.asdict(task)}
+    return {"ask": "item", "task": as_dict(task)}
 
 
 def looking(references: Iterable[str], pull: bool) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import __version__, sensor
 from debloat.core.accounts import is_root
@@ -43,8 +45,7 @@ from debloat.store.location import image_location
 from debloat.store.source import Source, opened
 
 
-@dataclass(frozen=True, slots=True)
-class CheckInputs:
+class CheckInputs(Struct, frozen=True):
     """What an image is checked against (rules, lock, the name of the lock's file, recipe), and how.
 
     With `probe` the recipe's probes are replayed. With `as_is` any image is checked as it is. `baseline` holds the

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.footprint import Footprint
 from debloat.gate.rules import RULES, GateRule, Severity
@@ -11,8 +12,7 @@ from debloat.lock.compare import EMPTY_DIFF, Diff
 from debloat.lock.seeds import Gone, Move
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """The file, relative to the working directory, and the line that a finding is shown at."""
 
     file: str
@@ -22,8 +22,7 @@ class Location:
 NOWHERE = Location("Dockerfile")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a rule reports about an image. `path`, `package` and `reason` are empty where they do not apply.
 
     `reason` is why the path is kept: rule and source. `known` says that the baseline has the finding already.
@@ -48,8 +47,7 @@ class Finding:
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class GateReport:
+class GateReport(Struct, frozen=True):
     """The result of a check.
 
     `lock` is the lock's file name, empty without one. `minimal` is true where the image was checked as it is, false

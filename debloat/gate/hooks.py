@@ -15,9 +15,10 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.engine.sockets import sockets
@@ -109,8 +110,7 @@ def git_directory(directory: Path) -> Path:
 # ---------------------------------------------------------------------------------------- the stamp
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What a check depends on: digests of FILES (names, contents) and of the context (stat(2)), and the image's id."""
 
     files: str

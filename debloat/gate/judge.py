@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.globs import matcher
 from debloat.core.text import count, name, percent, size
@@ -19,8 +20,7 @@ _HARD_DEPENDENCIES = ("elf.", "kernel.", "glibc.")
 """Prefixes of the rules whose evidence stays true for as long as the file that needs another is the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What is checked: the entries of an image, or of the minimal image cut from it, and its configuration.
 
     `root` says whether `user` is root.
@@ -33,8 +33,7 @@ class Subject:
     root: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """How an image differs from its lock.
 
     `before` is the lock's footprint, `recipe` the digest of the current recipe, empty without one.
@@ -50,7 +49,7 @@ class Drift:
 
 def manifest_footprint(items: Iterable[Item], total: int, packages: int) -> Footprint:
     """The footprint of a manifest. `total` is its size in bytes: hard links cannot be seen in a manifest."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     tree = tree_of(items)
     return replace(footprint(tree.entries(), tree, packages), bytes=total)
@@ -73,7 +72,7 @@ def judge(subject: Subject, rules: Rules, drift: Drift | None) -> tuple[tuple[Fi
 
 
 def _graded(finding: Finding, rules: Rules) -> Finding:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     return replace(finding, severity=rules.severity(finding.rule))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.gate.findings import Finding, Location
 from debloat.lock.seeds import stem
@@ -17,8 +18,7 @@ _BY_RULE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Dockerfile:
+class Dockerfile(Struct, frozen=True):
     """A Dockerfile's name, relative to the working directory, and its text, empty where it is not at hand."""
 
     name: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from debloat.core.limits import DEFAULT_FLOOR
 from debloat.core.recipe import Settings
@@ -23,8 +24,7 @@ class Severity(enum.IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class GateRule:
+class GateRule(Struct, frozen=True):
     """A rule of the gate: an id that never changes, a title, the default severity, and what to do about a finding.
 
     `[policy.drift]` of debloat.toml sets other severities.
@@ -79,8 +79,7 @@ BY_ID = {rule.id: rule for rule in RULES}
 SWITCHES = ("no_shell", "no_setuid", "no_package_manager", "no_world_writable", "non_root")
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The limits and prohibitions of a configuration; None and empty values are off.
 
     Sizes are in bytes. Growth is reported once it is above `growth_percent` *and* above `growth_floor`. No rule about
@@ -96,7 +95,7 @@ class Rules:
     require: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     switches: frozenset[str] = frozenset()
-    drift: Mapping[str, Severity] = field(default_factory=lambda: MappingProxyType({}))
+    drift: Mapping[str, Severity] = MappingProxyType({})
 
     @property
     def any(self) -> bool:

@@ -15,9 +15,11 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.identity import normal_config
 from debloat.core.model import Closure, Entry, Image, Kind
@@ -40,16 +42,14 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 """Annotation keys of the OCI image specification (annotations.md); set as labels, which every engine carries."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """One entry of the minimal image: its metadata, and new content where debloat rewrites the file."""
 
     entry: Entry
     content: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A written layer: the digest of its uncompressed tar (`sha256:...`), its size, and the bytes of its files.
 
     `comment` is what the history of its image says of it; empty for what the image does not share with others.

@@ -6,9 +6,10 @@ import os
 import tarfile
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec.structs import replace
 
 from debloat.core.errors import EngineUnavailable
 from debloat.core.model import Entry, Kind

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.reference import full_name
 from debloat.image.carve import BASE_DIGEST, BASE_NAME, Layer, image_id
@@ -24,16 +25,14 @@ LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class LayerFile:
+class LayerFile(Struct, frozen=True):
     """A layer, and the file that it lies in, uncompressed."""
 
     layer: Layer
     file: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """An image on disk: its configuration, and its layers in the order in which they are applied.
 
     `original` is the id of the image that it was cut from, on the engine of the run; empty where it was not.
@@ -44,8 +43,7 @@ class Written:
     original: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Referrer:
+class Referrer(Struct, frozen=True):
     """What speaks of an image and is stored beside it: an artifact whose manifest has the image's as its `subject`.
 
     `artifact_type` says what it is (`application/vnd.in-toto+json`, ...), `content` is its only layer, of `media_type`.
@@ -54,7 +52,7 @@ class Referrer:
     artifact_type: str
     media_type: str
     content: bytes
-    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    annotations: Mapping[str, str] = MappingProxyType({})
 
 
 def to_json(document: object) -> bytes:

@@ -12,8 +12,9 @@ import itertools
 import os
 import tarfile
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from debloat.core.errors import EngineUnavailable, SensorUnavailable
 from debloat.core.model import Entry, Image, Kind

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Licence:
+
+class Licence(Struct, frozen=True):
     """A licence as a package states it, in its words; `spdx` is the SPDX expression of the same, where it is one."""
 
     stated: str
     spdx: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(Struct, frozen=True):
     """A package that an image has.
 
     `kind` is the type of its package URL (`deb`, `pypi`, `npm`, `gem`, `golang`, `cargo`), `name` as that type writes
@@ -41,8 +40,7 @@ class Component:
         return self.kind, self.name, self.version, self.architecture
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Struct, frozen=True):
     """The packages of an image, each once and sorted, and its regular files with their SHA-1 and SHA-256.
 
     `distribution` is `ID-VERSION_ID` of os-release(5). `digests` is empty where files were not asked for.
@@ -50,7 +48,7 @@ class Inventory:
 
     components: tuple[Component, ...]
     distribution: str
-    digests: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    digests: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
     def owner(self) -> dict[str, Component]:
         """The first component that has a file, by path."""

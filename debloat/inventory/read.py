@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from debloat.debian.documentation import copyright_file
 from debloat.debian.packages import Packages

@@ -7,8 +7,10 @@ from it, and the answers compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import sensor
 from debloat.core.errors import MinimalFails
@@ -51,8 +53,7 @@ def nothing(cut: LockedCut, name: str, answers: Answers) -> Iterable[Referrer]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """The result of applying a lock.
 
     `lock` describes the new minimal image, `diff` is how it differs from the old lock, `moves` are paths that have

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.core.model import Image, Op
@@ -29,8 +30,7 @@ RESTARTED = 1 / 3
 """The share of those, or of the application's own, of one that has none of the programs that it was started by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """The paths that a lock's image used: all, the `own` of its application, those by which it is started and asked
     (ENTRYPOINT, HEALTHCHECK, commands of probes), and which of them another image has in no version."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.model import Kind, Trace
 from debloat.debian.dpkg import ADMIN
@@ -13,8 +15,7 @@ from debloat.lock.format import Item, LockedPackage
 from debloat.lock.seeds import stem
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A path on both sides that differs, in the attributes `what`: `content`, `target`, `mode`, `owner`, `type`."""
 
     before: Item
@@ -26,8 +27,7 @@ class Change:
         return self.after.path
 
 
-@dataclass(frozen=True, slots=True)
-class PackageDiff:
+class PackageDiff(Struct, frozen=True):
     """What changed in one package; `name` is empty for the application's files and for directories.
 
     `before` and `after` are versions, empty where the package is absent; `old_name` is the name it had, if another.
@@ -53,8 +53,7 @@ class PackageDiff:
         return sum(i.size for i in self.added) - sum(i.size for i in self.removed) + grown
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
+class Diff(Struct, frozen=True):
     """The packages in which two manifests differ, sorted by name, the application first."""
 
     packages: tuple[PackageDiff, ...] = ()
@@ -79,8 +78,7 @@ EMPTY_DIFF = Diff()
 """No difference."""
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """One side of a comparison: a name for people, the manifest, the packages."""
 
     name: str
@@ -175,8 +173,7 @@ def _renamed(old: Mapping[str, LockedPackage], new: Mapping[str, LockedPackage])
     return renamed
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TraceLine:
+class TraceLine(Struct, frozen=True, order=True):
     """An access that only one of two traces has: `sign` is `-` for the first, `+` for the second."""
 
     probe: str

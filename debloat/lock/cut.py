@@ -7,8 +7,10 @@ For the very image that the lock was made from, the lock's manifest is the closu
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import __version__
 from debloat.closure import World
@@ -28,8 +30,7 @@ from debloat.rules import prepare
 from debloat.store.source import Source
 
 
-@dataclass(frozen=True, slots=True)
-class LockedCut:
+class LockedCut(Struct, frozen=True):
     """A minimal image cut by a lock, written to disk, not loaded into the engine.
 
     `lock` describes it, `diff` is how it differs from the lock that was applied.

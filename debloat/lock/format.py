@@ -10,7 +10,8 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from debloat.core.errors import InternalError, UsageError
 from debloat.core.model import Access, Entry, Evidence, Kind, Level, Op, Policy, Trace, Want
@@ -35,8 +36,7 @@ _KINDS = {kind.value: kind for kind in Kind}
 _HEADER = ("tool", "image", "id", "platform", "recipe", "layer", "bytes", "user", "ports")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One entry of a minimal image.
 
     `mode` and `size` are as in `Entry`. `content` is the SHA-256 of a file in hexadecimal, a link's target, a device's
@@ -65,8 +65,7 @@ class Item:
         return Evidence(rule, source)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LockedPackage:
+class LockedPackage(Struct, frozen=True, order=True):
     """A package of which files are kept: dpkg name (with architecture where dpkg shows it), version, source package."""
 
     name: str
@@ -74,8 +73,7 @@ class LockedPackage:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(Struct, frozen=True):
     """A minimal image, and what is needed to make it again from another build: policy, seeds, manifest.
 
     `tool` is the version of debloat that wrote it. `reference` and `image` are the original's reference and identity,
@@ -237,19 +235,18 @@ def _body(data: bytes, name: str) -> list[str]:
     return body.decode("utf-8", "surrogateescape").split("\n")[:-2]
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(Struct):
     """A lock while it is read."""
 
-    header: dict[str, str] = field(default_factory=dict)
+    header: dict[str, str] = {}
     level: Level = Level.SAFE
-    levels: list[tuple[str, Level]] = field(default_factory=list)
+    levels: list[tuple[str, Level]] = []
     globs: dict[str, list[str]] = field(default_factory=lambda: {"keep": [], "drop": [], "keep_packages": []})
-    purposes: list[tuple[str, str]] = field(default_factory=list)
-    packages: list[LockedPackage] = field(default_factory=list)
-    manifest: dict[str, Item] = field(default_factory=dict)
-    accesses: set[Access] = field(default_factory=set)
-    healed: list[Want] = field(default_factory=list)
+    purposes: list[tuple[str, str]] = []
+    packages: list[LockedPackage] = []
+    manifest: dict[str, Item] = {}
+    accesses: set[Access] = set()
+    healed: list[Want] = []
 
 
 def _parse(lines: list[str], name: str) -> Lock:

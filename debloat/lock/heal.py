@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.model import Want
 from debloat.image.rootfs import Rootfs
@@ -25,8 +27,7 @@ _BEGIN = b'{"format":"debloat-canary","version":1,'
 _DECODER = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Note:
+class Note(Struct, frozen=True, order=True):
     """A cut path that was looked up in a canary of the image of that identity; `source` says where that is noted."""
 
     path: str
@@ -34,8 +35,7 @@ class Note:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Healed:
+class Healed(Struct, frozen=True):
     """A lock with the noted paths in it. `added` are those that are new, `absent` those that the image lacks."""
 
     lock: Lock

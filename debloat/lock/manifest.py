@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 from debloat import __version__
 from debloat.closure import World, distances
 from debloat.core.model import Closure, Entry, Evidence, Image, Kind, Want
 from debloat.core.recipe import Recipe
+from debloat.core.values import defaults
 from debloat.cut import Minimal
 from debloat.debian.packages import Packages
 from debloat.image.rootfs import Rootfs
@@ -141,10 +143,10 @@ in locks of older releases stay valid."""
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses, mappings and sequences as values that JSON has."""
-    if is_dataclass(value) and not isinstance(value, type):
-        values = ((f, getattr(value, f.name)) for f in fields(value))
-        return {f.name: _plain(said) for f, said in values if f.name in FROM_THE_START or said != f.default}
+    """Structs, mappings and sequences as values that JSON has."""
+    if isinstance(value, Struct):
+        values = ((name, getattr(value, name), default) for name, default in defaults(type(value)).items())
+        return {name: _plain(said) for name, said, default in values if name in FROM_THE_START or said != default}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.model import Access, Kind, Op, Trace, Want
 from debloat.debian.packages import Packages
@@ -80,8 +82,7 @@ def _directory(path: str, resolution: Resolution, rootfs: Rootfs) -> str | None:
 # ---------------------------------------------------------------------------------------- another build
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Move:
+class Move(Struct, frozen=True, order=True):
     """A path of the lock that another build has under the name `new`, in another version."""
 
     old: str
@@ -89,8 +90,7 @@ class Move:
     package: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Gone:
+class Gone(Struct, frozen=True, order=True):
     """A path that was used when the lock was made, and that another build has in no version.
 
     `reason` is why the lock kept it; for a link, why it kept the target.
@@ -101,8 +101,7 @@ class Gone:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Seeds:
+class Seeds(Struct, frozen=True):
     """The seeds of a lock, carried over to another build: the trace and the healed paths under their new names."""
 
     trace: Trace

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct
 
 TABLE = Path(__file__).with_name("calls.tsv")
 
@@ -19,8 +20,7 @@ COMPAT: Mapping[str, str] = MappingProxyType({"x86_64": "i386", "aarch64": "arm"
 """The machine whose 32-bit programs the kernel of another runs as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A system call: its number by machine, and whether Docker's default profile allows it.
 
     `allowed` says so of every container; else it is allowed to those that hold one of `capabilities`.

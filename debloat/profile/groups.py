@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 TABLE = Path(__file__).with_name("groups.toml")
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Calls that belong together: what for, and where that is said."""
 
     name: str

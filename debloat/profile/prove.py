@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat import sensor
 from debloat.profile import seccomp
@@ -14,8 +16,7 @@ MECHANISMS = ("", "ptrace")
 """How the calls are noted, in turn, while answers under the profile differ; empty: as the run records."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profiled:
+class Profiled(Struct, frozen=True):
     """A profile, the answers of the minimal image under it beside those of the original, and which file it is for."""
 
     profile: seccomp.Profile

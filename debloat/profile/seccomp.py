@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.profile import groups
 from debloat.profile.calls import COMPAT, Call, names, numbers, table
@@ -33,8 +34,7 @@ _SCMP = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """A seccomp profile: its file, the calls that it allows, sorted, and how many Docker's default profile would."""
 
     document: str

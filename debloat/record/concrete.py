@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.apis import WebSocketProbe
 from debloat.core.errors import OriginalFails, UsageError
@@ -29,16 +31,14 @@ class ListensElsewhere(OriginalFails):
     """The service listens, but not on a port that the image exposes, nor where others can reach it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Limits in seconds: until a service is ready, and for the answer to one probe."""
 
     ready: float = 60.0
     timeout: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class ConcreteProbe:
+class ConcreteProbe(Struct, frozen=True):
     """A probe with all that it takes to make it; `name` is its name in reports.
 
     `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),

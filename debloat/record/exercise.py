@@ -10,7 +10,9 @@ import contextlib
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import OriginalFails
 from debloat.core.http import HttpProbe
@@ -62,8 +64,7 @@ def beginning(scenario: Scenario) -> str:
     return "start" if scenario.name == DEFAULT else f"start of {scenario.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Exercise:
+class Exercise(Struct, frozen=True):
     """A finished exercise of a scenario: its probes, the results in their order, and what was recorded.
 
     `ready` is the seconds until it was ready, `mechanism` how it was to be recorded.

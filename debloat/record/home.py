@@ -13,8 +13,10 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import EngineUnavailable, SensorUnavailable, UsageError
 from debloat.core.model import Image
@@ -27,8 +29,7 @@ TRACES = f"{SENSOR_HOME}/trace"
 MAX_TRACE_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(Struct, frozen=True):
     """Where `/.debloat` of a container lies: in a directory of this machine, or in a volume (None)."""
 
     directory: Path | None = None

@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.core.http import HttpProbe
@@ -43,8 +44,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 """Seconds between two looks at a condition, twice as many each time: commands cost the container something."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """Something that has to hold once; `missing` says, after "not ready: ", that it never did."""
 
     missing: str

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import EngineUnavailable, OriginalFails, SensorUnavailable, UsageError
 from debloat.core.machine import runs
@@ -34,8 +36,7 @@ NO_COMMAND = 127
 """A shell's exit code for a command that it cannot find (POSIX, Shell Command Language, 2.8.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """A finished recording: an exercise for each scenario, the trace of all, and notes for the report."""
 
     exercises: tuple[Exercise, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from debloat.core import capabilities
 from debloat.core.errors import EngineUnavailable
@@ -35,8 +36,7 @@ ByHand = Callable[[Mapping[str, int], Callable[[], bool]], None]
 """Gets the container's ports as they are reached from here, and whether it still runs; returns when it was used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorder:
+class Recorder(Struct, frozen=True):
     """How to record: the sensor's binary for the engine's machine, and the mechanism, empty for no recording.
 
     `by_hand` lets somebody use the recorded container for as long as they want, once its probes are made.
@@ -55,8 +55,7 @@ class Recorder:
         return bool(self.mechanism)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """What a session leaves: accesses, the counters of each recording, and names that could not be resolved.
 
     `calls` are system calls that were noted (`debloat.record.trace.Events`).

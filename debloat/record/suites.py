@@ -9,8 +9,9 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from debloat.core.probes import ProbeResult
 from debloat.engine.socketpath import socket_directory

@@ -11,7 +11,8 @@ import os
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.errors import SensorUnavailable, UsageError
 from debloat.core.model import Access, Op, Trace
@@ -29,8 +30,7 @@ _ABIS = {b"native": "native", b"compat": "compat"}
 _NUMBER = re.compile(rb"[0-9]{1,4}")
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(Struct, frozen=True):
     """A parsed event file: the mechanism, the accesses, and relative names whose directory is not known, sorted.
 
     `calls` are the system calls that were noted: ABI (`native`, `compat`) and number.
@@ -42,8 +42,7 @@ class Events:
     calls: frozenset[tuple[str, int]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(Struct, frozen=True):
     """The counters in a recording's state file (docs/sensor.md); errors are numbers of errno(3), 0 for none.
 
     `stops` are system calls that were seen; `failed_reads` paths of theirs that could not be read, `failed_writes`

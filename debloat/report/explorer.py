@@ -7,9 +7,9 @@ half a million names begins as one of few does. All names go through `name`, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from msgspec import Struct
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -33,8 +33,7 @@ Filter = Literal["all", "kept", "gone"]
 _FILTERS: tuple[Filter, ...] = ("all", "kept", "gone")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """What a node stands for: a `directory`, `file`, `package` (by name), `place`, `layer` (by number) or a `group`."""
 
     kind: Literal["directory", "file", "package", "place", "layer", "buried", "group", "more"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
+from debloat.core.values import as_dict
 from debloat.fleet.model import FleetReport, Status
 
 FORMAT = "debloat-fleet"
@@ -27,9 +27,9 @@ def document(report: FleetReport) -> dict[str, Any]:
         "counts": {str(status): report.count(status) for status in Status},
         "bytes_before": report.bytes_before,
         "bytes_after": report.bytes_after,
-        "workers": [dataclasses.asdict(worker) for worker in report.workers],
-        "items": [dataclasses.asdict(outcome) for outcome in report.outcomes],
-        "sharing": dataclasses.asdict(report.sharing) if report.sharing is not None else None,
+        "workers": [as_dict(worker) for worker in report.workers],
+        "items": [as_dict(outcome) for outcome in report.outcomes],
+        "sharing": as_dict(report.sharing) if report.sharing is not None else None,
     }
 
 

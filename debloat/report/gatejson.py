@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
 from debloat.core.text import name
+from debloat.core.values import as_dict
 from debloat.gate.findings import Finding, GateReport
 from debloat.lock.compare import document as diff_document
 
@@ -27,12 +27,12 @@ def document(report: GateReport) -> dict[str, Any]:
         "passed": report.passed,
         "fail_on": str(report.fail_on),
         "figures": {
-            key: dataclasses.asdict(value) if value else None
+            key: as_dict(value) if value else None
             for key, value in (("lock", report.before), ("now", report.after), ("original", report.original))
         },
         "rules": [{"id": r.id, "title": r.title, "findings": len(report.of(r.id))} for r in report.rules],
         "findings": [_finding(f) for f in report.findings],
-        "moves": [dataclasses.asdict(m) for m in report.moves],
+        "moves": [as_dict(m) for m in report.moves],
         "diff": diff_document(report.diff),
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
 from debloat.anatomy.image import Anatomy
+from debloat.core.values import as_dict
 from debloat.gate.check import is_minimal
 from debloat.report.inspectterminal import base
 from debloat.report.tables import ordered
@@ -21,13 +21,13 @@ def document(anatomy: Anatomy, sort: str = "name") -> dict[str, Any]:
     packages = ordered(anatomy.packages, sort, lambda p: (p.bytes, p.files, p.name))
     places = ordered(anatomy.unowned, sort, lambda p: (p.bytes, p.files, p.path))
     parts: dict[str, list[Any]] = {
-        "packages": [dataclasses.asdict(p) for p in packages],
-        "unowned": [dataclasses.asdict(p) for p in places],
-        "layers": [dataclasses.asdict(layer) for layer in anatomy.layers.layers],
-        "binaries": [{"path": b.path, **dataclasses.asdict(b.hardening)} for b in anatomy.binaries],
-        "privileged": [dataclasses.asdict(p) for p in anatomy.privileged],
-        "credentials": [dataclasses.asdict(c) for c in anatomy.credentials],
-        "duplicates": [{**dataclasses.asdict(d), "wasted": d.wasted} for d in anatomy.duplicates],
+        "packages": [as_dict(p) for p in packages],
+        "unowned": [as_dict(p) for p in places],
+        "layers": [as_dict(layer) for layer in anatomy.layers.layers],
+        "binaries": [{"path": b.path, **as_dict(b.hardening)} for b in anatomy.binaries],
+        "privileged": [as_dict(p) for p in anatomy.privileged],
+        "credentials": [as_dict(c) for c in anatomy.credentials],
+        "duplicates": [{**as_dict(d), "wasted": d.wasted} for d in anatomy.duplicates],
     }
     return {
         "format": FORMAT,
@@ -40,7 +40,7 @@ def document(anatomy: Anatomy, sort: str = "name") -> dict[str, Any]:
         "base": base(image),
         "user": image.config.user,
         "ports": list(image.config.ports),
-        "footprint": dataclasses.asdict(anatomy.footprint),
+        "footprint": as_dict(anatomy.footprint),
         **{name: parts[name] for name in anatomy.sections},
     }
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from debloat.core.probes import ProbeResult
+from debloat.core.values import as_dict
 from debloat.result import Report
 from debloat.verify import Comparison
 
@@ -17,7 +17,7 @@ VERSION = 1
 
 def document(report: Report) -> dict[str, Any]:
     """The report as dictionaries and lists, for JSON, with the format's name and version."""
-    raw = dataclasses.asdict(report)
+    raw = as_dict(report)
     answers = [
         {
             "scenario": a.scenario,

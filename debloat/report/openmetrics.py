@@ -6,7 +6,8 @@ What is not known has no sample. Metrics are in the order of `_FAMILIES`, their 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.text import name
 from debloat.fleet.model import FleetReport, Outcome, Sharing, Status
@@ -16,8 +17,7 @@ PREFIX = "debloat_fleet_"
 Samples = Iterable[tuple[Mapping[str, str], float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """A metric: what it is called behind the prefix, its unit ("" for none), what it means, its samples of a report."""
 
     name: str

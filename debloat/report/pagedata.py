@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.anatomy.inventory import Line
 from debloat.anatomy.layers import LayerShare
@@ -21,8 +22,7 @@ MOST = 250_000
 _KINDS = {Kind.FILE: "f", Kind.DIR: "d", Kind.SYMLINK: "l"}
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """A minimal image of earlier, as its lock has it."""
 
     title: str
@@ -31,8 +31,7 @@ class Point:
     packages: int
 
 
-@dataclass(frozen=True, slots=True)
-class PageContents:
+class PageContents(Struct, frozen=True):
     """What the page shows beside the report: every path, the original's layers, earlier results (the oldest first)."""
 
     lines: tuple[Line, ...] = ()

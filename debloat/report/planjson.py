@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
+from debloat.core.values import as_dict
 from debloat.image.reader import SENSOR
 from debloat.lock import compare
 from debloat.plan import Plan, PlannedContainer, PlannedCut
@@ -29,7 +29,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "target": plan.target,
         "commands": [list(command) for command in plan.commands],
         "containers": [_container(container) for container in plan.containers],
-        "probes": [dataclasses.asdict(probe) for probe in plan.probes],
+        "probes": [as_dict(probe) for probe in plan.probes],
         "ready": plan.ready,
         "timeout": plan.timeout,
         "level": str(policy.level),
@@ -38,9 +38,9 @@ def document(plan: Plan) -> dict[str, Any]:
         "drop": list(policy.drop),
         "keep_packages": list(policy.keep_packages),
         "packages": dict(policy.packages),
-        "known": [dataclasses.asdict(known) for known in plan.known],
+        "known": [as_dict(known) for known in plan.known],
         "cut": _cut(plan.cut) if plan.cut else None,
-        "outputs": [dataclasses.asdict(output) for output in plan.outputs],
+        "outputs": [as_dict(output) for output in plan.outputs],
         "notes": list(plan.notes),
     }
 
@@ -69,12 +69,12 @@ def _container(container: PlannedContainer) -> dict[str, Any]:
 
 def _cut(cut: PlannedCut) -> dict[str, Any]:
     return {
-        "before": dataclasses.asdict(cut.before),
-        "after": dataclasses.asdict(cut.after),
+        "before": as_dict(cut.before),
+        "after": as_dict(cut.after),
         "layer": cut.layer,
         "identical": cut.identical,
-        "moves": [dataclasses.asdict(move) for move in cut.moves],
-        "gone": [dataclasses.asdict(gone) for gone in cut.gone],
+        "moves": [as_dict(move) for move in cut.moves],
+        "gone": [as_dict(gone) for gone in cut.gone],
         "diff": compare.document(cut.diff),
     }
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
+from msgspec import Struct
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +20,7 @@ _WIDE = 10**6
 _BAR = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of a table: its head, and whether it holds figures, or a share of 1 that is drawn as a bar."""
 
     title: str

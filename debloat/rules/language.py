@@ -9,9 +9,10 @@ Regular expressions are texts here, compiled by whoever searches with them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from debloat.closure import World
@@ -25,8 +26,7 @@ TEXT = r"(?:\"((?:[^\"\\\n]|\\.){1,1000})\"|'((?:[^'\\\n]|\\.){1,1000})')"
 BACKTICKS = r"`([^`\n]{1,1000})`"
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """How a runtime that was built from source into a prefix is known, and what it consists of.
 
     `directory` matches the directory of a file that only such a runtime has, relative to the prefix, and `landmarks`
@@ -41,8 +41,7 @@ class Runtime:
     parts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
+class Calls(Struct, frozen=True):
     """Calls that start programs: their pattern, and words of which a file with such a call has at least one.
 
     The pattern's groups 1 and 2 are those of `TEXT`. `not_after` matches what the character before a call must not be:
@@ -64,8 +63,7 @@ def calls(words: str, names: str, between: str = "", not_after: str = "", module
     return Calls(tuple(words.split()), pattern, rf"[\w$@%&>:{not_after}-]")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLines:
+class CommandLines(Struct, frozen=True):
     """How source starts programs: words of which such a file has at least one, the calls, and quoted command lines.
 
     `suffixes` are of files that hold such code beside the language's own. Group 1 of a pattern in `quotes` is a line
@@ -78,8 +76,7 @@ class CommandLines:
     suffixes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Leftovers:
+class Leftovers(Struct, frozen=True):
     """What the language's tools leave behind, and no program reads at run time.
 
     `caches`, `credentials` and `build_files` are names of files or directories wherever they stand; `places` real paths
@@ -93,21 +90,19 @@ class Leftovers:
     build_files: tuple[str, ...] = ()
     build_marks: tuple[str, ...] = ()
     build_suffixes: tuple[str, ...] = ()
-    places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    places: Mapping[str, str] = MappingProxyType({})
     globs: tuple[tuple[str, str], ...] = ()
     skeleton: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PackageHome:
+class PackageHome(Struct, frozen=True):
     """A directory in which a package manager keeps all: known by `marks` that lie in it, it may have all of `names`."""
 
     marks: tuple[str, ...]
     names: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Importer:
+class Importer(Struct, frozen=True):
     """A loader of modules that lists directories to find them, and does not read the names for their own sake.
 
     `directories` matches the end of a directory of modules, `program` a program's path that lists the directory of its
@@ -119,8 +114,7 @@ class Importer:
     libraries: str = NEVER
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Struct, frozen=True):
     """A package that somebody had a language's own package manager install by name, not as what others need.
 
     `name` is as the manager writes it. `wanted` are the paths to claim so that the language's rules keep it whole, its
@@ -134,8 +128,7 @@ class Installed:
     programs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Struct, frozen=True):
     """What all rules share about one language. Everything but the name may be left out.
 
     suffixes, file_names
@@ -208,7 +201,7 @@ class Language:
     requested: str = ""
     builders: frozenset[str] = frozenset()
     leftovers: Leftovers = Leftovers()
-    archives: Mapping[str, Callable[[World, str], bool]] = field(default_factory=lambda: MappingProxyType({}))
+    archives: Mapping[str, Callable[[World, str], bool]] = MappingProxyType({})
     scripts_outside: Callable[[World], Iterable[str]] | None = None
     library: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()

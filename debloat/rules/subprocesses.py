@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from debloat.closure import Rule, World
 from debloat.core.model import Entry, Level, Want
@@ -26,12 +27,11 @@ MAX_SOURCE = 2 << 20
 _NEXT = re.compile(rf"\s*(?:,|=>)?\s*{TEXT}")
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """The command lines of one language, ready to be searched for."""
 
     suffixes: tuple[str, ...]
-    language: Language = field(compare=False)
+    language: Language
     words: tuple[bytes, ...]
     calls: tuple[tuple[Calls, re.Pattern[str], re.Pattern[str]], ...]
     quotes: tuple[re.Pattern[str], ...]

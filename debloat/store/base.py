@@ -8,10 +8,11 @@ reads gets every blob held against its digest and size, and every layer against 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Protocol, Self
+
+from msgspec import Struct
 
 from debloat.core.errors import DebloatError
 from debloat.core.model import Image
@@ -25,8 +26,7 @@ class StoreError(DebloatError):
     exit_code = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """A descriptor (OCI image specification, descriptor.md): `digest` is `sha256:...`, `size` bytes as stored."""
 
     media_type: str
@@ -34,39 +34,35 @@ class Blob:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredLayer:
+class StoredLayer(Struct, frozen=True):
     """A layer as it is stored, compressed or not, and the digest of its uncompressed tar."""
 
     blob: Blob
     diff_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """One manifest of an index: its descriptor and the platform it says it is for; `os` is empty where it says none."""
 
     blob: Blob
     os: str = ""
     architecture: str = ""
     variant: str = ""
-    annotations: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    annotations: MappingProxyType[str, str] = MappingProxyType({})
     artifact_type: str = ""
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a blob lies, as it is stored, in a file of this machine: from `offset` on."""
 
     path: Path
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True):
     """An image as a store has it.
 
     `image.id` is the digest of the configuration, whose bytes are `config`; `layers` are in the order in which they are
@@ -80,16 +76,14 @@ class StoredImage:
     layers: tuple[StoredLayer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(Struct, frozen=True):
     """A row of an index: its fields as they stand, and what they say."""
 
     fields: Mapping[str, Any]
     said: Variant
 
 
-@dataclass(frozen=True, slots=True)
-class StoredIndex:
+class StoredIndex(Struct, frozen=True):
     """An index of several platforms as a store has it: its rows in their order, and `fields`, all that it has beside.
 
     `reference` is what the image is called there.
@@ -135,8 +129,7 @@ class ImageSink(Protocol):
         """Write an image; the digest of its manifest. UsageError for referrers where a place can hold none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """What is to stand in one row of an index: an image that was made, or what a store has, as it is.
 
     `fields` are the row's. `parts` are the blobs of what is carried over, its manifest at the end.
@@ -147,8 +140,7 @@ class Member:
     parts: tuple[Blob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NewIndex:
+class NewIndex(Struct, frozen=True):
     """An index to be written: its members in their order, and the store that those come from that are carried over."""
 
     fields: Document

@@ -7,8 +7,9 @@ import json
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.core.model import Image

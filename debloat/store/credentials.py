@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.engine.dockerpy import docker
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """A name with a password, or a token that is exchanged for others (OAuth 2.0 refresh token)."""
 
     username: str = ""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.model import Image
 from debloat.engine.inspection import EPOCH, config_of, mapping, text
@@ -32,16 +33,14 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 _IMAGE_CONFIGS = (CONFIG, "application/vnd.docker.container.image.v1+json")
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """Where the parts of one image are."""
 
     config: Blob
     layers: tuple[Blob, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """Several images, or kinds of one."""
 
     variants: tuple[Variant, ...]

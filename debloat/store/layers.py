@@ -15,9 +15,10 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from msgspec.structs import replace
 
 from debloat.core.model import Entry, Kind
 from debloat.image.archive import file_part

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.core.platform import Wanted
@@ -27,8 +29,7 @@ IN_FILES = (Transport.DOCKER_ARCHIVE, Transport.OCI, Transport.OCI_ARCHIVE)
 """Those whose place is a path; the others' is a reference."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Struct, frozen=True):
     """A place of an image: `path` for a file or a directory, `name` the reference or the tag in it, as far as given.
 
     `platform` is which of several images there is meant. `stated` tells `docker-daemon:NAME` from NAME, which is an
@@ -119,8 +120,7 @@ def parse(text: str) -> Location | None:
     return Location(transport, name=rest, stated=transport is Transport.DAEMON)
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where a result goes: to the engine under a name, and to a place that `--output` names, or to that place alone.
 
     `name` is the result's, empty for the usual one, `output` where else it goes, `tag` if the engine gets it.

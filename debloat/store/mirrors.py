@@ -6,17 +6,17 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 
 _DOCKER_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """A server and the repository on it; `plain` allows HTTP, `insecure` certificates that nobody vouches for."""
 
     host: str

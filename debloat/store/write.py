@@ -7,9 +7,10 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
+
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.core.reference import must_be_name

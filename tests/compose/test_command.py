@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.compose.command import Answer, Compose, find
 from debloat.core.errors import EngineUnavailable, UsageError

@@ -83,7 +83,7 @@ def test_a_scenario_can_take_back_what_is_common() -> None:
 
 
 def test_every_option_of_a_container_can_be_set() -> None:
-    assert [f.name for f in RunSettings.__dataclass_fields__.values()] == list(RunOptions.__dataclass_fields__)
+    assert [f.name for f in RunSettings.__dataclass_fields__.values()] == list(RunOptions.__struct_fields__)
 
 
 def test_levels_by_path() -> None:

@@ -7,10 +7,11 @@ import os
 import random
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.core.model import Entry, Kind
 from debloat.embedded import cutout

@@ -10,10 +10,10 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.anatomy.layers import accounts
 from debloat.cli.inspect import saved_layers

@@ -14,8 +14,9 @@ MOST = 200 << 20
 """Bytes of memory."""
 
 COORDINATOR = """
-import dataclasses, json, sys
+import json, sys
 from pathlib import Path
+from msgspec.structs import asdict, replace
 from debloat.fleet import config, run
 from debloat.fleet.ledger import Ledger
 from debloat.fleet.local import LocalExecutor
@@ -27,13 +28,13 @@ from debloat.report.fleetterminal import FleetProgress
 
 def answer(request):
     if request["ask"] == "worker":
-        return dataclasses.asdict(Worker("here", "engine", "1"))
+        return asdict(Worker("here", "engine", "1"))
     digest = "sha256:" + "0" * 64
     return {"sightings": [{"reference": r, "engine": "engine", "identity": digest} for r in request["references"]]}
 
 def perform(task):
     row = Outcome(task.key, task.name, Status.DONE, task.verb, task.target, task.identity, engine="engine")
-    return Finished(dataclasses.replace(row, bytes_before=2, bytes_after=1))
+    return Finished(replace(row, bytes_before=2, bytes_after=1))
 
 fleet = config.read(Path(sys.argv[1]))
 items = plan(fleet, Verb.RUN, "1", lambda: ())

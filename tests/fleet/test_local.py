@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.cli.main import main
 from debloat.core.errors import WorkersUnavailable
@@ -231,7 +231,7 @@ def test_keys_tell_what_makes_a_difference() -> None:
     changes: list[dict[str, Any]] = [
         {name: f"other {name}"} for name in ("identity", "recipe", "lock_digest", "level", "version", "target")
     ]
-    keys = {item.key, *(dataclasses.replace(item, **change).key for change in changes)}
+    keys = {item.key, *(replace(item, **change).key for change in changes)}
     assert len(keys) == len(changes) + 1
-    assert dataclasses.replace(item, lock="elsewhere.lock", recipes=("{}",)).key == item.key
+    assert replace(item, lock="elsewhere.lock", recipes=("{}",)).key == item.key
     assert isinstance(item, Item)

@@ -165,7 +165,7 @@ def test_a_damaged_row_is_none(data: bytes, tmp_path: Path) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*Outcome.__dataclass_fields__, "more"]), st.none() | st.text() | st.integers() | st.booleans()
+        st.sampled_from([*Outcome.__struct_fields__, "more"]), st.none() | st.text() | st.integers() | st.booleans()
     )
 )
 def test_any_values_are_a_row_or_an_error(raw: dict[str, object]) -> None:

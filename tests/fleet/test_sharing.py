@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from debloat import sensor
 from debloat.core.errors import UsageError
@@ -128,7 +128,7 @@ def test_by_locks_nothing_is_started_and_the_layers_are_the_same(tmp_path: Path)
     carried_out(Here(engine), [item(name, Verb.RUN, tmp_path) for name in ("shop:1", "shop:2")], tmp_path)
     other = shop(lambda rootfs, argv: pytest.fail("nothing may run"))
     (tmp_path / "by-lock").mkdir()
-    items = [dataclasses.replace(item(name, Verb.APPLY, tmp_path), lock_digest="x") for name in ("shop:1", "shop:2")]
+    items = [replace(item(name, Verb.APPLY, tmp_path), lock_digest="x") for name in ("shop:1", "shop:2")]
     report = carried_out(Here(other), items, tmp_path / "by-lock", Verb.APPLY)
     assert report.passed
     for name in ("shop:1-slim", "shop:2-slim"):
@@ -168,7 +168,7 @@ def test_status_knows_what_was_made_and_what_was_only_looked_at(tmp_path: Path) 
     engine, ledger = shop(), Ledger(tmp_path / "state")
     items = [item(name, Verb.RUN, tmp_path) for name in ("shop:1", "shop:2")]
     executor = Here(engine)
-    first = [dataclasses.replace(i, share="kept", plain=i.key) for i in resolve(items, executor).items]
+    first = [replace(i, share="kept", plain=i.key) for i in resolve(items, executor).items]
     run(tmp_path / "f", first, Verb.RUN, executor, ledger, Quiet(), "1", shares=lambda _: "kept")
     assert sorted(engine.names) == ["shop:1", "shop:2"]
     assert {row.status for row in standing(items, [row for _, row in ledger.rows()])} == {Status.PENDING}

@@ -255,7 +255,7 @@ def test_policy() -> None:
 
 
 def test_a_baseline_excuses_what_it_knows() -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     setuid = item("/usr/bin/su", mode=0o4755, package="login")
     shell = item("/usr/bin/dash", mode=0o755, package="dash")
@@ -281,7 +281,7 @@ def test_what_is_no_baseline(data: bytes) -> None:
 
 
 def test_the_verdict_follows_the_severity_asked_for() -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     report = judged(BASE, lock(*BASE.manifest, item("/usr/share/extra")))
     assert report.passed

@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from debloat.core.model import Closure, Entry, Evidence, Image, ImageConfig, Kind
 from debloat.image import carve
@@ -53,9 +53,8 @@ def layer_of(listed: list[Entry], files: dict[str, bytes]) -> bytes:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(entries(), max_size=6, unique_by=lambda e: e.path), st.binary(max_size=2000))
 def test_what_goes_in_comes_out(tmp_path_factory: pytest.TempPathFactory, listed: list[Entry], content: bytes) -> None:
-    import dataclasses
 
-    listed = [dataclasses.replace(e, size=len(content)) if e.kind is Kind.FILE else e for e in listed]
+    listed = [replace(e, size=len(content)) if e.kind is Kind.FILE else e for e in listed]
     files = {e.path: content for e in listed if e.kind is Kind.FILE}
     data = layer_of(listed, files)
     assert len(data) % tarfile.RECORDSIZE == 0

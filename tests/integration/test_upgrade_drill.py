@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from debloat.cli.main import main
 from debloat.core.progress import Silent
@@ -246,7 +246,7 @@ def test_the_gate_fails_with_path_package_and_reason(
 
 
 def test_a_lock_for_another_platform_is_refused(drill: Drill, capsys: pytest.CaptureFixture[str]) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     value = locks.parse(drill.locked, "x")
     Path("arm.lock").write_bytes(locks.dump(replace(value, platform="linux/arm64")))

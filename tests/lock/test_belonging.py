@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.core.model import Access, Image, ImageConfig, Kind, Op, Policy, Trace

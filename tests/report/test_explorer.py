@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.anatomy.explored import Explored
 from debloat.anatomy.layers import Buried, Layers, LayerShare

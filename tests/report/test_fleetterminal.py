@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.fleet.model import FleetReport, Outcome, Status, Verb, Worker
 from debloat.report import fleetterminal
@@ -25,7 +25,7 @@ DONE = Outcome(
     bytes_after=9_000_000,
     seconds=4.0,
 )
-KEPT = dataclasses.replace(DONE, key="k2", name="shop/web:2", status=Status.UNCHANGED, target="shop/web:2-slim")
+KEPT = replace(DONE, key="k2", name="shop/web:2", status=Status.UNCHANGED, target="shop/web:2-slim")
 BAD = Outcome(
     "k3", "shop/api:1", Status.DIFFERS, Verb.RUN, exit_code=5, error="it differs", hint="keep more", log="items/k3/log"
 )
@@ -96,7 +96,7 @@ def test_a_terminal_shows_failures_first_then_workers_then_how_far_it_is(monkeyp
 
 
 def test_names_are_inert() -> None:
-    rows = [dataclasses.replace(row, name=EVIL, target=EVIL, error=EVIL, hint=EVIL) for row in (DONE, BAD)]
+    rows = [replace(row, name=EVIL, target=EVIL, error=EVIL, hint=EVIL) for row in (DONE, BAD)]
     text = "\n".join(line.plain for line in fleetterminal.lines(report(*rows)))
     assert "\x1b" not in text
     assert len(text.splitlines()) == 7

@@ -8,13 +8,13 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.gate.findings import Finding, GateReport, Location

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from debloat.core.model import Level, Policy
 from debloat.core.recipe import RunOptions

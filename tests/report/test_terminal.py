@@ -6,9 +6,9 @@ import io
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from debloat.core.model import Want

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import field
 
 from debloat.compose.command import QUICK, Answer, Compose
 from debloat.engine.base import RUN_LABEL, ContainerFound, ContainerSpec
@@ -14,12 +15,11 @@ from tests.support.engine import FakeEngine
 OK = Answer(0, "", "")
 
 
-@dataclass(frozen=True, slots=True)
-class FakeCompose(Compose):
+class FakeCompose(Compose, frozen=True, kw_only=True):
     """`printed` is what it makes of the user's files, `calls` what it was called with, `fails` answers by a word."""
 
-    engine: FakeEngine = field(kw_only=True)
-    printed: str = field(kw_only=True)
+    engine: FakeEngine
+    printed: str
     calls: list[list[str]] = field(default_factory=list)
     fails: dict[str, Answer | BaseException] = field(default_factory=dict)
 

@@ -6,13 +6,16 @@ fake program is a function from the root file system it runs on to a `Behaviour`
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from debloat.core.errors import EngineUnavailable, UsageError
 from debloat.core.model import Entry, Image, ImageConfig, Kind
@@ -150,7 +153,9 @@ class FakeEngine:
             argv = argv[argv.index("--") + 1 :] if "record" in argv else (*own, *box.spec.cmd)
             box.behaviour = self._program(box.rootfs, argv)
             if box.spec.seccomp and not {*box.behaviour.calls, *box.behaviour.unseen} <= _allowed(box.spec.seccomp):
-                box.behaviour = replace(box.behaviour, stdout=b"", stderr=b"Operation not permitted\n", exit_code=1)
+                box.behaviour = dataclasses.replace(
+                    box.behaviour, stdout=b"", stderr=b"Operation not permitted\n", exit_code=1
+                )
 
     def get(self, container: str, path: str) -> Iterator[bytes]:
         self._call("get")

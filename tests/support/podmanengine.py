@@ -22,9 +22,10 @@ import json
 import re
 import tarfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from debloat.core.model import Entry, Kind
 from debloat.engine.base import RUN_LABEL, ContainerSpec

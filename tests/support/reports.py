@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from debloat.core.model import Want
 from debloat.core.probes import ProbeResult

@@ -9,8 +9,9 @@ metadata. Parent directories come by themselves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from debloat.closure import UNRECORDED, Rule, World, close, recorded
 from debloat.core.model import Closure, Entry, ImageConfig, Kind, Level, Policy, Trace, Want

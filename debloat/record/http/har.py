@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.core.http import METHODS, HttpProbe
@@ -47,8 +48,7 @@ _NOT_SENT = frozenset(
 )
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     started: str = ""
     request: Any = None
 

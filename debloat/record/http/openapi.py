@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+
+from msgspec import Struct
 
 from debloat.core.errors import UsageError
 from debloat.core.http import METHODS, HttpProbe
@@ -29,8 +30,7 @@ _READS = ("GET", "HEAD", "OPTIONS")
 _SEPARATORS = {"csv": ",", "ssv": " ", "tsv": "\t", "pipes": "|", "spaceDelimited": " ", "pipeDelimited": "|"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Operation:
+class _Operation(Struct, frozen=True):
     method: str
     path: str
     base: str
@@ -39,16 +39,15 @@ class _Operation:
     consumes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Parts(Struct):
     """What a request consists of, while its parameters are looked at."""
 
-    path: dict[str, str] = field(default_factory=dict)
-    query: list[tuple[str, str]] = field(default_factory=list)
-    headers: dict[str, str] = field(default_factory=dict)
-    cookies: dict[str, str] = field(default_factory=dict)
-    form: dict[str, Any] = field(default_factory=dict)
-    files: set[str] = field(default_factory=set)
+    path: dict[str, str] = {}
+    query: list[tuple[str, str]] = []
+    headers: dict[str, str] = {}
+    cookies: dict[str, str] = {}
+    form: dict[str, Any] = {}
+    files: set[str] = set()
     body: str = ""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urldefrag, urljoin, urlsplit
+
+from msgspec import Struct
 
 MAX_HTML = 1 << 20
 """Characters of a page that are read for links."""
@@ -30,13 +31,12 @@ _LINKS = {
 _ENDS_A_SESSION = re.compile(r"\b(?:log|sign)[-_]?(?:out|off)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """The links of a page to its own origin, as paths in the order in which they stand, and its forms: the hidden
     fields by the path that the form is sent to."""
 
     links: tuple[str, ...] = ()
-    forms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    forms: Mapping[str, Mapping[str, str]] = {}
 
 
 def page(path: str, html: str, origins: Iterable[str] = ()) -> Page:

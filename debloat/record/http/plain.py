@@ -6,8 +6,9 @@ import http.client
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from debloat.core.http import HttpProbe
 from debloat.core.probes import HEADERS, Masked, ProbeResult, excerpt, masked, shape
@@ -23,8 +24,7 @@ NON_HTTP_PORTS = frozenset(
 """Ports of other protocols (IANA's registry; 6432, 26379 and 27017 by their servers' defaults)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """The response to a request: the probe's result, whether there was none in time (`silent`), and whether it was of
     another protocol than HTTP (`foreign`)."""
 

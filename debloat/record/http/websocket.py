@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from debloat.core.apis import WebSocketProbe
 from debloat.core.errors import UsageError
@@ -24,11 +25,10 @@ QUIET = 2.0
 _PROTOCOL = "sec-websocket-protocol"
 
 
-@dataclass(slots=True)
-class _Heard:
+class _Heard(Struct):
     """What came: the messages that count, and how many there were."""
 
-    messages: list[bytes] = field(default_factory=list)
+    messages: list[bytes] = []
     count: int = 0
     size: int = 0
 

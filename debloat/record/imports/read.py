@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.errors import UsageError
 from debloat.core.model import Access, Image, Trace
@@ -28,16 +30,14 @@ FORMATS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What files came to: the runs in them, sorted, and how they were recorded."""
 
     runs: tuple[Run, ...]
     mechanisms: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """A trace made of them, with notes on what it leaves out."""
 
     trace: Trace

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.model import Access, Image
 from debloat.core.reference import full_name
@@ -11,8 +13,7 @@ from debloat.core.reference import full_name
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One run as a foreign trace has it.
 
     `context` names it, for `why`: the probe of all its accesses. `images` is what it says of its image: names, digests,

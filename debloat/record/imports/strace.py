@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from debloat.core.model import Access, Op
 from debloat.record.imports.calls import CALLS, Call, open_letters
@@ -42,25 +43,22 @@ _MAKING = frozenset({"clone", "clone2", "clone3", "fork", "vfork"})
 _KNOWN = frozenset(CALLS) | _MAKING | {"close", "dup", "dup2", "dup3", "fcntl", "fcntl64", "getcwd"}
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(Struct):
     """Where a process is, shared by threads: working directory and root; None where it is not known."""
 
     cwd: str | None
     root: str = ""
 
 
-@dataclass(slots=True)
-class _Task:
+class _Task(Struct):
     """A process or thread as far as its calls show."""
 
     place: _Place
-    files: dict[int, str] = field(default_factory=dict)
+    files: dict[int, str] = {}
     program: str = ""
 
 
-@dataclass(slots=True)
-class _Record:
+class _Record(Struct):
     """A call, both halves joined. `text` begins after its opening parenthesis."""
 
     pid: int

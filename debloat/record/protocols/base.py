@@ -11,8 +11,11 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct
+
+from debloat.core.values import shown_without
 
 LOOPBACK = "127.0.0.1"
 
@@ -23,17 +26,18 @@ MAX_ANSWER = 4000
 """Characters of one answer that are written down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """Who logs in: a user, the password, and the database or virtual host that is the user's. All may be empty."""
 
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: str = ""
     path: str = ""
 
+    def __repr__(self) -> str:
+        return shown_without(self, "password")
 
-@dataclass(frozen=True, slots=True)
-class Target:
+
+class Target(Struct, frozen=True):
     """A server to talk to, at `port` of 127.0.0.1. `timeout` is in seconds, for one answer.
 
     `accounts` are those that may log in, the best first; `given` says whether the user named one. `options` are those
@@ -48,7 +52,7 @@ class Target:
     tls: bool = False
     accounts: tuple[Account, ...] = ()
     given: bool = False
-    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, str] = MappingProxyType({})
     path: str = ""
     inside: int = 0
     udp: int = 0
@@ -137,8 +141,7 @@ def login(
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Protocol:
+class Protocol(Struct, frozen=True):
     """A protocol by `name`, as in `core.protocol.SCHEMES`.
 
     `ports` are its usual ones (IANA's registry, the servers' defaults), `tls_ports` those where it is within TLS.

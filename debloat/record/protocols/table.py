@@ -6,7 +6,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.core.probes import Masked, ProbeResult, excerpt, shape
 from debloat.core.protocol import ProtocolProbe
@@ -39,8 +41,7 @@ GUESS = 1.0
 _ENOUGH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(Struct, frozen=True):
     """Ports of 127.0.0.1 that lead to a server: `port`, `udp` for datagrams, each 0 where there is none.
 
     `within` is that of `Target`.

@@ -7,7 +7,8 @@ Two witnesses: the history (`dockerfile.py`), whose RUN lines are read as the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import World, derived
 from debloat.debian import asked
@@ -16,8 +17,7 @@ from debloat.rules.application.installs import Change, changes, matching
 from debloat.rules.languages.shell.invocations import Vector, invocations
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """What one RUN did.
 
     `number` is its place among the instructions. `changes` is what it asked package managers for, `commands` the
@@ -29,8 +29,7 @@ class Run:
     commands: tuple[Vector, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(Struct, frozen=True):
     """An image's history: its instructions, oldest first, the places they name, and what each RUN did."""
 
     instructions: tuple[Instruction, ...] = ()

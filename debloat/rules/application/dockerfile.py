@@ -21,9 +21,10 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from debloat.core.model import ImageConfig
 
@@ -56,8 +57,7 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?([-+])([^{}]*))?\})")
 EMPTY = ImageConfig(MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     """One instruction, with what its builder put around it taken off.
 
     `text` is the script that a RUN hands to its shell (of the exec form the quoted words), else what follows the
@@ -69,8 +69,7 @@ class Instruction:
     variables: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """A place that an instruction names: an absolute path without a trailing slash.
 
     `sources` are the names that were copied, as far as the history tells (classic builders and buildah tell none);

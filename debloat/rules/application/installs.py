@@ -6,7 +6,9 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.rules.languages.python.requirements import requested
 from debloat.rules.languages.shell.evaluate import NON_READERS, UNKNOWN
@@ -16,8 +18,7 @@ MAX_WORD = 1024
 """Characters of a name with all that is written behind it; longer words name nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What one command line does to packages.
 
     `manager` is `apt` (whoever drives dpkg), `pip`, `npm` or `gem`. `installed` and `removed` are names as that manager
@@ -29,8 +30,7 @@ class Change:
     removed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
+class _Tool(Struct, frozen=True):
     """A program that installs packages: its commands, its options that take a value, how it writes a package.
 
     `scopes` are words that come before the command (`uv pip install`); `flags` are options of which one must be there.

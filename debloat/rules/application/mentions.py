@@ -16,8 +16,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want

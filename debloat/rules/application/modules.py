@@ -9,8 +9,9 @@ where the package installs and builds others; else for the running container. Th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Level, Want
@@ -20,8 +21,7 @@ from debloat.rules.commands import executed
 from debloat.rules.language import Installed, Language
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A package of a language that was asked for by name, and its request, whose name has the manager before it."""
 
     installed: Installed

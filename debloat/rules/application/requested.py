@@ -16,7 +16,8 @@ import enum
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import World, derived
 from debloat.core.model import Level, Op
@@ -52,8 +53,7 @@ class Purpose(enum.StrEnum):
     BUILD = "build"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """A package that was asked for by name: its dpkg name, the purpose, and what shows it, for people."""
 
     package: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import World, derived
 from debloat.core.globs import glob_regex
@@ -32,8 +33,7 @@ _ANY = re.compile("|".join(f"(?:{_marker(kind)})" for kind in KINDS), re.DOTALL)
 _LANDMARKS = frozenset(name for kind in KINDS for name in kind.landmarks)
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """A runtime of an image: what it is called and the real path of its prefix."""
 
     name: str

@@ -14,8 +14,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from debloat.closure import Rule, World, derived, derived_of_image
 from debloat.core.model import Op, Want

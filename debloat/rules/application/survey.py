@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import ClassVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.closure import Rule, World, derived_of_image
 from debloat.core.model import Entry, Kind, Want
@@ -59,8 +61,7 @@ MAX_COMPARED_BYTES = 64 << 20
 """Bytes of owned files below COPY's destinations that are compared with what their packages shipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """What the files are that no package brought.
 
     `files`: the application, path -> why. `data`: the first unowned path below a directory of a package -> the
@@ -148,8 +149,7 @@ class PackageData(Rule):
                     yield self.want(path, entry.path, f"the image's own data and configuration for {name}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(Struct, frozen=True):
     """What holds at a place of the walk.
 
     `why` is the instruction that named it, `sure` that it named this very tree and not just a common directory

@@ -10,11 +10,12 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.closure import Rule, World, derived
 from debloat.core.globs import glob_text, matcher
@@ -44,8 +45,7 @@ class FamilyError(ValueError):
     """The data breaks the schema; the text says where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """One table of `families.toml`; the fields are those of the schema at its head."""
 
     name: str

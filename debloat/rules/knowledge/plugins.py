@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import Rule, World, derived, derived_of_image
 from debloat.core.model import Entry, Level, Op, Want
@@ -74,8 +75,7 @@ LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _VERSION = re.compile(r"(?:\.\d+)+$")
 
 
-@dataclass(frozen=True, slots=True)
-class PluginUse:
+class PluginUse(Struct, frozen=True):
     """A file that a program chose from a directory: its path, the suffix of what else could be chosen, and the sign.
 
     `suffix` is None where any file of the directory could be; `how` says by what it was recognised.

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import World, derived
 from debloat.core.model import MOUNT_POINTS, Access, Op
@@ -57,8 +58,7 @@ SKIPPED = (*MOUNT_POINTS, "/.debloat")
 _BELOW_SKIPPED = tuple(f"{directory}/" for directory in SKIPPED)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Sweep:
+class Sweep(Struct, frozen=True, order=True):
     """A walk of a program over a tree: where it began, and all directories that it listed (the root included)."""
 
     probe: str

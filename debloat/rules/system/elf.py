@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import Rule, World, derived
 from debloat.core.capabilities import XATTR
@@ -32,8 +33,7 @@ def loader_of(world: World) -> Loader:
     return Loader.of(world.rootfs, world.config)
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """An ELF file as one of its names shows it: `$ORIGIN` is the directory of the name that was opened."""
 
     path: str
@@ -172,8 +172,7 @@ class Dlopened(Rule):
                     yield self.want(path, entry.path, f"{name} of {child.path}, DT_RPATH in {program}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Processes:
+class _Processes(Struct, frozen=True):
     """From the trace: which programs opened a file, and what DT_RPATH directories each program's objects bequeath."""
 
     openers: Mapping[str, frozenset[str]]

@@ -6,10 +6,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.cli.why import explain
 from debloat.closure import World, close

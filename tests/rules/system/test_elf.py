@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from debloat.closure import World, close
 from debloat.core.model import Access, Closure, Entry, ImageConfig, Level, Op, Trace, Want

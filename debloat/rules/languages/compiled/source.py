@@ -14,9 +14,10 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import lief
@@ -59,16 +60,14 @@ _GO_STARTERS = (b"syscall.forkExec\0", b"syscall.Exec\0")
 """What os/exec comes down to, in the table of functions that stripping leaves."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
+class _Segment(Struct, frozen=True):
     offset: int
     address: int
     size: int
     executable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True):
     """A compiled program: what runs of it, and how its texts can be told apart.
 
     `data` is its file, with its symbols and what is for debuggers blanked; what follows the last section, such as an
@@ -79,7 +78,7 @@ class Program:
     data: bytes
     machine: int = 0
     segments: tuple[_Segment, ...] = ()
-    dynamic: Mapping[int, int] = field(default_factory=dict)
+    dynamic: Mapping[int, int] = {}
 
     @property
     def is_go(self) -> bool:

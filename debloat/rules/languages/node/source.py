@@ -7,8 +7,9 @@ Neither it nor `references` ever raises.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from debloat.core.parsed import cached
 from debloat.rules.cmdline import UNKNOWN_WORD, programs, programs_of_argv
@@ -45,8 +46,7 @@ _MADE = frozenset({"call_expression", "parenthesized_expression"})
 _STRINGS = frozenset({"string", "template_string"})
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(Struct, frozen=True):
     """Module specifiers as written (`express`, `./lib`, `node:fs`), and programs that commands run."""
 
     modules: frozenset[str] = frozenset()

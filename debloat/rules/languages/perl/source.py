@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.parsed import cached
 from debloat.rules.comments import Comments
@@ -71,8 +72,7 @@ SHORT_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a Perl file loads. The pairs are of a line and a name.
 
     `names` are literals that look like a module's name; `namespaces` those that names are made up from, where the

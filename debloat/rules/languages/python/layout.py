@@ -10,7 +10,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import World, derived, derived_by
 from debloat.image.rootfs import Rootfs
@@ -24,8 +25,7 @@ _EXTENSION = re.compile(r"\.(?:py|pyc|abi3\.so|so|(?:cpython|pypy)[\w-]*\.so)$")
 _HOOK = re.compile(r"\b(?:import[ \t]+|__import__\(['\"])([A-Za-z_]\w*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """One way to start a Python: a prefix, or a virtual environment, with its directories in search order.
 
     All are real paths. `sites` are the directories of third-party modules, `extra` what PYTHONPATH and .pth
@@ -45,8 +45,7 @@ class Environment:
         return (*self.extra, self.stdlib, f"{self.stdlib}/lib-dynload", *self.sites)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The Pythons of an image. `hooks` are the top-level modules that .pth files import at every start."""
 
     environments: tuple[Environment, ...]

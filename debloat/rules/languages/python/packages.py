@@ -10,7 +10,8 @@ import configparser
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from debloat.closure import World, derived
 from debloat.core.model import Entry
@@ -27,8 +28,7 @@ _SCRIPT_GROUPS = frozenset({"console_scripts", "gui_scripts"})
 _DOCUMENTATION = tuple(f"/usr/share/{name}/" for name in ("doc", "man", "info", "lintian", "doc-base"))
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """A distribution: `anchor` is the file that stands for it, `files` all that belongs to it, sorted.
 
     `members` is the same as a set, `tops` are its top-level module names, `requires` the normalised names of the
@@ -43,8 +43,7 @@ class Unit:
     members: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Units:
+class Units(Struct, frozen=True):
     """All distributions of an image. `groups` maps an entry-point group to (module, unit's anchor) pairs."""
 
     of_path: Mapping[str, Unit]
@@ -53,13 +52,12 @@ class Units:
     groups: Mapping[str, tuple[tuple[str, str], ...]]
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(Struct):
     """A unit while its files are being gathered."""
 
-    files: set[str] = field(default_factory=set)
-    metadata: list[str] = field(default_factory=list)
-    tops: set[str] = field(default_factory=set)
+    files: set[str] = set()
+    metadata: list[str] = []
+    tops: set[str] = set()
 
 
 @derived

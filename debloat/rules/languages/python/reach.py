@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import World, derived, derived_by
 from debloat.core.model import Entry
@@ -126,8 +127,7 @@ def resolve(world: World, path: str, imported: Import, extra: Iterable[str] = ()
     return tuple(paths)
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """A distribution reaches `target`, by the import in its file `source`."""
 
     target: str

@@ -11,8 +11,9 @@ import itertools
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from debloat.core.parsed import cached
 from debloat.rules.cmdline import programs, programs_of_argv
@@ -21,8 +22,7 @@ MAX_PARSED = 1 << 20
 """Larger files are tables or generated code; the outline alone speaks for them."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Import:
+class Import(Struct, frozen=True, order=True):
     """`from <level dots><module> import <names>`; `import a.b` has no names and level 0."""
 
     level: int
@@ -33,16 +33,14 @@ class Import:
         return "." * self.level + self.module
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(Struct, frozen=True):
     """What a file may refer to: a superset of its imports, and telltale words."""
 
     imports: frozenset[Import] = frozenset()
     words: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a file refers to.
 
     `commands` are words for PATH, `paths` literal additions to sys.path, `libraries` what ctypes or cffi may load:

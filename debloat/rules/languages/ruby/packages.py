@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.closure import World, derived
 from debloat.core.model import Entry
@@ -44,8 +45,7 @@ _REQUIRE_PATHS = re.compile(r"\.require_paths\s*=\s*\[([^\]]*)\]")
 _QUOTED = re.compile(r"[\"']([^\"'\n]+)[\"']")
 
 
-@dataclass(frozen=True, slots=True)
-class Gem:
+class Gem(Struct, frozen=True):
     """An installed gem: its specification's path, and the directories with its files that exist."""
 
     name: str
@@ -61,8 +61,7 @@ class Gem:
         return "/specifications/default/" in self.specification
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(Struct, frozen=True):
     """All that can be required. `features` are names without suffix, each with the files that may answer."""
 
     load_path: tuple[str, ...]

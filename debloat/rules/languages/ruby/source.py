@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from debloat.core.parsed import cached
 from debloat.rules.expressions import UNKNOWN, normal
@@ -60,8 +62,7 @@ Named = tuple[tuple[int, str], ...]
 """Pairs of a line and a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a Ruby file loads: pairs of a line and a name; `made` are prefixes of features with made-up names."""
 
     features: Named = ()
@@ -144,14 +145,13 @@ def _code(template: bytes) -> bytes:
     return b"".join(out)
 
 
-@dataclass(slots=True)
-class _References:
+class _References(Struct):
     """What calls load, collected."""
 
-    features: list[tuple[int, str]] = field(default_factory=list)
-    relative: list[tuple[int, str]] = field(default_factory=list)
-    gems: list[tuple[int, str]] = field(default_factory=list)
-    made: list[tuple[int, str]] = field(default_factory=list)
+    features: list[tuple[int, str]] = []
+    relative: list[tuple[int, str]] = []
+    gems: list[tuple[int, str]] = []
+    made: list[tuple[int, str]] = []
 
     def call(self, call: Node, method: str, values: Values) -> None:
         """Note what a call of a method loads."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from debloat.core.model import ImageConfig
 from debloat.core.shells import POSIX_SHELLS
@@ -78,8 +79,7 @@ _KEY = re.compile(r"^\[[^]]*\]\+?=")
 """The key of an array's element: `([gz]=gzip [xz]=xz)`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """Something that a script uses: `kind` is `command`, `source`, `script`, `path` or `tree`.
 
     A `script` is read by a shell of its own, a `tree` is a path and all below it.

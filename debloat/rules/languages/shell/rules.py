@@ -5,7 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Level, Op, Want
@@ -56,8 +58,7 @@ def is_shell(path: str, head: bytes) -> bool:
     return path.endswith(LANGUAGE.suffixes) and b"\0" not in head
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
+class _Scope(Struct, frozen=True):
     """What a script may reach: everything for the application's, for a package's what it may assume."""
 
     world: World
@@ -77,13 +78,12 @@ class _Scope:
         return not owners or not self.packages.isdisjoint(owners)
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """One script being read, with those that it sources."""
 
     scope: _Scope
     rule: str
-    visited: set[str] = field(default_factory=set)
+    visited: set[str] = set()
 
     def wants(self, source: bytes, path: str, outer: Evaluator | None = None, depth: int = 0) -> Iterator[Want]:
         """Claims of a script; `path` is the file it is in, or a root such as `config:Cmd`."""

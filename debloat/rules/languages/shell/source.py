@@ -10,8 +10,10 @@ import functools
 import re
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from debloat.rules.languages.shell import tokens
 
@@ -31,8 +33,7 @@ MAX_DEPTH = 150
 """Nesting beyond this is not entered; no script written by hand comes near."""
 
 
-@dataclass(frozen=True, slots=True)
-class Var:
+class Var(Struct, frozen=True):
     """`$NAME` or `${NAME...}`; `default` is the word of `:-`, `:=`, `-`, `=`, `:+` and `+`.
 
     `suffixed` says that the value is altered (`%`, `#`, `/`), so that it is not known.
@@ -43,15 +44,13 @@ class Var:
     suffixed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sub:
+class Sub(Struct, frozen=True):
     """A command substitution, by its last simple commands; the outermost of nested ones comes last."""
 
     commands: tuple[Command, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word: literal texts, variables and substitutions joined. A `quoted` word is neither split nor globbed."""
 
     parts: tuple[str | Var | Sub, ...]
@@ -66,8 +65,7 @@ class Word:
         return all(isinstance(p, str) for p in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """A simple command: its words, the name first, and what it reads: the text of a here-document, or files."""
 
     line: int
@@ -76,8 +74,7 @@ class Command:
     inputs: tuple[Word, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """What a script holds, in source order; commands inside substitutions and functions included.
 
     `values` are words outside of commands, with their lines: redirections, operands of tests, assigned values.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 
@@ -14,8 +15,7 @@ def names(*lines: str) -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapper:
+class Wrapper(Struct, frozen=True):
     """A program that runs the command in its arguments: options that take a value, operands before the command."""
 
     valued: frozenset[str] = frozenset()

@@ -1,0 +1,73 @@
+"""The fields of a value by their names."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from msgspec import NODEFAULT, Struct
+
+from debloat.core.values import as_dict, defaults, shown_without
+
+
+class Fruit(enum.Enum):
+    PEAR = "pear"
+
+
+class Size(NamedTuple):
+    grams: int
+    label: Price | None
+
+
+class Price(Struct, frozen=True):
+    cents: int
+    secret: str = ""
+
+
+class Shelf(Struct, frozen=True):
+    prices: tuple[Price, ...] = ()
+    by_name: Mapping[object, Price] = {}
+    listed: list[list[Price]] = []
+    size: Size = Size(1, None)
+    fruit: Fruit = Fruit.PEAR
+    proxy: Mapping[str, int] = MappingProxyType({"a": 1})
+
+
+def test_values_within_a_value_are_dictionaries_too() -> None:
+    shelf = Shelf((Price(1), Price(2, "x")), {"pear": Price(3)}, [[Price(4)], []], Size(5, Price(6)))
+    assert as_dict(shelf) == {
+        "prices": ({"cents": 1, "secret": ""}, {"cents": 2, "secret": "x"}),
+        "by_name": {"pear": {"cents": 3, "secret": ""}},
+        "listed": [[{"cents": 4, "secret": ""}], []],
+        "size": (5, {"cents": 6, "secret": ""}),
+        "fruit": Fruit.PEAR,
+        "proxy": {"a": 1},
+    }
+
+
+def test_what_is_no_value_stays_what_it_is() -> None:
+    plain = as_dict(shelf := Shelf())
+    assert list(plain) == ["prices", "by_name", "listed", "size", "fruit", "proxy"]
+    assert type(plain["prices"]) is tuple
+    assert type(plain["size"]) is Size
+    assert plain["proxy"] is shelf.proxy
+
+
+def test_a_change_of_the_result_changes_no_value() -> None:
+    shelf = Shelf(by_name={"pear": Price(1)}, listed=[[]])
+    plain = as_dict(shelf)
+    plain["by_name"].clear()
+    plain["listed"][0].append(1)
+    assert shelf == Shelf(by_name={"pear": Price(1)}, listed=[[]])
+
+
+def test_defaults_are_by_field() -> None:
+    assert defaults(Price) == {"cents": NODEFAULT, "secret": ""}
+    assert list(defaults(Shelf)) == list(Shelf.__struct_fields__)
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert shown_without(Price(1, "x"), "secret") == "Price(cents=1)"
+    assert shown_without(Price(1, "x")) == repr(Price(1, "x"))
