@@ -54,7 +54,7 @@ def _compiled(pattern: str) -> Iterator[Pattern]:
     for variant in _variants(path):
         # What lies below a directory is excluded with it, also where the last name is a star.
         for line in (f"{mark}/{variant}", f"{mark}/{variant}/**"):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, re.error):  # the latter for a range such as [z-a]
                 yield GitIgnoreBasicPattern(line)
 
 

@@ -97,6 +97,8 @@ def test_it_is_what_builders_leave_out(rules: list[tuple[bool, str]], path: str)
     assert Dockerignore(text)(path) is expected
 
 
+@example("[0-.]", "a")
+@example("[z-a]\na", "a")
 @given(st.text(max_size=80) | st.text("ab/*?[]!\\^-.\n ", max_size=40), NAMES)
 def test_any_text_is_read(text: str, path: str) -> None:
     assert Dockerignore(text)(path) in (True, False)
