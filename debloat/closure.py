@@ -153,7 +153,7 @@ def close(world: World, rules: Sequence[Rule], wants: Iterable[Want] = ()) -> Cl
     `exact` rules only: an idle script of a package that is whole must not pull in what it could reach.
     """
     policy = world.policy
-    highest = max([policy.level, *(level for _, level in policy.levels)])
+    highest = policy.highest
     worklist = _Worklist(world)
     for want in wants:
         worklist.claim(want)

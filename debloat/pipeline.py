@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -136,19 +136,30 @@ def read_and_record(
     with ThreadPoolExecutor(2) as pool:
         with progress.stage("record"), workspace.recording():
             reading = pool.submit(read)
-            pool.submit(_prepare, image.platform, reading)
-            recording = record(workspace, image, recipe, recorder, progress.say)
+            preparing = [pool.submit(_prepare, image.platform), pool.submit(_derive, reading)]
+            try:
+                recording = record(workspace, image, recipe, recorder, progress.say)
+            except BaseException:
+                preparing[-1].cancel()
+                raise
         with progress.stage("read"):
+            wait(preparing)  # what fails in it fails again, and is told, where it is needed
             return reading.result(), recording
 
 
-def _prepare(platform: Platform, reading: Future[World]) -> None:
-    """Load what comes after the recording, and derive what needs no trace, while that waits for the engine."""
+def _prepare(platform: Platform) -> None:
+    """Load what comes after the recording while that waits for the engine."""
     from debloat import prove, summary, surface  # noqa: F401
     from debloat.inventory import named  # noqa: F401
-    from debloat.rules import prepare, prepare_image
+    from debloat.rules import prepare
 
     prepare(platform)
+
+
+def _derive(reading: Future[World]) -> None:
+    """Derive what needs no trace, once the image is read."""
+    from debloat.rules import prepare_image
+
     prepare_image(reading.result())
 
 

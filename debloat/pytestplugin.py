@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import dataclass
 
 import pytest
-from msgspec import Struct
 
 MARK = "DEBLOAT_MARK"
 _PATIENCE = 10.0
 """Seconds that a mark may take to be in force."""
 
 
-class RecordedContainer(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RecordedContainer:
     """The container that is asked: its id, and where the first of its ports is reached from here."""
 
     container: str

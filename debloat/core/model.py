@@ -50,6 +50,11 @@ class Policy(Struct, frozen=True):
     keep_packages: tuple[str, ...] = ()
     packages: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def highest(self) -> Level:
+        """The highest level that holds for any path."""
+        return max([self.level, *(level for _, level in self.levels)])
+
     def level_of(self, path: str) -> Level:
         """The level that holds for a path."""
         for glob, level in reversed(self.levels):

@@ -64,6 +64,7 @@ class _Cache:
     def __init__(self, path: Path) -> None:
         import sqlite3
 
+        self._code = _code()
         self.error = sqlite3.Error
         self._path = path
         self._changed: dict[bytes, dict[str, Any]] = {}
@@ -71,7 +72,6 @@ class _Cache:
         self._asking = threading.Lock()
         self._file: sqlite3.Connection = sqlite3.connect(path, timeout=0.5, check_same_thread=False)
         self._file.execute("CREATE TABLE IF NOT EXISTS facts (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
-        self._code = _code()
 
     def facts(self, text: bytes) -> _Facts:
         """What is known of a text."""
@@ -115,7 +115,9 @@ class _Cache:
             self._file.close()
 
     def _rows(self) -> Iterator[tuple[bytes, bytes]]:
-        for key, found in self._changed.items():
+        with self._asking:
+            changed = list(self._changed.items())  # a thread that an interrupted run does not wait for may go on
+        for key, found in changed:
             data = json.dumps(found, separators=(",", ":")).encode()
             yield key, _digest(data) + data
 

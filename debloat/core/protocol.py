@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from msgspec import Struct
-
 from debloat.core.errors import UsageError
-from debloat.core.values import shown_without
+from debloat.core.values import Discreet
 
 SCHEMES: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
@@ -67,7 +65,7 @@ _HERE = ("", "localhost", "127.0.0.1")
 _EXAMPLE = "write SCHEME://[USER:PASSWORD@]:PORT[/PATH][?KEY=VALUE], for example `redis://:6379/0`"
 
 
-class ProtocolProbe(Struct, frozen=True):
+class ProtocolProbe(Discreet, frozen=True):
     """A conversation with a server of the container.
 
     `protocol` is its name, `scheme` the word it was asked for by, `port` the port inside the container, `tls` whether
@@ -86,9 +84,6 @@ class ProtocolProbe(Struct, frozen=True):
 
     def __hash__(self) -> int:
         return hash((self.protocol, self.scheme, self.port, self.tls, self.user, self.password, self.path))
-
-    def __repr__(self) -> str:
-        return shown_without(self, "password")
 
     @property
     def name(self) -> str:

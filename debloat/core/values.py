@@ -33,7 +33,12 @@ def defaults(kind: type[Struct]) -> dict[str, Any]:
     return dict(zip(names, (NODEFAULT,) * (len(names) - len(given)) + given, strict=True))
 
 
-def shown_without(value: Struct, *hidden: str) -> str:
-    """A value as `repr` shows it, but for some of its fields: those that are secrets."""
-    held = (f"{name}={held!r}" for name, held in asdict(value).items() if name not in hidden)
-    return f"{type(value).__name__}({', '.join(held)})"
+class Discreet(Struct, frozen=True):
+    """A value that shows itself without its `password`, to `repr` and to Rich."""
+
+    def __repr__(self) -> str:
+        held = (f"{name}={said!r}" for name, said in self.__rich_repr__())
+        return f"{type(self).__name__}({', '.join(held)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, said) for name, said in asdict(self).items() if name != "password"]

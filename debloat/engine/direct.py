@@ -68,7 +68,7 @@ def _first(subnet: str) -> str:
     """The address that Docker gives to a gateway which nobody named: an engine that was started for the first time
     does not say it (measured with 20.10)."""
     with contextlib.suppress(ValueError):
-        return str(next(ipaddress.IPv4Network(subnet).hosts(), ""))
+        return str(next(iter(ipaddress.IPv4Network(subnet).hosts()), ""))
     return ""
 
 

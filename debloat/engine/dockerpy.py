@@ -28,8 +28,8 @@ def _withheld(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-with _withheld(*_NEEDLESS), warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
+warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
+with _withheld(*_NEEDLESS):
     import docker
     import docker.context
     import docker.errors

@@ -6,6 +6,7 @@ import functools
 import importlib
 
 from debloat.closure import Rule, World
+from debloat.core.model import Level
 from debloat.core.parsed import cache_path
 from debloat.core.platform import Platform
 from debloat.rules import languages
@@ -63,11 +64,12 @@ def prepare(platform: Platform) -> None:
 def prepare_image(world: World) -> None:
     """Derive what takes time and follows from the image alone, as soon as that is read; `world` has no trace yet.
 
-    Where packages may be the application's, the trace decides which are, and with it whose the files are.
+    Below `safe` no rule asks for it. Where packages may be the application's, the trace decides which are, and with it
+    whose the files are.
     """
     from debloat.rules.application import shipped, survey
     from debloat.rules.knowledge import plugins
 
-    if not shipped.foreign_packages(world):
+    if world.policy.highest >= Level.SAFE and not shipped.foreign_packages(world):
         survey.survey(world)
         plugins.private_directories(world)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+import pytest
 from msgspec import NODEFAULT, Struct
+from rich.pretty import pretty_repr
 
-from debloat.core.values import as_dict, defaults, shown_without
+from debloat.core.values import Discreet, as_dict, defaults
 
 
 class Fruit(enum.Enum):
@@ -68,6 +70,14 @@ def test_defaults_are_by_field() -> None:
     assert list(defaults(Shelf)) == list(Shelf.__struct_fields__)
 
 
-def test_a_secret_is_not_shown() -> None:
-    assert shown_without(Price(1, "x"), "secret") == "Price(cents=1)"
-    assert shown_without(Price(1, "x")) == repr(Price(1, "x"))
+class Login(Discreet, frozen=True):
+    user: str
+    password: str = ""
+
+
+@pytest.mark.parametrize("show", [repr, str, pretty_repr, "{}".format, "{!r}".format])
+def test_a_password_is_not_shown(show: Callable[[object], str]) -> None:
+    login = Login("ada", "s3cret")
+    assert "user='ada'" in show(login)
+    assert "ada" in show([{"who": login}])
+    assert "s3cret" not in show(login) + show([{"who": login}])

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from debloat.core.values import shown_without
+from debloat.core.values import Discreet
 
 LOOPBACK = "127.0.0.1"
 
@@ -26,15 +26,12 @@ MAX_ANSWER = 4000
 """Characters of one answer that are written down."""
 
 
-class Account(Struct, frozen=True):
+class Account(Discreet, frozen=True):
     """Who logs in: a user, the password, and the database or virtual host that is the user's. All may be empty."""
 
     user: str = ""
     password: str = ""
     path: str = ""
-
-    def __repr__(self) -> str:
-        return shown_without(self, "password")
 
 
 class Target(Struct, frozen=True):

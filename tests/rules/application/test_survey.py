@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from debloat.cli.why import explain
-from debloat.closure import World
-from debloat.core.model import Closure
+from debloat.closure import UNRECORDED, World, recorded
+from debloat.core.model import Closure, Level, Policy, Trace
+from debloat.rules import prepare_image
 from debloat.rules.application import survey as rule
 from debloat.rules.application.runtimes import runtimes
-from debloat.rules.application.survey import RULES, application, is_application
+from debloat.rules.application.survey import RULES, application, is_application, survey
 from tests.support.dpkgdb import debian_world, md5
-from tests.support.trees import Table, closed, paths, tree
+from tests.support.trees import Table, closed, paths, tree, world
 
 DEBIAN: Table = {"/usr/lib/os-release": "ID=debian", "/usr/bin/nginx": "x", "/etc/nginx/nginx.conf": "old"}
 OWNED = {"base-files": ["/usr/lib/os-release"], "nginx": ["/usr/bin/nginx", "/etc/nginx/nginx.conf"]}
@@ -404,3 +406,19 @@ def test_the_survey_does_not_depend_on_the_order_of_packages() -> None:
     forward, backward = image(table, owned=owned), image(table, owned=dict(reversed(owned.items())))
     assert rule.survey(forward) == rule.survey(backward)
     assert "/var/lib/two/x" in kept(forward, "/usr/bin/b")
+
+
+@pytest.mark.parametrize(
+    ("policy", "early"),
+    [
+        (Policy(Level.SAFE), True),
+        (Policy(Level.PACKAGE), True),
+        (Policy(Level.EXACT), False),
+        (Policy(Level.EXACT, (("/srv/**", Level.SAFE),)), True),
+    ],
+)
+def test_it_is_made_before_the_trace_is_there_where_it_is_needed(policy: Policy, early: bool) -> None:
+    unrecorded = replace(world({"/srv/app": "x"}), trace=UNRECORDED, policy=policy)
+    prepare_image(unrecorded)
+    assert (survey.__wrapped__ in unrecorded.memo.values) is early  # type: ignore[attr-defined]
+    assert application(recorded(unrecorded, Trace())) == application(world({"/srv/app": "x"}))
