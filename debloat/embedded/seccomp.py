@@ -62,7 +62,7 @@ def profile(capabilities: Iterable[str], architecture: str, kernel: tuple[int, i
             return resolved(json.loads(path.read_bytes()), held, architecture, kernel)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue
-    return _written_down(held)
+    return _written_down(held, architecture)
 
 
 def resolved(
@@ -114,7 +114,11 @@ def _scmp(architecture: str) -> str:
     return f"SCMP_ARCH_{_SCMP.get(architecture, architecture.upper())}"
 
 
-def _written_down(held: frozenset[str]) -> dict[str, Any]:
+_BESIDE = {"amd64": ("X86", "X32"), "arm64": ("ARM",), "s390x": ("S390",)}
+"""Machines whose programs a kernel of an architecture runs as well: a filter kills those that it does not name."""
+
+
+def _written_down(held: frozenset[str], architecture: str) -> dict[str, Any]:
     refused = sorted(
         call for capability, calls in _REFUSED.items() if not capability or capability not in held for call in calls
     )
@@ -132,7 +136,9 @@ def _written_down(held: frozenset[str]) -> dict[str, Any]:
             for flag in (1 << bit for bit in range(32))
             if flag & _CLONE_NAMESPACES
         ]
-    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rows}
+    machines = [_scmp(architecture), *(f"SCMP_ARCH_{name}" for name in _BESIDE.get(architecture, ()))]
+    named = {"architectures": machines} if architecture in _SCMP else {}
+    return {"defaultAction": "SCMP_ACT_ALLOW", **named, "syscalls": rows}
 
 
 def architecture_of(machine: str) -> str:

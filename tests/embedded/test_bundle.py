@@ -130,6 +130,22 @@ def test_the_profile_that_is_written_down(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "keyctl" in refused("SYS_ADMIN")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "machines"),
+    [
+        ("amd64", ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]),
+        ("arm64", ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]),
+        ("riscv64", ["SCMP_ARCH_RISCV64"]),
+    ],
+)
+def test_the_profile_that_is_written_down_is_for_32_bit_programs_too(
+    monkeypatch: pytest.MonkeyPatch, architecture: str, machines: list[str]
+) -> None:
+    """A filter kills programs of machines that it does not name (seccomp_attr_set(3), SCMP_FLTATR_ACT_BADARCH)."""
+    monkeypatch.setattr(seccomp, "PROFILES", ())
+    assert seccomp.profile((), architecture, (6, 1))["architectures"] == machines
+
+
 def test_resolvers_of_this_machine_are_not_the_containers() -> None:
     assert (
         files._beyond_loopback("search x\nnameserver 127.0.0.53\nnameserver 1.1.1.1\n")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from debloat.cli.main import main
+from debloat.embedded import seccomp
 from debloat.embedded.place import VARIABLE
 from debloat.store.layers import open_layers
 from debloat.store.location import image_location
@@ -81,10 +82,20 @@ def files_of(said: str, scratch: Path) -> list[str]:
         return [entry.path for entry in rootfs.entries() if entry.is_file]
 
 
-@pytest.mark.parametrize("engine", ["docker", "embedded"])
+@pytest.mark.parametrize(
+    ("engine", "profiles"),
+    [("docker", ()), ("embedded", seccomp.PROFILES), ("embedded", ())],
+    ids=["docker", "embedded", "embedded-without-the-shared-profile"],
+)
 def test_both_word_sizes_are_cut_by_what_each_touches(
-    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: str,
+    profiles: tuple[Path, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """On debloat's own engine under the profile that engines share, and under the one that is written down."""
+    monkeypatch.setattr(seccomp, "PROFILES", profiles)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEBLOAT_ENGINE", engine)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
