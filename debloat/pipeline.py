@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from msgspec import Struct
@@ -76,8 +76,7 @@ def slim(
         for step in steps:
             step.check(image, name)
         recorder = Recorder(sensor.binary(engine.info().architecture), watching.mechanism, watching.by_hand)
-        whole = pool.submit(source.whole_config)
-        unrecorded, recording = read_and_record(workspace, source, image, recipe, recorder, watch, whole.result)
+        unrecorded, recording = read_and_record(workspace, source, image, recipe, recorder, watch)
         from debloat.prove import Subject, prove  # loaded meanwhile, as the rules are
         from debloat.summary import report
         from debloat.surface import surface
@@ -115,27 +114,21 @@ def slim(
 
 
 def read_and_record(
-    workspace: Workspace,
-    source: Source,
-    image: Image,
-    recipe: Recipe,
-    recorder: Recorder,
-    progress: Progress,
-    config: Callable[[], ImageConfig],
+    workspace: Workspace, source: Source, image: Image, recipe: Recipe, recorder: Recorder, progress: Progress
 ) -> tuple[World, Recording]:
     """Read the image's index and packages, and prepare what its closing needs, while its scenarios are recorded.
 
-    The world is what was read, with the whole `config` and no trace yet.
+    The world is what was read, with the whole configuration and no trace yet.
     """
 
-    def read() -> World:
+    def read(config: Future[ImageConfig]) -> World:
         rootfs = source.rootfs()
         packages = dpkg.read(rootfs)
-        return unrecorded_world(replace(image, config=config()), rootfs, packages, recipe)
+        return unrecorded_world(replace(image, config=config.result()), rootfs, packages, recipe)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         with progress.stage("record"), workspace.recording():
-            reading = pool.submit(read)
+            reading = pool.submit(read, pool.submit(source.whole_config))
             preparing = [pool.submit(_prepare, image.platform), pool.submit(_derive, reading)]
             try:
                 recording = record(workspace, image, recipe, recorder, progress.say)

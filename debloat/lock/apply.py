@@ -121,20 +121,20 @@ def apply(
         if isinstance(run, Workspace) and (destination.tag or recipe is not None):
             with progress.stage("load"):
                 pending = run.load(lambda name: archived(written, [name]))
-        judge, answers, missed = None, None, tuple[Want, ...]()
+        judge, verdict, missed = None, None, tuple[Want, ...]()
         if isinstance(run, Workspace) and recipe is not None:
             from debloat.lock.replay import judge_of, judged  # the probes and all that: not loaded where none is run
 
             judge = judge_of(run, replace(image, id=source.runnable().id), recipe, progress)
             verdict, missed = judged(judge, locked_cut, pending, progress)
-            answers = verdict.answers
-        made, hatched = force or not any(answer.difference for answer in answers or ()), None
+        made, hatched = force or verdict is None or verdict.passed, None
         if made and canary and isinstance(run, Workspace):
             from debloat import canary as canaries
 
             bird = canaries.make(image, world, minimal, sensor.binary(image.architecture), run.directory)
             hatched = canaries.hatch(run, bird, canary, judge, progress)
         result = (destination.elsewhere or name) if made else ""
+        answers = verdict.answers if verdict is not None else None
         beside = attesting(locked_cut, result, answers) if made else ()
         if made and take is not None:
             take(written)
