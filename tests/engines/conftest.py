@@ -84,7 +84,7 @@ def timers(endpoint: str) -> Iterator[None]:
     def every_second() -> None:
         client = open_client(Endpoint(endpoint), endpoint)
         while not ended.wait(1.0):
-            for container in client.containers(filters={"label": "debloat.run=fixtures"}):
+            for container in client.containers(filters={"label": "debloat.test=fixtures"}):
                 with contextlib.suppress(docker.errors.APIError):  # it has none, or has ended
                     client.ask("GET", f"/{API}/libpod/containers/{container['Id']}/healthcheck")
         client.close()

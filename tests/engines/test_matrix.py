@@ -22,6 +22,7 @@ from tests.engines import table
 from tests.engines.conftest import Engine
 from tests.engines.setups import CI, DEVICES, FIXTURES, HERE, OWN, SAID_OF_DEVICES, SETUPS, WITHOUT_DEVICES
 from tests.support import fixtures
+from tests.support.engines import collecting
 
 pytestmark = [pytest.mark.engine, pytest.mark.engines, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -67,10 +68,11 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
     if engine.setup.rootless and fixture in DEVICES:
         fails_for_want_of_devices(engine, image, fixture)
         return
-    found = IMAGES.setdefault(fixture, {}).setdefault(engine.setup.name, set())
+    found, whole = IMAGES.setdefault(fixture, {}).setdefault(engine.setup.name, set()), fixtures.load(fixture)
     lock, report = engine.here / f"{fixture}.lock", engine.here / f"{fixture}.json"
     try:
         for _ in range(RUNS):
+            fixtures.clear_of_full_minutes(whole)
             argv = (image, "-q", "-t", target, "--lock", str(lock), "--json", str(report))
             out = engine.debloat(*argv, directory=fixtures.FIXTURES / fixture)
             assert out == f"{engine.setup.named(target)}\n"
@@ -80,7 +82,6 @@ def test_the_same_image_on_every_engine(engine: Engine, fixture: str) -> None:
         with engine.chosen(fixtures.FIXTURES / fixture), pytest.MonkeyPatch.context() as patch:
             if engine.setup.rootless:
                 patch.setattr(fixtures, "SETTLED", 1.0)  # two proxies, one behind the other
-            whole = fixtures.load(fixture)
             trained = replace(whole, checks=tuple(c for c in whole.checks if c.trained))
             checked = engine.within(functools.partial(fixtures.run_checks, target, trained))
             broken = [f"{r.name}: {r.detail}" for r in checked if not r.passed]
@@ -178,7 +179,7 @@ def archives(engine: Engine, image: str) -> str:
         [*docker_, "load", "-i", engine.here / "image.tar"], capture_output=True, text=True, check=True
     )
     assert target in loaded.stdout
-    words = [*docker_, "run", "--rm", "--label", f"{RUN_LABEL}=matrix", "--network", "none", target, "nginx", "-v"]
+    words = [*docker_, "run", "--rm", "--label", "debloat.test=matrix", "--network", "none", target, "nginx", "-v"]
     ran = subprocess.run(words, capture_output=True, text=True)
     assert "nginx version" in ran.stderr, ran.stderr
     remove(engine, target)
@@ -233,14 +234,15 @@ def doctor(engine: Engine, image: str) -> str:
 
 
 def gc(engine: Engine, image: str) -> str:
-    """What a killed run left is removed, and is gone then."""
+    """What a killed run left is removed, and is gone then. Without `--all`, which takes of other tests' runs too."""
     run = "00000000-1-1-1-abcdef"
     client = engine.client()
     try:
         pending = engine.setup.named(PENDING_REPOSITORY)
-        client.tag(image, pending, run)
-        container = client.create_container(image, labels={RUN_LABEL: run})["Id"]
-        out = engine.debloat("gc", "--all")
+        with collecting():
+            client.tag(image, pending, run)
+            container = client.create_container(image, labels={RUN_LABEL: run})["Id"]
+            out = engine.debloat("gc")
         assert f"of run {run}" in out
         with pytest.raises(docker.errors.NotFound):
             client.inspect_container(container)

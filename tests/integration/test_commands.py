@@ -18,6 +18,7 @@ from debloat.engine.docker import DockerEngine
 from tests.integration.harness import LABEL, Place, in_base, saved, until
 from tests.integration.programs import WEB, WEB_FILES
 from tests.support import schemas
+from tests.support.engines import collecting
 
 pytestmark = pytest.mark.engine
 
@@ -239,21 +240,22 @@ def settled(place: Place) -> bool:
 def test_gc_takes_what_a_killed_run_left(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only of this run: others may be at work on the engine."""
     image = place.build(in_base(WEB), WEB_FILES)
-    process = place.start(image)
-    until(place.containers, "a container of the run")
-    process.kill()
-    process.communicate()
-    until(lambda: settled(place), "what the engine was asked for before the kill")
-    label = place.client.inspect_container(place.containers()[0])["Config"]["Labels"]["debloat.run"]
-    every = DockerEngine.leftovers
-    monkeypatch.setattr(DockerEngine, "leftovers", lambda engine, run="": every(engine, run or label))
-    told = place.debloat("gc", "--dry-run")
-    assert told.code == 0
-    assert f"of run {label} " in told.out
-    assert "found" in told.err
-    assert place.containers()
-    assert place.debloat("gc").code == 0
-    assert place.containers() == []
+    with collecting():
+        process = place.start(image)
+        until(place.containers, "a container of the run")
+        process.kill()
+        process.communicate()
+        until(lambda: settled(place), "what the engine was asked for before the kill")
+        label = place.client.inspect_container(place.containers()[0])["Config"]["Labels"]["debloat.run"]
+        every = DockerEngine.leftovers
+        monkeypatch.setattr(DockerEngine, "leftovers", lambda engine, run="": every(engine, run or label))
+        told = place.debloat("gc", "--dry-run")
+        assert told.code == 0
+        assert f"of run {label} " in told.out
+        assert "found" in told.err
+        assert place.containers()
+        assert place.debloat("gc").code == 0
+        assert place.containers() == []
     again = place.debloat("gc")
     assert (again.code, again.out) == (0, "")
     for path in place.scratch.iterdir():  # the directory of a killed process: nobody but the system removes it

@@ -23,7 +23,7 @@ docker = pytest.importorskip("docker")
 
 pytestmark = pytest.mark.engine
 
-LABEL = {"debloat.run": "test-sensor"}
+LABEL = {"debloat.test": "sensor"}
 CAPS = ["SYS_PTRACE", "SYS_ADMIN"]
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 app:x:1000:1000::/home/app:/bin/sh
@@ -48,7 +48,7 @@ def client() -> Iterator[Any]:
     except docker.errors.DockerException as error:
         pytest.skip(f"no container engine: {error}")
     yield found
-    for container in found.containers.list(all=True, filters={"label": "debloat.run=test-sensor"}):
+    for container in found.containers.list(all=True, filters={"label": "debloat.test=sensor"}):
         container.remove(force=True, v=True)
     found.close()
 

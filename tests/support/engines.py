@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import secrets
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 BASE = "debian:bookworm-slim"
-LABEL = "debloat.run=tests"
+LABEL = "debloat.test=run"
 """On containers of `run`; images carry `debloat.test=REPOSITORY`, and so does what is cut out of them."""
 
 
@@ -59,6 +62,14 @@ def images(directory: Path) -> Iterator[Images]:
         yield found
     finally:
         found.remove()
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[None]:
+    """One test at a time on this machine leaves something for `debloat gc` or calls it: it takes all that is left."""
+    with (Path(tempfile.gettempdir()) / "debloat-tests-gc.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run(image: str, *words: str) -> str:

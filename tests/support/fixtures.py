@@ -36,7 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures"
 BASE_SCRIPT = ROOT / "scripts" / "bootstrap-base.sh"
 LOOPBACK = "127.0.0.1"
-LABELS = {"debloat.run": "fixtures"}
+LABELS = {"debloat.test": "fixtures"}
+"""Not `debloat.run`: `debloat gc --all` of a test beside would take the container for what a run left."""
 LEVELS = ("exact", "safe")
 CHECK_LIMIT = 20.0
 READY_LIMIT = 60.0
@@ -47,6 +48,8 @@ SETTLED = 0.1
 YOUNG = 5.0
 """Seconds after which a service that seemed to be ready is: on a busy machine the proxy takes longer to hang up."""
 RETRY = 0.2
+CLEAR = 30.0
+"""Seconds in which a run begins and ends."""
 DETAIL = 400
 
 
@@ -129,6 +132,8 @@ class Fixture:
     ready_limit: float
     checks: tuple[Check, ...]
     levels: tuple[str, ...] = LEVELS
+    minutely: bool = False
+    """Something in it starts at full minutes, as cron's jobs do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def load(name: str) -> Fixture:
     recipe = directory / "debloat.toml"
     table = _toml(directory / "checks.toml")
     where = f"{name}/checks.toml"
-    _only(table, {"kind", "levels", "ready", "ready_timeout", "check"}, where)
+    _only(table, {"kind", "levels", "minutely", "ready", "ready_timeout", "check"}, where)
     checks = tuple(_check(entry, where) for entry in table.get("check", []))
     doubled = {check.name for check in checks if sum(other.name == check.name for other in checks) > 1}
     if doubled:
@@ -175,7 +180,20 @@ def load(name: str) -> Fixture:
         ready_limit=float(table.get("ready_timeout", READY_LIMIT)),
         checks=checks,
         levels=levels,
+        minutely=bool(table.get("minutely")),
     )
+
+
+def clear_of_full_minutes(
+    fixture: Fixture, now: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Wait until a run is over before the next full minute, where the fixture starts something then.
+
+    A run that such a minute falls into records what is started, another does not: their images need not be the same.
+    """
+    passed = now() % 60
+    if fixture.minutely and passed > 60 - CLEAR:
+        sleep(61 - passed)
 
 
 def _check(table: Mapping[str, Any], where: str) -> Check:
