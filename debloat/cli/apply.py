@@ -33,7 +33,7 @@ from debloat.lock.cut import LockedCut
 from debloat.lock.format import Lock
 from debloat.lock.manifest import recipe_digest
 from debloat.store.location import Destination, destination, image_location
-from debloat.store.write import must_take
+from debloat.store.write import must_accept, must_take
 
 if TYPE_CHECKING:
     from debloat.plan import Plan
@@ -128,6 +128,8 @@ def made(
     `take` gets the result in place of where it goes.
     """
     path, goes = _checked(options)
+    if goes.output is not None:
+        must_accept(goes.output)
     lock, recipe = read(path), _recipe(options)
     applied = applying.apply(
         _engine(options, engines, goes),

@@ -40,7 +40,7 @@ from debloat.store.base import ImageStore, StoredIndex, Variant
 from debloat.store.index import composed, images
 from debloat.store.location import Location, image_location, output_location
 from debloat.store.opened import open_store
-from debloat.store.write import moved, must_take, must_take_index, write_index
+from debloat.store.write import moved, must_accept, must_take, must_take_index, write_index
 
 PLACE = "{platform}"
 """What stands in the name of a file for the platform that it is of: `linux-amd64`."""
@@ -194,6 +194,7 @@ def _output(image: str, output: str | None, of_one: Mapping[str, object]) -> Loc
     to = output_location(output)
     must_take_index(to)
     must_take(to)
+    must_accept(to)
     return to
 
 

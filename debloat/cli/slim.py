@@ -80,7 +80,7 @@ def make(
 
     Where the result goes elsewhere, `take` gets it in place of that.
     """
-    asked = _checked(options, directory)
+    asked = must_be_possible(options, directory)
     written = asked.goes if take is None else replace(asked.goes, output=None)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()
@@ -166,9 +166,14 @@ def _checked(options: Slim, directory: Path | None) -> _Asked:
     return _Asked(recipe, goes, Watching(options.probes.mechanism, traces=traces, replay=not result.no_verify))
 
 
-def must_be_possible(options: Slim, directory: Path | None = None) -> None:
-    """UsageError for what the main job would end by before it starts anything."""
-    _checked(options, directory)
+def must_be_possible(options: Slim, directory: Path | None = None) -> _Asked:
+    """As `_checked`; StoreError too where a registry that the result goes to does not take it."""
+    asked = _checked(options, directory)
+    if asked.goes.output is not None:
+        from debloat.store.write import must_accept
+
+        must_accept(asked.goes.output)
+    return asked
 
 
 def steps_of(result: Result) -> Iterator[Step]:

@@ -168,6 +168,17 @@ class RegistrySink:
         (endpoint,) = endpoints(host, path, pull=False)
         self._client = Client(endpoint, "pull,push")
 
+    def must_accept(self) -> None:
+        """StoreError where nobody answers, UsageError where nobody may push.
+
+        An upload is begun, of which no byte comes: the registry forgets it in time. It is not given up by DELETE: many
+        know no such thing, and distribution 2.8 then keeps a file for ever (findings/registry-cancelled-upload.sh).
+        """
+        try:
+            self._begun()
+        finally:
+            self._client.close()
+
     def write(self, image: Written, names: Iterable[str], referrers: Iterable[Referrer] = ()) -> str:
         """Push the image under the location's own tag; layers travel as gzip."""
         try:

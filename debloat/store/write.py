@@ -64,6 +64,16 @@ def must_take(location: Location) -> None:
         program(location)
 
 
+def must_accept(location: Location) -> None:
+    """Beyond `must_take`: StoreError where the registry of a location cannot be reached, UsageError where it lets
+    nobody push there. Nothing is asked of other places.
+    """
+    if location.transport is Transport.REGISTRY:
+        from debloat.store.registry import RegistrySink
+
+        RegistrySink(location).must_accept()
+
+
 def write(image: Written, name: str, to: Location, referrers: Iterable[Referrer] = ()) -> str:
     """Write an image where it is to go, under the location's own name or else `name`; the digest of its manifest."""
     return open_sink(to).write(image, [to.name or name], referrers)

@@ -148,7 +148,7 @@ def test_what_lies_in_a_file_is_named_with_its_transport(stored: CommandLine) ->
 def test_a_place_that_takes_nothing_is_said_before_anything_starts(
     debloat: CommandLine, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory that is no layout, a layout whose index is broken, a storage without its program."""
+    """A directory that is no layout, a broken layout, a storage without its program, a registry that is away."""
     (here / "full").mkdir()
     (here / "full" / "mine").write_text("mine")
     (here / "broken").mkdir()
@@ -159,6 +159,7 @@ def test_a_place_that_takes_nothing_is_said_before_anything_starts(
         "oci:broken": "broken",
         "containers-storage:shop:slim": "Podman is not installed here",
         "docker://registry.example/shop@sha256:" + "0" * 64: "is not an image name",
+        "docker://localhost:1/shop": "cannot reach the registry localhost:1",
     }
     for place, said in places.items():
         done = debloat("shop:1", "--output", place)

@@ -26,7 +26,7 @@ from debloat.store.base import StoredImage, StoreError
 from debloat.store.layers import open_layers
 from debloat.store.location import image_location, output_location
 from debloat.store.opened import open_store
-from debloat.store.write import write
+from debloat.store.write import must_accept, write
 from tests.store.conftest import CONTENT
 from tests.support.registry import registry, skopeo
 from tests.support.stores import LayoutMaker, layer, put_layout
@@ -71,6 +71,19 @@ def test_what_is_pushed_is_pulled(served: str, written: Written, tmp_path: Path)
         pulled(f"docker://{served}/team/app:none", tmp_path)
     with pytest.raises(UsageError, match="a digest is no name"):
         write(written, "", output_location(f"docker://{served}/team/app@{digest}"))
+
+
+@pytest.mark.network
+def test_it_is_known_early_that_a_registry_takes_it(written: Written, tmp_path: Path) -> None:
+    """Of the upload that is begun there is what the registry has of any, and removes by its age."""
+    for place in ("open", "closed"):
+        (tmp_path / place).mkdir()
+    with registry(tmp_path / "open") as host:
+        must_accept(output_location(f"docker://{host}/early/app:1"))
+    begun = {path.name for path in (tmp_path / "open" / "data").rglob("*") if path.is_file()}
+    assert begun == {"startedat", "data", "0"}
+    with registry(tmp_path / "closed", HTPASSWD) as host, pytest.raises(UsageError, match="wants a login"):
+        must_accept(output_location(f"docker://{host}/early/app:1"))
 
 
 @pytest.mark.network
@@ -306,6 +319,18 @@ def test_an_upload_in_chunks_that_is_refused(liar: Server, written: Written) -> 
     liar.gives("/v2/app/blobs/uploads/1", status=413)
     with pytest.raises(StoreError, match=r"cannot push to .*/app:1: the registry .* answers 507 no room"):
         write(written, "", output_location(f"docker://{liar.host}/app:1"))
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "does not take the login"), (403, "does not allow it")])
+def test_it_is_known_early_that_nobody_may_push(
+    liar: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    auth = base64.b64encode(b"someone:secret").decode()
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {liar.host: {"auth": auth}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    liar.gives("/v2/app/blobs/uploads/", status=status, WWW_Authenticate='Basic realm="x"')
+    with pytest.raises(UsageError, match=rf"cannot push to .*/app:1: the registry .* {said}"):
+        must_accept(output_location(f"docker://{liar.host}/app:1"))
 
 
 def test_answers_that_are_too_large(liar: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
