@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
@@ -25,17 +25,16 @@ from debloat.core.recipe import Recipe, Settings
 from debloat.core.reference import result_name
 from debloat.core.surfaces import NO_SURFACES, Surfaces
 from debloat.debian import dpkg
-from debloat.debian.packages import Packages
 from debloat.engine.base import Engine
 from debloat.engine.workspace import Workspace
 from debloat.image.rootfs import Rootfs
-from debloat.pipeline import AS_USUAL, Watching, world_of
+from debloat.pipeline import AS_USUAL, Watching, told, unrecorded_world
 from debloat.prove import Proven, Subject, prove
 from debloat.record.concrete import must_be_usable
 from debloat.record.record import Recording, must_be_runnable, notes_on, trace_of, with_fallbacks
 from debloat.record.session import Recorder
 from debloat.result import Outcome, Report, Sink
-from debloat.rules import prepare
+from debloat.rules import prepare, prepare_image
 from debloat.store.location import image_location
 from debloat.store.source import opened
 from debloat.summary import report
@@ -50,12 +49,12 @@ class Made(Struct, frozen=True):
 
 
 class _Read(Struct, frozen=True):
-    """An image as it was read, and the chosen services that run it."""
+    """An image, the chosen services that run it, what they ask for together, and the world of it, without a trace."""
 
     image: Image
-    rootfs: Rootfs
-    packages: Packages
     services: tuple[Service, ...]
+    recipe: Recipe
+    world: World
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -179,7 +178,7 @@ def _read_and_record(
     recorder: Recorder,
     progress: Progress,
 ) -> tuple[tuple[_Read, ...], Exercised, tuple[str, ...]]:
-    """Read the images, one after the other, while the stack is recorded."""
+    """Read the images, one after the other, and prepare what their closing needs, while the stack is recorded."""
     by_image: dict[str, list[Service]] = {}
     for service in stack.chosen:
         by_image.setdefault(images[service.name].id, []).append(service)
@@ -190,7 +189,11 @@ def _read_and_record(
             rootfs = source.rootfs()
             whole = replace(image, config=source.whole_config())
             prepare(image.platform)
-            return _Read(whole, rootfs, dpkg.read(rootfs), tuple(services))
+            recipe = _recipe(services)
+            world = unrecorded_world(whole, rootfs, dpkg.read(rootfs), recipe)
+            world = replace(world, config=_with_environment(whole.config, services))
+            prepare_image(world)
+            return _Read(whole, tuple(services), recipe, world)
 
     with ThreadPoolExecutor(1) as pool:
         reading = [pool.submit(read, services) for services in by_image.values()]
@@ -210,18 +213,16 @@ def _recorded(one: _Read, recorded: Exercised, notes: tuple[str, ...]) -> _Recor
     for exercised in exercises:
         notes += notes_on(started, exercised)
     recording = Recording(exercises, trace_of(one.image, list(exercises)), notes)
-    recipe = _recipe(one)
-    world = world_of(one.image, one.rootfs, one.packages, recipe, recording.trace)
-    return _Recorded(one.image, one.names, recipe, recording, replace(world, config=_with_environment(one)))
+    return _Recorded(one.image, one.names, one.recipe, recording, told(one.world, recording.trace))
 
 
 def _surfaces(rootfs: Rootfs, proven: Proven) -> Surfaces:
     return Surfaces(surface(rootfs.entries(), rootfs), surface((k.entry for k in proven.minimal.kept), rootfs))
 
 
-def _recipe(one: _Read) -> Recipe:
+def _recipe(services: Sequence[Service]) -> Recipe:
     """What all services of an image ask for: the highest level, and whatever any of them keeps, or drops."""
-    recipes = [service.recipe for service in one.services]
+    recipes = [service.recipe for service in services]
     policies = [recipe.policy for recipe in recipes]
 
     def united(field: str) -> tuple[Any, ...]:
@@ -229,13 +230,13 @@ def _recipe(one: _Read) -> Recipe:
 
     lists = ("levels", "keep", "drop", "keep_packages", "packages")
     policy = Policy(level=max(policy.level for policy in policies), **{name: united(name) for name in lists})
-    scenarios = tuple(service.scenario for service in one.services)
+    scenarios = tuple(service.scenario for service in services)
     return replace(recipes[0], scenarios=scenarios, policy=policy)
 
 
-def _with_environment(one: _Read) -> ImageConfig:
+def _with_environment(config: ImageConfig, services: Iterable[Service]) -> ImageConfig:
     """The image's own configuration, whose program stays, with the variables that the stack sets."""
-    env = dict(one.image.config.env)
-    for service in one.services:
+    env = dict(config.env)
+    for service in services:
         env |= environment_of(service.raw)
-    return ImageConfig(MappingProxyType({**one.image.config.raw, "Env": [f"{k}={v}" for k, v in env.items()]}))
+    return ImageConfig(MappingProxyType({**config.raw, "Env": [f"{k}={v}" for k, v in env.items()]}))
