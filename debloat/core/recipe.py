@@ -139,7 +139,12 @@ class Scenario(Struct, frozen=True):
     def probes(self) -> bool:
         """Whether it has probes of its own."""
         web = self.http or self.requests or self.crawl or self.openapi or self.har or self.websockets or self.grpc
-        return bool(web or self.probe or self.exec or self.run or self.tests)
+        return bool(web or self.probe or self.commands)
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """Those of its probes that need no port, or may not: in the container, and on this machine."""
+        return self.exec + self.run + self.tests
 
 
 class Recipe(Struct, frozen=True):

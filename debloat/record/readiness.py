@@ -38,10 +38,26 @@ LISTEN_POLL_INTERVAL = 2.0
 """Seconds between checks on a service that does not listen on any port of its image yet."""
 
 PORT_HINT = "EXPOSE the port that it serves, name it (`--http :PORT/`), or let the service listen on 0.0.0.0"
+LOOPBACK_HINT = "let the service listen on 0.0.0.0, or ask it from within the container (`--exec COMMAND`)"
 
 _BIND_POLL = 0.025
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 """Seconds between two looks at a condition, twice as many each time: commands cost the container something."""
+
+
+class Elsewhere(Struct, frozen=True):
+    """Where a service listens instead of on a port, as a phrase; `loopback` is that port where nobody can reach it."""
+
+    phrase: str
+    loopback: bool
+
+    def __str__(self) -> str:
+        return self.phrase
+
+    def error(self, problem: str) -> ListensElsewhere:
+        """What to raise for a problem, with the phrase unless that says it already."""
+        said = problem if self.phrase in problem else f"{problem}: {self.phrase}"
+        return ListensElsewhere(said, LOOPBACK_HINT if self.loopback else PORT_HINT)
 
 
 class Condition(Struct, frozen=True):
@@ -146,19 +162,18 @@ class Startup:
             problem = self._until_said(self._scenario.until)
             self.seconds = time.monotonic() - start
             ports = sorted(self._scenario.until.ports) if problem and self._session.state().running else ()
-            elsewhere = self.elsewhere(ports) if ports else ""
-            return f"{problem}{elsewhere and f': {elsewhere}'}{last_words(self._session)}" if problem else ""
+            elsewhere = self.elsewhere(ports) if ports else None
+            return f"{problem}{f': {elsewhere}' if elsewhere else ''}{last_words(self._session)}" if problem else ""
         streams = self._ports and not asks_in_datagrams_alone(self._scenario, self._config)
         answer = self._until_listening() if streams else ""
         self.seconds = time.monotonic() - start
         if answer == "gone" or not self._session.state().running:
             return f"the container ended before it was ready{last_words(self._session)}"
-        if answer == "timeout" and not self._scenario.probes and not self._config.healthcheck:
+        waits = not self._scenario.probes and not self._config.healthcheck
+        if answer == "unreachable" or (answer == "timeout" and waits):
             names = ", ".join(map(str, self._ports))
             if elsewhere := self.elsewhere():
-                raise ListensElsewhere(
-                    f"nothing listens on port {names} after {self.seconds:.0f} s: {elsewhere}", PORT_HINT
-                )
+                raise elsewhere.error(f"nothing listens on port {names} after {self.seconds:.0f} s")
             return f"nothing listens on port {names} after {self._limits.ready:g} s{last_words(self._session)}"
         published = [p for p in self._session.ports if p.endswith("/udp")]
         exposed = [p for p in self._config.ports if p.endswith("/udp") and not self._ports]
@@ -182,24 +197,25 @@ class Startup:
         return wait_for(conditions, lambda: self._session.state().running, self._limits.ready)
 
     def _until_listening(self) -> str:
-        """Wait for an open port: the sensor's answer, `healthy` or `timeout`. It ends early where no port will open.
+        """Wait for an open port: the sensor's answer, `healthy`, `timeout`, or `unreachable` where asking is vain.
 
-        A HEALTHCHECK that succeeds means that the service is ready, whatever ports the image exposes; a service that
-        has listened only on other ports for a while will not open these.
+        It ends early where no port will open. A HEALTHCHECK that succeeds means that the service is ready, whatever
+        ports the image exposes, where no probes are given; a service that has listened only on other ports for a while,
+        or where nobody can reach it, will not open these. Probes given may be of the other ports.
         """
-        deadline, elsewhere = time.monotonic() + self._limits.ready, 0.0
+        deadline, since = time.monotonic() + self._limits.ready, 0.0
+        scenario, healthcheck = self._scenario, bool(self._config.healthcheck)
         while (left := deadline - time.monotonic()) > 0:
             answer = self.until_open(min(LISTEN_POLL_INTERVAL, left))
-            if answer != "timeout" or self._scenario.probes:
-                if answer != "timeout":
-                    return answer
-                continue
-            if self._config.healthcheck and self._is_healthy():
+            if answer != "timeout":
+                return answer
+            if not scenario.probes and healthcheck and self._is_healthy():
                 return "healthy"
-            if self.elsewhere():
-                elsewhere = elsewhere or time.monotonic()
-                if time.monotonic() - elsewhere >= LISTENS_ELSEWHERE_TIMEOUT and not self._config.healthcheck:
-                    break
+            elsewhere = self.elsewhere()
+            hopeless = elsewhere and (elsewhere.loopback if scenario.probes else not healthcheck)
+            since = (since or time.monotonic()) if hopeless else 0.0
+            if since and time.monotonic() - since >= LISTENS_ELSEWHERE_TIMEOUT:
+                return "unreachable" if scenario.probes and not scenario.commands else "timeout"
         return "timeout"
 
     def _is_healthy(self) -> bool:
@@ -211,18 +227,20 @@ class Startup:
         except TimeoutError:
             return False
 
-    def elsewhere(self, ports: Sequence[int] = ()) -> str:
-        """A phrase on where the service listens instead of on some ports, by default on its exposed ones.
+    def elsewhere(self, ports: Sequence[int] = ()) -> Elsewhere | None:
+        """Where the service listens instead of on some ports, by default on its exposed ones.
 
-        Empty where it listens on all of them, or nowhere.
+        None where it listens on all of them, or nowhere.
         """
         listeners = [listener for listener in self._session.command("listen").split() if "/tcp" in listener]
         open_ports = [int(listener.partition("/")[0]) for listener in listeners if not listener.endswith("!")]
         silent = [port for port in ports or self._ports if port not in open_ports]
         loopback = [port for port in silent if f"{port}/tcp!" in listeners]
         if loopback:
-            return f"port {loopback[0]} is bound to 127.0.0.1, where nobody else can reach it"
-        return f"it listens on port {', '.join(map(str, open_ports))}" if silent and open_ports else ""
+            return Elsewhere(f"port {loopback[0]} is bound to 127.0.0.1, where nobody else can reach it", True)
+        if silent and open_ports:
+            return Elsewhere(f"it listens on port {', '.join(map(str, open_ports))}", False)
+        return None
 
     def until_open(self, seconds: float) -> str:
         """Wait for an open port: the sensor's answer, `timeout` after these seconds."""

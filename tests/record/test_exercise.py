@@ -351,7 +351,28 @@ def test_a_service_that_listens_elsewhere_is_said_to(
     run = _Run(cast(Session, Ports(opens, *words)), ImageConfig({}), Scenario(), Limits(60, 5), {"80/tcp": 80})
     with pytest.raises(ListensElsewhere, match=said) as raised:
         run.service(None)
-    assert "EXPOSE" in raised.value.hint
+    assert ("EXPOSE" in raised.value.hint) != bool(words)
+    assert "0.0.0.0" in raised.value.hint
+
+
+@pytest.mark.parametrize("health", [(), ("CMD", "true")])
+def test_a_port_that_nobody_can_reach_is_not_waited_for_to_the_end(
+    monkeypatch: pytest.MonkeyPatch, health: tuple[str, ...]
+) -> None:
+    """Requests were repeated until the readiness limit, though the port was bound to 127.0.0.1 all the while."""
+    monkeypatch.setattr(readiness, "LISTENS_ELSEWHERE_TIMEOUT", 0.0)
+    config = ImageConfig({"Healthcheck": {"Test": [*health]}} if health else {})
+    asks = Scenario(http=(HttpProbe(),))
+    run = _Run(cast(Session, Ports({}, "80/tcp!")), config, asks, Limits(3600, 5), {"80/tcp": 80})
+    with pytest.raises(ListensElsewhere, match=r"port 80 is bound to 127\.0\.0\.1"):
+        run.service(None)
+
+
+def test_a_service_whose_ports_nobody_can_reach_is_asked_from_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "LISTENS_ELSEWHERE_TIMEOUT", 0.0)
+    asks = Scenario(exec=("true",))
+    run = _Run(cast(Session, Ports({}, "80/tcp!")), ImageConfig({}), asks, Limits(3600, 5), {"80/tcp": 80})
+    assert run._startup.wait() == ""
 
 
 @pytest.mark.parametrize(
