@@ -33,7 +33,10 @@ from debloat.store.location import image_location, output_location
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SPEAK = {"UsageError", "OriginalFails", "MinimalFails", "SensorUnavailable", "WorkersUnavailable", "GateFailed"}
+SPEAK = {
+    *("UsageError", "StoreError", "OriginalFails", "NothingToProbe", "ListensElsewhere", "MinimalFails"),
+    *("SensorUnavailable", "WorkersUnavailable", "GateFailed"),
+}
 """Errors whose remedy is known where they are raised; what an engine says in its own words is the engine's."""
 _ARGUMENTS = {**dict.fromkeys(SPEAK, 2), "Mistake": 3}
 

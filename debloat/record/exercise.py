@@ -26,6 +26,7 @@ from debloat.record.concrete import (
     Answers,
     ConcreteProbe,
     Limits,
+    ListensElsewhere,
     NothingToProbe,
     concrete_probes,
     described_probes,
@@ -38,7 +39,7 @@ from debloat.record.concrete import (
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import FURTHER_KINDS, KINDS, RequestSequence
 from debloat.record.protocols.talk import Talk
-from debloat.record.readiness import OUT_OF_MEMORY, Startup
+from debloat.record.readiness import LOOPBACK_HINT, OUT_OF_MEMORY, PORT_HINT, Startup
 from debloat.record.session import STOP_GRACE, ByHand, Recorded, Recorder, Session, started
 
 ENCODINGS = ("", "gzip, deflate, br")
@@ -245,7 +246,8 @@ class _Run:
         would open no more of them if it ran unrecorded."""
         own_network = not self._scenario.options.shares_network
         if own_network and self._session.state().running and (where := self._startup.elsewhere(ports)):
-            raise where.error(problem)
+            said = problem if where.phrase in problem else f"{problem}: {where}"
+            raise ListensElsewhere(said, LOOPBACK_HINT if where.loopback else PORT_HINT)
 
     def stop(self) -> ProbeResult:
         """Stop it as its engine would; how it ended is the answer."""

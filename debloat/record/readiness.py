@@ -54,11 +54,6 @@ class Elsewhere(Struct, frozen=True):
     def __str__(self) -> str:
         return self.phrase
 
-    def error(self, problem: str) -> ListensElsewhere:
-        """What to raise for a problem, with the phrase unless that says it already."""
-        said = problem if self.phrase in problem else f"{problem}: {self.phrase}"
-        return ListensElsewhere(said, LOOPBACK_HINT if self.loopback else PORT_HINT)
-
 
 class Condition(Struct, frozen=True):
     """Something that has to hold once; `missing` says, after "not ready: ", that it never did."""
@@ -173,7 +168,10 @@ class Startup:
         if answer == "unreachable" or (answer == "timeout" and waits):
             names = ", ".join(map(str, self._ports))
             if elsewhere := self.elsewhere():
-                raise elsewhere.error(f"nothing listens on port {names} after {self.seconds:.0f} s")
+                raise ListensElsewhere(
+                    f"nothing listens on port {names} after {self.seconds:.0f} s: {elsewhere}",
+                    LOOPBACK_HINT if elsewhere.loopback else PORT_HINT,
+                )
             return f"nothing listens on port {names} after {self._limits.ready:g} s{last_words(self._session)}"
         published = [p for p in self._session.ports if p.endswith("/udp")]
         exposed = [p for p in self._config.ports if p.endswith("/udp") and not self._ports]

@@ -34,6 +34,7 @@ PACE = 16 << 10
 MAX_ANSWER = 4 << 20
 """Bytes of an answer that is no blob."""
 _REDIRECTS = 5
+_TELL = "is its name right? whoever runs it has to mend that"
 _AGAIN = (301, 302, 303, 307, 308)
 _MISSING, _UNAUTHORIZED, _FORBIDDEN = 404, 401, 403
 
@@ -207,14 +208,15 @@ class Client:
             target = urljoin(url, response.headers.get("Location", ""))
             self._must_be_safe(target, url)
             url = target
-        raise StoreError(f"cannot use the registry {self.host}: it redirects more than {_REDIRECTS} times")
+        raise StoreError(f"cannot use the registry {self.host}: it redirects more than {_REDIRECTS} times", _TELL)
 
     def _must_be_safe(self, target: str, source: str) -> None:
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise StoreError(f"cannot use the registry {self.host}: it leads to {target!r:.100}, which is no address")
+            said = f"it leads to {target!r:.100}, which is no address"
+            raise StoreError(f"cannot use the registry {self.host}: {said}", _TELL)
         if parts.scheme == "http" and urlsplit(source).scheme == "https":
-            raise StoreError(f"cannot use the registry {self.host}: it leads from HTTPS to HTTP")
+            raise StoreError(f"cannot use the registry {self.host}: it leads from HTTPS to HTTP", _TELL)
 
     def location(self, answer: Answer) -> str:
         """Where an answer says that it goes on (`Location`)."""
@@ -285,7 +287,8 @@ class Client:
         if answer.status == _FORBIDDEN:
             return UsageError(f"cannot {what}: the registry {self.host} does not allow it", login)
         said = re.sub(r"[^\x20-\x7e]+", " ", answer.body()[:200].decode("latin-1")).strip()
-        return StoreError(f"cannot {what}: the registry {self.host} answers {answer.status} {said}".rstrip())
+        text = f"cannot {what}: the registry {self.host} answers {answer.status} {said}"
+        return StoreError(text.rstrip(), "its log says why")
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:

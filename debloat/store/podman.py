@@ -66,7 +66,9 @@ def _podman(words: Sequence[str], location: Location) -> None:
         try:
             _, errors = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
-            raise StoreError(f"cannot use {location}: Podman takes longer than {TIMEOUT:.0f} s") from None
+            raise StoreError(
+                f"cannot use {location}: Podman takes longer than {TIMEOUT:.0f} s", "does `podman ps` answer?"
+            ) from None
     if process.returncode:
         said = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it gives no cause"]
         cause = said[0].removeprefix("Error: ")

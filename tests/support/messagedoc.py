@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debloat.core import errors
+from debloat.record.concrete import ListensElsewhere, NothingToProbe
+from debloat.store.base import StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "messages.md"
@@ -18,13 +20,15 @@ GAP = "\N{HORIZONTAL ELLIPSIS}"
 """In a message: what is only known when it is said."""
 
 CLASSES = (
-    *(errors.UsageError, errors.EngineUnavailable, errors.SensorUnavailable, errors.WorkersUnavailable),
+    *(errors.UsageError, errors.EngineUnavailable, StoreError, errors.SensorUnavailable, errors.WorkersUnavailable),
     *(errors.OriginalFails, errors.MinimalFails, errors.GateFailed),
 )
 """In the order of their exit codes; an InternalError is a bug, and has a text of its own."""
 
 _CONTEXT = "error_context"
 """What makes an engine's failure a message: `cannot` do what it says, and the engine's own words."""
+SAID_AS = {cls.__name__: "OriginalFails" for cls in (ListensElsewhere, NothingToProbe)}
+"""Classes whose messages stand with those of another: the difference is the code's."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,12 +44,17 @@ def messages(kind: str) -> list[Message]:
     found = set[Message]()
     for path in sorted((ROOT / "debloat").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == kind:
+            if isinstance(node, ast.Call) and _named(node.func) == kind:
                 hints = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "hint")]
                 for text in _texts(node.args[0]) if node.args else ():
                     for hint in [h for each in hints for h in _texts(each)] or [""]:
                         found.add(Message(text, hint))
     return sorted(m for m in found if re.search(r"[a-z]{3}", m.text))
+
+
+def _named(called: ast.expr) -> str:
+    """The class whose message a call makes, if it does."""
+    return SAID_AS.get(called.id, called.id) if isinstance(called, ast.Name) else ""
 
 
 @functools.cache
@@ -115,6 +124,7 @@ FALLBACK = {
     "UsageError": "The message names the file, the option or the reference that is to be mended.",
     "EngineUnavailable": "Where the message ends in the engine's own words, `debloat doctor` tells what works, and the "
     "engine's log the rest.",
+    "StoreError": "Where the message ends in a registry's own words, its log tells the rest.",
     "SensorUnavailable": "`debloat doctor` tells what the recorder needs, and what this machine has of it.",
     "WorkersUnavailable": "What was done is kept: the same command goes on from there. The workers' own logs say more.",
     "OriginalFails": "Start it with `docker run` and the same options; what it needs is given with `-e`, `-v` or "
