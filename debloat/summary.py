@@ -17,7 +17,7 @@ from debloat.prove import Proven
 from debloat.record.record import Recording
 from debloat.result import Report, RuleShare
 from debloat.rules.application.modules import dropped_modules
-from debloat.rules.application.requested import dropped_requests
+from debloat.rules.application.requested import Purpose, dropped_requests
 from debloat.rules.knowledge.optional import left_out_notes
 
 
@@ -30,6 +30,24 @@ def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
         if len(rules) == 1:
             alone.update(rules)
     return tuple(RuleShare(rule, alone[rule], involved[rule]) for rule in sorted(involved))
+
+
+def _dropped_notes(world: World, minimal: Minimal) -> tuple[str, ...]:
+    """What was asked for by name, and is gone whole."""
+    builds, others = (dropped_requests(world, minimal.shares, purpose) for purpose in (Purpose.BUILD, Purpose.RUN))
+    builds += dropped_modules(world, minimal.closure.evidence)
+    notes = []
+    if builds:
+        notes.append(
+            "taken for the build, for a RUN instruction uses it and nothing that was recorded did: "
+            f"{', '.join(builds)} (where it is wanted, say so under [packages] in debloat.toml)"
+        )
+    if others:
+        notes.append(
+            f"asked for by name, and nothing in it is of use to this container: {', '.join(others)} "
+            "(where it is wanted, --keep-package keeps it whole)"
+        )
+    return tuple(notes)
 
 
 def _attestation_notes(image: Image) -> tuple[str, ...]:
@@ -54,16 +72,6 @@ def report(
     minimal, rootfs = proven.minimal, world.rootfs
     unmatched = tuple(f"--keep {glob} matches nothing" for glob in recipe.policy.keep if not rootfs.glob(glob))
     audited = tuple(f"audit: {f.path} lacks {f.kind} {f.name}" for f in proven.findings)
-    gone = (*dropped_requests(world, minimal.shares), *dropped_modules(world, minimal.closure.evidence))
-    dropped_packages = ", ".join(gone)
-    dropped = (
-        (
-            f"taken for the build, for a RUN instruction uses it and nothing that was recorded did: {dropped_packages} "
-            "(where it is wanted, say so under [packages] in debloat.toml)",
-        )
-        if dropped_packages
-        else ()
-    )
     return Report(
         tool=f"debloat {__version__}",
         reference=image.reference,
@@ -82,7 +90,7 @@ def report(
         verified=verified,
         notes=recording.notes
         + unmatched
-        + dropped
+        + _dropped_notes(world, minimal)
         + left_out_notes(world, minimal.closure.evidence)
         + _attestation_notes(image)
         + audited,

@@ -26,6 +26,7 @@ from debloat.pipeline import world_of
 from debloat.rules.application.modules import asked_modules
 from debloat.rules.application.requested import Purpose, Request, requests
 from debloat.rules.application.survey import leftover_reason
+from debloat.rules.commands import optional_interpreter
 from debloat.store.source import Source
 
 
@@ -110,6 +111,8 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
         lines.append(f"  nothing of the application, but {taken}")
     lines += (f"  {taken.package} was taken for the build: {taken.evidence}" for taken in _for_the_build(world, real))
     for owner in world.packages.owners(real):
+        if (entry := rootfs.get(real)) is not None and (interpreter := optional_interpreter(entry, owner, world)):
+            lines.append(f"  a script for {interpreter}, and {owner} does not depend on that language")
         if share := shares.get(owner):
             lines.append(f"  of {owner}, {share.kept_files} of {share.total_files} files stay")
     wider = [level for level in Level if level > world.policy.level]

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from debloat.closure import World, derived
-from debloat.core.model import Op
+from debloat.core.model import Entry, Op
+from debloat.core.shells import POSIX_SHELLS
+from debloat.debian.packages import Package
+from debloat.rules.interpreters import env_command, shebang
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Searched after the image's PATH: scripts that run as root (cron, init, `su -`) get these directories."""
@@ -71,6 +74,49 @@ def with_dependencies(world: World, owners: Iterable[str]) -> frozenset[str]:
             for name in alternatives:
                 names.update(world.packages.providers(name))
     return frozenset(names)
+
+
+MODULE_SECTIONS = frozenset({"gnu-r", "java", "javascript", "lisp", "perl", "php", "python", "ruby"})
+"""Sections of a language's modules (Debian policy 2.4): what depends on such a one is written in that language."""
+
+
+def optional_interpreter(entry: Entry, owner: str, world: World) -> str:
+    """The interpreter of a script, other than a shell, on which its package does not depend; "" where there is none.
+
+    perl-base is Essential, so that installation scripts may use it; a package that needs Perl in service depends on it.
+    """
+    if not entry.executable:
+        return ""
+    line = shebang(world.rootfs.read(entry.path, 256))
+    if line is None:
+        return ""
+    program: str | None = line[0]
+    if line[0].rpartition("/")[2] == "env":
+        word = env_command(line[1], world.config.env)
+        program = on_path(world, word) if word else None
+    if program is None or program.rpartition("/")[2] in POSIX_SHELLS:
+        return ""
+    real = world.rootfs.resolve(program).path
+    languages = {name for path in (program, real) if path for name in world.packages.owners(path)}
+    return program if languages and not _depends_on_language(world, owner, languages) else ""
+
+
+def _depends_on_language(world: World, owner: str, languages: Iterable[str]) -> bool:
+    """Whether a package depends on an interpreter's package, on another of its source, or on modules for it.
+
+    /usr/bin/perl is perl-base's, and programs depend on perl; /usr/bin/python3.11 is python3.11-minimal's, to which
+    python3-minimal's link leads, and they depend on python3 (Debian Perl policy 4.1, Python policy 3.1).
+    """
+
+    def found(name: str) -> Package | None:
+        return world.packages.get(name)
+
+    sources = {package.source for package in map(found, languages) if package is not None}
+    names = with_dependencies(world, (owner,))
+    modules = {n for n in names if (p := found(n)) is not None and p.section.rpartition("/")[2] in MODULE_SECTIONS}
+    return any(
+        (p := found(name)) is not None and p.source in sources for name in names | with_dependencies(world, modules)
+    )
 
 
 @derived

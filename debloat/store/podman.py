@@ -67,7 +67,7 @@ def _podman(words: Sequence[str], location: Location) -> None:
             _, errors = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             raise StoreError(
-                f"cannot use {location}: Podman takes longer than {TIMEOUT:.0f} s", "does `podman ps` answer?"
+                f"cannot use {location}: Podman takes longer than {TIMEOUT:.0f} s", "does `podman images` answer?"
             ) from None
     if process.returncode:
         said = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it gives no cause"]

@@ -16,8 +16,9 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules.application.requested import for_service, is_metapackage, is_toolbox, programs_of
+from debloat.rules.commands import optional_interpreter, with_dependencies
 from debloat.rules.knowledge.families import left_out
-from debloat.rules.knowledge.plugins import STORES, needs_optional_interpreter
+from debloat.rules.knowledge.plugins import STORES
 
 UNUSED = re.compile(
     r"/usr/include/.*|.*/bitcode/.*|.*\.(?:a|la|h|hpp|pc|cmake|gir|vapi)"
@@ -94,7 +95,7 @@ def payload(world: World, name: str) -> Iterator[str]:
             continue
         if TESTS.fullmatch(path) and STORES.fullmatch(path.rpartition("/")[0]):
             continue
-        if not needs_optional_interpreter(world.rootfs.lookup(path) or entry, name, world) and not (
+        if not optional_interpreter(world.rootfs.lookup(path) or entry, name, world) and not (
             data and path.startswith(ADMINISTRATION)
         ):
             yield path
@@ -155,8 +156,6 @@ def _is_library(world: World, name: str) -> bool:
 @derived
 def _common(world: World) -> frozenset[str]:
     """What every image has: Essential packages and what these depend on."""
-    from debloat.rules.commands import with_dependencies
-
     names = world.packages.names()
     return with_dependencies(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
 

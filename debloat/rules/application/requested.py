@@ -89,15 +89,15 @@ def is_toolbox(world: World) -> bool:
     return not world.config.ports and is_bare_shell((*world.config.entrypoint, *world.config.cmd))
 
 
-def dropped_requests(world: World, shares: Iterable[PackageShare]) -> tuple[str, ...]:
-    """Names of packages that were asked for and are gone whole, sorted: what a user may miss. Builders are not named.
+def dropped_requests(world: World, shares: Iterable[PackageShare], purpose: Purpose) -> tuple[str, ...]:
+    """Names of packages that were asked for, for a purpose, and are gone whole, sorted: what a user may miss.
 
-    At the level `exact`, where whatever was not touched goes, none is named.
+    Builders are not named. At the level `exact`, where whatever was not touched goes, none is.
     """
     if world.policy.level < Level.SAFE:
         return ()
-    requested = requests(world)
-    dropped = (world.packages.get(share.name) for share in shares if share.state == "gone" and share.name in requested)
+    asked = {name for name, request in requests(world).items() if request.purpose is purpose}
+    dropped = (world.packages.get(share.name) for share in shares if share.state == "gone" and share.name in asked)
     for_users = (p for p in dropped if p is not None and not _is_for_builds(p, programs_of(world, p.name)))
     return tuple(sorted({package.package for package in for_users}))
 

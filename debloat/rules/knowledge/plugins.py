@@ -19,11 +19,9 @@ from debloat.core.model import Entry, Level, Op, Want
 from debloat.elf.reading import elf_facts
 from debloat.rules import languages
 from debloat.rules.application.build import asked_packages
-from debloat.rules.commands import with_dependencies
-from debloat.rules.interpreters import shebang
+from debloat.rules.commands import optional_interpreter
 from debloat.rules.knowledge.families import chosen, left_out
 from debloat.rules.language import NEVER
-from debloat.rules.languages.shell.evaluate import SHELLS
 from debloat.rules.platforms import multiarchs_of
 from debloat.rules.recorded.sweeps import Sweep, is_outside_image, sweeps_in_trace
 from debloat.selector import ELF, FILES, Selector
@@ -340,23 +338,8 @@ def _private_files(program: str, owner: str, holder: str, world: World) -> Itera
             directory = path.rpartition("/")[0]
             if STORES.fullmatch(directory) or IMPORTED.fullmatch(entry.name) or _is_documentation(path):
                 continue
-            if not needs_optional_interpreter(entry, holder, world):
+            if not optional_interpreter(entry, holder, world):
                 yield entry
-
-
-def needs_optional_interpreter(entry: Entry, owner: str, world: World) -> bool:
-    """Whether a helper is a script for an interpreter, other than a shell, that its package does not depend on.
-
-    Perl is Essential, so that installation scripts may use it; a package that needs it in service depends on it.
-    """
-    if not entry.executable:
-        return False
-    line = shebang(world.rootfs.read(entry.path, 256))
-    if line is None or line[0].rpartition("/")[2] in SHELLS:
-        return False
-    path = world.rootfs.resolve(line[0]).path
-    owners = world.packages.owners(path) if path is not None else ()
-    return bool(owners) and with_dependencies(world, (owner,)).isdisjoint(owners)
 
 
 def _within_limit(files: tuple[Entry, ...], most: int) -> Iterator[Entry]:

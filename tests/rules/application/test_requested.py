@@ -184,4 +184,19 @@ def test_exact_keeps_what_was_touched() -> None:
 def test_what_was_asked_for_and_is_gone(history: str, level: Level, expected: tuple[str, ...]) -> None:
     world = image(history, level=level)
     closure = close(world, RULES)
-    assert dropped_requests(world, prune(world.rootfs, world.packages, closure.evidence.keys()).shares) == expected
+    shares = prune(world.rootfs, world.packages, closure.evidence.keys()).shares
+    assert dropped_requests(world, shares, Purpose.BUILD) == expected
+    assert dropped_requests(world, shares, Purpose.RUN) == ()
+
+
+def test_what_was_asked_for_the_container_and_is_gone() -> None:
+    """Its only program is a script for a language that the package does not depend on: no RUN instruction used it."""
+    table: trees.Table = {"/usr/bin/perl": ELF, "/usr/bin/report": ("0755", "#!/usr/bin/perl\n")}
+    owned = {"perl-base": ["/usr/bin/perl"], "report": ["/usr/bin/report"]}
+    world = debian_world(table, owned, history=[f"{INSTALL}report"])
+    closure = close(world, RULES)
+    shares = prune(world.rootfs, world.packages, closure.evidence.keys()).shares
+    assert dropped_requests(world, shares, Purpose.BUILD) == ()
+    assert dropped_requests(world, shares, Purpose.RUN) == ("report",)
+    told = explain(world, closure, "/usr/bin/report")
+    assert "  a script for /usr/bin/perl, and report does not depend on that language" in told

@@ -8,9 +8,16 @@ from hypothesis import strategies as st
 
 from debloat.closure import close
 from debloat.core.model import Access, Level, Op, Trace
-from debloat.rules.knowledge.plugins import MAX_PLUGIN_DIR_ENTRIES, MAX_PRIVATE_BYTES, RULES, suffix_of
+from debloat.rules.commands import optional_interpreter
+from debloat.rules.knowledge.plugins import (
+    MAX_PLUGIN_DIR_ENTRIES,
+    MAX_PRIVATE_BYTES,
+    RULES,
+    suffix_of,
+)
 from tests.support import elves, trees
 from tests.support.debs import deb_world
+from tests.support.dpkgdb import debian_world
 
 LIB = "/usr/lib/x86_64-linux-gnu"
 PROGRAM = "/usr/sbin/daemon"
@@ -141,6 +148,68 @@ def test_a_helper_for_a_recommended_interpreter_is_left_out() -> None:
     trace = Trace(frozenset({Access("/usr/sbin/d", Op.EXEC, "", "p", "/usr/sbin/d")}))
     kept_paths = trees.paths(close(trees.world(table, owned=owned, trace=trace), RULES[1:]))
     assert kept_paths == ["/usr/share/d/sh-helper"]
+
+
+LANGUAGES = {
+    "perl-base": ["/usr/bin/perl"],
+    "perl": ["/usr/bin/perlbug"],
+    "libdb-perl": ["/usr/share/perl5/Db.pm"],
+    "python3-minimal": ["/usr/bin/python3"],
+    "python3.11-minimal": ["/usr/bin/python3.11"],
+    "python3": ["/usr/bin/pydoc3"],
+    "php8.2-cli": ["/usr/bin/php8.2"],
+    "php-cli": ["/usr/share/doc/php-cli/copyright"],
+    "admin": ["/usr/share/admin/questions"],
+    "coreutils": ["/usr/bin/env"],
+}
+LANGUAGE_FIELDS: dict[str, dict[str, str]] = {
+    "perl-base": {"Source": "perl", "Essential": "yes", "Section": "perl"},
+    "perl": {"Depends": "perl-base (= 5.36)", "Section": "perl"},
+    "libdb-perl": {"Depends": "perl:any", "Section": "perl"},
+    "python3-minimal": {"Source": "python3-defaults", "Depends": "python3.11-minimal", "Section": "python"},
+    "python3.11-minimal": {"Source": "python3.11", "Section": "python"},
+    "python3": {"Source": "python3-defaults", "Depends": "python3-minimal", "Section": "python"},
+    "php8.2-cli": {"Source": "php8.2", "Section": "php"},
+    "php-cli": {"Source": "php-defaults", "Depends": "php8.2-cli", "Section": "php"},
+    "admin": {"Depends": "perl-base", "Section": "admin"},
+    "coreutils": {"Essential": "yes"},
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "depends", "needed"),
+    [
+        ("/usr/bin/perl", "", False),
+        ("/usr/bin/perl", "admin", False),
+        ("/usr/bin/perl", "python3", False),
+        ("/usr/bin/perl", "perl-base", True),
+        ("/usr/bin/perl -w", "perl:any", True),
+        ("/usr/bin/perl", "admin, libdb-perl (>= 1)", True),
+        ("/usr/bin/python3", "python3:any (>= 3.5~)", True),
+        ("/usr/bin/python3.11", "python3.11-minimal", True),
+        ("/usr/bin/python3", "perl", False),
+        ("/usr/bin/php8.2", "php-cli", True),
+        ("/usr/bin/env perl", "", False),
+        ("/usr/bin/env perl", "perl", True),
+        ("/usr/bin/env -S python3 -u", "python3", True),
+        ("/usr/bin/env bash", "", True),
+        ("/usr/bin/env nowhere", "", True),
+        ("/bin/sh", "", True),
+    ],
+)
+def test_who_depends_on_a_language_in_service(line: str, depends: str, needed: bool) -> None:
+    """On the package that has the interpreter, on another of the same source, or on modules of the language."""
+    table: trees.Table = {
+        **{path: ("0755", "") for files in LANGUAGES.values() for path in files},
+        "/usr/bin/tool": ("0755", f"#!{line}\n"),
+        "/usr/bin/python3": "-> python3.11",
+    }
+    owned = {**LANGUAGES, "tool": ["/usr/bin/tool"]}
+    fields = LANGUAGE_FIELDS | {"tool": {"Depends": depends} if depends else {}}
+    world = debian_world(table, owned, fields=fields)
+    entry = world.rootfs.lookup("/usr/bin/tool")
+    assert entry is not None
+    assert bool(optional_interpreter(entry, "tool", world)) != needed
 
 
 def test_a_program_that_was_not_run_brings_nothing() -> None:

@@ -12,6 +12,7 @@ from debloat.rules.languages.perl import rules as perl
 from debloat.rules.languages.perl import source as perlparse
 from tests.support import chroots, trees
 from tests.support.debs import deb_world
+from tests.support.dpkgdb import debian_world
 from tests.support.trees import Table
 
 SHARE = "/usr/share/perl/5.36"
@@ -51,6 +52,8 @@ CASES = [
     ("base over lines", "use base (\n  'Foo',\n 'Foo::Bar',\n);", ["Foo.pm", "Foo/Bar.pm"]),
     ("Moose's extends", "extends 'Foo';", ["Foo.pm"]),
     ("a required file", 'require "old.pl";', ["old.pl"]),
+    ("words of a sentence", 'die "not without Other (available as Foo)";', []),
+    ("a file of a made-up name", 'require "Foo/$kind.pm";', ["Foo/Bar.pm"]),
     ("a done file", "do 'old.pl';", ["old.pl"]),
     ("string eval", 'eval "require Foo";', ["Foo.pm"]),
     ("Module::Runtime", "use_module('Foo');", ["Foo.pm"]),
@@ -220,6 +223,40 @@ def test_perl_base_follows_from_an_application_that_runs_perl() -> None:
     assert trees.paths(trees.closed(world, perl.RULES, unit)) == [unit]
     config = trees.world(table, owned={"p": list(table)}, config={"Cmd": ["perl", "-e", "1"]})
     assert f"{base}/POSIX.pm" in trees.closed(config, perl.RULES)
+
+
+def test_file_spec_has_the_part_of_this_system() -> None:
+    """It loads File/Spec/$module.pm, of which there are those of other systems too."""
+    table: Table = {
+        f"{LIB}/File/Spec.pm": 'package File::Spec; my $m = $m{$^O} || "Unix"; require "File/Spec/$m.pm";',
+        f"{LIB}/File/Spec/Unix.pm": "package File::Spec::Unix; 1;",
+        f"{LIB}/File/Spec/VMS.pm": "package File::Spec::VMS; 1;",
+    }
+    kept = trees.paths(trees.closed(trees.world(table), perl.RULES, f"{LIB}/File/Spec.pm"))
+    assert kept == [f"{LIB}/File/Spec.pm", f"{LIB}/File/Spec/Unix.pm"]
+
+
+@pytest.mark.parametrize(("depends", "found"), [("libc6, libperl5.36 (>= 5.36.0)", True), ("libc6, perl", False)])
+def test_a_perl_within_another_program_finds_nothing_in_perl_base(depends: str, found: bool) -> None:
+    """Its @INC has no such directory: mod_perl, PL/Perl and rlm_perl load libperl."""
+    base, library = "/usr/lib/x86_64-linux-gnu/perl-base", "/usr/lib/x86_64-linux-gnu/libperl.so.5.36.0"
+    table: Table = {
+        f"{base}/List/Util.pm": "package List::Util; 1;",
+        f"{base}/auto/List/Util/Util.so": "",
+        f"{LIB}/List/Util.pm": "package List::Util; 1;",
+        f"{LIB}/auto/List/Util/Util.so": "",
+        f"{base}/only.pm": "1;",
+        f"{SHARE}/strict.pm": "1;",
+        library: "",
+        "/app/hook.pl": "use List::Util; use only;",
+    }
+    owned = {"perl-base": [path for path in table if path.startswith(base)], "server": ["/usr/sbin/server"]}
+    world = debian_world({**table, "/usr/sbin/server": ""}, owned, fields={"server": {"Depends": depends}})
+    kept = trees.paths(trees.closed(world, perl.RULES, "/app/hook.pl"))
+    inside = [f"{LIB}/List/Util.pm", f"{LIB}/auto/List/Util/Util.so"]
+    assert (set(inside) <= set(kept)) == found
+    assert {f"{base}/List/Util.pm", f"{base}/auto/List/Util/Util.so", f"{base}/only.pm"} <= set(kept)
+    assert f"{SHARE}/strict.pm" in trees.paths(trees.closed(world, perl.RULES, library))
 
 
 PERL = (

@@ -30,6 +30,7 @@ INC = (
 CORE = re.compile(r"perl|perl-base|perl-modules-[\d.]+|libperl[\d.]+(?:t64)?")
 """Debian's packages of perl itself."""
 
+_LIBRARY = re.compile(r"libperl[\d.]+(?:t64)?")
 _OWN_BUILD = re.compile(r"(?:/usr/local|/opt/[^/]+)/lib/perl5/5[\d.]*/")
 _MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
 DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")
@@ -53,6 +54,24 @@ def inc(world: World) -> tuple[str, ...]:
                 if real not in directory_of or directory_of[real] == real:
                     directory_of[real] = directory
     return tuple(directory_of.values())
+
+
+def embedded_inc(world: World) -> tuple[str, ...]:
+    """The directories of @INC of a perl in another program: Debian's libperl looks for nothing in perl-base's."""
+    return tuple(directory for directory in inc(world) if not directory.endswith("/perl-base"))
+
+
+@derived
+def is_embedded(world: World) -> bool:
+    """Whether another program than perl may run Perl in itself.
+
+    It is of a package that depends on libperl (dpkg-shlibdeps(1) sees to that), or loaded it while recorded.
+    """
+    packages = (package for name in world.packages.names() if (package := world.packages.get(name)) is not None)
+    others = (package for package in packages if not CORE.fullmatch(package.package))
+    if any(_LIBRARY.fullmatch(bare) for package in others for group in package.depends for bare in group):
+        return True
+    return any("/libperl.so" in access.path for access in world.trace.accesses)
 
 
 @derived

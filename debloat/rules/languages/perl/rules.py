@@ -20,9 +20,11 @@ from debloat.rules.languages.perl.packages import (
     CORE,
     DOCUMENTATION,
     Search,
+    embedded_inc,
     files_of,
     inc,
     is_core,
+    is_embedded,
     of_application,
     root_of,
     roots,
@@ -60,6 +62,8 @@ LOADED_BY = {
     # Modules of the core that load files whose names they make: what belongs to them, relative to @INC.
     "AnyDBM_File.pm": ("*DB*_File.pm",),
     "Digest.pm": ("Digest/**",),
+    "File/Spec.pm": ("File/Spec/Unix.pm",),
+    "Net/FTP.pm": ("Net/FTP/*.pm",),
     "Encode.pm": ("Encode/[!CJKT]*", "Encode/Config.pm", "Encode/MIME/**", "Encode/Unicode/**"),
     "IO/Uncompress/AnyUncompress.pm": ("IO/Uncompress/**",),
     "Math/BigInt.pm": ("Math/BigInt/**",),
@@ -101,7 +105,7 @@ class PerlUse(Rule):
             # perl-base depends on nothing beyond itself; what it would load from the full perl, it does without.
             if "perl-base" not in owners or "perl-base" in world.packages.owners(world.rootfs.resolve(path).path or ""):
                 yield self.want(path, entry.path, detail)
-        if facts.dynamic:
+        if facts.dynamic and entry.path[len(root_of(entry.path, world)) :] not in LOADED_BY:
             yield from self._namespaces(entry, facts, search, not is_core(entry.path, owners))
         if not is_core(entry.path, owners) and names_encodings(world.rootfs.read(entry.path)):
             for name in EAST_ASIA:
@@ -273,9 +277,35 @@ class PerlRuntime(Rule):
 
     def _files(self, names: Iterable[str], source: str, world: World, detail: str) -> Iterator[Want]:
         for relative in names:
-            places = (f"{directory}/{relative}" for directory in inc(world))
-            if path := next(filter(world.rootfs.is_file, places), None):
+            if path := _first_of(relative, inc(world), world):
                 yield self.want(path, source, detail)
 
 
-RULES: tuple[Rule, ...] = (PerlUse(), PerlParts(), PerlUnit(), PerlRuntime())
+class PerlEmbedded(Rule):
+    """What a perl within another program finds of the files that are perl-base's: the same of the full perl.
+
+    mod_perl, PL/Perl, FreeRADIUS's rlm_perl and others load libperl, whose @INC has no perl-base, and from which
+    /usr/bin/perl would have taken them first.
+    """
+
+    name = "perl.embedded"
+    level = Level.SAFE
+    selector = Selector(FILES, beginnings=("libperl.so.",), within=("/perl-base/",))
+
+    def wants(self, entry: Entry, world: World) -> Iterable[Want]:
+        names: tuple[str, ...] = ()
+        if entry.name.startswith("libperl.so."):
+            names = IMPLICIT
+        elif is_embedded(world):
+            names = (entry.path.partition("/perl-base/")[2],)
+        for relative in names:
+            if path := _first_of(relative, embedded_inc(world), world):
+                yield self.want(path, entry.path, "perl within another program looks there")
+
+
+def _first_of(relative: str, directories: Iterable[str], world: World) -> str | None:
+    """The first file of that name in some directories."""
+    return next(filter(world.rootfs.is_file, (f"{directory}/{relative}" for directory in directories)), None)
+
+
+RULES: tuple[Rule, ...] = (PerlUse(), PerlParts(), PerlUnit(), PerlRuntime(), PerlEmbedded())

@@ -23,13 +23,14 @@ MAX_STATEMENT = 4000
 _NAME = r"[A-Za-z_]\w*(?:(?:::|')\w+)*"
 _LOAD = re.compile(rf"(?<![\w$@%&>:'-])(?:use|no|require)[ \t\n]+({_NAME})(?![\w:]*[ \t]*=>)")
 _FILE = re.compile(r"(?<![\w$@%&>:'-])(?:require|do)[ \t\n(]+(?:\"([^\"\n$@]+)\"|'([^'\n]+)')")
-_CALL = re.compile(r"(?<![\w$@%&:])[\w:]+\b([^;]{1,300})")
+_CALL = re.compile(r"(?<![\w$@%&:])(?!(?:within|without|load(?:ed|ing|s))\b)[\w:]+\b([^;]{1,300})")
 _QUOTED = re.compile(rf"[\"'/({{\s]({_NAME})(?=[\"'/)}}\s])")
 _QUALIFIED = re.compile(r"[A-Z]\w*(?:::\w+)+")
 _NO_CLASS_AFTER = re.compile(r"[\w$@%&:>]")
 _QUOTES = ('"', "'")
 _DSN = re.compile(r"(?<=[\"'])dbi:(\w+)", re.IGNORECASE)
 _PREFIX = re.compile(r"[\"'{]\+?([A-Z]\w*(?:::\w+)*)::(?:\$|[\"'}])")
+_DIRECTORY = re.compile(r"(?:require|do)[ \t(]+\"((?:[A-Z]\w*/)+)\$")
 _CLASS = re.compile(r"load_class\b[^;\n]{0,80}?,[ \t]*[\"']([A-Z]\w*(?:::\w+)*)[\"']")
 _ENABLE = re.compile(r"(?<![\w$@%&>:])(enable|enable_if|plugin)\b[^\n;]{0,80}?[\"']([\w:]+)[\"']")
 _PACKAGE = re.compile(rf"^[ \t]*package\s+({_NAME})", re.MULTILINE)
@@ -123,12 +124,14 @@ def parse(source: bytes, application: bool = True) -> Facts:
     package = _PACKAGE.search(text) if "package" in text else None
     dynamic = any(w in text for w in _LOADER_PARTS) and any(w in text for w in _LOADERS)
     dynamic = dynamic or any(True for _ in _at(text, ("require", "use"), _VARIABLE))
+    made_up = [m.group(1).strip("/").replace("/", "::") for m in _at(text, ("require", "do"), _DIRECTORY)]
+    dynamic = dynamic or bool(made_up)
     return Facts(
         package=package.group(1) if package else "",
         modules=placed(_modules(text)),
         files=placed((m.start(), m.group(1) or m.group(2)) for m in _at(text, ("require", "do"), _FILE)),
         names=placed(_names(text)) if application or dynamic else (),
-        namespaces=tuple(_namespaces(text)) if dynamic else (),
+        namespaces=tuple(dict.fromkeys((*_namespaces(text), *made_up))) if dynamic else (),
         libs=tuple(dict.fromkeys(_libs(text))),
         dynamic=dynamic,
     )
