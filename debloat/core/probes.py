@@ -77,6 +77,8 @@ class ProbeResult(Struct, frozen=True):
             return f"gRPC status {self.status}"
         if self.name.startswith("connect "):
             return "connected" if self.ok else "not connected"
+        if self.name.startswith("bound "):
+            return "bound" if self.ok else "not bound"
         if self.name.startswith("probe "):
             return "answered" if self.ok else "no answer"
         if self.name.startswith("ready: "):

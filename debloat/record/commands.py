@@ -101,6 +101,15 @@ class Commands:
         except OSError as error:
             return ProbeResult(probe.name, False, detail=str(error))
 
+    def bound(self, probe: ConcreteProbe, seconds: float) -> ProbeResult:
+        """Whether the container has bound a port over UDP, waited for as long."""
+        deadline, wanted = time.monotonic() + seconds, {f"{probe.port}/udp", f"{probe.port}/udp!"}
+        while not (found := not wanted.isdisjoint(self._session.command("listen").split())):
+            if time.monotonic() > deadline or not self._session.state().running:
+                break
+            time.sleep(_POLL_INTERVAL)
+        return ProbeResult(probe.name, found)
+
     def result(self, probe: ConcreteProbe, code: int, stdout: bytes, stderr: bytes) -> ProbeResult:
         """What a command answered."""
         detail = "" if code == 0 else f"exit code {code}: {excerpt(stderr or stdout, 600)}"

@@ -44,7 +44,8 @@ class ConcreteProbe(Struct, frozen=True):
     `kind` is `ready` (it became so), `http` (`http`, `port`), `request` (the same, one of those that share cookies),
     `crawl` (at most `pages` that links from `start` lead to, each of which becomes a `request`), `har` (`requests`,
     which become such too), `openapi` (the same; without any what the document leads to that `http` asks for),
-    `websocket` (`socket`), `grpc` (`http` is where), `call` (one over gRPC: `http`), `connect` (`port`),
+    `websocket` (`socket`), `grpc` (`http` is where), `call` (one over gRPC: `http`), `connect` (`port`), `bound`
+    (`port`, for datagrams: it is only seen that somebody takes them),
     `protocol` (`ask`), `exec` (`argv`, in the container), `program` (the same, of one that belongs to a protocol),
     `run` (`command`, on this machine), `test` (the same, of which the exit code alone is the answer), `exit` (the
     program runs to its end) or `default` (`port`, of which it is not known yet what it speaks, or with `ask` that it
@@ -76,7 +77,7 @@ def published_ports(
     Ports for datagrams (`53/udp`) are those whose protocol is spoken in them, if a probe asks for it or, where there is
     no probe, the image exposes them.
     """
-    others = [probe for probe in probes or () if probe.ask is None]
+    others = [probe for probe in probes or () if probe.ask is None and probe.kind != "bound"]
     asked = [*scenario.probe, *(probe.ask for probe in probes or () if probe.ask is not None)]
     named = {probe.port for probe in (*scenario.http, *scenario.requests, *scenario.grpc)}
     named |= {probe.port for probe in scenario.websockets} | {probe.port for probe in others}
@@ -114,12 +115,25 @@ def _unasked(scenario: Scenario, config: ImageConfig) -> tuple[ProtocolProbe, ..
     return tuple(probe for probe in usual if table.available(probe))
 
 
+def bound_ports(scenario: Scenario, config: ImageConfig) -> tuple[int, ...]:
+    """The ports over UDP of an image that exposes no others, of which is only seen that they are bound.
+
+    That is where no protocol is known for them. An image may expose some that are not in use.
+    """
+    if scenario.probes or config.healthcheck or any(not port.endswith("/udp") for port in config.ports):
+        return ()
+    if _unasked(scenario, config):
+        return ()
+    return tuple(sorted(int(port.removesuffix("/udp")) for port in config.ports))
+
+
 def is_service(scenario: Scenario, config: ImageConfig, ports: Sequence[object]) -> bool | None:
     """Whether a scenario's container is probed (True) or run to its end (False); None if only its run can show it.
 
     A container with other arguments than the image's is a service if it listens on one of its ports.
     """
-    said = config.healthcheck or ports or scenario.until or _unasked(scenario, config)
+    said = config.healthcheck or ports or scenario.until
+    said = said or _unasked(scenario, config) or bound_ports(scenario, config)
     if scenario.probes or (scenario.args is None and said):
         return True
     return None if scenario.args is not None and ports else False
@@ -179,6 +193,7 @@ def concrete_probes(
         probes += [ConcreteProbe("default", f"port {port}", port=port) for port in ports]
         alone = [ask for ask in _unasked(scenario, config) if _by_datagrams_alone(ask, config)]
         probes += [ConcreteProbe("default", f"port {ask.port}/udp", port=ask.port, ask=ask) for ask in alone]
+        probes += [ConcreteProbe("bound", f"bound {port}/udp", port=port) for port in bound_ports(scenario, config)]
         if not probes:
             raise NothingToProbe("the container exposes no port and has no HEALTHCHECK", END_HINT)
         return probes

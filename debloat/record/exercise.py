@@ -39,7 +39,7 @@ from debloat.record.concrete import (
 from debloat.record.http.plain import NON_HTTP_PORTS, Response, may_speak_tls, request
 from debloat.record.http.sequence import FURTHER_KINDS, KINDS, RequestSequence
 from debloat.record.protocols.talk import Talk
-from debloat.record.readiness import LOOPBACK_HINT, OUT_OF_MEMORY, PORT_HINT, Startup
+from debloat.record.readiness import LOOPBACK_HINT, OUT_OF_MEMORY, PORT_HINT, UDP_BIND_TIMEOUT, Startup
 from debloat.record.session import STOP_GRACE, ByHand, Recorded, Recorder, Session, started
 
 ENCODINGS = ("", "gzip, deflate, br")
@@ -227,6 +227,8 @@ class _Run:
                 self._sequence.note(concrete[0].name)
             self.probes += [a for a in dict.fromkeys(concrete for concrete, _ in answers) if a not in self.probes]
             results += [result for _, result in answers]
+        if not results and self._by_hand is None:
+            raise NothingToProbe("nobody takes datagrams on any of its exposed ports", END_HINT)
         if self._by_hand is not None:
             self._session.by_hand(self._by_hand)
         return self._with_cause(results)
@@ -278,6 +280,10 @@ class _Run:
             answers = self._talk.datagrams(probe, patience)
             answers = answers or self._talk.usual(probe.port) or self._on_port(unknown, or_connect=True)
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
+        if probe.kind == "bound":
+            # One that is not in use is no fault of the image; one of them is, when the container counts as ready.
+            result = self._commands.bound(probe, SILENT_PORT_TIMEOUT)
+            return [(probe, result)] if result.ok else []
         if probe.kind in KINDS:
             return self._sequence.resolve(probe, self._ports)
         if probe.kind == "protocol":
@@ -345,6 +351,8 @@ class _Run:
             return [ProbeResult(probe.name, True)]
         if probe.kind == "http":
             return [self._http(probe, encoding) for encoding in ENCODINGS]
+        if probe.kind == "bound":
+            return [self._commands.bound(probe, UDP_BIND_TIMEOUT)]
         if probe.kind == "connect":
             return [self._commands.connect(probe, self._patience(probe.port))]
         if probe.kind == "request":

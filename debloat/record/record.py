@@ -127,9 +127,11 @@ def _coverage_notes(image: Image, exercise: Exercise) -> list[str]:
     advised = {result.name for result in exercise.results if result.detail}
     connected = [p for p in exercise.probes if p.kind == "connect" and p.name not in advised]
     connected_only = ", ".join(str(probe.port) for probe in connected)
+    bound_only = ", ".join(f"{probe.port}/udp" for probe in exercise.probes if probe.kind == "bound")
     hint = "to exercise the service, give its client as --exec or --run"
     return [
         *unopened,
+        *([f"port {bound_only} was only seen to be bound: {hint}"] if bound_only else []),
         *([f"port {connected_only} speaks no HTTP and was only connected to: {hint}"] if connected_only else []),
         *_advice_notes(exercise),
         *_no_page_notes(exercise),

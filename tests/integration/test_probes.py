@@ -50,6 +50,27 @@ def web(shared: Place) -> str:
     return shared.build(in_base(WEB), WEB_FILES, "web")
 
 
+# ------------------------------------------------------------------------------------------------------------ datagrams
+
+TAKES_DATAGRAMS = r"""#!/usr/bin/perl
+use strict; use warnings; use IO::Socket::INET;
+$SIG{TERM} = sub { exit 0 };
+my $socket = IO::Socket::INET->new(Proto => 'udp', LocalPort => 1812) or die "cannot bind: $!";
+open(my $in, '<', '/srv/users') or die; close $in;
+while ($socket->recv(my $data, 4096)) { }
+"""
+
+
+def test_a_service_that_takes_datagrams_of_an_unknown_protocol_is_seen_to(place: Place) -> None:
+    """It was refused after a minute, for there was nothing to ask it; one of its ports is not in use."""
+    lines = 'COPY taker /usr/local/bin/\nCOPY users /srv/\nEXPOSE 1812/udp 1813/udp\nCMD ["taker"]\n'
+    image = place.build(in_base(lines), {"taker!": TAKES_DATAGRAMS, "users": "x"})
+    seen = exact(place, image)
+    assert seen.answers == {"bound 1812/udp": "bound", "stop": "exit code 0"}
+    assert "/srv/users" in seen.kept
+    assert "port 1812/udp was only seen to be bound" in seen.err
+
+
 # ----------------------------------------------------------------------------------------------------------------- HTTP
 
 

@@ -25,7 +25,14 @@ from debloat.core.recipe import Scenario, recipe
 from debloat.engine.base import ContainerState, EngineInfo, ExecResult
 from debloat.engine.traits import PODMAN
 from debloat.record import exercise, readiness
-from debloat.record.concrete import ConcreteProbe, Limits, ListensElsewhere, published_ports
+from debloat.record.concrete import (
+    ConcreteProbe,
+    Limits,
+    ListensElsewhere,
+    NothingToProbe,
+    bound_ports,
+    published_ports,
+)
 from debloat.record.exercise import Exercise, _Run
 from debloat.record.http.plain import request
 from debloat.record.record import _coverage_notes
@@ -271,6 +278,66 @@ def test_a_service_on_udp_alone_is_asked_when_its_port_is_bound() -> None:
     run = _Run(cast(Session, session), config, Scenario("default"), Limits(), {})
     assert run._startup.wait() == ""
     assert next(answers) == "never asked"
+
+
+class Datagrams(Container):
+    """A service of which these ports are bound."""
+
+    within = None
+
+    def __init__(self, *words: str) -> None:
+        super().__init__({})
+        self._words = words
+
+    def command(self, *words: str, timeout: float = 60.0) -> str:
+        return " ".join(["listen", *self._words]) if words[0] == "listen" else "ok 1"
+
+
+RADIUS = ImageConfig({"ExposedPorts": {"1812/udp": {}, "1813/udp": {}}})
+
+
+def test_ports_for_datagrams_that_nobody_knows_how_to_ask_are_seen_to_be_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that exposes such ports alone was taken for one that runs to its end, and refused after a minute."""
+    monkeypatch.setattr(exercise, "SILENT_PORT_TIMEOUT", 0.0)
+    monkeypatch.setattr(exercise, "UDP_BIND_TIMEOUT", 0.0)
+    run = _Run(cast(Session, Datagrams("1812/udp", "9/tcp")), RADIUS, Scenario(), Limits(5, 5), {})
+    assert not run.finite(None)
+    results = run.service(None)
+    assert [(r.name, r.ok, r.outcome()) for r in results[:-1]] == [("bound 1812/udp", True, "bound")]
+    image = Image("a", "sha256:0", "linux", "amd64", "", "", RADIUS)
+    told = _coverage_notes(image, Exercise(Scenario(), tuple(run.probes), tuple(results), Recorded()))
+    assert any("1812/udp was only seen to be bound" in note for note in told)
+    assert published_ports(Scenario(), RADIUS, run.probes) == ()
+    again = _Run(cast(Session, Datagrams("1813/udp")), RADIUS, Scenario(), Limits(5, 5), {})
+    (lost, _) = again.service(tuple(run.probes))
+    assert (lost.ok, lost.outcome()) == (False, "not bound")
+
+
+def test_a_service_without_any_of_its_ports_for_datagrams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exercise, "SILENT_PORT_TIMEOUT", 0.0)
+    monkeypatch.setattr(readiness, "UDP_BIND_TIMEOUT", 0.0)
+    run = _Run(cast(Session, Datagrams("9/udp")), RADIUS, Scenario(), Limits(5, 5), {})
+    with pytest.raises(NothingToProbe, match="nobody takes datagrams on any of its exposed ports"):
+        run.service(None)
+
+
+@pytest.mark.parametrize(
+    ("exposed", "health", "probes", "bound"),
+    [
+        ("514/udp 500/udp", (), "", (500, 514)),
+        ("514/udp 80/tcp", (), "", ()),
+        ("514/udp 53/udp", (), "", ()),
+        ("514/udp", ("CMD", "true"), "", ()),
+        ("514/udp", (), "udp://:514?send=x", ()),
+        ("", (), "", ()),
+    ],
+)
+def test_when_a_bound_port_is_all_there_is_to_see(
+    exposed: str, health: tuple[str, ...], probes: str, bound: tuple[int, ...]
+) -> None:
+    health_of = {"Healthcheck": {"Test": [*health]}} if health else {}
+    config = ImageConfig({"ExposedPorts": {port: {} for port in exposed.split()}, **health_of})
+    assert bound_ports(Scenario(probe=(ProtocolProbe.parse(probes),) if probes else ()), config) == bound
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,12 @@ UNUSED = re.compile(
 /usr/share/i18n are sources of locales (localedef(1)), `t/` and `*.t` tests (prove(1)).
 """
 
+HOOKS = {
+    **{"NetworkManager": "network-manager", "acpi": "acpid", "dhcp": "isc-dhcp-client", "pm": "pm-utils"},
+    **{"ppp": "ppp", "resolvconf": "resolvconf"},
+}
+"""Directories of /etc in which packages leave scripts for another to run, and that other."""
+
 ADMINISTRATION = ("/usr/sbin/", "/sbin/")
 """Where a package of data has the programs that its installation runs: `update-ca-certificates`, `locale-gen`."""
 
@@ -85,7 +91,7 @@ def payload(world: World, name: str) -> Iterator[str]:
         entry = world.rootfs.get(path)
         if entry is None or is_documentation(path) or UNUSED.fullmatch(path) or unwanted(path):
             continue
-        if entry.is_dir and world.rootfs.names(path):
+        if (entry.is_dir and world.rootfs.names(path)) or _is_hook_of_nobody(world, path):
             continue
         if runtime and not INTERPRETERS.fullmatch(path):
             continue
@@ -99,6 +105,13 @@ def payload(world: World, name: str) -> Iterator[str]:
             data and path.startswith(ADMINISTRATION)
         ):
             yield path
+
+
+def _is_hook_of_nobody(world: World, path: str) -> bool:
+    """Whether a file is there to be run by a package that is not installed."""
+    parts = path.split("/", 3)
+    reader = HOOKS.get(parts[2]) if len(parts) == 4 and parts[1] == "etc" else None
+    return reader is not None and not world.packages.providers(reader)
 
 
 def _modules_beside(world: World, name: str) -> tuple[re.Pattern[str], ...]:

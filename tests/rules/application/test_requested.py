@@ -164,6 +164,17 @@ def test_modules_beside_something_else_follow_from_what_uses_them(
     assert list(payload(debian_world(table, {name: files}), name)) == stays
 
 
+@pytest.mark.parametrize("reader", ["resolvconf", "ppp"])
+def test_a_hook_for_a_package_that_is_not_there_goes(reader: str) -> None:
+    """Squid leaves one for resolvconf, which led to scripts of init."""
+    files = ["/etc/resolvconf/update-libc.d/proxy", "/etc/proxy.conf", "/usr/bin/proxy"]
+    table: trees.Table = dict.fromkeys(files, ("0755", "\x7fELF"))
+    world = debian_world({**table, "/usr/sbin/reader": ELF}, {"proxy": files, reader: ["/usr/sbin/reader"]})
+    kept = set(payload(world, "proxy"))
+    assert (files[0] in kept) == (reader == "resolvconf")
+    assert set(files[1:]) <= kept
+
+
 def test_what_was_asked_for_the_build_goes() -> None:
     assert trees.paths(close(image(f"{INSTALL}curl libgis-dev && curl -fsS https://x"), RULES)) == []
 
