@@ -63,7 +63,7 @@ def compose(options: Compose, engines: Engines) -> None:
     )
     for one in made:
         write_report(one.report, _result(options, one.services))
-        summary(one.report, quiet, engine.info().traits.command)
+        summary(one.report, quiet, engine.info().traits.command, engines.choice)
     _complain(made)
     for one in made if options.json != "-" else ():
         click.echo(one.report.result)

@@ -103,7 +103,9 @@ def make(
         from debloat.report.terminal import summary
 
         traits = engine.info().traits
-        summary(report, command="" if traits.own or asked.goes.elsewhere else traits.command)
+        elsewhere = asked.goes.elsewhere
+        command, choice = "" if traits.own or elsewhere else traits.command, "" if elsewhere else engines.choice
+        summary(report, command=command, choice=choice)
     _complain(report)
     return report
 

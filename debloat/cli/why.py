@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
+import posixpath
 from collections.abc import Iterator
 
 import click
@@ -91,7 +92,10 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
     rootfs = world.rootfs
     resolution = rootfs.resolve(path if path.startswith("/") else f"/{path}", follow=False)
     if resolution.path is None:
-        raise UsageError(f"the image has no {path!r}", f"its path ends at {resolution.broken!r}, which does not exist")
+        word = posixpath.basename(path)
+        others = [name(entry.path) for entry in rootfs.entries() if entry.name == word and not entry.is_dir][:3]
+        ends = f"its path ends at {resolution.broken!r}, which does not exist"
+        raise UsageError(f"the image has no {path!r}", f"is it {' or '.join(others)}?" if others else ends)
     real = resolution.path
     owners = ", ".join(world.packages.owners(real)) or "no package"
     chain = closure.why(real)

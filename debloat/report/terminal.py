@@ -110,16 +110,18 @@ def _stage_line(stage: str, seconds: float) -> str:
     return f"  {stage:<{_LABEL}} {seconds:7.1f} s"
 
 
-def summary(report: Report, quiet: bool = False, command: str = "docker") -> None:
-    """Print the summary of a finished run; `command` is the engine's own."""
+def summary(report: Report, quiet: bool = False, command: str = "docker", choice: str = "") -> None:
+    """Print the summary of a finished run; `command` is the engine's own, `choice` the one that was asked for."""
     out = console(quiet)
     watched = interactive(out)
     bar = watched and not out.options.ascii_only
-    for line in lines(report, out.width if watched else _WIDE, bar=bar, command=command):
+    for line in lines(report, out.width if watched else _WIDE, bar=bar, command=command, choice=choice):
         out.print(line)
 
 
-def lines(report: Report, width: int = _WIDE, *, bar: bool = False, command: str = "docker") -> Iterator[Text]:
+def lines(
+    report: Report, width: int = _WIDE, *, bar: bool = False, command: str = "docker", choice: str = ""
+) -> Iterator[Text]:
     """The lines of the summary. Names and lists are cut to `width` columns, references are not: they get copied."""
     yield Text()
     yield from _heading(report, width)
@@ -138,7 +140,7 @@ def lines(report: Report, width: int = _WIDE, *, bar: bool = False, command: str
     for note in report.notes:
         yield from _wrapped("note", name(note), width, "yellow")
     yield Text()
-    yield from _next_steps(report, command)
+    yield from _next_steps(report, command, choice)
 
 
 def _heading(report: Report, width: int) -> Iterator[Text]:
@@ -289,10 +291,10 @@ def _answer(label: str, answer: Comparison, room: int, width: int) -> Iterator[T
         yield from _wrapped("", name(explanation), width, style)
 
 
-def _next_steps(report: Report, command: str) -> Iterator[Text]:
+def _next_steps(report: Report, command: str, choice: str) -> Iterator[Text]:
     if report.result:
         result = name(report.result)
-        why = f"debloat why {result} PATH"
+        why = f"debloat why {result} PATH{choice and f' --engine {choice}'}"
         if command:
             made = report.seccomp
             step = f"{command} run {result}"

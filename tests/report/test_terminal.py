@@ -90,6 +90,12 @@ def test_what_differs_stands_out_and_the_next_step_is_named() -> None:
     assert "docker run" not in text
 
 
+@pytest.mark.parametrize(("choice", "why"), [("", "PATH"), ("embedded", "PATH --engine embedded")])
+def test_the_next_step_is_on_the_engine_that_was_asked_for(choice: str, why: str) -> None:
+    steps = [line.plain.split("  ")[-1].strip() for line in terminal.lines(PLAIN, command="", choice=choice)]
+    assert f"debloat why {PLAIN.result} {why}" in steps
+
+
 def test_not_verified_is_said() -> None:
     assert any("not verified" in line for line in plain(EMPTY))
 
