@@ -76,6 +76,8 @@ def _udp(target: Target, said: Transcript) -> None:
             if not expected.pattern or expected.search(answer):
                 break
     answered(bytes(answer), expected, target, said)
+    if not answer:
+        said.advice = "no datagram came back; `&expect=TEXT` asks for one"
 
 
 def _tls(target: Target, said: Transcript) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -271,9 +272,14 @@ def test_ldap(directory: Path, transcript: list[str]) -> None:
 def test_datagrams() -> None:
     with servers.datagrams() as port:
         first, _ = asked("udp://:4000?send=ping\\n&expect=PING", port)
-        silent, _ = asked("udp://:4000?send=ping", port)
+        other, _ = asked("udp://:4000?send=ping", port)
     assert first.ok, first.detail
-    assert silent.ok, silent.detail
+    assert not first.detail
+    assert (other.ok, other.detail) == (True, "")
+    with socket.socket(type=socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        silent, _ = asked("udp://:4000?send=ping", deaf.getsockname()[1])
+    assert (silent.ok, silent.detail) == (True, "no datagram came back; `&expect=TEXT` asks for one")
     gone, _ = asked("udp://:4000?send=ping", servers.free_port())
     assert not gone.ok
 
