@@ -67,8 +67,9 @@ class PlannedProbe(Struct, frozen=True):
     """A probe that would be made in each container of its scenario.
 
     `kind` is `ready`, `http`, `crawl` (pages that links lead to), `har`, `openapi` (what it leads to), `websocket`,
-    `grpc`, `protocol` (a conversation), `exec`, `run`, `exit` (the program runs to its end), `stop` or `port` (what it
-    is found to speak, else a connect). `name` is the probe's name in reports, for `port` the port.
+    `grpc`, `protocol` (a conversation), `exec`, `run`, `test`, `exit` (the program runs to its end), `stop`, `bound`
+    (a port for datagrams is) or `port` (what it is found to speak, else a connect). `name` is the probe's name in
+    reports, for `port` the port.
     """
 
     scenario: str

@@ -44,7 +44,7 @@ def _dropped_notes(world: World, minimal: Minimal) -> tuple[str, ...]:
         )
     if others:
         notes.append(
-            f"asked for by name, and nothing in it is of use to this container: {', '.join(others)} "
+            f"asked for by name, and nothing of it is known to be of use to a container: {', '.join(others)} "
             "(where it is wanted, --keep-package keeps it whole)"
         )
     return tuple(notes)

@@ -23,6 +23,7 @@ from debloat.lock.manifest import lock_of_run
 from debloat.pipeline import Watching, slim
 from debloat.plan import AlwaysKept, Plan, PlannedProbe, plan_apply, plan_run
 from debloat.store.location import Destination, image_location
+from tests.support import schemas
 from tests.support.cli import CONFIG, SHOP_1, shop
 from tests.support.engine import FakeEngine
 from tests.support.progress import Recording
@@ -194,6 +195,20 @@ def test_what_is_asked_of_a_service_by_name() -> None:
     assert plan.containers[1].spec.ports == ("80/tcp", "8080/tcp", "81/tcp")
     assert plan.probes[5:] == (PlannedProbe("odd", "exit", "run odd"),)
     assert plan.notes == ("odd: if it listens on port 80, 8080, it is asked there instead of being run to its end",)
+
+
+@pytest.mark.parametrize(
+    ("exposed", "text", "first"),
+    [
+        ("1812/udp", "", ("bound", "bound 1812/udp", (1812,))),
+        ("80/tcp", "tests = ['npm test']", ("test", "test npm test", ())),
+    ],
+)
+def test_every_kind_of_probe_is_in_the_schema(exposed: str, text: str, first: tuple[str, str, tuple[int, ...]]) -> None:
+    plan = plan_run(service(ExposedPorts={exposed: {}}), SHOP, made(text))
+    kinds = schemas.ours("plan.json")["$defs"]["probe"]["properties"]["kind"]["enum"]
+    assert probes(plan) == [first, ("stop", "stop", ())]
+    assert first[0] in kinds
 
 
 def test_what_is_wrong_is_said_as_the_run_says_it() -> None:

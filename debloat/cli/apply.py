@@ -128,9 +128,9 @@ def made(
     `take` gets the result in place of where it goes.
     """
     path, goes = _checked(options)
-    if goes.output is not None:
-        must_accept(goes.output)
     lock, recipe = read(path), _recipe(options)
+    if goes.output is not None and take is None:
+        must_accept(goes.output)
     applied = applying.apply(
         _engine(options, engines, goes),
         image_location(options.image, engines.wanted),

@@ -80,7 +80,7 @@ def make(
 
     Where the result goes elsewhere, `take` gets it in place of that.
     """
-    asked = must_be_possible(options, directory)
+    asked = must_be_possible(options, directory) if take is None else _checked(options, directory)
     written = asked.goes if take is None else replace(asked.goes, output=None)
     result, quiet = options.result, options.verbosity.quiet
     engine = engines.connect()

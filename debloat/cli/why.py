@@ -94,8 +94,12 @@ def explain(world: World, closure: Closure, path: str) -> list[str]:
     if resolution.path is None:
         word = posixpath.basename(path)
         others = [name(entry.path) for entry in rootfs.entries() if entry.name == word and not entry.is_dir][:3]
-        ends = f"its path ends at {resolution.broken!r}, which does not exist"
-        raise UsageError(f"the image has no {path!r}", f"is it {' or '.join(others)}?" if others else ends)
+        raise UsageError(
+            f"the image has no {path!r}",
+            f"did you mean {' or '.join(others)}?"
+            if others
+            else f"its path ends at {resolution.broken!r}, which does not exist",
+        )
     real = resolution.path
     owners = ", ".join(world.packages.owners(real)) or "no package"
     chain = closure.why(real)

@@ -22,6 +22,8 @@ from debloat.record.protocols import table
 
 END_HINT = "name a probe (--http PATH, --probe URL, --exec CMD, --run HOSTCMD), EXPOSE its port, or raise `timeout`"
 
+DATAGRAM_HINT = "EXPOSE the port it takes them on, or name a client (--exec, --run) or a datagram (--probe udp://:PORT)"
+
 
 class NothingToProbe(OriginalFails):
     """The container stays up, and neither the user nor the image says what it should answer."""
@@ -120,6 +122,8 @@ def bound_ports(scenario: Scenario, config: ImageConfig) -> tuple[int, ...]:
 
     That is where no protocol is known for them. An image may expose some that are not in use.
     """
+    if scenario.options.shares_network:
+        return ()  # there they may be bound by another
     if scenario.probes or config.healthcheck or any(not port.endswith("/udp") for port in config.ports):
         return ()
     if _unasked(scenario, config):

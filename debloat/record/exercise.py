@@ -22,12 +22,14 @@ from debloat.core.recipe import DEFAULT, Scenario
 from debloat.engine.workspace import Workspace
 from debloat.record.commands import Commands, listening, published
 from debloat.record.concrete import (
+    DATAGRAM_HINT,
     END_HINT,
     Answers,
     ConcreteProbe,
     Limits,
     ListensElsewhere,
     NothingToProbe,
+    bound_ports,
     concrete_probes,
     described_probes,
     is_service,
@@ -155,7 +157,7 @@ class _Run:
         )
         env = {**config.env, **scenario.options.env}
         self._talk = Talk(session, env, limits, self._names, unasked=scenario.talk)
-        self._answered = 0.0
+        self._answered = self._binds_until = 0.0
         self._startup = Startup(session, config, scenario, limits, self._ports, self._names)
         self.probes: list[ConcreteProbe] = []
 
@@ -204,7 +206,12 @@ class _Run:
 
     def ask(self, probes: tuple[ConcreteProbe, ...] | None) -> list[ProbeResult]:
         """Wait until it is ready, and make the probes; it stays up."""
-        problem = self._startup.wait()
+        try:
+            problem = self._startup.wait()
+        except ListensElsewhere as error:
+            if probes is None:
+                raise
+            problem = error.message
         if problem and probes is None:
             until = self._scenario.until
             if until is None or until.ports:
@@ -227,8 +234,8 @@ class _Run:
                 self._sequence.note(concrete[0].name)
             self.probes += [a for a in dict.fromkeys(concrete for concrete, _ in answers) if a not in self.probes]
             results += [result for _, result in answers]
-        if not results and self._by_hand is None:
-            raise NothingToProbe("nobody takes datagrams on any of its exposed ports", END_HINT)
+        if probes is None and not results and self._by_hand is None:
+            raise NothingToProbe("nobody takes datagrams on any of its exposed ports", DATAGRAM_HINT)
         if self._by_hand is not None:
             self._session.by_hand(self._by_hand)
         return self._with_cause(results)
@@ -268,7 +275,8 @@ class _Run:
 
     def _scenario_probes(self) -> list[ConcreteProbe]:
         ports = () if self._scenario.probes else self._open_first(self._ports)
-        if self._by_hand is not None and not (self._scenario.probes or self._config.healthcheck or ports):
+        others = self._scenario.probes or self._config.healthcheck or bound_ports(self._scenario, self._config)
+        if self._by_hand is not None and not (others or ports):
             return []
         return concrete_probes(self._scenario, self._config, ports, self._described)
 
@@ -282,7 +290,8 @@ class _Run:
             return answers if answers[0][1].ok or answers[0][1].status or not self._answered else []
         if probe.kind == "bound":
             # One that is not in use is no fault of the image; one of them is, when the container counts as ready.
-            result = self._commands.bound(probe, SILENT_PORT_TIMEOUT)
+            self._binds_until = self._binds_until or time.monotonic() + SILENT_PORT_TIMEOUT
+            result = self._commands.bound(probe, self._binds_until - time.monotonic())
             return [(probe, result)] if result.ok else []
         if probe.kind in KINDS:
             return self._sequence.resolve(probe, self._ports)

@@ -20,6 +20,7 @@ from debloat.record.concrete import (
     Limits,
     ListensElsewhere,
     asks_in_datagrams_alone,
+    bound_ports,
     healthcheck_command,
     ports_of,
 )
@@ -165,7 +166,7 @@ class Startup:
         if answer == "gone" or not self._session.state().running:
             return f"the container ended before it was ready{last_words(self._session)}"
         waits = not self._scenario.probes and not self._config.healthcheck
-        if answer == "unreachable" or (answer == "timeout" and waits):
+        if answer == "timeout" and (waits or (self._is_hopeless(self.elsewhere()) and not self._scenario.commands)):
             names = ", ".join(map(str, self._ports))
             if elsewhere := self.elsewhere():
                 raise ListensElsewhere(
@@ -195,26 +196,36 @@ class Startup:
         return wait_for(conditions, lambda: self._session.state().running, self._limits.ready)
 
     def _until_listening(self) -> str:
-        """Wait for an open port: the sensor's answer, `healthy`, `timeout`, or `unreachable` where asking is vain.
+        """Wait for an open port: the sensor's answer, `healthy` or `timeout`.
 
         It ends early where no port will open. A HEALTHCHECK that succeeds means that the service is ready, whatever
         ports the image exposes, where no probes are given; a service that has listened only on other ports for a while,
         or where nobody can reach it, will not open these. Probes given may be of the other ports.
         """
         deadline, since = time.monotonic() + self._limits.ready, 0.0
-        scenario, healthcheck = self._scenario, bool(self._config.healthcheck)
         while (left := deadline - time.monotonic()) > 0:
             answer = self.until_open(min(LISTEN_POLL_INTERVAL, left))
             if answer != "timeout":
                 return answer
-            if not scenario.probes and healthcheck and self._is_healthy():
+            if not self._scenario.probes and self._config.healthcheck and self._is_healthy():
                 return "healthy"
-            elsewhere = self.elsewhere()
-            hopeless = elsewhere and (elsewhere.loopback if scenario.probes else not healthcheck)
-            since = (since or time.monotonic()) if hopeless else 0.0
+            since = (since or time.monotonic()) if self._is_hopeless(self.elsewhere()) else 0.0
             if since and time.monotonic() - since >= LISTENS_ELSEWHERE_TIMEOUT:
-                return "unreachable" if scenario.probes and not scenario.commands else "timeout"
+                break
         return "timeout"
+
+    def _is_hopeless(self, elsewhere: Elsewhere | None) -> bool:
+        """Whether a service that listens there will not open a port that is waited for.
+
+        Probes may be of other ports, and clients bring their own patience; a port on 127.0.0.1 is within reach where
+        the container has another's network, or none.
+        """
+        scenario = self._scenario
+        if elsewhere is None or scenario.options.shares_network or scenario.options.network == "none":
+            return False
+        if scenario.probes:
+            return elsewhere.loopback and not (scenario.run or scenario.tests)
+        return not self._config.healthcheck
 
     def _is_healthy(self) -> bool:
         try:
@@ -234,7 +245,7 @@ class Startup:
         open_ports = [int(listener.partition("/")[0]) for listener in listeners if not listener.endswith("!")]
         silent = [port for port in ports or self._ports if port not in open_ports]
         loopback = [port for port in silent if f"{port}/tcp!" in listeners]
-        if loopback:
+        if loopback and len(loopback) == len(silent):
             return Elsewhere(f"port {loopback[0]} is bound to 127.0.0.1, where nobody else can reach it", True)
         if silent and open_ports:
             return Elsewhere(f"it listens on port {', '.join(map(str, open_ports))}", False)
@@ -250,7 +261,9 @@ class Startup:
 
         That none is bound in time is not a failure: an image may expose ports that are not in use.
         """
-        deadline = min(self._begun + self._limits.ready, time.monotonic() + UDP_BIND_TIMEOUT)
+        deadline = self._begun + self._limits.ready
+        if not bound_ports(self._scenario, self._config):
+            deadline = min(deadline, time.monotonic() + UDP_BIND_TIMEOUT)
         while ports and time.monotonic() < deadline and self._session.state().running:
             words = self._session.command("listen").split()
             if any(port in words or f"{port}!" in words for port in ports):

@@ -83,7 +83,8 @@ MODULE_SECTIONS = frozenset({"gnu-r", "java", "javascript", "lisp", "perl", "php
 def optional_interpreter(entry: Entry, owner: str, world: World) -> str:
     """The interpreter of a script, other than a shell, on which its package does not depend; "" where there is none.
 
-    perl-base is Essential, so that installation scripts may use it; a package that needs Perl in service depends on it.
+    perl-base is Essential, and installation scripts use it: only who depends on Perl is taken to need it in service.
+    What other Essential packages interpret (awk, sed) is there for everybody.
     """
     if not entry.executable:
         return ""
@@ -98,14 +99,16 @@ def optional_interpreter(entry: Entry, owner: str, world: World) -> str:
         return ""
     real = world.rootfs.resolve(program).path
     languages = {name for path in (program, real) if path for name in world.packages.owners(path)}
-    return program if languages and not _depends_on_language(world, owner, languages) else ""
+    if languages <= _essential(world) - {"perl-base"}:
+        return ""
+    return program if not _depends_on_language(world, owner, languages) else ""
 
 
 def _depends_on_language(world: World, owner: str, languages: Iterable[str]) -> bool:
     """Whether a package depends on an interpreter's package, on another of its source, or on modules for it.
 
     /usr/bin/perl is perl-base's, and programs depend on perl; /usr/bin/python3.11 is python3.11-minimal's, to which
-    python3-minimal's link leads, and they depend on python3 (Debian Perl policy 4.1, Python policy 3.1).
+    python3-minimal's link leads, and they depend on python3 (Debian Perl policy 5.2).
     """
 
     def found(name: str) -> Package | None:

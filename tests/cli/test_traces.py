@@ -149,7 +149,7 @@ def test_why_of_a_path_that_is_not_there(told: CommandLine) -> None:
     assert "the image has no '/no/such/file'" in done.complaint
     assert "its path ends at '/no'" in done.complaint
     moved = told("why", "shop:1", "shop")
-    assert "hint: is it /usr/bin/shop?" in moved.complaint
+    assert "hint: did you mean /usr/bin/shop?" in moved.complaint
 
 
 def test_why_by_a_trace(debloat: CommandLine) -> None:

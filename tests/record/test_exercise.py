@@ -313,6 +313,33 @@ def test_ports_for_datagrams_that_nobody_knows_how_to_ask_are_seen_to_be_bound(m
     assert (lost.ok, lost.outcome()) == (False, "not bound")
 
 
+def test_what_is_used_by_hand_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an image that exposes nothing, all there is to repeat is the stop; of one with ports for datagrams, these."""
+    monkeypatch.setattr(exercise, "SILENT_PORT_TIMEOUT", 0.0)
+    for config_, asked in ((ImageConfig({}), []), (RADIUS, ["bound 1812/udp"])):
+        session = Datagrams("1812/udp")
+        session.by_hand = lambda use: None  # type: ignore[attr-defined]
+        run = _Run(cast(Session, session), config_, Scenario(), Limits(5, 5), {}, lambda *_: None)
+        assert [result.name for result in run.service(None)] == [*asked, "stop"]
+        again = _Run(cast(Session, session), config_, Scenario(), Limits(5, 5), {})
+        assert [result.name for result in again.service(tuple(run.probes))] == [*asked, "stop"]
+
+
+def test_many_ports_that_are_not_in_use_cost_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = list[float]()
+    many = ImageConfig({"ExposedPorts": {f"{port}/udp": {} for port in range(5000, 5100)}})
+    run = _Run(cast(Session, Datagrams("5000/udp")), many, Scenario(), Limits(5, 5), {})
+
+    def bound(probe: ConcreteProbe, seconds: float) -> ProbeResult:
+        waited.append(seconds)
+        return ProbeResult(probe.name, False)
+
+    monkeypatch.setattr(run._commands, "bound", bound)
+    with pytest.raises(NothingToProbe):
+        run.service(None)
+    assert (len(waited), waited) == (100, sorted(waited, reverse=True))
+
+
 def test_a_service_without_any_of_its_ports_for_datagrams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exercise, "SILENT_PORT_TIMEOUT", 0.0)
     monkeypatch.setattr(readiness, "UDP_BIND_TIMEOUT", 0.0)
@@ -433,6 +460,37 @@ def test_a_port_that_nobody_can_reach_is_not_waited_for_to_the_end(
     run = _Run(cast(Session, Ports({}, "80/tcp!")), config, asks, Limits(3600, 5), {"80/tcp": 80})
     with pytest.raises(ListensElsewhere, match=r"port 80 is bound to 127\.0\.0\.1"):
         run.service(None)
+
+
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        (("80/tcp!",), {"http": ["/"], "run_options": {"network": "host"}}),
+        (("80/tcp!",), {"http": ["/"], "run_options": {"network": "none"}}),
+        (("80/tcp!",), {"run": ["./client.sh"]}),
+        (("80/tcp!",), {"tests": ["./suite.sh"]}),
+        (("81/tcp!",), {"http": [":80/"]}),
+        (("82/tcp",), {"http": [":80/"]}),
+    ],
+    ids=str,
+)
+def test_a_port_that_may_be_reached_yet_is_waited_for(words: tuple[str, ...], settings: dict[str, Any]) -> None:
+    """Where the network is another's or none, a client is patient by itself, or one of two ports is not there yet."""
+    (scenario,) = recipe(config.settings(settings)).scenarios
+    ports = {"80/tcp": 80, "81/tcp": 81}
+    run = _Run(cast(Session, Ports({}, *words)), ImageConfig({}), scenario, Limits(1, 1), ports)
+    assert not run._startup._is_hopeless(run._startup.elsewhere())
+    assert run._startup._is_hopeless(readiness.Elsewhere("x", True)) == ("http" in settings and len(settings) == 1)
+
+
+def test_in_a_replay_the_probes_of_a_port_that_nobody_can_reach_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what is missing is healed, or the minimal image is said to differ: the original was all right."""
+    monkeypatch.setattr(readiness, "LISTENS_ELSEWHERE_TIMEOUT", 0.0)
+    asks = Scenario(http=(HttpProbe(),))
+    run = _Run(cast(Session, Ports({}, "80/tcp!")), ImageConfig({}), asks, Limits(3600, 5), {"80/tcp": 80})
+    (answer,) = run.ask((ConcreteProbe("http", "http GET http://:80/", port=80),))
+    assert not answer.ok
+    assert "bound to 127.0.0.1" in answer.detail
 
 
 def test_a_service_whose_ports_nobody_can_reach_is_asked_from_within(monkeypatch: pytest.MonkeyPatch) -> None:

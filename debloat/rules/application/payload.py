@@ -33,10 +33,14 @@ UNUSED = re.compile(
 """
 
 HOOKS = {
-    **{"NetworkManager": "network-manager", "acpi": "acpid", "dhcp": "isc-dhcp-client", "pm": "pm-utils"},
-    **{"ppp": "ppp", "resolvconf": "resolvconf"},
+    re.compile(r"/etc/NetworkManager/dispatcher\.d/.+"): "network-manager",
+    re.compile(r"/etc/acpi/(?:actions|events)/.+"): "acpid",
+    re.compile(r"/etc/dhcp/dhclient-\w+-hooks\.d/.+"): "isc-dhcp-client",
+    re.compile(r"/etc/pm/\w+\.d/.+"): "pm-utils",
+    re.compile(r"/etc/ppp/[\w-]+\.d/.+"): "ppp",
+    re.compile(r"/etc/resolvconf/[\w-]+\.d/.+"): "resolvconf",
 }
-"""Directories of /etc in which packages leave scripts for another to run, and that other."""
+"""What packages leave in a directory for another to run, and that other."""
 
 ADMINISTRATION = ("/usr/sbin/", "/sbin/")
 """Where a package of data has the programs that its installation runs: `update-ca-certificates`, `locale-gen`."""
@@ -109,9 +113,9 @@ def payload(world: World, name: str) -> Iterator[str]:
 
 def _is_hook_of_nobody(world: World, path: str) -> bool:
     """Whether a file is there to be run by a package that is not installed."""
-    parts = path.split("/", 3)
-    reader = HOOKS.get(parts[2]) if len(parts) == 4 and parts[1] == "etc" else None
-    return reader is not None and not world.packages.providers(reader)
+    if not path.startswith("/etc/"):
+        return False
+    return any(hooks.fullmatch(path) and not world.packages.providers(reader) for hooks, reader in HOOKS.items())
 
 
 def _modules_beside(world: World, name: str) -> tuple[re.Pattern[str], ...]:

@@ -166,8 +166,8 @@ def test_modules_beside_something_else_follow_from_what_uses_them(
 
 @pytest.mark.parametrize("reader", ["resolvconf", "ppp"])
 def test_a_hook_for_a_package_that_is_not_there_goes(reader: str) -> None:
-    """Squid leaves one for resolvconf, which led to scripts of init."""
-    files = ["/etc/resolvconf/update-libc.d/proxy", "/etc/proxy.conf", "/usr/bin/proxy"]
+    """Squid leaves one for resolvconf, which led to scripts of init. What else is there is the package's own."""
+    files = ["/etc/resolvconf/update-libc.d/proxy", "/etc/proxy.conf", "/etc/dhcp/dhcpd.conf", "/usr/bin/proxy"]
     table: trees.Table = dict.fromkeys(files, ("0755", "\x7fELF"))
     world = debian_world({**table, "/usr/sbin/reader": ELF}, {"proxy": files, reader: ["/usr/sbin/reader"]})
     kept = set(payload(world, "proxy"))

@@ -161,6 +161,9 @@ LANGUAGES = {
     "php-cli": ["/usr/share/doc/php-cli/copyright"],
     "admin": ["/usr/share/admin/questions"],
     "coreutils": ["/usr/bin/env"],
+    "mawk": ["/usr/bin/mawk"],
+    "base-files": ["/etc/debian_version"],
+    "sed": ["/usr/bin/sed"],
 }
 LANGUAGE_FIELDS: dict[str, dict[str, str]] = {
     "perl-base": {"Source": "perl", "Essential": "yes", "Section": "perl"},
@@ -173,6 +176,9 @@ LANGUAGE_FIELDS: dict[str, dict[str, str]] = {
     "php-cli": {"Source": "php-defaults", "Depends": "php8.2-cli", "Section": "php"},
     "admin": {"Depends": "perl-base", "Section": "admin"},
     "coreutils": {"Essential": "yes"},
+    "mawk": {"Provides": "awk"},
+    "base-files": {"Essential": "yes", "Pre-Depends": "awk"},
+    "sed": {"Essential": "yes"},
 }
 
 
@@ -195,6 +201,8 @@ LANGUAGE_FIELDS: dict[str, dict[str, str]] = {
         ("/usr/bin/env bash", "", True),
         ("/usr/bin/env nowhere", "", True),
         ("/bin/sh", "", True),
+        ("/usr/bin/mawk -f", "", True),
+        ("/usr/bin/env -S sed -f", "", True),
     ],
 )
 def test_who_depends_on_a_language_in_service(line: str, depends: str, needed: bool) -> None:
