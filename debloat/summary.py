@@ -17,7 +17,7 @@ from debloat.prove import Proven
 from debloat.record.record import Recording
 from debloat.result import Report, RuleShare
 from debloat.rules.application.modules import dropped_modules
-from debloat.rules.application.requested import Purpose, dropped_requests
+from debloat.rules.application.requested import Purpose, dropped_requests, scripts_left_out
 from debloat.rules.knowledge.optional import left_out_notes
 
 
@@ -30,6 +30,10 @@ def rule_shares(minimal: Minimal) -> tuple[RuleShare, ...]:
         if len(rules) == 1:
             alone.update(rules)
     return tuple(RuleShare(rule, alone[rule], involved[rule]) for rule in sorted(involved))
+
+
+_SCRIPTS = 5
+"""Names of scripts in a note."""
 
 
 def _dropped_notes(world: World, minimal: Minimal) -> tuple[str, ...]:
@@ -46,6 +50,12 @@ def _dropped_notes(world: World, minimal: Minimal) -> tuple[str, ...]:
         notes.append(
             f"asked for by name, and nothing of it is known to be of use to a container: {', '.join(others)} "
             "(where it is wanted, --keep-package keeps it whole)"
+        )
+    if scripts := scripts_left_out(world, minimal.closure.evidence):
+        shown = ", ".join(scripts[:_SCRIPTS]) + (f" and {len(scripts) - _SCRIPTS} more" if scripts[_SCRIPTS:] else "")
+        notes.append(
+            f"scripts left out, for their packages do not depend on the language: {shown} "
+            "(--keep PATH keeps one, and what it runs)"
         )
     return tuple(notes)
 

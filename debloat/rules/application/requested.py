@@ -15,7 +15,7 @@ from __future__ import annotations
 import enum
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -26,7 +26,7 @@ from debloat.debian.documentation import is_documentation
 from debloat.debian.packages import Package
 from debloat.debian.prune import PackageShare
 from debloat.rules.application.build import asked_packages, build
-from debloat.rules.commands import on_path
+from debloat.rules.commands import on_path, optional_interpreter
 from debloat.rules.programs import BUILD_TIME, DIRECTORIES
 from debloat.rules.recorded.sweeps import is_outside_image
 
@@ -100,6 +100,21 @@ def dropped_requests(world: World, shares: Iterable[PackageShare], purpose: Purp
     dropped = (world.packages.get(share.name) for share in shares if share.state == "gone" and share.name in asked)
     for_users = (p for p in dropped if p is not None and not _is_for_builds(p, programs_of(world, p.name)))
     return tuple(sorted({package.package for package in for_users}))
+
+
+def scripts_left_out(world: World, kept: Container[str]) -> tuple[str, ...]:
+    """Programs of packages that were asked for the running container, sorted: scripts that are not kept, for a language
+    that their package does not depend on, though the image has it. None at the level `exact`.
+    """
+    if world.policy.level < Level.SAFE:
+        return ()
+    gone = set[str]()
+    for name in for_service(world):
+        for path in programs_of(world, name).values():
+            entry = world.rootfs.lookup(path)
+            if entry is not None and entry.path not in kept and optional_interpreter(entry, name, world):
+                gone.add(path)
+    return tuple(sorted(gone))
 
 
 def programs_of(world: World, name: str) -> dict[str, str]:

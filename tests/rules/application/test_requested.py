@@ -10,7 +10,7 @@ from debloat.closure import World, close
 from debloat.core.model import Access, ImageConfig, Level, Op, Policy, Trace
 from debloat.debian.prune import prune
 from debloat.rules.application.payload import RULES, parts, payload
-from debloat.rules.application.requested import Purpose, dropped_requests, is_toolbox, requests
+from debloat.rules.application.requested import Purpose, dropped_requests, is_toolbox, requests, scripts_left_out
 from tests.support import trees
 from tests.support.dpkgdb import debian_world
 
@@ -209,5 +209,7 @@ def test_what_was_asked_for_the_container_and_is_gone() -> None:
     shares = prune(world.rootfs, world.packages, closure.evidence.keys()).shares
     assert dropped_requests(world, shares, Purpose.BUILD) == ()
     assert dropped_requests(world, shares, Purpose.RUN) == ("report",)
+    assert scripts_left_out(world, closure.evidence) == ("/usr/bin/report",)
+    assert scripts_left_out(world, {"/usr/bin/report"}) == ()
     told = explain(world, closure, "/usr/bin/report")
     assert "  a script for /usr/bin/perl, and report does not depend on that language" in told
