@@ -225,6 +225,31 @@ def test_perl_base_follows_from_an_application_that_runs_perl() -> None:
     assert f"{base}/POSIX.pm" in trees.closed(config, perl.RULES)
 
 
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("use strict;\nuse Foo;\nuse CGI qw(:standard);\n", False),
+        ("use Foo;\nuse lib '/opt';\nuse CGI;\n", True),
+        ("BEGIN { unshift @INC, '/opt' }\nuse Foo;\nuse CGI;\n", True),
+        ("use Foo;\neval { require CGI };\n", True),
+        ("use Foo;\n    use CGI;\n", True),
+        ("use Foo;\nsub page {\nuse CGI;\n}\n", True),
+        ("use Foo;\nprint <<END;\nuse CGI;\nEND\n", True),
+        ("use Foo;\nif (0) {\nuse CGI;\n}\n", True),
+        ("use Foo 1.2;\nuse 5.010;\nuse Foo::Bar;\n", True),
+    ],
+)
+@pytest.mark.parametrize("owned", [True, False])
+def test_what_a_script_loads_that_does_not_begin(text: str, begins: bool, owned: bool) -> None:
+    """A package's script without a module that it uses ends at once; an application may bring it later."""
+    script = "/usr/share/gitweb/gitweb.cgi"
+    world = trees.world(
+        {**IMAGE, script: ("0755", f"#!/usr/bin/perl\n{text}")}, owned={"git": [script]} if owned else {}
+    )
+    kept = trees.paths(trees.closed(world, perl.RULES, script))
+    assert ("/usr/share/perl/5.36.0/Foo.pm" in kept) == (begins or not owned)
+
+
 def test_file_spec_has_the_part_of_this_system() -> None:
     """It loads File/Spec/$module.pm, of which there are those of other systems too."""
     table: Table = {

@@ -37,6 +37,9 @@ _PACKAGE = re.compile(rf"^[ \t]*package\s+({_NAME})", re.MULTILINE)
 _LIB = re.compile(r"(?<![\w$@%&>:])(?:use\s+lib\b|unshift\s*\(?\s*@INC\s*,|push\s*\(?\s*@INC\s*,)([^;]{1,400})")
 _LIB_PATH = re.compile(r"\"([^\"\n]+)\"|'([^'\n]+)'|qw\s*[(/{\[]([^)/}\]]*)[)/}\]]")
 _BIN = re.compile(r"\$(?:FindBin::)?(?:Real)?Bin\b|\$\{FindBin::(?:Real)?Bin\}")
+_USE = re.compile(r"^use[ \t]+([A-Z]\w*(?:::\w+)*)\b(?!::)", re.MULTILINE)
+_BODY = re.compile(r"<<|^\s*(?:sub|if|unless|BEGIN|eval)\b", re.MULTILINE)
+_AT_LIB = re.compile(r"^\s*use[ \t]+(?:lib|FindBin|local::lib)\b", re.MULTILINE)
 _VARIABLE = re.compile(r"(?:require|use)[ \t(]+[$(]")
 _CODES = ("decode", "encode", "find_mime_encoding", "find_encoding", "resolve_alias", "from_to")
 _CODING = re.compile(
@@ -78,7 +81,8 @@ class Facts(Struct, frozen=True):
 
     `names` are literals that look like a module's name; `namespaces` those that names are made up from, where the
     file is `dynamic`: it loads modules by names it makes. `libs` are directories it adds to @INC, relative ones to
-    its own or the working directory.
+    its own or the working directory. `needed` are the modules without which it does not begin, where nothing but @INC
+    is searched for them.
     """
 
     package: str = ""
@@ -88,16 +92,19 @@ class Facts(Struct, frozen=True):
     namespaces: tuple[str, ...] = ()
     libs: tuple[str, ...] = ()
     dynamic: bool = False
+    needed: tuple[str, ...] = ()
 
 
 def _plain(facts: Facts) -> list[object]:
-    return [facts.package, facts.modules, facts.files, facts.names, facts.namespaces, facts.libs, facts.dynamic]
+    literal = (facts.package, facts.modules, facts.files, facts.names)
+    return [*literal, facts.namespaces, facts.libs, facts.dynamic, facts.needed]
 
 
 def _facts(plain: list[Any]) -> Facts:
-    package, modules, files, names, namespaces, libs, dynamic = plain
+    package, modules, files, names, namespaces, libs, dynamic, needed = plain
     modules, files, names = (tuple((int(line), str(name)) for line, name in pairs) for pairs in (modules, files, names))
-    return Facts(str(package), modules, files, names, tuple(map(str, namespaces)), tuple(map(str, libs)), bool(dynamic))
+    namespaces, libs, needed = (tuple(map(str, texts)) for texts in (namespaces, libs, needed))
+    return Facts(str(package), modules, files, names, namespaces, libs, bool(dynamic), needed)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -134,6 +141,7 @@ def parse(source: bytes, application: bool = True) -> Facts:
         namespaces=tuple(dict.fromkeys((*_namespaces(text), *made_up))) if dynamic else (),
         libs=tuple(dict.fromkeys(_libs(text))),
         dynamic=dynamic,
+        needed=tuple(_needed(text)),
     )
 
 
@@ -196,6 +204,17 @@ def _modules(text: str) -> Iterator[tuple[int, str]]:
             yield match.start(), name
     for match in _at(text, ("dbi:", "DBI:"), _DSN):
         yield match.start(), f"DBD::{match.group(1)}"
+
+
+def _needed(text: str) -> Iterator[str]:
+    """The modules that statements at the beginning use, before any subroutine or text in the text.
+
+    None where the code adds to @INC.
+    """
+    if "@INC" in text or ("lib" in text and _AT_LIB.search(text)):
+        return
+    head = _BODY.split(text, maxsplit=1)[0]
+    yield from dict.fromkeys(match[1] for match in _USE.finditer(head))
 
 
 def _names(text: str) -> Iterator[tuple[int, str]]:
