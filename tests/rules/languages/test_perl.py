@@ -237,6 +237,7 @@ def test_perl_base_follows_from_an_application_that_runs_perl() -> None:
         ("use Foo;\nprint <<END;\nuse CGI;\nEND\n", True),
         ("use Foo;\nif (0) {\nuse CGI;\n}\n", True),
         ("use Foo 1.2;\nuse 5.010;\nuse Foo::Bar;\n", True),
+        ("use Foo;\nuse Extra;\n", True),
     ],
 )
 @pytest.mark.parametrize("owned", [True, False])

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from debloat.closure import World, derived, derived_by
+from debloat.closure import World, derived, derived_by, derived_of_image
 from debloat.core.model import Entry
 from debloat.rules.commands import scripts
 from debloat.rules.languages.perl.source import Facts
@@ -79,6 +79,17 @@ def roots(world: World) -> tuple[str, ...]:
     """Real paths of the directories of @INC, each with a slash after it; the longer ones first."""
     reals = {world.rootfs.resolve(d).path or d for d in inc(world)}
     return tuple(sorted((f"{r}/" for r in reals), key=lambda r: (-len(r), r)))
+
+
+@derived_of_image
+def _module_names(world: World) -> frozenset[str]:
+    """Names of all modules in the image, wherever they are: `Util.pm`."""
+    return frozenset(entry.name for entry in world.rootfs.entries() if entry.name.endswith(".pm"))
+
+
+def is_nowhere(module: str, world: World) -> bool:
+    """Whether no file of the image can be a module, in whatever directory it is looked for."""
+    return f"{module.rpartition('::')[2]}.pm" not in _module_names(world)
 
 
 @derived

@@ -25,6 +25,7 @@ from debloat.rules.languages.perl.packages import (
     inc,
     is_core,
     is_embedded,
+    is_nowhere,
     of_application,
     root_of,
     roots,
@@ -101,7 +102,7 @@ class PerlUse(Rule):
             return
         owners = world.packages.owners(entry.path)
         search = Search(entry, facts, world)
-        if entry.executable and owners and not all(map(search.module, facts.needed)):
+        if entry.executable and owners and any(is_nowhere(module, world) for module in facts.needed):
             return  # it does not begin in this image: git's gitweb without CGI
         for path, detail in self._loaded(facts, search):
             # perl-base depends on nothing beyond itself; what it would load from the full perl, it does without.
