@@ -190,8 +190,8 @@ def _read_and_record(
             whole = replace(image, config=source.whole_config())
             prepare(image.platform)
             recipe = _recipe(services)
-            world = unrecorded_world(whole, rootfs, dpkg.read(rootfs), recipe)
-            world = replace(world, config=_with_environment(whole.config, services))
+            started = replace(whole, config=_with_environment(whole.config, services))
+            world = unrecorded_world(started, rootfs, dpkg.read(rootfs), recipe)
             prepare_image(world)
             return _Read(whole, tuple(services), recipe, world)
 

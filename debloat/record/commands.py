@@ -103,8 +103,8 @@ class Commands:
 
     def bound(self, probe: ConcreteProbe, seconds: float) -> ProbeResult:
         """Whether the container has bound a port over UDP, waited for as long."""
-        deadline, wanted = time.monotonic() + seconds, {f"{probe.port}/udp", f"{probe.port}/udp!"}
-        while not (found := not wanted.isdisjoint(self._session.command("listen").split())):
+        deadline = time.monotonic() + seconds
+        while not (found := in_use(self._session, f"{probe.port}/udp")):
             if time.monotonic() > deadline or not self._session.state().running:
                 break
             time.sleep(_POLL_INTERVAL)
@@ -119,8 +119,13 @@ class Commands:
 
 def listening(session: Session, port: int) -> bool:
     """Whether a port of the container is in LISTEN state, on whatever address."""
+    return in_use(session, f"{port}/tcp")
+
+
+def in_use(session: Session, *ports: str) -> bool:
+    """Whether any of some ports of the container (`53/udp`) is open or bound, on whatever address."""
     words = session.command("listen").split()
-    return f"{port}/tcp" in words or f"{port}/tcp!" in words
+    return any(port in words or f"{port}!" in words for port in ports)
 
 
 def published(session: Session, port: int) -> int:

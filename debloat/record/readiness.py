@@ -14,7 +14,7 @@ from debloat.core.http import HttpProbe
 from debloat.core.model import ImageConfig
 from debloat.core.probes import Masked, excerpt
 from debloat.core.recipe import Readiness, Scenario, split
-from debloat.record.commands import listening, published
+from debloat.record.commands import in_use, listening, published
 from debloat.record.concrete import (
     ConcreteProbe,
     Limits,
@@ -166,9 +166,10 @@ class Startup:
         if answer == "gone" or not self._session.state().running:
             return f"the container ended before it was ready{last_words(self._session)}"
         waits = not self._scenario.probes and not self._config.healthcheck
-        if answer == "timeout" and (waits or (self._is_hopeless(self.elsewhere()) and not self._scenario.commands)):
+        elsewhere = self.elsewhere() if answer == "timeout" else None
+        if answer == "timeout" and (waits or (self._is_hopeless(elsewhere) and not self._scenario.commands)):
             names = ", ".join(map(str, self._ports))
-            if elsewhere := self.elsewhere():
+            if elsewhere:
                 raise ListensElsewhere(
                     f"nothing listens on port {names} after {self.seconds:.0f} s: {elsewhere}",
                     LOOPBACK_HINT if elsewhere.loopback else PORT_HINT,
@@ -265,8 +266,7 @@ class Startup:
         if not bound_ports(self._scenario, self._config):
             deadline = min(deadline, time.monotonic() + UDP_BIND_TIMEOUT)
         while ports and time.monotonic() < deadline and self._session.state().running:
-            words = self._session.command("listen").split()
-            if any(port in words or f"{port}!" in words for port in ports):
+            if in_use(self._session, *ports):
                 return
             time.sleep(_BIND_POLL)
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from debloat.closure import World, derived
 from debloat.core.model import Entry, Op
 from debloat.core.shells import POSIX_SHELLS
-from debloat.debian.packages import Package
 from debloat.rules.interpreters import env_command, shebang
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -62,7 +61,7 @@ def assumed_packages(world: World, owners: Iterable[str]) -> frozenset[str]:
     Debian policy 3.5 and 3.8; awk is there because base-files depends on one. Programs that are only recommended or
     suggested are not followed.
     """
-    return with_dependencies(world, owners) | _essential(world)
+    return with_dependencies(world, owners) | essential(world)
 
 
 def with_dependencies(world: World, owners: Iterable[str]) -> frozenset[str]:
@@ -74,6 +73,14 @@ def with_dependencies(world: World, owners: Iterable[str]) -> frozenset[str]:
             for name in alternatives:
                 names.update(world.packages.providers(name))
     return frozenset(names)
+
+
+def interpreter_of(world: World, line: tuple[str, str]) -> str | None:
+    """The program that a `#!` line leads to, as written, or as `env` finds it; None where that finds none."""
+    if line[0].rpartition("/")[2] != "env":
+        return line[0]
+    word = env_command(line[1], world.config.env)
+    return on_path(world, word) if word else None
 
 
 MODULE_SECTIONS = frozenset({"gnu-r", "java", "javascript", "lisp", "perl", "php", "python", "ruby"})
@@ -91,15 +98,12 @@ def optional_interpreter(entry: Entry, owner: str, world: World) -> str:
     line = shebang(world.rootfs.read(entry.path, 256))
     if line is None:
         return ""
-    program: str | None = line[0]
-    if line[0].rpartition("/")[2] == "env":
-        word = env_command(line[1], world.config.env)
-        program = on_path(world, word) if word else None
+    program = interpreter_of(world, line)
     if program is None or program.rpartition("/")[2] in POSIX_SHELLS:
         return ""
     real = world.rootfs.resolve(program).path
     languages = {name for path in (program, real) if path for name in world.packages.owners(path)}
-    if languages <= _essential(world) - {"perl-base"}:
+    if languages <= essential(world) - {"perl-base"}:
         return ""
     return program if not _depends_on_language(world, owner, languages) else ""
 
@@ -110,20 +114,17 @@ def _depends_on_language(world: World, owner: str, languages: Iterable[str]) -> 
     /usr/bin/perl is perl-base's, and programs depend on perl; /usr/bin/python3.11 is python3.11-minimal's, to which
     python3-minimal's link leads, and they depend on python3 (Debian Perl policy 5.2).
     """
-
-    def found(name: str) -> Package | None:
-        return world.packages.get(name)
-
-    sources = {package.source for package in map(found, languages) if package is not None}
+    get = world.packages.get
+    sources = {package.source for package in map(get, languages) if package is not None}
     names = with_dependencies(world, (owner,))
-    modules = {n for n in names if (p := found(n)) is not None and p.section.rpartition("/")[2] in MODULE_SECTIONS}
-    return any(
-        (p := found(name)) is not None and p.source in sources for name in names | with_dependencies(world, modules)
-    )
+    modules = {n for n in names if (p := get(n)) is not None and p.section.rpartition("/")[2] in MODULE_SECTIONS}
+    names |= with_dependencies(world, modules)
+    return any((package := get(name)) is not None and package.source in sources for name in names)
 
 
 @derived
-def _essential(world: World) -> frozenset[str]:
+def essential(world: World) -> frozenset[str]:
+    """What every image has: Essential packages, and what these depend on."""
     names = world.packages.names()
     return with_dependencies(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
 

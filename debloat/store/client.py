@@ -213,8 +213,9 @@ class Client:
     def _must_be_safe(self, target: str, source: str) -> None:
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            said = f"it leads to {target!r:.100}, which is no address"
-            raise StoreError(f"cannot use the registry {self.host}: {said}", _TELL)
+            raise StoreError(
+                f"cannot use the registry {self.host}: it leads to {target!r:.100}, which is no address", _TELL
+            )
         if parts.scheme == "http" and urlsplit(source).scheme == "https":
             raise StoreError(f"cannot use the registry {self.host}: it leads from HTTPS to HTTP", _TELL)
 

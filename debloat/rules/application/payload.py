@@ -16,7 +16,7 @@ from debloat.closure import Rule, World, derived
 from debloat.core.model import Entry, Want
 from debloat.debian.documentation import is_documentation
 from debloat.rules.application.requested import for_service, is_metapackage, is_toolbox, programs_of
-from debloat.rules.commands import optional_interpreter, with_dependencies
+from debloat.rules.commands import essential, optional_interpreter
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import STORES
 
@@ -139,7 +139,7 @@ def parts(world: World, name: str) -> tuple[str, ...]:
         for bare in (bare for group in (package.depends if package else ()) for bare in group):
             for provider in world.packages.providers(bare):
                 other = world.packages.get(provider)
-                if provider in visited or other is None or other.essential or provider in _common(world):
+                if provider in visited or other is None or other.essential or provider in essential(world):
                     continue
                 visited.add(provider)
                 same_source = first is not None and other.source == first.source
@@ -168,13 +168,6 @@ def _is_data(world: World, name: str) -> bool:
 
 def _is_library(world: World, name: str) -> bool:
     return not programs_of(world, name) and any(".so" in entry.name for entry in _files(world, name))
-
-
-@derived
-def _common(world: World) -> frozenset[str]:
-    """What every image has: Essential packages and what these depend on."""
-    names = world.packages.names()
-    return with_dependencies(world, (n for n in names if (p := world.packages.get(n)) is not None and p.essential))
 
 
 @derived

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from debloat.closure import Rule, World, derived, derived_by
 from debloat.core.model import Entry, Level, Want
 from debloat.rules import languages
-from debloat.rules.commands import on_path
+from debloat.rules.commands import interpreter_of, on_path
 from debloat.rules.interpreters import shebang
 from debloat.rules.knowledge.families import left_out
 from debloat.rules.knowledge.plugins import MAX_PRIVATE_BYTES, SHARED_DIRECTORY, STORES, executed_programs, siblings
@@ -83,10 +83,7 @@ def _interpreter_runs(entry: Entry, source: str, world: World) -> bool:
     line = shebang(world.rootfs.read(entry.path, 256))
     if line is None:
         return True
-    interpreter: str | None = line[0]
-    if line[0].rpartition("/")[2] == "env":
-        words = [word for word in line[1].split() if not word.startswith("-")]
-        interpreter = on_path(world, words[0]) if words else None
+    interpreter = interpreter_of(world, line)
     if interpreter is not None and interpreter.rpartition("/")[2] in SHELLS:
         called = {match.decode() for match in OTHER_LANGUAGES.findall(world.rootfs.read(entry.path))}
         return all(_was_executed(world, on_path(world, word)) for word in called)

@@ -27,10 +27,10 @@ INC = (
     "/usr/local/lib/perl5/[0-9]*",
 )
 
-CORE = re.compile(r"perl|perl-base|perl-modules-[\d.]+|libperl[\d.]+(?:t64)?")
+_LIBRARY = re.compile(r"libperl[\d.]+(?:t64)?")
+CORE = re.compile(rf"perl|perl-base|perl-modules-[\d.]+|{_LIBRARY.pattern}")
 """Debian's packages of perl itself."""
 
-_LIBRARY = re.compile(r"libperl[\d.]+(?:t64)?")
 _OWN_BUILD = re.compile(r"(?:/usr/local|/opt/[^/]+)/lib/perl5/5[\d.]*/")
 _MODULE_FILES = (".pm", ".pl", ".al", ".ix", ".so", ".bs")
 DOCUMENTATION = (".pod", ".h", ".a", ".c", ".xs", "typemap", ".packlist")

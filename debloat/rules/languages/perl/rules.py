@@ -101,9 +101,9 @@ class PerlUse(Rule):
         if facts is None:
             return
         owners = world.packages.owners(entry.path)
-        search = Search(entry, facts, world)
         if entry.executable and owners and any(is_nowhere(module, world) for module in facts.needed):
             return  # it does not begin in this image: git's gitweb without CGI
+        search = Search(entry, facts, world)
         for path, detail in self._loaded(facts, search):
             # perl-base depends on nothing beyond itself; what it would load from the full perl, it does without.
             if "perl-base" not in owners or "perl-base" in world.packages.owners(world.rootfs.resolve(path).path or ""):
